@@ -1,0 +1,99 @@
+/**
+ * The configuration of one run: what the command line and the environment came to, checked and frozen.
+ * Types only; `cli/` makes the value. Every duration is in milliseconds, every size in bytes.
+ */
+
+/** How the disk is watched; see `--watch-method`. */
+export type WatchMethod = "auto" | "inotify" | "poll";
+/** How content is checked before it is sent to the app; see `--validate`. */
+export type ValidateMode = "none" | "auto" | "yaml" | "json";
+/** What makes the app read its configuration; see `--trigger`. */
+export type TriggerKind = "signal" | "http" | "none";
+/** How a reload is proved; see `--verify`. */
+export type VerifyMode = "auto" | "http" | "amp" | "prometheus" | "json" | "none";
+/** When content found at the start is sent to the app; see `--reload-on-start`. */
+export type ReloadOnStart = "auto" | "always" | "never";
+export type LogLevel = "debug" | "info" | "warn" | "error";
+export type LogFormat = "text" | "json" | "logfmt";
+
+/** Where the value of a setting came from: shown on the status page and in `/status`. */
+export interface Setting {
+  /** The flag's name without dashes, e.g. `config-file`. */
+  readonly name: string;
+  /** The value as text; several values are joined with commas. Secrets inside URLs are already hidden. */
+  readonly value: string;
+  readonly source: "flag" | "environment" | "default";
+  /** The environment variable, where the source is one. */
+  readonly variable?: string;
+}
+
+/** Files with credentials for requests to the app; each is read afresh at each reload. */
+export interface CredentialFiles {
+  readonly basicAuthFile: string | null;
+  readonly bearerTokenFile: string | null;
+  readonly headerFile: string | null;
+  readonly caFile: string | null;
+  readonly clientCertFile: string | null;
+  readonly clientKeyFile: string | null;
+}
+
+/** The checked settings of one run; one field a flag of the same name, defaults filled in. */
+export interface Config {
+  // Watching
+  /** Absolute paths or globs. */
+  readonly configFiles: readonly string[];
+  /** Absolute paths of directories. */
+  readonly watchedDirs: readonly string[];
+  readonly intervalMs: number;
+  readonly watchMethod: WatchMethod;
+  /** `auto`: none for atomically swapped volumes, 200 ms of quiet and two equal reads for plain files. */
+  readonly delayIntervalMs: number | "auto";
+  readonly maxFileSizeBytes: number;
+  // Checking and rendering
+  readonly validate: ValidateMode;
+  /** Program and arguments, already split; null where no check is asked for. */
+  readonly checkCommand: readonly string[] | null;
+  readonly configEnvsubstFile: string | null;
+  readonly outputDir: string | null;
+  // Trigger and target
+  readonly trigger: TriggerKind;
+  readonly signal: Deno.Signal;
+  readonly pid: number | "auto";
+  readonly pidFile: string | null;
+  readonly processName: string | null;
+  readonly processCmdline: RegExp | null;
+  readonly allowUnhandledSignal: boolean;
+  readonly triggerUrls: readonly string[];
+  readonly triggerMethod: string;
+  // Verification
+  readonly reloadUrl: string;
+  readonly verify: VerifyMode;
+  readonly verifyOk: { readonly pointer: string; readonly value: string } | null;
+  /** JSON pointer (RFC 6901). */
+  readonly verifyToken: string | null;
+  readonly reloadTimeoutMs: number;
+  readonly pollIntervalMs: number;
+  readonly httpTimeoutMs: number;
+  readonly credentials: CredentialFiles;
+  // Retry
+  readonly retryIntervalMs: number;
+  readonly maxBackoffMs: number;
+  readonly jitterMs: number;
+  readonly minReloadIntervalMs: number;
+  readonly reloadOnStart: ReloadOnStart;
+  readonly once: boolean;
+  // Own server
+  readonly metricsPort: number;
+  /** null: all addresses. */
+  readonly metricsHost: string | null;
+  readonly tlsCertFile: string | null;
+  readonly tlsKeyFile: string | null;
+  readonly authFile: string | null;
+  readonly readyWhen: "started" | "in-sync";
+  // Logs and end
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
+  readonly shutdownTimeoutMs: number;
+  /** Every setting as shown to people, in the order of the flag table. */
+  readonly settings: readonly Setting[];
+}

@@ -1,0 +1,211 @@
+/**
+ * The data that passes from one stage to the next. Types only, so that a stage needs to know no other stage.
+ * Times named `…AtMs` are monotonic milliseconds of the `Clock`; those named `…WallMs` are Unix milliseconds.
+ */
+
+/** How a reload ended. */
+export const OUTCOMES = ["success", "rejected", "failed", "timeout", "invalid"] as const;
+export type Outcome = typeof OUTCOMES[number];
+
+/** Why the loop was woken. A hint carries its cause and nothing else. */
+export type Cause = "start" | "event" | "interval" | "retry" | "settle" | "signal" | "target";
+
+/** One file of the content, or one that should be part of it. */
+export interface FileState {
+  /** The path as watched, not through `..data`. */
+  readonly path: string;
+  /** SHA-256 as 64 hex digits; null where the file could not be read. */
+  readonly digest: string | null;
+  readonly sizeBytes: number;
+  /** Why it could not be read, as a sentence part for people; null where it could. */
+  readonly error: string | null;
+}
+
+/** A file of a snapshot with its bytes. */
+export interface SnapshotFile extends FileState {
+  readonly digest: string;
+  /** Name under which it is rendered: base name, or path relative to its `--watched-dir`. */
+  readonly name: string;
+  /** The bytes that were hashed; null where nothing later needs them (see `keepBytes` of the reader). */
+  readonly bytes: Uint8Array | null;
+  /** Permission bits, for rendering. */
+  readonly mode: number;
+}
+
+/** The content, read once and consistently. */
+export interface Snapshot {
+  /** SHA-256 as 64 hex digits: of the one file, or of the listing (`contract`: what happens on a change, 3). */
+  readonly digest: string;
+  /** Sorted by path. */
+  readonly files: readonly SnapshotFile[];
+  /** When the content last changed as the disk tells (swap of `..data`, newest change time of a file). */
+  readonly changedWallMs: number;
+}
+
+/** What one look at the disk found. */
+export type Observation =
+  /** Complete content. */
+  | { readonly kind: "content"; readonly snapshot: Snapshot; readonly skipped: readonly FileState[] }
+  /** A plain file is being written or is away for a moment: look again then. Nothing has changed yet. */
+  | { readonly kind: "settling"; readonly againAtMs: number }
+  /** Something is missing or unreadable; the last state stays. `files` has all of them, at least one with an error. */
+  | { readonly kind: "unreadable"; readonly files: readonly FileState[] }
+  /** The volume was torn down under its mount (link count 0): only a restart of the pod's containers helps. */
+  | { readonly kind: "replaced"; readonly path: string; readonly message: string };
+
+/** A mount of a config volume that can never change again. */
+export interface StaleMount {
+  readonly container: "sidecar" | "app";
+  readonly reason: "subpath" | "replaced";
+  readonly mountPoint: string;
+  /** The sentence a user needs: what it is and what to do. */
+  readonly message: string;
+}
+
+/** The one process that may be signalled; (pid, startTicks, comm) is its identity. */
+export interface Target {
+  readonly pid: number;
+  /** Start time in clock ticks since boot: field 22 of /proc/PID/stat, proc(5). */
+  readonly startTicks: number;
+  /** The kernel's comm, at most 15 bytes. */
+  readonly comm: string;
+  /** Name for people: base name of argv[0], or comm. */
+  readonly name: string;
+  readonly uid: number;
+  readonly startedWallMs: number;
+  /** Why it was chosen, as a sentence part: `the only application container in the pod`. */
+  readonly reason: string;
+  /** Whether it handles the signal now (SigCgt). */
+  readonly handled: boolean;
+}
+
+/** What a look for the target found. */
+export type Resolution =
+  | { readonly kind: "target"; readonly target: Target }
+  /** There is one, but it has not finished starting: no handler yet and younger than 5 s. Look again. */
+  | { readonly kind: "starting"; readonly target: Target; readonly message: string }
+  /** Nobody may be signalled. `code` is stable, `message` names the thing, the value and the way out. */
+  | { readonly kind: "none"; readonly code: string; readonly message: string };
+
+/** What came of sending the trigger. */
+export type TriggerResult =
+  | { readonly kind: "sent"; readonly atMs: number; readonly wallMs: number }
+  | { readonly kind: "not-sent"; readonly code: string; readonly message: string };
+
+/** The app's own words about its last reload, parsed. */
+export type Status =
+  | {
+    readonly format: "amp";
+    readonly healthy: boolean;
+    readonly status: string;
+    readonly attempts: number;
+    readonly splitState: boolean;
+    /** Codes or components that need a restart; empty where none. */
+    readonly restartRequired: readonly string[];
+    readonly lastReloadWallMs: number | null;
+  }
+  | {
+    readonly format: "prometheus";
+    readonly successful: boolean;
+    /** Time of the last successful reload; null where the app has none yet. */
+    readonly successWallMs: number | null;
+    /** True where the app cuts that time to whole seconds. */
+    readonly wholeSeconds: boolean;
+  }
+  | {
+    readonly format: "json";
+    /** Whether `--verify-ok` holds; null where it is not asked for. */
+    readonly ok: boolean | null;
+    /** The value at `--verify-token` as canonical JSON text; null where it is not asked for. */
+    readonly token: string | null;
+  }
+  | { readonly format: "http"; readonly code: number };
+
+/** One read of the status URL. */
+export type StatusReading =
+  | { readonly kind: "status"; readonly status: Status }
+  /** No usable answer; `reason` keeps the cause: `connection refused`, `HTTP 503`, `not JSON: …`. */
+  | { readonly kind: "error"; readonly reason: string };
+
+/** What a status proves. */
+export type Verdict =
+  | { readonly kind: "pending"; readonly reason: string }
+  /** Good, if it is still so one poll later. */
+  | { readonly kind: "settling" }
+  | { readonly kind: "success" }
+  | { readonly kind: "rejected"; readonly reason: string };
+
+/** How one attempt ended. */
+export interface AttemptResult {
+  readonly outcome: Outcome;
+  /** Why it failed, for people; empty on success. */
+  readonly reason: string;
+  /** Stable code of the failure, for `docs/errors.md`; empty on success. */
+  readonly code: string;
+  /** Monotonic time at which the trigger went out, null where none did. */
+  readonly triggeredAtMs: number | null;
+  /** The signal ended the app: never signal this content again. */
+  readonly killed: boolean;
+  /** The app cannot see the new content: its own mount is stale. */
+  readonly appIsBlind: boolean;
+  /** What the app says needs a restart. */
+  readonly restartRequired: readonly string[];
+}
+
+/** One finished (or running) reload as `/status` tells it. */
+export interface ReloadRecord {
+  readonly startedWallMs: number;
+  readonly oldHash: string;
+  readonly newHash: string;
+  readonly causes: readonly Cause[];
+  readonly attempt: number;
+  readonly outcome: Outcome | "in progress";
+  readonly reason: string;
+  readonly pid: number | null;
+  readonly durationMs: number | null;
+  readonly triggerDelayMs: number | null;
+}
+
+/** What preflight knows about the target, for `/status` and `check`. */
+export interface TargetView {
+  readonly ok: boolean;
+  /** One line: `PID 7 (amp, user 65532): the only application container in the pod`, or the problem and its fix. */
+  readonly message: string;
+  readonly code: string;
+  readonly pid: number | null;
+  readonly name: string | null;
+  readonly uid: number | null;
+  readonly handled: boolean | null;
+  readonly permitted: boolean | null;
+}
+
+/** What `/status` and the page show. Holds no secret and no file content. */
+export interface StatusView {
+  readonly version: string;
+  readonly revision: string;
+  readonly startedWallMs: number;
+  readonly nowWallMs: number;
+  readonly inSync: boolean;
+  /** Since when `inSync` has its value. */
+  readonly inSyncSinceWallMs: number;
+  /** In words, why not in sync; empty where it is. */
+  readonly outOfSyncReason: string;
+  /** The whole SHA-256 on disk, null before the first read. */
+  readonly diskDigest: string | null;
+  readonly appliedDigest: string | null;
+  readonly files: readonly FileState[];
+  readonly staleMounts: readonly StaleMount[];
+  readonly watcher: {
+    readonly method: "inotify" | "poll";
+    readonly reason: string;
+    readonly events: number;
+    readonly errors: number;
+    readonly lastScanWallMs: number | null;
+  };
+  readonly target: TargetView | null;
+  /** Newest first, 20 at most. */
+  readonly reloads: readonly ReloadRecord[];
+  readonly nextRetryWallMs: number | null;
+  readonly restartRequired: readonly string[];
+  readonly settings: readonly import("./config.ts").Setting[];
+}

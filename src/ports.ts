@@ -1,0 +1,105 @@
+/**
+ * The interfaces behind which every effect sits. Types only. The stages make the real ones with factory functions
+ * (`create…`), the tests pass hand-written fakes. Nothing here may import a stage.
+ */
+
+import type {
+  Cause,
+  Observation,
+  Resolution,
+  StaleMount,
+  Status,
+  StatusReading,
+  Target,
+  TargetView,
+  TriggerResult,
+} from "./model.ts";
+
+/** Time. Monotonic for waits and deadlines, wall only for what people and metrics see. */
+export interface Clock {
+  /** Milliseconds that never go back. */
+  nowMs(): number;
+  /** Unix milliseconds. */
+  wallMs(): number;
+  /** Resolves after `ms`, or at once when `signal` aborts; never rejects. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** A random number in [0, 1), for jitter. */
+export type Random = () => number;
+
+/** Structured log; `fields` appear in the json and logfmt formats. */
+export interface Logger {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+}
+export type LogFields = Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
+
+/** What is on disk. */
+export interface SnapshotReader {
+  /**
+   * Looks at the disk once. Never throws: what goes wrong is an observation.
+   * `onLikelyChange` is called, once at most and before anything is hashed, as soon as a look finds signs that the
+   * content differs from the last content it returned and will be decided by this look: the caller then reads
+   * the baseline meanwhile.
+   */
+  look(options: { onLikelyChange?: () => void; signal: AbortSignal }): Promise<Observation>;
+  /** Mounts of the watched paths, in the sidecar's own mount namespace, that can never change again. */
+  staleMounts(): readonly StaleMount[];
+}
+
+/** Tells that the disk may have changed. Never decides anything. */
+export interface Watcher {
+  /** Runs until `signal` aborts; calls `hint` for every sign of a change. Never throws for what the disk does. */
+  run(hint: (cause: Cause) => void, signal: AbortSignal): Promise<void>;
+  view(): { method: "inotify" | "poll"; reason: string; events: number; errors: number };
+}
+
+/** Checks and renders a snapshot before the trigger. */
+export type Prepare = (
+  snapshot: import("./model.ts").Snapshot,
+  signal: AbortSignal,
+) => Promise<PrepareResult>;
+export type PrepareResult =
+  | { readonly kind: "ok" }
+  /** The content is bad: outcome `invalid`. */
+  | { readonly kind: "invalid"; readonly reason: string }
+  /** The content could not be written: outcome `failed`. */
+  | { readonly kind: "failed"; readonly reason: string };
+
+/** Who gets the signal. */
+export interface TargetPort {
+  /** Looks afresh; synchronous, since it is on the way from change to signal and /proc is memory. */
+  resolve(): Resolution;
+  /** True while exactly this process (PID, start time) lives and is no zombie. */
+  isAlive(target: Target): boolean;
+  /** Checks the identity once more and sends. The only place that may call `Deno.kill` with a real signal. */
+  send(target: Target): TriggerResult;
+  /** Config mounts of the target's mount namespace that can never change again. */
+  staleMounts(target: Target): { readonly stale: readonly StaleMount[]; readonly blind: boolean };
+  /** What would happen now: resolve, permission (signal 0), handler. Signals nobody. */
+  preflight(): TargetView;
+}
+
+/** The HTTP trigger: requests all trigger URLs; all must succeed. */
+export type HttpTrigger = (signal: AbortSignal) => Promise<TriggerResult>;
+
+/** Reads the status URL. */
+export interface StatusProbe {
+  /** Never throws; ends within `--http-timeout`. */
+  read(signal: AbortSignal): Promise<StatusReading>;
+}
+
+/** What verification needs to know to judge a status; see `verify/judge.ts`. */
+export interface JudgeContext {
+  /** The status read before the trigger; null where there was none. */
+  readonly baseline: Status | null;
+  /** Wall time just before the trigger went out. */
+  readonly triggeredWallMs: number;
+  /** Milliseconds since the trigger. */
+  readonly sinceTriggerMs: number;
+  /** The app started (again) with this content: any good status proves it. */
+  readonly restarted: boolean;
+}

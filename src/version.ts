@@ -1,0 +1,8 @@
+/** Version and revision of this build. The bundler replaces the two names; run from source they are not defined. */
+
+declare const BUILD_REVISION: string | undefined;
+
+/** Semantic version; the same as in `deno.json`, held together by a test. */
+export const VERSION = "0.1.0";
+/** Git revision the binary was built from, or `source`. */
+export const REVISION: string = typeof BUILD_REVISION === "undefined" ? "source" : BUILD_REVISION;
