@@ -132,6 +132,8 @@ export type Verdict =
   | { readonly kind: "pending"; readonly reason: string }
   /** Good, if it is still so one poll later. */
   | { readonly kind: "settling" }
+  /** There was no baseline and the app tells no time: take this status as the baseline and trigger once more. */
+  | { readonly kind: "baseline" }
   | { readonly kind: "success" }
   | { readonly kind: "rejected"; readonly reason: string };
 

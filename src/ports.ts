@@ -63,7 +63,8 @@ export type Prepare = (
   signal: AbortSignal,
 ) => Promise<PrepareResult>;
 export type PrepareResult =
-  | { readonly kind: "ok" }
+  /** `written`: an output file was made or replaced. */
+  | { readonly kind: "ok"; readonly written: boolean }
   /** The content is bad: outcome `invalid`. */
   | { readonly kind: "invalid"; readonly reason: string }
   /** The content could not be written: outcome `failed`. */
