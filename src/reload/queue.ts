@@ -1,0 +1,50 @@
+/**
+ * The queue between everything that hints at a change and the one loop that acts: one operation in flight (the
+ * loop's own) and one waiting slot. Further hints coalesce into that slot and keep their causes for the log.
+ * It starts nothing and has no timers.
+ */
+
+import type { Cause } from "../model.ts";
+
+/** Hints that arrived since the last `take`, as one. */
+export interface Hint {
+  /** Distinct causes in order of arrival. */
+  readonly causes: readonly Cause[];
+  /** Monotonic time of the first of them. */
+  readonly firstAtMs: number;
+}
+
+export interface HintQueue {
+  /** Puts a hint into the waiting slot. */
+  push(cause: Cause, nowMs: number): void;
+  /** Empties the slot; null where nothing waits. */
+  take(): Hint | null;
+  /** Resolves as soon as the slot is filled (at once when it is). */
+  filled(): Promise<void>;
+}
+
+/** Makes an empty queue. */
+export function createHintQueue(): HintQueue {
+  let causes: Cause[] = [];
+  let firstAtMs = 0;
+  let wake: (() => void) | null = null;
+  let waiting: Promise<void> | null = null;
+  return {
+    push(cause, nowMs) {
+      if (causes.length === 0) firstAtMs = nowMs;
+      if (!causes.includes(cause)) causes.push(cause);
+      wake?.();
+      wake = waiting = null;
+    },
+    take() {
+      if (causes.length === 0) return null;
+      const hint = { causes, firstAtMs };
+      causes = [];
+      return hint;
+    },
+    filled() {
+      if (causes.length > 0) return Promise.resolve();
+      return waiting ??= new Promise((resolve) => wake = resolve);
+    },
+  };
+}

@@ -1,0 +1,53 @@
+/**
+ * What the content found at the start means for an app that may have been running for long: has it read this
+ * content, or did the content change while nobody watched? Pure.
+ */
+
+import type { Status } from "../model.ts";
+import type { TriggerKind } from "../config.ts";
+
+/**
+ * Process start times are cut to clock ticks of 10 ms (proc(5), field 22) and derived from the uptime: an app that
+ * started less than this after the change may in truth have started before it.
+ */
+export const START_MARGIN_MS = 20;
+
+/** What is known about the app at the sidecar's start. */
+export interface StartFacts {
+  readonly trigger: TriggerKind;
+  /** When the content came to the disk, as wall time: for comparison with times that the app tells. */
+  readonly changedWallMs: number;
+  /** The same, monotonic: for comparison with the start of a process. */
+  readonly changedAtMs: number;
+  /** Start of the app's process, monotonic; null where there is none to be seen (yet). */
+  readonly targetStartedAtMs: number | null;
+  /** The app's answer; null where there was none. */
+  readonly status: Status | null;
+}
+
+/**
+ * - `adopt`: the app has read this content;
+ * - `reload`: it may not have (one reload too many is harmless);
+ * - `later`: the app is not there yet. It will read the content when it starts; ask again when it is there.
+ */
+export type StartVerdict = "adopt" | "reload" | "later";
+
+/** Whether a process that started at `startedAtMs` has certainly read content that came at `changedAtMs`. */
+export function startedAfter(startedAtMs: number, changedAtMs: number): boolean {
+  return startedAtMs >= changedAtMs + START_MARGIN_MS;
+}
+
+/** Judges the content found at the start (`--reload-on-start auto`). */
+export function decideStart(facts: StartFacts): StartVerdict {
+  if (facts.trigger === "none") return "adopt";
+  const { status } = facts;
+  if (
+    status?.format === "prometheus" && status.successful && status.successWallMs !== null &&
+    status.successWallMs >= facts.changedWallMs
+  ) return "adopt";
+  if (facts.targetStartedAtMs !== null) {
+    return startedAfter(facts.targetStartedAtMs, facts.changedAtMs) ? "adopt" : "reload";
+  }
+  if (facts.trigger === "signal") return "later";
+  return status === null ? "later" : "reload";
+}

@@ -1,0 +1,17 @@
+/** Small pure texts for log lines: durations and hashes as people read them. */
+
+/** The part of a digest that is shown: the first 12 hex digits; `none` where there was no content yet. */
+export function shortHash(digest: string | null): string {
+  return digest === null ? "none" : digest.slice(0, 12);
+}
+
+/** A duration rounded as a person would say it: `8ms`, `1.5s`, `45s`, `4m30s`, `2h5m`. */
+export function formatMs(ms: number): string {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))}ms`;
+  if (ms < 10_000) return `${Math.round(ms / 100) / 10}s`;
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${seconds}s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return seconds % 60 === 0 ? `${minutes}m` : `${minutes}m${seconds % 60}s`;
+  return minutes % 60 === 0 ? `${Math.floor(minutes / 60)}h` : `${Math.floor(minutes / 60)}h${minutes % 60}m`;
+}

@@ -1,0 +1,174 @@
+/**
+ * The proof of a reload: polls the status URL after the trigger until the judge is certain or the time is over, and
+ * watches whether the signalled process survives. The verdict itself is pure and lives in `verify/judge.ts`; nothing
+ * here sends a signal, except the one repeated trigger where there was no baseline.
+ */
+
+import type { Config } from "./config.ts";
+import type { Outcome, Status, StatusReading, Target, TriggerResult, Verdict } from "./model.ts";
+import type { Clock, Logger, StatusProbe, TargetPort } from "./ports.ts";
+import { formatMs } from "./reload/text.ts";
+import { judge } from "./verify/judge.ts";
+import { nextPollDelayMs } from "./verify/probe.ts";
+
+/** A process that dies within this time after the signal died of it (contract: choosing the target). */
+export const DEATH_WINDOW_MS = 2_000;
+/** Pause between two looks at whether the app still lives while the sidecar is being stopped, in milliseconds. */
+const STOPPING_PAUSE_MS = 50;
+
+export interface VerificationDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly probe: StatusProbe;
+  readonly target: TargetPort;
+  readonly turned: () => void;
+}
+
+export interface VerificationInput {
+  /** The status before the trigger, or why there is none; null where it was not asked for or came too late. */
+  readonly baseline: StatusReading | null;
+  readonly triggeredAtMs: number;
+  readonly triggeredWallMs: number;
+  readonly deadlineMs: number;
+  /** The app started with this content: any good status proves it. */
+  readonly restarted: boolean;
+  /** The signalled process; null where none was signalled. */
+  readonly target: Target | null;
+  /** Sends the trigger once more; null where nothing may be triggered. */
+  readonly triggerAgain: (() => Promise<TriggerResult>) | null;
+  readonly stopping: AbortSignal;
+  readonly aborted: AbortSignal;
+}
+
+/** How verification ended. */
+export interface Proof {
+  readonly outcome: Outcome;
+  readonly reason: string;
+  readonly code: string;
+  readonly killed: boolean;
+  readonly restartRequired: readonly string[];
+  /** The last status read, for the next baseline of an app that is not triggered. */
+  readonly status: Status | null;
+}
+
+/** Polls until the reload is proved, rejected, or out of time. */
+export async function verifyReload(deps: VerificationDeps, input: VerificationInput): Promise<Proof> {
+  if (deps.config.verify === "none") return end("success", "", "", null);
+  return await createVerification(deps, input).run();
+}
+
+function end(outcome: Outcome, reason: string, code: string, status: Status | null): Proof {
+  const restartRequired = status?.format === "amp" ? status.restartRequired : [];
+  return { outcome, reason, code, killed: false, restartRequired, status };
+}
+
+function createVerification(deps: VerificationDeps, input: VerificationInput) {
+  const { clock, config } = deps;
+  let baseline: Status | null = input.baseline?.kind === "status" ? input.baseline.status : null;
+  let { triggeredAtMs, triggeredWallMs, deadlineMs } = input;
+  let restarted = input.restarted;
+  let triggeredAgain = false;
+  let lastAliveAtMs = triggeredAtMs;
+  let lastReason = "no answer yet";
+  let status: Status | null = null;
+
+  /** Ends the proof where the signalled process has gone; null while it lives or has been replaced long after. */
+  function checkProcess(): Proof | null {
+    const { target } = input;
+    if (target === null || restarted && !input.restarted) return null;
+    if (deps.target.isAlive(target)) {
+      lastAliveAtMs = clock.nowMs();
+      return null;
+    }
+    const name = `${target.name} (PID ${target.pid})`;
+    if (input.stopping.aborted) {
+      return end("failed", `${name} has ended during the shutdown`, "stopped", status);
+    }
+    if (!input.restarted && lastAliveAtMs - triggeredAtMs < DEATH_WINDOW_MS) {
+      const reason = `${name} ended ${formatMs(clock.nowMs() - triggeredAtMs)} after ${config.signal}: ` +
+        "the signal killed it. The same content is not signalled again; the app reads it when it starts";
+      return { ...end("failed", reason, "killed", status), killed: true };
+    }
+    restarted = true;
+    return null;
+  }
+
+  /** One read and its verdict; null while the proof is pending. */
+  async function readOnce(): Promise<Verdict | null> {
+    const reading = await deps.probe.read(input.aborted);
+    deps.turned();
+    if (reading.kind === "error") {
+      lastReason = reading.reason;
+      return null;
+    }
+    status = reading.status;
+    const verdict = judge(status, {
+      baseline,
+      triggeredWallMs,
+      sinceTriggerMs: clock.nowMs() - triggeredAtMs,
+      restarted,
+    });
+    if (verdict.kind === "pending") lastReason = verdict.reason;
+    return verdict;
+  }
+
+  /** The app answered for the first time: that is the baseline, and the trigger goes out once more. */
+  async function adoptBaseline(): Promise<Proof | null> {
+    baseline = status;
+    if (triggeredAgain || input.triggerAgain === null) return null;
+    triggeredAgain = true;
+    const sent = await input.triggerAgain();
+    if (sent.kind === "not-sent") return end("failed", sent.message, sent.code, status);
+    deps.logger.debug("There was no status before the trigger: triggered once more to prove the reload");
+    triggeredAtMs = lastAliveAtMs = sent.atMs;
+    triggeredWallMs = sent.wallMs;
+    return null;
+  }
+
+  async function run(): Promise<Proof> {
+    let delayMs = 0;
+    for (let reads = 0; clock.nowMs() + delayMs < deadlineMs; reads++) {
+      await pause(delayMs);
+      if (input.aborted.aborted) {
+        return end("failed", "stopped before the reload was proved", "stopped", status);
+      }
+      const gone = checkProcess();
+      if (gone) return gone;
+      const verdict = await readOnce();
+      if (verdict?.kind === "success") {
+        // An answer may have been on its way while the process died.
+        return checkProcess() ?? end("success", "", "", status);
+      }
+      if (verdict?.kind === "rejected") return end("rejected", verdict.reason, "rejected", status);
+      if (verdict?.kind === "baseline") {
+        const failed = await adoptBaseline();
+        if (failed) return failed;
+        reads = -1;
+      }
+      delayMs = verdict?.kind === "settling"
+        ? config.pollIntervalMs
+        : nextPollDelayMs(reads + 1, config.pollIntervalMs);
+    }
+    await pause(deadlineMs - clock.nowMs());
+    return checkProcess() ??
+      end(
+        "timeout",
+        `reload verification timeout after ${formatMs(config.reloadTimeoutMs)}: ${lastReason}`,
+        "timeout",
+        status,
+      );
+  }
+
+  /** Waits; while the sidecar is being stopped in short steps, since the app may end at any moment. */
+  async function pause(ms: number): Promise<void> {
+    const untilMs = clock.nowMs() + ms;
+    await clock.sleep(ms, input.stopping);
+    while (clock.nowMs() < untilMs && !input.aborted.aborted) {
+      if (input.target === null || !deps.target.isAlive(input.target)) return;
+      await clock.sleep(Math.min(STOPPING_PAUSE_MS, untilMs - clock.nowMs()), input.aborted);
+    }
+  }
+
+  return { run };
+}
