@@ -43,10 +43,7 @@ Deno.test("nothing loaded at the start mentions process, Buffer or require", () 
   const forbidden = /\bprocess\s*[.?[]|\bglobalThis\.process\b|\bBuffer\b|__require\b|\brequire\(/;
   for (const [file, text] of texts) {
     const lines = allowed.reduce((rest, part) => rest.replaceAll(part, ""), text).split("\n");
-    const bad = lines.filter((line) => forbidden.test(line));
-      forbidden.test(line.replaceAll(new RegExp(allowed, "g"), ""))
-    );
-    assert.deepEqual(bad, [], `${file} touches Node's layer`);
+    assert.deepEqual(lines.filter((line) => forbidden.test(line)), [], `${file} touches Node's layer`);
   }
 });
 
