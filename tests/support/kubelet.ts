@@ -14,7 +14,7 @@ export interface KubeletVolume {
   path(key: string): string;
   /** Publishes a payload in kubelet's order of steps; the swap itself is one rename. */
   swap(payload: Payload): void;
-  /** As `swap`, but returns the moment just after the rename, in `performance.now` milliseconds. */
+  /** As `swap`, but returns the moment just before the rename that swaps, in `performance.now` milliseconds. */
   timedSwap(payload: Payload): number;
   /** kubelet's tear-down: everything is gone and the directory is made anew (another inode). */
   replace(payload: Payload): void;
@@ -37,8 +37,8 @@ export function createKubeletVolume(dir: string, payload: Payload): KubeletVolum
       Deno.chmodSync(path, 0o644);
     }
     Deno.symlinkSync(fresh, join(dir, "..data_tmp"));
-    Deno.renameSync(join(dir, "..data_tmp"), join(dir, "..data"));
     const swapped = performance.now();
+    Deno.renameSync(join(dir, "..data_tmp"), join(dir, "..data"));
     const top = new Set(Object.keys(next).map((key) => key.split("/")[0]!));
     for (const name of top) {
       if (readLink(join(dir, name)) === null) Deno.symlinkSync(join("..data", name), join(dir, name));
