@@ -1,0 +1,294 @@
+/**
+ * The only loop: takes a hint, looks at the disk, asks `decide` what that means, and carries it out. Everything that
+ * happens, happens here one after the other, so two reloads can never be in flight. It knows no file, process or
+ * URL itself; it drives the ports.
+ */
+
+import { type AttemptDeps, attemptReload, type AttemptReport, failure } from "./attempt.ts";
+import type { Cause, Observation, Snapshot, StatusReading, Target } from "./model.ts";
+import type { Random, SnapshotReader } from "./ports.ts";
+import type { Recorder } from "./recorder.ts";
+import {
+  adopt,
+  decide,
+  decideReload,
+  type Decision,
+  INITIAL_STATE,
+  isInSync,
+  type Moment,
+  type Policy,
+  recordDeath,
+  recordResult,
+  type ReloadJob,
+} from "./reload/decide.ts";
+import { type Health, judgeHealth } from "./reload/health.ts";
+import { createHintQueue, type Hint } from "./reload/queue.ts";
+import { decideStart } from "./reload/start.ts";
+import { formatMs } from "./reload/text.ts";
+import type { TargetWatch } from "./target_watch.ts";
+import { DEATH_WINDOW_MS } from "./verification.ts";
+
+/** Pause between two looks at whether the app survives a reload that counted at once, in milliseconds. */
+const DEATH_LOOK_MS = 100;
+
+export interface ReloaderDeps extends Omit<AttemptDeps, "turned"> {
+  readonly reader: SnapshotReader;
+  readonly random: Random;
+  readonly recorder: Recorder;
+  readonly targetWatch: TargetWatch;
+}
+
+export interface Reloader {
+  /** Wakes the loop; coalesces with hints that wait. */
+  hint(cause: Cause): void;
+  /**
+   * Turns until `stopping` aborts (a reload in progress is finished, or given up when `aborted` aborts), or, with
+   * `--once`, until the app matches the disk or cannot be made to. Returns the exit code.
+   */
+  run(stopping: AbortSignal, aborted: AbortSignal): Promise<number>;
+  health(): Health;
+  ready(): Health;
+}
+
+/** Makes the loop; nothing happens before `run`. */
+export function createReloader(deps: ReloaderDeps): Reloader {
+  const { clock, config, recorder } = deps;
+  const policy: Policy = config;
+  const queue = createHintQueue();
+  const never = new AbortController().signal;
+  let stopping = never;
+  let aborted = never;
+  let state = INITIAL_STATE;
+  let lastTurnAtMs = clock.nowMs();
+  let looked = false;
+  let wakeAtMs = Infinity;
+  let startedAtMs = 0;
+  /** Content was adopted because the app was not there yet: ask again when it is. */
+  let startIsOpen = false;
+  /** A reload that counted at once: whose process has to survive, and until when. */
+  let survival: { target: Target; triggeredAtMs: number } | null = null;
+  let lastReading: StatusReading | null = null;
+
+  const turned = () => {
+    lastTurnAtMs = clock.nowMs();
+  };
+  const attemptDeps: AttemptDeps = { ...deps, turned };
+
+  /** Waits for a hint or the time `wakeAtMs`; meanwhile watches whether the app survives the last trigger. */
+  async function nextHint(): Promise<Hint | null> {
+    for (;;) {
+      checkSurvival();
+      turned();
+      const hint = queue.take();
+      if (stopping.aborted) return null;
+      const nowMs = clock.nowMs();
+      if (hint) return hint;
+      if (nowMs >= wakeAtMs) return { causes: ["retry"], firstAtMs: nowMs };
+      const untilMs = Math.min(wakeAtMs, survival ? nowMs + DEATH_LOOK_MS : Infinity);
+      const wake = new AbortController();
+      const stop = () => wake.abort();
+      stopping.addEventListener("abort", stop, { once: true });
+      const due = untilMs === Infinity ? deafUntil(wake.signal) : clock.sleep(untilMs - nowMs, wake.signal);
+      await Promise.race([queue.filled(), due]);
+      stopping.removeEventListener("abort", stop);
+      wake.abort();
+    }
+  }
+
+  function checkSurvival(): void {
+    if (survival === null) return;
+    const { target, triggeredAtMs } = survival;
+    const sinceMs = clock.nowMs() - triggeredAtMs;
+    if (!deps.target.isAlive(target)) {
+      survival = null;
+      if (stopping.aborted) return;
+      const reason =
+        `${target.name} (PID ${target.pid}) ended ${formatMs(sinceMs)} after ${config.signal}: ` +
+        "the signal killed it. The same content is not signalled again; the app reads it when it starts";
+      state = recordDeath(state, reason, clock.nowMs(), policy);
+      wakeAtMs = Math.min(wakeAtMs, state.failure?.retryAtMs ?? Infinity);
+      recorder.died(state, reason);
+    } else if (sinceMs >= DEATH_WINDOW_MS) survival = null;
+  }
+
+  /** One look at the disk and what follows from it. Returns the exit code where `--once` is done. */
+  async function turn(hint: Hint): Promise<number | null> {
+    const change = createBaseline();
+    const observation = await deps.reader.look({ onLikelyChange: change.start, signal: aborted });
+    looked = true;
+    const moment: Moment = {
+      nowMs: clock.nowMs(),
+      wallMs: clock.wallMs(),
+      hintAtMs: hint.firstAtMs,
+      causes: hint.causes,
+      random: deps.random(),
+    };
+    let decision = decide(state, observation, moment, policy);
+    state = decision.state;
+    recorder.looked(observation, state);
+    // Off the way from a change to its signal: an attempt looks for the target itself.
+    if (decision.action.kind !== "reload") deps.targetWatch.refresh();
+    if (config.once && observation.kind === "content" && rendersOutput(config)) {
+      return await renderOnce(observation.snapshot);
+    }
+    if (observation.kind === "content") decision = await atStart(decision, observation.snapshot, moment);
+    state = decision.state;
+    const code = await act(decision, observation, hint, change.reading());
+    change.drop();
+    return code;
+  }
+
+  /** Settles, for content found at the start, whether the app has read it. */
+  async function atStart(decision: Decision, snapshot: Snapshot, moment: Moment): Promise<Decision> {
+    const { action } = decision;
+    const asks = action.kind === "ask-app";
+    const adopts = action.kind === "skip" && action.reason === "adopted";
+    let changedAtMs = decision.state.changedAtMs;
+    if (asks || adopts) {
+      // An output file must be there before the app is, whether or not there is anything to reload.
+      const prepared = await deps.prepare(snapshot, aborted);
+      if (prepared.kind !== "ok") return decideReload(decision.state, moment, policy);
+      if (prepared.written) changedAtMs = clock.nowMs();
+    }
+    const unchanged = action.kind === "skip" && action.reason === "unchanged";
+    if (!asks && !(unchanged && startIsOpen && deps.targetWatch.target() !== null)) return decision;
+    const resolution = config.trigger === "signal" ? deps.target.resolve() : null;
+    const target = resolution === null || resolution.kind === "none" ? null : resolution.target;
+    lastReading = config.verify === "none" ? null : await deps.probe.read(aborted);
+    const verdict = decideStart({
+      trigger: config.trigger,
+      changedWallMs: snapshot.changedWallMs,
+      changedAtMs,
+      targetStartedAtMs: target === null ? null : clock.nowMs() - (clock.wallMs() - target.startedWallMs),
+      status: lastReading?.kind === "status" ? lastReading.status : null,
+    });
+    startIsOpen = verdict === "later";
+    return verdict === "reload"
+      ? decideReload({ ...decision.state, applied: null }, moment, policy)
+      : adopt(decision.state);
+  }
+
+  async function act(
+    { action }: Decision,
+    observation: Observation,
+    hint: Hint,
+    baseline: Promise<StatusReading> | null,
+  ): Promise<number | null> {
+    wakeAtMs = Infinity;
+    switch (action.kind) {
+      case "wait":
+        wakeAtMs = action.untilMs;
+        return null;
+      case "reload":
+        if (observation.kind !== "content") return null;
+        return await reload(action.job, observation.snapshot, hint, baseline);
+      case "skip":
+        recorder.state(state);
+        return onceCode(action.reason);
+      case "ask-app":
+        return null;
+    }
+  }
+
+  /** `--once` with an output file, as an init container: write it; there is no app yet. */
+  async function renderOnce(snapshot: Snapshot): Promise<number> {
+    const prepared = await deps.prepare(snapshot, aborted);
+    if (prepared.kind === "ok") return 0;
+    deps.logger.error(`Cannot write the output: ${prepared.reason}`, { outcome: prepared.kind });
+    return 1;
+  }
+
+  /** The exit code of `--once` after a look without a reload; null: not done yet. */
+  function onceCode(reason: string): number | null {
+    if (!config.once) return null;
+    if (reason === "unchanged" || reason === "adopted") return 0;
+    if (reason === "unreadable" && clock.nowMs() - startedAtMs < config.reloadTimeoutMs) return null;
+    return 1;
+  }
+
+  async function reload(
+    job: ReloadJob,
+    snapshot: Snapshot,
+    hint: Hint,
+    baseline: Promise<StatusReading> | null,
+  ): Promise<number | null> {
+    startIsOpen = false;
+    survival = null;
+    recorder.attemptStarted(state, job, hint.causes);
+    const report = await attempt(job, snapshot, baseline);
+    if (aborted.aborted || stopping.aborted && report.result.code === "stopped") {
+      recorder.stopped(job);
+      return config.once ? 1 : null;
+    }
+    const { result, target } = report;
+    state = recordResult(state, job, result, clock.nowMs(), policy);
+    if (target && result.triggeredAtMs !== null && !result.killed) {
+      survival = { target, triggeredAtMs: result.triggeredAtMs };
+    }
+    recorder.attemptEnded(state, job, report);
+    deps.targetWatch.after(report);
+    // The disk may have changed meanwhile, and the hint for it may have been lost: look again at once.
+    wakeAtMs = clock.nowMs();
+    return config.once ? (result.outcome === "success" ? 0 : 1) : null;
+  }
+
+  async function attempt(
+    job: ReloadJob,
+    snapshot: Snapshot,
+    baseline: Promise<StatusReading> | null,
+  ): Promise<AttemptReport> {
+    try {
+      return await attemptReload(attemptDeps, { job, snapshot, baseline, lastReading, stopping, aborted });
+    } catch (error) {
+      // A fault of ours must not end the loop: it is told like any other failure and tried again.
+      const reason = `internal error: ${error instanceof Error ? error.stack ?? error.message : error}`;
+      return { result: failure("failed", reason, "internal"), target: null };
+    }
+  }
+
+  /** The baseline request of one turn: started by the reader as soon as it sees signs of a change. */
+  function createBaseline() {
+    const cancel = new AbortController();
+    let reading: Promise<StatusReading> | null = null;
+    return {
+      start: () => {
+        if (config.verify !== "none" && config.trigger !== "none") reading ??= deps.probe.read(cancel.signal);
+      },
+      reading: () => reading,
+      drop: () => cancel.abort(),
+    };
+  }
+
+  return {
+    hint: (cause) => queue.push(cause, clock.nowMs()),
+    health: () => judgeHealth(lastTurnAtMs, clock.nowMs(), config.intervalMs),
+    ready: () => {
+      if (!looked) return { ok: false, reason: "the disk has not been looked at yet" };
+      if (config.readyWhen === "in-sync" && !isInSync(state)) {
+        return { ok: false, reason: "the app does not run what is on disk" };
+      }
+      return { ok: true };
+    },
+    async run(stop, abort) {
+      stopping = stop;
+      aborted = abort;
+      startedAtMs = clock.nowMs();
+      queue.push("start", startedAtMs);
+      for (;;) {
+        const hint = await nextHint();
+        if (hint === null) return 0;
+        const code = await turn(hint);
+        if (code !== null) return code;
+      }
+    },
+  };
+}
+
+/** Resolves when `signal` aborts: a wait that only a hint ends. */
+function deafUntil(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
+function rendersOutput(config: { configEnvsubstFile: string | null; outputDir: string | null }): boolean {
+  return config.configEnvsubstFile !== null || config.outputDir !== null;
+}

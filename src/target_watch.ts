@@ -1,0 +1,84 @@
+/**
+ * Keeps an eye on the process that would be signalled, between reloads: who it is, whether the signal would reach it,
+ * and whether it can see the content. Tells each change of that once. It never signals, and never decides a reload.
+ */
+
+import type { AttemptReport } from "./attempt.ts";
+import type { Config } from "./config.ts";
+import type { StaleMount, Target, TargetView } from "./model.ts";
+import type { Logger, SnapshotReader, TargetPort } from "./ports.ts";
+
+export interface TargetWatch {
+  /** Looks again where the known target is gone or not in order; cheap while it is (one read of /proc). */
+  refresh(): void;
+  /** Takes over what an attempt found out. */
+  after(report: AttemptReport): void;
+  /** The living target as far as known. */
+  target(): Target | null;
+  /** For `/status`; null where nothing is signalled. */
+  view(): TargetView | null;
+  /** Config mounts, the sidecar's and the app's, that can never change again. */
+  staleMounts(): readonly StaleMount[];
+}
+
+export interface TargetWatchDeps {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly target: TargetPort;
+  readonly reader: SnapshotReader;
+  readonly onStaleMounts: (mounts: readonly StaleMount[]) => void;
+}
+
+/** Makes the watch; nothing is looked at before `refresh`. */
+export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
+  const { config, logger } = deps;
+  let known: Target | null = null;
+  let view: TargetView | null = null;
+  let mounts: readonly StaleMount[] = [];
+  let appMounts: readonly StaleMount[] = [];
+
+  function lookAfresh(): void {
+    const found = deps.target.resolve();
+    known = found.kind === "none" ? null : found.target;
+    const before = view?.message;
+    view = deps.target.preflight();
+    if (view.message !== before) {
+      const fields = { code: view.code, pid: view.pid };
+      if (view.ok) logger.info(`Target: ${view.message}`, fields);
+      else logger.warn(`Target: ${view.message}`, fields);
+    }
+    appMounts = known === null ? [] : deps.target.staleMounts(known).stale;
+  }
+
+  function tellMounts(): void {
+    const now = [...deps.reader.staleMounts(), ...appMounts];
+    const told = new Set(mounts.map((mount) => mount.message));
+    for (const mount of now) {
+      if (!told.has(mount.message)) {
+        logger.warn(mount.message, {
+          container: mount.container,
+          reason: mount.reason,
+          mount: mount.mountPoint,
+        });
+      }
+    }
+    mounts = now;
+    deps.onStaleMounts(now);
+  }
+
+  return {
+    refresh() {
+      if (config.trigger === "signal" && !(known && view?.ok && deps.target.isAlive(known))) lookAfresh();
+      tellMounts();
+    },
+    after(report) {
+      if (config.trigger !== "signal" || report.target === null) return;
+      const same = report.target.pid === known?.pid && report.target.startTicks === known.startTicks;
+      if (!same || report.result.outcome === "failed") lookAfresh();
+      tellMounts();
+    },
+    target: () => known,
+    view: () => view,
+    staleMounts: () => mounts,
+  };
+}

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { createClock } from "../src/clock.ts";
+import { until } from "./support/poll.ts";
+
+Deno.test("sleep resolves after its time, in order of the deadlines", async () => {
+  const clock = createClock();
+  const woken: number[] = [];
+  const startMs = clock.nowMs();
+  const sleep = (ms: number) => clock.sleep(ms).then(() => woken.push(ms));
+  const all = Promise.all([sleep(60), sleep(5), sleep(30), sleep(0)]);
+  // These timers do not keep a process alive, so the test has something that does.
+  await until("all sleepers", () => woken.length === 4, { everyMs: 1 });
+  await all;
+  assert.deepEqual(woken, [0, 5, 30, 60]);
+  assert.ok(clock.nowMs() - startMs >= 59, "not before its time");
+});
+
+Deno.test("sleep ends at once when its signal aborts, and leaves no listener", async () => {
+  const clock = createClock();
+  const stop = new AbortController();
+  let removed = 0;
+  const signal = stop.signal;
+  const remove = signal.removeEventListener.bind(signal);
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => (removed++, remove(...args));
+  const long = clock.sleep(60_000, signal);
+  stop.abort();
+  await long;
+  await clock.sleep(10, signal);
+  assert.equal(removed, 1, "the second sleep did not even listen");
+});
+
+Deno.test("sleeps that are cancelled again and again share one timer, and later sleeps still work", async () => {
+  const clock = createClock();
+  const original = AbortSignal.timeout;
+  let timers = 0;
+  AbortSignal.timeout = (ms) => (timers++, original.call(AbortSignal, ms));
+  try {
+    for (let i = 0; i < 10_000; i++) {
+      const stop = new AbortController();
+      const slept = clock.sleep(5_000, stop.signal);
+      stop.abort();
+      await slept;
+    }
+    let woke = false;
+    clock.sleep(5).then(() => woke = true);
+    await until("a short sleep after many long ones", () => woke);
+    assert.ok(timers <= 4, `${timers} timers were armed`);
+  } finally {
+    AbortSignal.timeout = original;
+  }
+});
