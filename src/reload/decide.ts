@@ -189,9 +189,10 @@ export function decideReload(state: ReloadState, moment: Moment, policy: Policy)
   if (failure && failure.retryAtMs === null && !asked) {
     return { state: { ...state, pending: null }, action: { kind: "skip", reason: "invalid" } };
   }
+  // A retry has no jitter of its own: the first tries of the replicas were spread already, and so are their ends.
   const pending = state.pending ?? {
     seenAtMs: failure ? moment.nowMs : moment.hintAtMs,
-    notBeforeMs: moment.nowMs + moment.random * policy.jitterMs,
+    notBeforeMs: failure ? -Infinity : moment.nowMs + moment.random * policy.jitterMs,
   };
   const untilMs = Math.max(
     pending.notBeforeMs,

@@ -1,0 +1,291 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import type { AttemptResult, Observation } from "../../src/model.ts";
+import {
+  adopt,
+  decide,
+  decideReload,
+  INITIAL_STATE,
+  isInSync,
+  KILLED_MAX,
+  type Moment,
+  outOfSyncReason,
+  type Policy,
+  recordDeath,
+  recordResult,
+  type ReloadJob,
+  type ReloadState,
+} from "../../src/reload/decide.ts";
+
+const POLICY: Policy = {
+  retryIntervalMs: 5_000,
+  maxBackoffMs: 300_000,
+  jitterMs: 0,
+  minReloadIntervalMs: 1_000,
+  reloadOnStart: "never",
+};
+const WALL_MS = 1_700_000_000_000;
+
+function at(nowMs: number, more: Partial<Moment> = {}): Moment {
+  return { nowMs, wallMs: WALL_MS + nowMs, hintAtMs: nowMs, causes: ["interval"], random: 0, ...more };
+}
+
+function content(digest: string, changedWallMs = WALL_MS): Observation {
+  return { kind: "content", snapshot: { digest, files: [], changedWallMs }, skipped: [] };
+}
+
+const MISSING: Observation = {
+  kind: "unreadable",
+  files: [{ path: "/x", digest: null, sizeBytes: 0, error: "/x is missing" }],
+};
+
+function result(outcome: AttemptResult["outcome"], more: Partial<AttemptResult> = {}): AttemptResult {
+  return {
+    outcome,
+    reason: outcome === "success" ? "" : `it was ${outcome}`,
+    code: "",
+    triggeredAtMs: null,
+    killed: false,
+    appIsBlind: false,
+    restartRequired: [],
+    ...more,
+  };
+}
+
+/** A state in which the app runs `digest`. */
+function running(digest: string): ReloadState {
+  return adopt(decide(INITIAL_STATE, content(digest), at(0), POLICY).state).state;
+}
+
+function reloadOf(state: ReloadState, observation: Observation, moment: Moment, policy = POLICY) {
+  const decision = decide(state, observation, moment, policy);
+  assert.equal(decision.action.kind, "reload", `wanted a reload, got ${JSON.stringify(decision.action)}`);
+  return { state: decision.state, job: (decision.action as { job: ReloadJob }).job };
+}
+
+/** The state after a try at `digest` at `nowMs` that ended as `outcome`. */
+function tried(
+  state: ReloadState,
+  digest: string,
+  nowMs: number,
+  outcome: AttemptResult["outcome"],
+  more = {},
+) {
+  const step = reloadOf(state, content(digest), at(nowMs));
+  return recordResult(
+    step.state,
+    step.job,
+    result(outcome, { triggeredAtMs: nowMs, ...more }),
+    nowMs,
+    POLICY,
+  );
+}
+
+Deno.test("content found at the start: never adopts, always reloads, auto asks the app", () => {
+  const kind = (reloadOnStart: Policy["reloadOnStart"]) =>
+    decide(INITIAL_STATE, content("a"), at(0), { ...POLICY, reloadOnStart }).action.kind;
+  assert.equal(kind("never"), "skip");
+  assert.equal(kind("always"), "reload");
+  assert.equal(kind("auto"), "ask-app");
+  assert.ok(isInSync(running("a")));
+});
+
+Deno.test("content that appears after it was missing at the start is a change, whatever the policy", () => {
+  const missing = decide(INITIAL_STATE, MISSING, at(0), POLICY);
+  assert.deepEqual(missing.action, { kind: "skip", reason: "unreadable" });
+  assert.ok(!isInSync(missing.state));
+  assert.equal(outOfSyncReason(missing.state), "/x is missing");
+  assert.equal(reloadOf(missing.state, content("a"), at(10)).job.why, "start");
+});
+
+Deno.test("the same content never leads to a reload", () => {
+  let state = running("a");
+  for (let nowMs = 1; nowMs < 100_000; nowMs += 5_000) {
+    const decision = decide(state, content("a", WALL_MS + nowMs), at(nowMs), POLICY);
+    assert.deepEqual(decision.action, { kind: "skip", reason: "unchanged" });
+    state = decision.state;
+  }
+});
+
+Deno.test("a change goes at once, the next one not sooner than the least time between two triggers", () => {
+  const state = tried(running("a"), "b", 10_000, "success");
+  const soon = decide(state, content("c"), at(10_300), POLICY);
+  assert.deepEqual(soon.action, { kind: "wait", untilMs: 11_000 });
+  assert.equal(
+    reloadOf(soon.state, content("d"), at(11_000)).job.seenAtMs,
+    10_300,
+    "coalesced since the first",
+  );
+});
+
+Deno.test("a missing or unreadable file is no change, and what comes back the same is none either", () => {
+  const gone = decide(running("a"), MISSING, at(10), POLICY);
+  assert.deepEqual(gone.action, { kind: "skip", reason: "unreadable" });
+  assert.ok(!isInSync(gone.state), "0 while the content cannot be read");
+  const back = decide(gone.state, content("a"), at(20), POLICY);
+  assert.deepEqual(back.action, { kind: "skip", reason: "unchanged" });
+  assert.ok(isInSync(back.state));
+});
+
+Deno.test("a failed reload is tried again after 5 s, 10 s, 20 s … at most 5 min", () => {
+  let state = running("a");
+  let nowMs = 0;
+  for (const pauseMs of [5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000]) {
+    state = tried(state, "b", nowMs, "timeout");
+    assert.deepEqual(decide(state, content("b"), at(nowMs + pauseMs - 1), POLICY).action, {
+      kind: "wait",
+      untilMs: nowMs + pauseMs,
+    });
+    nowMs += pauseMs;
+  }
+  const { job } = reloadOf(state, content("b"), at(nowMs));
+  assert.equal(job.why, "retry");
+  assert.equal(job.attempt, 9);
+});
+
+Deno.test("new content resets the pause and does not inherit the retry's time", () => {
+  const failed = tried(running("a"), "b", 0, "rejected");
+  const waiting = decide(failed, content("b"), at(2_000), POLICY);
+  assert.equal(waiting.action.kind, "wait");
+  const { job } = reloadOf(waiting.state, content("c"), at(3_000));
+  assert.equal(job.attempt, 1);
+  assert.equal(job.why, "change");
+});
+
+Deno.test("going back to the applied content after a failure is reloaded, without a failure it is not", () => {
+  const failed = tried(running("a"), "b", 0, "rejected");
+  assert.ok(
+    !isInSync(decide(failed, content("a"), at(500), POLICY).state),
+    "not certain before it is proved",
+  );
+  const { job } = reloadOf(failed, content("a"), at(1_500));
+  assert.equal(job.why, "revert");
+  const before = decide(running("a"), content("b"), at(100, { random: 1 }), { ...POLICY, jitterMs: 1_000 });
+  assert.equal(before.action.kind, "wait");
+  assert.equal(
+    decide(before.state, content("a"), at(200), POLICY).action.kind,
+    "skip",
+    "nothing was sent yet",
+  );
+});
+
+Deno.test("invalid content waits for a change; SIGHUP to the sidecar tries everything at once", () => {
+  const invalid = tried(running("a"), "b", 0, "invalid", { triggeredAtMs: null });
+  assert.deepEqual(decide(invalid, content("b"), at(9e9), POLICY).action, {
+    kind: "skip",
+    reason: "invalid",
+  });
+  assert.equal(reloadOf(invalid, content("c"), at(10)).job.attempt, 1);
+  assert.equal(reloadOf(invalid, content("a"), at(10)).job.why, "revert");
+  assert.equal(reloadOf(invalid, content("b"), at(10, { causes: ["signal"] })).job.why, "retry");
+  const timeout = tried(running("a"), "b", 0, "timeout");
+  assert.equal(reloadOf(timeout, content("b"), at(1_500, { causes: ["signal"] })).job.attempt, 2);
+});
+
+Deno.test("jitter puts a reload off once, evenly over its range", () => {
+  const policy = { ...POLICY, jitterMs: 10_000 };
+  const first = decide(running("a"), content("b"), at(0, { random: 0.25 }), policy);
+  assert.deepEqual(first.action, { kind: "wait", untilMs: 2_500 });
+  const again = decide(first.state, content("b"), at(1_000, { random: 0.9 }), policy);
+  assert.deepEqual(again.action, { kind: "wait", untilMs: 2_500 });
+  const { state, job } = reloadOf(again.state, content("b"), at(2_500, { random: 0.9 }), policy);
+  assert.equal(job.seenAtMs, 0);
+  const failed = recordResult(state, job, result("timeout"), 3_000, policy);
+  assert.equal(
+    reloadOf(failed, content("b"), at(8_000, { random: 0.9 }), policy).job.attempt,
+    2,
+    "none at a retry",
+  );
+});
+
+Deno.test("content whose signal ended the app is never signalled again, other content is", () => {
+  const killed = tried(running("a"), "b", 0, "failed", { killed: true });
+  assert.equal(reloadOf(killed, content("b"), at(5_000)).job.mayTrigger, false);
+  assert.equal(reloadOf(killed, content("c"), at(5_000)).job.mayTrigger, true);
+  const later = tried(killed, "c", 5_000, "success");
+  assert.equal(reloadOf(later, content("b"), at(9_000)).job.mayTrigger, false);
+});
+
+Deno.test("a death after a reload that counted: out of sync, looked at again, not signalled again", () => {
+  const done = tried(running("a"), "b", 0, "success");
+  const dead = recordDeath(done, "it died", 300, POLICY);
+  assert.ok(!isInSync(dead));
+  assert.equal(outOfSyncReason(dead), "it died");
+  assert.deepEqual(decide(dead, content("b"), at(400), POLICY).action, { kind: "wait", untilMs: 5_300 });
+  assert.equal(reloadOf(dead, content("b"), at(5_300)).job.mayTrigger, false);
+  assert.equal(recordDeath(INITIAL_STATE, "it died", 0, POLICY), INITIAL_STATE);
+});
+
+Deno.test("deadly contents are remembered up to a bound", () => {
+  let state = running("a");
+  for (let i = 0; i < 3 * KILLED_MAX; i++) {
+    state = tried(state, `bad${i}`, i * 10_000, "failed", { killed: true });
+  }
+  assert.equal(state.killed.length, KILLED_MAX);
+  assert.equal(state.killed.at(-1), `bad${3 * KILLED_MAX - 1}`);
+});
+
+Deno.test("content cannot have come before the last look that saw other content, whatever its times say", () => {
+  const state = decide(running("a"), content("a"), at(60_000), POLICY).state;
+  const { job } = reloadOf(state, content("b", WALL_MS - 999_999), at(65_000));
+  assert.equal(job.changedAtMs, 60_000);
+  const { job: told } = reloadOf(state, content("b", WALL_MS + 64_990), at(65_000));
+  assert.equal(told.changedAtMs, 64_990);
+});
+
+Deno.test("settling waits, and the change counts from its first sign", () => {
+  const settling = decide(
+    running("a"),
+    { kind: "settling", againAtMs: 300 },
+    at(100, { hintAtMs: 90 }),
+    POLICY,
+  );
+  assert.deepEqual(settling.action, { kind: "wait", untilMs: 300 });
+  const more = decide(settling.state, { kind: "settling", againAtMs: 500 }, at(300), POLICY);
+  assert.equal(reloadOf(more.state, content("b"), at(500)).job.seenAtMs, 90);
+  assert.equal(decide(more.state, content("a"), at(500), POLICY).state.pending, null, "it was nothing");
+});
+
+Deno.test("property: over any history there is a reload only for content not proved, and never two in the pause", () => {
+  const step = fc.record({
+    digest: fc.constantFrom("a", "b", "c"),
+    missing: fc.boolean(),
+    outcome: fc.constantFrom<AttemptResult["outcome"]>("success", "rejected", "failed", "timeout", "invalid"),
+    sinceMs: fc.integer({ min: 1, max: 20_000 }),
+    killed: fc.boolean(),
+  });
+  fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+    let state = INITIAL_STATE;
+    let nowMs = 0;
+    let lastTriggerMs = -Infinity;
+    const deadly = new Set<string>();
+    for (const { digest, missing, outcome, sinceMs, killed } of steps) {
+      nowMs += sinceMs;
+      const provedBefore = isInSync(state) && digest === state.applied;
+      const { state: next, action } = decide(state, missing ? MISSING : content(digest), at(nowMs), POLICY);
+      state = next;
+      if (action.kind === "wait") assert.ok(action.untilMs > nowMs);
+      if (action.kind !== "reload") continue;
+      assert.ok(!missing && !provedBefore, "no reload without a change");
+      assert.ok(nowMs - lastTriggerMs >= POLICY.minReloadIntervalMs);
+      if (deadly.has(digest)) assert.equal(action.job.mayTrigger, false);
+      const dies = killed && outcome === "failed" && action.job.mayTrigger;
+      if (dies) deadly.add(digest);
+      const triggeredAtMs = outcome === "invalid" || !action.job.mayTrigger ? null : nowMs;
+      lastTriggerMs = triggeredAtMs ?? lastTriggerMs;
+      state = recordResult(
+        state,
+        action.job,
+        result(outcome, { triggeredAtMs, killed: dies }),
+        nowMs,
+        POLICY,
+      );
+      assert.equal(isInSync(state), outcome === "success");
+    }
+  }));
+});
+
+Deno.test("decideReload without a failure or a change of mind reloads now", () => {
+  const state = { ...running("a"), applied: null };
+  assert.equal(decideReload(state, at(5), POLICY).action.kind, "reload");
+});

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { nextRetryDelayMs } from "../../src/reload/backoff.ts";
+import { judgeHealth, STALL_MIN_MS } from "../../src/reload/health.ts";
+import { createHintQueue } from "../../src/reload/queue.ts";
+import { decideStart, START_MARGIN_MS, type StartFacts } from "../../src/reload/start.ts";
+import { formatMs, shortHash } from "../../src/reload/text.ts";
+
+Deno.test("retry pauses double and never pass the longest", () => {
+  fc.assert(fc.property(
+    fc.integer({ min: 1, max: 5_000 }),
+    fc.integer({ min: 1, max: 60_000 }),
+    fc.integer({ min: 1, max: 600_000 }),
+    (failures, retryMs, maxMs) => {
+      const delay = nextRetryDelayMs(failures, retryMs, maxMs);
+      assert.ok(delay > 0 && delay <= maxMs);
+      assert.ok(nextRetryDelayMs(failures + 1, retryMs, maxMs) >= delay);
+      if (delay < maxMs) assert.equal(delay, retryMs * 2 ** (failures - 1));
+    },
+  ));
+});
+
+Deno.test("the loop is dead after three silent intervals, but never before 30 s", () => {
+  assert.deepEqual(judgeHealth(0, STALL_MIN_MS, 5_000), { ok: true });
+  assert.equal(judgeHealth(0, STALL_MIN_MS + 1, 5_000).ok, false);
+  assert.deepEqual(judgeHealth(0, 179_999, 60_000), { ok: true });
+  const dead = judgeHealth(0, 181_000, 60_000);
+  assert.deepEqual(dead, { ok: false, reason: "the loop has not turned for 3m1s, at most 3m is normal" });
+});
+
+Deno.test("hints coalesce into one waiting slot and keep causes and the time of the first", async () => {
+  const queue = createHintQueue();
+  assert.equal(queue.take(), null);
+  queue.push("event", 5);
+  queue.push("interval", 6);
+  queue.push("event", 7);
+  await queue.filled();
+  assert.deepEqual(queue.take(), { causes: ["event", "interval"], firstAtMs: 5 });
+  assert.equal(queue.take(), null);
+  let woken = 0;
+  const waits = [queue.filled(), queue.filled()].map((wait) => wait.then(() => woken++));
+  queue.push("signal", 9);
+  await Promise.all(waits);
+  assert.equal(woken, 2);
+  assert.deepEqual(queue.take()?.causes, ["signal"]);
+});
+
+const PROMETHEUS = {
+  format: "prometheus",
+  successful: true,
+  successWallMs: 2_000,
+  wholeSeconds: true,
+} as const;
+const FACTS: StartFacts = {
+  trigger: "signal",
+  changedWallMs: 1_000,
+  changedAtMs: 1_000,
+  targetStartedAtMs: null,
+  status: null,
+};
+const START_CASES: [string, Partial<StartFacts>, string][] = [
+  ["app started after the change", { targetStartedAtMs: 1_000 + START_MARGIN_MS }, "adopt"],
+  ["app started before it", { targetStartedAtMs: 900 }, "reload"],
+  ["app started too close to tell", { targetStartedAtMs: 1_000 + START_MARGIN_MS - 1 }, "reload"],
+  [
+    "app older, but reports a reload after the change",
+    { targetStartedAtMs: 900, status: PROMETHEUS },
+    "adopt",
+  ],
+  ["app older, reports an earlier reload", {
+    targetStartedAtMs: 900,
+    status: { ...PROMETHEUS, successWallMs: 999 },
+  }, "reload"],
+  ["app older, reports a rejected one", {
+    targetStartedAtMs: 900,
+    status: { ...PROMETHEUS, successful: false },
+  }, "reload"],
+  [
+    "app older and tells no time",
+    { targetStartedAtMs: 900, status: { format: "http", code: 200 } },
+    "reload",
+  ],
+  ["no app yet", {}, "later"],
+  ["http trigger, app does not answer yet", { trigger: "http" }, "later"],
+  ["http trigger, app tells no time", { trigger: "http", status: { format: "http", code: 200 } }, "reload"],
+  ["http trigger, app tells a later reload", { trigger: "http", status: PROMETHEUS }, "adopt"],
+  ["nothing to trigger", { trigger: "none", targetStartedAtMs: 0 }, "adopt"],
+];
+for (const [name, facts, verdict] of START_CASES) {
+  Deno.test(`at the start: ${name}: ${verdict}`, () =>
+    assert.equal(decideStart({ ...FACTS, ...facts }), verdict));
+}
+
+Deno.test("durations and hashes as people read them", () => {
+  const cases: [number, string][] = [
+    [0, "0ms"],
+    [0.4, "0ms"],
+    [8.2, "8ms"],
+    [999.4, "999ms"],
+    [1_500, "1.5s"],
+    [10_000, "10s"],
+    [59_400, "59s"],
+    [59_600, "1m"],
+    [90_000, "1m30s"],
+    [3_600_000, "1h"],
+    [7_500_000, "2h5m"],
+  ];
+  for (const [ms, text] of cases) assert.equal(formatMs(ms), text);
+  assert.equal(shortHash("0123456789abcdef"), "0123456789ab");
+  assert.equal(shortHash(null), "none");
+});
