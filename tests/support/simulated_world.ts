@@ -1,0 +1,207 @@
+/**
+ * A disk and an application for simulations, on a fake clock: content that comes, goes and flaps; an app that is
+ * honest, slow, lying, dying, hanging, restarting or rolling back. It knows the truth, so that a checker can hold
+ * against it what the sidecar believes.
+ */
+
+import type { Observation, Resolution, Status, StatusReading, Target } from "../../src/model.ts";
+import type { Clock, SnapshotReader, StatusProbe, TargetPort } from "../../src/ports.ts";
+import type { SeededRandom } from "./random.ts";
+
+/** How the app behaves; every field is independent of the others. */
+export interface AppTraits {
+  /** Longest time from signal to the end of its reload. */
+  readonly reloadMsMax: number;
+  /** Its counter never moves, whatever it does. */
+  readonly lies: boolean;
+  /** Dies of the signal this often, in [0, 1]. */
+  readonly diesOfSignal: number;
+  /** Takes a good reload back after a moment this often. */
+  readonly rollsBack: number;
+  /** The status URL hangs for a while this often. */
+  readonly hangs: number;
+  /** Restarts by itself this often per event. */
+  readonly restarts: number;
+}
+
+export interface World {
+  readonly reader: SnapshotReader;
+  readonly target: TargetPort;
+  readonly probe: StatusProbe;
+  /** Publishes content; null removes it. Content starting with `bad` is rejected by the app. */
+  write(content: string | null): void;
+  /** Ends the app; it is back after `downMs` and reads what is on disk then. */
+  restartApp(downMs: number): void;
+  /** From now on the app behaves well. */
+  heal(): void;
+  disk(): string | null;
+  /** What the app runs; null while it is down. */
+  runs(): string | null;
+  attempts(): number;
+  /** Every signal that reached a process, with the disk's content at that moment. */
+  readonly signals: { readonly atMs: number; readonly content: string | null; readonly starts: number }[];
+  starts(): number;
+}
+
+/** Makes a world whose app has read the first content at its start. */
+export function createWorld(clock: Clock, random: SeededRandom, traits: AppTraits, first: string): World {
+  let content: string | null = first;
+  let changedWallMs = clock.wallMs() - 60_000;
+  let lastDigest: string | null = null;
+  let healed = false;
+  let downUntilMs = 0;
+  let pid = 7;
+  let startedAtMs = clock.nowMs() - 50_000;
+  let handlesFromMs = startedAtMs;
+  let starts = 1;
+  let runs: string | null = first;
+  let attempts = 0;
+  let status = "initial";
+  let hangsUntilMs = 0;
+  const signals: { atMs: number; content: string | null; starts: number }[] = [];
+  const is = (p: number) => !healed && random.chance(p);
+
+  const up = () => runs !== null && clock.nowMs() >= downUntilMs;
+
+  function start(): void {
+    starts++;
+    pid++;
+    startedAtMs = clock.nowMs();
+    handlesFromMs = startedAtMs + random.int(0, 300);
+    attempts = 0;
+    status = "initial";
+    runs = content !== null && !content.startsWith("bad") ? content : "built-in";
+  }
+
+  function restartApp(downMs: number): void {
+    runs = null;
+    const generation = starts;
+    downUntilMs = clock.nowMs() + downMs;
+    clock.sleep(downMs).then(() => {
+      if (generation === starts) start();
+    });
+  }
+
+  async function reloadApp(): Promise<void> {
+    const generation = starts;
+    await clock.sleep(random.int(0, healed ? 50 : traits.reloadMsMax));
+    if (generation !== starts || runs === null) return;
+    if (!traits.lies || healed) attempts++;
+    if (content === null || content.startsWith("bad")) {
+      status = "validation_failed";
+      return;
+    }
+    const before = runs;
+    status = runs === content ? "no_changes" : "success";
+    runs = content;
+    if (is(traits.rollsBack)) {
+      await clock.sleep(random.int(1, 300));
+      if (generation !== starts || runs === null) return;
+      status = "rolled_back";
+      runs = before;
+    }
+  }
+
+  const targetNow = (): Target => ({
+    pid,
+    startTicks: Math.floor(startedAtMs / 10),
+    comm: "app",
+    name: "app",
+    uid: 65532,
+    startedWallMs: clock.wallMs() - (clock.nowMs() - startedAtMs),
+    reason: "the only application container in the pod",
+    handled: clock.nowMs() >= handlesFromMs,
+  });
+  const isAlive = (target: Target) =>
+    up() && target.pid === pid && target.startTicks === Math.floor(startedAtMs / 10);
+
+  const target: TargetPort = {
+    resolve(): Resolution {
+      if (!up()) return { kind: "none", code: "no-app", message: "no application process" };
+      const found = targetNow();
+      return found.handled
+        ? { kind: "target", target: found }
+        : { kind: "starting", target: found, message: "starting" };
+    },
+    isAlive,
+    send(to) {
+      if (!isAlive(to)) return { kind: "not-sent", code: "gone", message: "the process is gone" };
+      signals.push({ atMs: clock.nowMs(), content, starts });
+      if (is(traits.diesOfSignal)) {
+        clock.sleep(random.int(0, 100)).then(() => restartApp(random.int(200, 4_000)));
+      } else reloadApp();
+      return { kind: "sent", atMs: clock.nowMs(), wallMs: clock.wallMs() };
+    },
+    staleMounts: () => ({ stale: [], blind: false }),
+    preflight: () => ({
+      ok: up(),
+      message: up() ? `PID ${pid}` : "no application process",
+      code: up() ? "ok" : "no-app",
+      pid: up() ? pid : null,
+      name: "app",
+      uid: 65532,
+      handled: true,
+      permitted: true,
+    }),
+  };
+
+  const probe: StatusProbe = {
+    async read(signal): Promise<StatusReading> {
+      if (is(traits.hangs)) hangsUntilMs = clock.nowMs() + random.int(100, 8_000);
+      await clock.sleep(random.int(0, 3), signal);
+      if (clock.nowMs() < hangsUntilMs) {
+        await clock.sleep(5_000, signal);
+        return { kind: "error", reason: "timed out after 5s" };
+      }
+      if (signal.aborted) return { kind: "error", reason: "aborted" };
+      if (!up()) return { kind: "error", reason: "connection refused" };
+      const answer: Status = {
+        format: "amp",
+        healthy: !/failed|rolled/.test(status),
+        status,
+        attempts,
+        splitState: false,
+        restartRequired: [],
+        lastReloadWallMs: null,
+      };
+      return { kind: "status", status: answer };
+    },
+  };
+
+  const reader: SnapshotReader = {
+    async look({ onLikelyChange, signal }): Promise<Observation> {
+      const seen = content;
+      if (seen !== null && seen !== lastDigest) onLikelyChange?.();
+      await clock.sleep(random.int(0, 2), signal);
+      if (seen === null) {
+        return {
+          kind: "unreadable",
+          files: [{ path: "/c", digest: null, sizeBytes: 0, error: "/c is missing" }],
+        };
+      }
+      lastDigest = seen;
+      return { kind: "content", snapshot: { digest: seen, files: [], changedWallMs }, skipped: [] };
+    },
+    staleMounts: () => [],
+  };
+
+  return {
+    reader,
+    target,
+    probe,
+    write(next) {
+      if (next !== content) changedWallMs = clock.wallMs();
+      content = next;
+    },
+    restartApp,
+    heal() {
+      healed = true;
+      hangsUntilMs = 0;
+    },
+    disk: () => content,
+    runs: () => up() ? runs : null,
+    attempts: () => attempts,
+    signals,
+    starts: () => starts,
+  };
+}
