@@ -103,4 +103,6 @@ export interface JudgeContext {
   readonly sinceTriggerMs: number;
   /** The app started (again) with this content: any good status proves it. */
   readonly restarted: boolean;
+  /** The verdict on the poll before this one was `settling`; the judge then says `success` if it is still good. */
+  readonly settled?: boolean;
 }

@@ -1,0 +1,120 @@
+/**
+ * Credentials for requests to the app, read from their files. Read afresh each time, since a mounted Secret rotates;
+ * must never keep them longer than one request, and never put what they hold into an error.
+ */
+
+import type { CredentialFiles } from "../config.ts";
+import type { TlsMaterial } from "./connect.ts";
+import { basicAuthorization } from "./endpoint.ts";
+
+/** What one request needs. */
+export interface Credentials {
+  readonly headers: readonly (readonly [string, string])[];
+  readonly tls: TlsMaterial;
+}
+
+/** Larger files are refused: the largest bundle of authorities in use is about 250 KiB. */
+const FILE_BYTES_MAX = 1024 * 1024;
+
+const NO_TLS: TlsMaterial = { caCerts: [], clientCert: null, clientKey: null };
+const NONE: Credentials = { headers: [], tls: NO_TLS };
+
+/** Headers that decide how the message is framed; a file must not change them. */
+const OWN_HEADERS: readonly string[] = [
+  "connection",
+  "content-length",
+  "transfer-encoding",
+  "accept-encoding",
+];
+
+/**
+ * Reads all credential files that are configured. Headers of `--header-file` come last and so win.
+ * @throws Error that names the file and what is wrong with it, never its content.
+ */
+export function readCredentials(files: CredentialFiles): Credentials {
+  const { basicAuthFile, bearerTokenFile, headerFile, caFile, clientCertFile, clientKeyFile } = files;
+  if (
+    (basicAuthFile ?? bearerTokenFile ?? headerFile ?? caFile ?? clientCertFile ?? clientKeyFile) === null
+  ) {
+    return NONE;
+  }
+  const headers: (readonly [string, string])[] = [];
+  if (basicAuthFile !== null) headers.push(["authorization", readBasic(basicAuthFile)]);
+  if (bearerTokenFile !== null) headers.push(["authorization", readBearer(bearerTokenFile)]);
+  if (headerFile !== null) headers.push(...readHeaders(headerFile));
+  if (caFile === null && clientCertFile === null && clientKeyFile === null) return { headers, tls: NO_TLS };
+  return {
+    headers,
+    tls: {
+      caCerts: caFile === null ? [] : [readPem(caFile, "CA file", /-----BEGIN CERTIFICATE-----/)],
+      clientCert: clientCertFile === null
+        ? null
+        : readPem(clientCertFile, "client certificate file", /-----BEGIN CERTIFICATE-----/),
+      clientKey: clientKeyFile === null
+        ? null
+        : readPem(clientKeyFile, "client key file", /-----BEGIN [A-Z ]*PRIVATE KEY-----/),
+    },
+  };
+}
+
+function readBasic(path: string): string {
+  const text = readText(path, "basic auth file").replace(/[\r\n]+$/, "");
+  const colon = text.indexOf(":");
+  if (colon < 0 || hasControl(text)) {
+    throw new Error(`Cannot use basic auth file "${path}": it must hold one line user:password`);
+  }
+  return basicAuthorization(text.slice(0, colon), text.slice(colon + 1));
+}
+
+function readBearer(path: string): string {
+  const token = readText(path, "bearer token file").trim();
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    throw new Error(`Cannot use bearer token file "${path}": it must hold one token without spaces`);
+  }
+  return `Bearer ${token}`;
+}
+
+function readHeaders(path: string): [string, string][] {
+  const headers: [string, string][] = [];
+  readText(path, "header file").split(/\r?\n/).forEach((line, index) => {
+    if (line.trim() === "") return;
+    // RFC 9110, 5.6.2: the characters of a field name.
+    const match = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/.exec(line);
+    const where = `Cannot use header file "${path}": line ${index + 1}`;
+    if (!match || hasControl(match[2]!)) throw new Error(`${where} must be Name: value`);
+    const name = match[1]!.toLowerCase();
+    if (OWN_HEADERS.includes(name)) throw new Error(`${where} must not set ${name}`);
+    headers.push([name, match[2]!]);
+  });
+  return headers;
+}
+
+function readPem(path: string, what: string, wanted: RegExp): string {
+  const text = readText(path, what);
+  if (!wanted.test(text)) throw new Error(`Cannot use ${what} "${path}": it holds no PEM block of that kind`);
+  return text;
+}
+
+function readText(path: string, what: string): string {
+  try {
+    // Only a regular file may be opened: opening a FIFO would hang the whole process.
+    const info = Deno.statSync(path);
+    if (!info.isFile) throw new Error("not a regular file");
+    if (info.size > FILE_BYTES_MAX) throw new Error(`larger than ${FILE_BYTES_MAX / 1024 / 1024} MiB`);
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    throw new Error(`Cannot read ${what} "${path}": ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "no such file";
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  // Deno ends such texts with ": stat '/path'", which is told already.
+  return error instanceof Error ? error.message.replace(/ \(os error \d+\).*$/s, "") : String(error);
+}
+
+function hasControl(text: string): boolean {
+  // deno-lint-ignore no-control-regex -- control characters are exactly what must not get into a header
+  return /[\u0000-\u0008\u000a-\u001f\u007f]/.test(text);
+}

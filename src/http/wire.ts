@@ -1,0 +1,257 @@
+/**
+ * HTTP/1.1 answers off a byte stream: head, the three framings of a body, and limits on all of it (RFC 9112).
+ * Knows no sockets and no URLs; must never hold more than the head limit and the asked body limit in memory.
+ */
+
+import { HttpError, printable } from "./errors.ts";
+
+/** Longest head (status line and headers) that is read; the apps we ask send below 1 KiB. */
+export const HEAD_BYTES_MAX = 32 * 1024;
+/** Interim 1xx answers that are skipped before the real one. */
+const INTERIM_MAX = 8;
+/** One read of a usual answer; kept with the connection. */
+const FIRST_BUFFER_BYTES = 16 * 1024;
+const LF = 10;
+const CR = 13;
+
+/** Where bytes come from: `Deno.Conn` fits. null is the end of the stream. */
+export interface ByteSource {
+  read(into: Uint8Array): Promise<number | null>;
+}
+
+/** Bytes that arrived and were not used yet; belongs to one connection. */
+export interface Intake {
+  readonly source: ByteSource;
+  buffer: Uint8Array<ArrayBuffer>;
+  start: number;
+  end: number;
+  /** Bytes received since the request went out. */
+  received: number;
+}
+
+/** One answer. */
+export interface WireAnswer {
+  readonly status: number;
+  /** Names in lower case; several of one name are joined by a comma. */
+  readonly headers: ReadonlyMap<string, string>;
+  readonly body: Uint8Array<ArrayBuffer>;
+  /** The body was longer than asked for and was cut. */
+  readonly truncated: boolean;
+  /** The connection may carry another request. */
+  readonly reusable: boolean;
+}
+
+/** Makes the intake of a new connection. */
+export function createIntake(source: ByteSource): Intake {
+  return { source, buffer: new Uint8Array(FIRST_BUFFER_BYTES), start: 0, end: 0, received: 0 };
+}
+
+/**
+ * Reads one answer; a body longer than `bodyBytesMax` is cut there and the rest is not read.
+ * @throws HttpError `closed` when the stream ends too early, `protocol` for what is no HTTP/1.1 answer.
+ */
+export async function readAnswer(intake: Intake, method: string, bodyBytesMax: number): Promise<WireAnswer> {
+  for (let interim = 0; interim <= INTERIM_MAX; interim++) {
+    const head = parseHead(await readHead(intake));
+    if (head.status >= 100 && head.status < 200 && head.status !== 101) continue;
+    const sink: Sink = { parts: [], bytes: 0, bytesMax: bodyBytesMax, truncated: false };
+    const framed = await readBody(intake, head, method, sink);
+    return {
+      status: head.status,
+      headers: head.headers,
+      body: join(sink),
+      truncated: sink.truncated,
+      // Bytes beyond the answer belong to nothing we asked: such a connection is not to be trusted.
+      reusable: framed && !sink.truncated && intake.start === intake.end && keepsAlive(head),
+    };
+  }
+  throw new HttpError("protocol", `more than ${INTERIM_MAX} interim answers (1xx)`);
+}
+
+interface Head {
+  readonly version: string;
+  readonly status: number;
+  readonly headers: ReadonlyMap<string, string>;
+}
+
+/** Reads up to the empty line and returns the head as text, one character a byte. */
+async function readHead(intake: Intake): Promise<string> {
+  let scanned = 0;
+  for (;;) {
+    const { buffer, start, end } = intake;
+    for (let i = start + scanned; i < end; i++) {
+      if (buffer[i] !== LF) continue;
+      const next = buffer[i + 1] === CR ? i + 2 : i + 1;
+      if (next < end && buffer[next] === LF) {
+        intake.start = next + 1;
+        return latin1(buffer.subarray(start, i));
+      }
+    }
+    // The last two bytes may be the beginning of the end: look at them again.
+    scanned = Math.max(0, end - start - 2);
+    if (end - start >= HEAD_BYTES_MAX) {
+      throw new HttpError("protocol", `headers larger than ${HEAD_BYTES_MAX / 1024} KiB`);
+    }
+    if (!(await fill(intake))) {
+      throw intake.received === 0
+        ? new HttpError("closed", "connection closed without an answer")
+        : new HttpError("closed", "connection closed in the middle of the headers");
+    }
+  }
+}
+
+function parseHead(text: string): Head {
+  const lines = text.split(/\r?\n/);
+  const match = /^HTTP\/(1\.[01]) (\d{3})(?: |$)/.exec(lines[0] ?? "");
+  if (!match) {
+    // The first bytes of a TLS alert: content type 21, version 3.
+    const hint = text.startsWith("\u0015\u0003") ? "; the server speaks TLS, use https://" : "";
+    throw new HttpError("protocol", `not an HTTP/1.1 answer: "${printable(lines[0] ?? "", 60)}"${hint}`);
+  }
+  const headers = new Map<string, string>();
+  for (let i = 1; i < lines.length; i++) {
+    const line = lines[i]!;
+    const colon = line.indexOf(":");
+    if (colon <= 0) continue;
+    const name = line.slice(0, colon).trim().toLowerCase();
+    const value = line.slice(colon + 1).trim();
+    const before = headers.get(name);
+    headers.set(name, before === undefined ? value : `${before}, ${value}`);
+  }
+  return { version: match[1]!, status: Number(match[2]), headers };
+}
+
+function keepsAlive(head: Head): boolean {
+  const connection = (head.headers.get("connection") ?? "").toLowerCase();
+  return head.version === "1.1" && !connection.includes("close");
+}
+
+/** What was kept of a body. */
+interface Sink {
+  readonly parts: Uint8Array<ArrayBuffer>[];
+  bytes: number;
+  readonly bytesMax: number;
+  truncated: boolean;
+}
+
+/** Reads the body into `sink`; false where only the end of the connection ends it (RFC 9112, 6.3). */
+async function readBody(intake: Intake, head: Head, method: string, sink: Sink): Promise<boolean> {
+  if (method === "HEAD" || head.status === 204 || head.status === 304 || head.status === 101) return true;
+  const coding = head.headers.get("transfer-encoding");
+  if (coding !== undefined) {
+    if (coding.toLowerCase() !== "chunked") {
+      throw new HttpError("protocol", `unknown transfer encoding "${printable(coding, 40)}"`);
+    }
+    await readChunks(intake, sink);
+    return true;
+  }
+  const length = head.headers.get("content-length");
+  if (length !== undefined) {
+    // Several equal values may come joined as "5, 5".
+    const values = new Set(length.split(",").map((value) => value.trim()));
+    const text = [...values][0]!;
+    if (values.size !== 1 || !/^\d{1,15}$/.test(text)) {
+      throw new HttpError("protocol", `content-length "${printable(length, 40)}" is no number`);
+    }
+    await readExactly(intake, Number(text), sink);
+    return true;
+  }
+  while (!sink.truncated && (intake.start < intake.end || (await fill(intake)))) {
+    take(intake, intake.end - intake.start, sink);
+  }
+  return false;
+}
+
+async function readChunks(intake: Intake, sink: Sink): Promise<void> {
+  for (;;) {
+    const line = await readLine(intake);
+    const digits = line.split(";", 1)[0]!.trim();
+    if (!/^[0-9a-fA-F]{1,12}$/.test(digits)) {
+      throw new HttpError("protocol", `chunk size "${printable(line, 20)}" is no number`);
+    }
+    const size = parseInt(digits, 16);
+    if (size === 0) break;
+    await readExactly(intake, size, sink);
+    if (sink.truncated) return;
+    if ((await readLine(intake)) !== "") throw new HttpError("protocol", "chunk longer than its size");
+  }
+  for (let bytes = 0, line = " "; line !== ""; bytes += line.length) {
+    if (bytes > HEAD_BYTES_MAX) throw new HttpError("protocol", "trailers without an end");
+    line = await readLine(intake);
+  }
+}
+
+/** Reads one line of a chunked body, without its line end. */
+async function readLine(intake: Intake): Promise<string> {
+  for (;;) {
+    const at = intake.buffer.subarray(intake.start, intake.end).indexOf(LF);
+    if (at >= 0) {
+      const line = latin1(intake.buffer.subarray(intake.start, intake.start + at));
+      intake.start += at + 1;
+      return line.endsWith("\r") ? line.slice(0, -1) : line;
+    }
+    if (intake.end - intake.start > 1024) throw new HttpError("protocol", "chunk line longer than 1 KiB");
+    if (!(await fill(intake))) throw endedEarly();
+  }
+}
+
+async function readExactly(intake: Intake, bytes: number, sink: Sink): Promise<void> {
+  let left = bytes;
+  while (left > 0 && !sink.truncated) {
+    if (intake.start === intake.end && !(await fill(intake))) throw endedEarly();
+    const count = Math.min(left, intake.end - intake.start);
+    take(intake, count, sink);
+    left -= count;
+  }
+}
+
+/** Moves `count` bytes into the sink, as far as there is room. */
+function take(intake: Intake, count: number, sink: Sink): void {
+  const kept = Math.min(count, sink.bytesMax - sink.bytes);
+  if (kept > 0) sink.parts.push(intake.buffer.slice(intake.start, intake.start + kept));
+  sink.bytes += kept;
+  if (kept < count) sink.truncated = true;
+  intake.start += count;
+}
+
+/** Reads more bytes behind those that wait; false at the end of the stream. */
+async function fill(intake: Intake): Promise<boolean> {
+  if (intake.start === intake.end) {
+    intake.start = intake.end = 0;
+  } else if (intake.end === intake.buffer.length) {
+    const waiting = intake.buffer.subarray(intake.start, intake.end);
+    const bigger = intake.start > 0 ? intake.buffer.length : intake.buffer.length * 2;
+    const buffer = new Uint8Array(bigger);
+    buffer.set(waiting);
+    intake.buffer = buffer;
+    intake.end -= intake.start;
+    intake.start = 0;
+  }
+  const count = await intake.source.read(intake.buffer.subarray(intake.end));
+  if (count === null) return false;
+  intake.end += count;
+  intake.received += count;
+  return true;
+}
+
+function endedEarly(): HttpError {
+  return new HttpError("closed", "connection closed in the middle of the answer");
+}
+
+function join(sink: Sink): Uint8Array<ArrayBuffer> {
+  if (sink.parts.length === 1) return sink.parts[0]!;
+  const all = new Uint8Array(sink.bytes);
+  let at = 0;
+  for (const part of sink.parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** Bytes as text, one character a byte: a head is ASCII, and odd bytes must not throw. */
+function latin1(bytes: Uint8Array): string {
+  let text = "";
+  for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i]!);
+  return text;
+}

@@ -1,0 +1,76 @@
+/**
+ * The HTTP trigger: asks the app to reload by a request to each `--trigger-url`, in the order given. Must never send
+ * one a second time by itself, and never show a URL's secrets or more of an answer than its first line.
+ */
+
+import { hideUrlSecrets } from "../cli/urls.ts";
+import type { Config } from "../config.ts";
+import type { HttpClient, HttpResponse } from "../http/client.ts";
+import { readCredentials } from "../http/credentials.ts";
+import { HttpError, printable } from "../http/errors.ts";
+import type { TriggerResult } from "../model.ts";
+import type { Clock, HttpTrigger } from "../ports.ts";
+
+/** The settings that the trigger needs. */
+export type HttpTriggerConfig = Pick<
+  Config,
+  "triggerUrls" | "triggerMethod" | "httpTimeoutMs" | "credentials"
+>;
+
+/** So much of an answer's first line is told: a reason, not a page. */
+const REASON_LENGTH_MAX = 200;
+/** So much of an answer is read to find that line. */
+const BODY_BYTES_MAX = 4096;
+/** Codes with which an app says that it looked at the new configuration and does not take it (Prometheus: 500). */
+const REFUSALS: readonly number[] = [400, 409, 422, 500];
+
+/**
+ * Makes the trigger. Its result is `sent`, with the time just before the first request, where every URL answered
+ * 2xx. Otherwise its code is `trigger-refused` (the app answered 400, 409, 422 or 500: it said no), `trigger-status`
+ * (any other code), `trigger-timeout`, `trigger-failed` (no answer) or `credentials` (a file cannot be used).
+ */
+export function createHttpTrigger(config: HttpTriggerConfig, client: HttpClient, clock: Clock): HttpTrigger {
+  return async (signal) => {
+    let credentials;
+    try {
+      credentials = readCredentials(config.credentials);
+    } catch (error) {
+      return notSent("credentials", error instanceof Error ? error.message : String(error));
+    }
+    const atMs = clock.nowMs();
+    const wallMs = clock.wallMs();
+    for (const url of config.triggerUrls) {
+      const what = `${config.triggerMethod} ${hideUrlSecrets(url)}`;
+      try {
+        const answer = await client.request({
+          url,
+          method: config.triggerMethod,
+          headers: credentials.headers,
+          tls: credentials.tls,
+          timeoutMs: config.httpTimeoutMs,
+          bodyBytesMax: BODY_BYTES_MAX,
+        }, signal);
+        if (answer.status < 200 || answer.status > 299) {
+          const code = REFUSALS.includes(answer.status) ? "trigger-refused" : "trigger-status";
+          return notSent(code, `${what} answered HTTP ${answer.status}${firstLine(answer)}`);
+        }
+      } catch (error) {
+        const code = error instanceof HttpError && error.code === "timeout"
+          ? "trigger-timeout"
+          : "trigger-failed";
+        return notSent(code, `Cannot ${what}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    return { kind: "sent", atMs, wallMs };
+  };
+}
+
+function notSent(code: string, message: string): TriggerResult {
+  return { kind: "not-sent", code, message };
+}
+
+function firstLine({ body }: HttpResponse): string {
+  const text = new TextDecoder().decode(body).trimStart();
+  const line = printable(text.split(/[\r\n]/, 1)[0] ?? "", REASON_LENGTH_MAX);
+  return line === "" ? "" : `: ${line}`;
+}

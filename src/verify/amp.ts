@@ -1,0 +1,53 @@
+/**
+ * The status format of AMP, `GET /health/reload`: JSON with a counter of all reloads, and no clock. Pure. The answer is
+ * the same JSON with 200 and with 503 (unhealthy), so the code is not looked at.
+ */
+
+import type { StatusReading } from "../model.ts";
+import { type Answer, isObject, parseJson, parseTime, unusable } from "./answer.ts";
+
+/** Parses an answer; never throws. */
+export function parseAmp(answer: Answer): StatusReading {
+  const json = parseJson(answer);
+  if (!("value" in json)) return json;
+  const { value } = json;
+  if (!isAmp(value)) return unusable(answer, "not an AMP status: it has no status text and attempts number");
+  return {
+    kind: "status",
+    status: {
+      format: "amp",
+      healthy: value.healthy === true,
+      status: value.status,
+      attempts: value.attempts,
+      splitState: value.split_state === true,
+      restartRequired: restartRequired(value.restart_required),
+      lastReloadWallMs: parseTime(value.last_reload_time),
+    },
+  };
+}
+
+/** Whether a JSON value is an AMP status: what `auto` looks for. */
+export function isAmp(
+  value: unknown,
+): value is Readonly<Record<string, unknown>> & { readonly status: string; readonly attempts: number } {
+  return isObject(value) && typeof value.status === "string" && Number.isSafeInteger(value.attempts) &&
+    (value.attempts as number) >= 0;
+}
+
+/** At most this many entries are kept, each cut: they are shown and must stay small. */
+const ENTRIES_MAX = 20;
+const ENTRY_LENGTH_MAX = 100;
+
+/** What needs a restart, e.g. `W600 publishing`; entries of an unknown shape count too. */
+function restartRequired(value: unknown): string[] {
+  if (typeof value === "string" && value !== "") return [value.slice(0, ENTRY_LENGTH_MAX)];
+  if (value === true) return ["restart required"];
+  if (!Array.isArray(value)) return [];
+  return value.slice(0, ENTRIES_MAX).map((entry) => {
+    if (typeof entry === "string") return entry.slice(0, ENTRY_LENGTH_MAX);
+    const parts = isObject(entry)
+      ? [entry.code, entry.component].filter((part) => typeof part === "string")
+      : [];
+    return (parts.join(" ") || "restart required").slice(0, ENTRY_LENGTH_MAX);
+  });
+}

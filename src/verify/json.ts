@@ -1,0 +1,66 @@
+/**
+ * Any JSON as a status: a value that must hold (`--verify-ok`) and a value that must change (`--verify-token`), both
+ * found by JSON pointer (RFC 6901). Pure.
+ */
+
+import type { StatusReading } from "../model.ts";
+import { type Answer, isObject, parseJson, unusable } from "./answer.ts";
+
+/** What is looked at; the fields of `Config` of the same name. */
+export interface JsonRule {
+  readonly verifyOk: { readonly pointer: string; readonly value: string } | null;
+  readonly verifyToken: string | null;
+}
+
+/** Parses an answer; never throws. Answers other than 2xx are no status, whatever they hold. */
+export function parseJsonStatus(answer: Answer, rule: JsonRule): StatusReading {
+  if (answer.code < 200 || answer.code > 299) return { kind: "error", reason: `HTTP ${answer.code}` };
+  const json = parseJson(answer);
+  if (!("value" in json)) return json;
+  try {
+    const ok = rule.verifyOk && holds(findPointer(json.value, rule.verifyOk.pointer), rule.verifyOk.value);
+    if (rule.verifyToken === null) return { kind: "status", status: { format: "json", ok, token: null } };
+    const token = findPointer(json.value, rule.verifyToken);
+    // No status rather than an empty token: a value that appears later must not look like one that changed.
+    if (token === undefined) return unusable(answer, `there is no ${rule.verifyToken} in the JSON`);
+    return { kind: "status", status: { format: "json", ok, token: renderCanonical(token) } };
+  } catch {
+    // Only a value nested thousands deep gets here: the walk over it runs out of stack.
+    return unusable(answer, "JSON is nested too deep");
+  }
+}
+
+/** The value at `pointer`; undefined where there is none. `""` is the whole document. */
+export function findPointer(document: unknown, pointer: string): unknown {
+  if (pointer === "") return document;
+  if (!pointer.startsWith("/")) return undefined;
+  let value = document;
+  for (const escaped of pointer.slice(1).split("/")) {
+    const key = escaped.replaceAll("~1", "/").replaceAll("~0", "~");
+    if (Array.isArray(value)) {
+      if (!/^(0|[1-9]\d*)$/.test(key)) return undefined;
+      value = value[Number(key)];
+    } else if (isObject(value) && Object.hasOwn(value, key)) {
+      value = value[key];
+    } else {
+      return undefined;
+    }
+  }
+  return value;
+}
+
+/** `ok` matches the text `ok`, and what is no text matches its JSON: `true`, `3`, `null`. */
+function holds(value: unknown, wanted: string): boolean {
+  if (value === undefined) return false;
+  return value === wanted || (typeof value !== "string" && renderCanonical(value) === wanted);
+}
+
+/** JSON with the keys of objects in order, so that equal values are equal texts. */
+function renderCanonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(renderCanonical).join(",")}]`;
+  if (!isObject(value)) return JSON.stringify(value);
+  const fields = Object.keys(value).sort().map((key) =>
+    `${JSON.stringify(key)}:${renderCanonical(value[key])}`
+  );
+  return `{${fields.join(",")}}`;
+}

@@ -1,0 +1,142 @@
+/**
+ * What a status proves about a reload: the table of the contract, pure. Must never say success while the app's own
+ * counter, token or time is what it was before the trigger, unless the app has been started with the new content.
+ */
+
+import type { Status, Verdict } from "../model.ts";
+import type { JudgeContext } from "../ports.ts";
+
+type AmpStatus = Extract<Status, { format: "amp" }>;
+type PrometheusStatus = Extract<Status, { format: "prometheus" }>;
+type JsonStatus = Extract<Status, { format: "json" }>;
+
+/**
+ * A Prometheus that had already rejected a configuration before the trigger shows nothing when it rejects the next
+ * one: after this many milliseconds a flag that is still 0 counts as rejected (contract: verification).
+ */
+export const STILL_FAILED_MS = 5_000;
+
+const PENDING_INITIAL = "no reload since the app started";
+const REJECTED_BY_PROMETHEUS = "it reports that its last reload was not successful";
+
+/** Judges one status read after the trigger. */
+export function judge(status: Status, context: JudgeContext): Verdict {
+  switch (status.format) {
+    case "amp":
+      return judgeAmp(status, context);
+    case "prometheus":
+      return judgePrometheus(status, context);
+    case "json":
+      return judgeJson(status, context);
+    case "http":
+      return judgeHttp(status.code, context);
+  }
+}
+
+/**
+ * The earliest Unix time in milliseconds at which a trigger can be proved against this baseline; `nowWallMs` if that
+ * is now. Where the app cuts its time to whole seconds, a second reload within the second of the last one would look
+ * unchanged: the trigger then waits for the next second, once and for one second at most. (The other way, to trigger
+ * at once and a second time later, would make the app reload twice.)
+ */
+export function earliestTriggerWallMs(baseline: Status | null, nowWallMs: number): number {
+  if (baseline?.format !== "prometheus" || !baseline.wholeSeconds || baseline.successWallMs === null) {
+    return nowWallMs;
+  }
+  const nextMs = baseline.successWallMs + 1000;
+  // A time in the future means that the clock was set back: waiting for it could take for ever.
+  return nextMs > nowWallMs && nextMs - nowWallMs <= 1000 ? nextMs : nowWallMs;
+}
+
+function judgeAmp(status: AmpStatus, context: JudgeContext): Verdict {
+  const baseline = context.baseline?.format === "amp" ? context.baseline : null;
+  // A lower counter is one that started anew: the app restarted after the baseline, and so with the new content.
+  const restarted = context.restarted || (baseline !== null && status.attempts < baseline.attempts);
+  if (baseline === null && !restarted) return { kind: "baseline" };
+  const counted = status.attempts > (restarted ? 0 : baseline!.attempts);
+  const good = status.status === "success" || status.status === "no_changes";
+  if (counted && status.splitState) return rejected(good ? "split_state" : `${status.status}, split_state`);
+  if (counted && !good && !(restarted && status.status === "initial")) return rejected(status.status);
+  if (counted || (restarted && !status.splitState && (good || status.status === "initial"))) {
+    return context.settled ? { kind: "success" } : { kind: "settling" };
+  }
+  if (restarted) return pending(`the app has restarted and its status is ${status.status}`);
+  const before = status.status === "initial" ? PENDING_INITIAL : `status is still ${status.status}`;
+  return pending(`the app has not counted a new reload: attempts is still ${status.attempts}, ${before}`);
+}
+
+function judgePrometheus(status: PrometheusStatus, context: JudgeContext): Verdict {
+  const baseline = context.baseline?.format === "prometheus" ? context.baseline : null;
+  if (context.restarted) {
+    return status.successful
+      ? { kind: "success" }
+      : pending(`the app has restarted and ${REJECTED_BY_PROMETHEUS}`);
+  }
+  if (!status.successful) {
+    if (baseline?.successful || context.sinceTriggerMs >= STILL_FAILED_MS) {
+      return rejected(REJECTED_BY_PROMETHEUS);
+    }
+    return pending(`${REJECTED_BY_PROMETHEUS}, as it did before the trigger`);
+  }
+  if (status.successWallMs === null) return pending("the app tells no time of its last successful reload");
+  if (baseline !== null) return judgeTime(status.successWallMs, baseline, status.wholeSeconds, context);
+  const time = compareToTrigger(status, context);
+  if (time === "unknown") return { kind: "baseline" };
+  return time === "later" ? { kind: "success" } : pending("the app's last reload is older than the trigger");
+}
+
+/** Strictly newer than the baseline; or, where the clock was set back meanwhile, another time and after the trigger. */
+function judgeTime(
+  successWallMs: number,
+  baseline: PrometheusStatus,
+  wholeSeconds: boolean,
+  context: JudgeContext,
+): Verdict {
+  const beforeMs = baseline.successWallMs;
+  if (beforeMs === null || successWallMs > beforeMs) return { kind: "success" };
+  const afterTrigger = compareToTrigger({ successWallMs, wholeSeconds }, context) === "later";
+  if (successWallMs < beforeMs && afterTrigger) return { kind: "success" };
+  return pending("the time of the app's last successful reload has not changed");
+}
+
+/** Where the app's time of its last reload lies; `unknown` within the second of the trigger if it is a whole second. */
+function compareToTrigger(
+  status: { readonly successWallMs: number | null; readonly wholeSeconds: boolean },
+  { triggeredWallMs }: JudgeContext,
+): "later" | "earlier" | "unknown" {
+  const successWallMs = status.successWallMs ?? 0;
+  if (successWallMs > triggeredWallMs) return "later";
+  return status.wholeSeconds && successWallMs + 1000 > triggeredWallMs ? "unknown" : "earlier";
+}
+
+function judgeJson(status: JsonStatus, context: JudgeContext): Verdict {
+  if (status.ok === false) return pending("--verify-ok does not hold");
+  if (status.token === null) {
+    // No token is asked for: then --verify-ok alone is the proof, as far as it goes.
+    return status.ok === true
+      ? { kind: "success" }
+      : pending("neither --verify-ok nor --verify-token is set");
+  }
+  if (context.restarted) return { kind: "success" };
+  const before = context.baseline?.format === "json" ? context.baseline.token : null;
+  if (before === null) return { kind: "baseline" };
+  return status.token === before
+    ? pending("the value at --verify-token has not changed")
+    : { kind: "success" };
+}
+
+function judgeHttp(code: number, context: JudgeContext): Verdict {
+  const { baseline } = context;
+  if (baseline !== null && baseline.format !== "http") {
+    return pending(`the answer (HTTP ${code}) is no ${baseline.format} status, as it was before the trigger`);
+  }
+  return code === 200 ? { kind: "success" } : pending(`HTTP ${code}, wanted 200`);
+}
+
+function pending(reason: string): Verdict {
+  return { kind: "pending", reason };
+}
+
+function rejected(reason: string): Verdict {
+  return { kind: "rejected", reason };
+}

@@ -1,0 +1,78 @@
+/**
+ * Reads the status URL: one GET, one reading. The only place of verification that does HTTP; must never throw, and
+ * never take longer than `--http-timeout`.
+ */
+
+import type { Config } from "../config.ts";
+import type { HttpClient } from "../http/client.ts";
+import { readCredentials } from "../http/credentials.ts";
+import type { StatusReading } from "../model.ts";
+import type { StatusProbe } from "../ports.ts";
+import { parseAmp } from "./amp.ts";
+import { type Answer, decodeAnswer } from "./answer.ts";
+import { type KnownFormat, parseAuto } from "./auto.ts";
+import { parseHttp } from "./http.ts";
+import { parseJsonStatus } from "./json.ts";
+import { parsePrometheus } from "./prometheus.ts";
+
+/** The settings that the probe needs. */
+export type ProbeConfig = Pick<
+  Config,
+  "reloadUrl" | "verify" | "verifyOk" | "verifyToken" | "httpTimeoutMs" | "credentials"
+>;
+
+/** Pause before the second read, in milliseconds: an app on the same machine has often reloaded by then. */
+const FIRST_PAUSE_MS = 2;
+
+/** Makes the probe. With `auto` it holds on to the first known format it meets, for as long as it lives. */
+export function createStatusProbe(config: ProbeConfig, client: HttpClient): StatusProbe {
+  let known: KnownFormat | null = null;
+
+  function parse(answer: Answer): StatusReading {
+    switch (config.verify) {
+      case "amp":
+        return parseAmp(answer);
+      case "prometheus":
+        return parsePrometheus(answer);
+      case "json":
+        return parseJsonStatus(answer, config);
+      case "auto": {
+        const reading = parseAuto(answer, known);
+        const format = reading.kind === "status" ? reading.status.format : null;
+        if (format === "amp" || format === "prometheus") known = format;
+        return reading;
+      }
+      case "http":
+      case "none":
+        return parseHttp(answer);
+    }
+  }
+
+  return {
+    async read(signal) {
+      try {
+        const { headers, tls } = readCredentials(config.credentials);
+        const { status, body, truncated } = await client.request({
+          url: config.reloadUrl,
+          method: "GET",
+          headers,
+          tls,
+          timeoutMs: config.httpTimeoutMs,
+          keepAlive: true,
+        }, signal);
+        return parse(decodeAnswer(status, body, truncated));
+      } catch (error) {
+        return { kind: "error", reason: error instanceof Error ? error.message : String(error) };
+      }
+    },
+  };
+}
+
+/**
+ * Pause in milliseconds before read number `n` (0 is the first one after the trigger, which comes at once): 2, 4, 8,
+ * and so on up to the poll interval, so that the outcome comes at most twice as late as the app's own reload.
+ */
+export function nextPollDelayMs(n: number, pollIntervalMs: number): number {
+  if (n <= 0) return 0;
+  return Math.min(pollIntervalMs, FIRST_PAUSE_MS * 2 ** Math.min(n - 1, 30));
+}
