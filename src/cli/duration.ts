@@ -1,0 +1,80 @@
+/**
+ * Durations as Go writes them (`500ms`, `1m30s`, `1.5h`), the form every tool of the field uses. Strict on purpose:
+ * a bare number could mean anything. Must never guess a unit.
+ */
+
+import { quote, UsageError } from "./usage_error.ts";
+
+/**
+ * Longest duration: what a timer can wait, 2^31−1 ms. A longer one would fire at once and turn a pause into a busy loop.
+ */
+export const DURATION_MS_MAX = 2 ** 31 - 1;
+
+/** What a duration must look like, for messages. */
+export const DURATION_WANTED = "want one such as 500ms, 5s or 1m30s";
+
+/** Nanoseconds of each unit, as in Go's `time.ParseDuration`; both signs for micro (U+00B5 and U+03BC) count. */
+function unitNs(unit: string): bigint {
+  switch (unit) {
+    case "ns":
+      return 1n;
+    case "us":
+    case "\u00b5s":
+    case "\u03bcs":
+      return 1_000n;
+    case "ms":
+      return 1_000_000n;
+    case "s":
+      return 1_000_000_000n;
+    case "m":
+      return 60_000_000_000n;
+    default:
+      return 3_600_000_000_000n;
+  }
+}
+
+/**
+ * Reads a Go duration without sign, as milliseconds (a fraction where the text has micro- or nanoseconds).
+ * What is finer than a nanosecond is cut off, as in Go.
+ * @throws {UsageError} where it is none, or longer than {@linkcode DURATION_MS_MAX}
+ */
+export function parseDurationMs(text: string): number {
+  if (text === "0") return 0;
+  if (!/^(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h))+$/.test(text)) {
+    throw new UsageError(`${quote(text)} is no duration, ${DURATION_WANTED}`);
+  }
+  let ns = 0n;
+  for (const [, whole = "", fraction = "", unit = ""] of text.matchAll(/(\d*)\.?(\d*)([^\d.]+)/g)) {
+    const perUnit = unitNs(unit);
+    ns += BigInt(whole) * perUnit + BigInt(fraction) * perUnit / 10n ** BigInt(fraction.length);
+  }
+  if (ns > BigInt(DURATION_MS_MAX) * 1_000_000n) {
+    throw new UsageError(`${quote(text)} is too long, want at most 596h`);
+  }
+  return Number(ns) / 1e6;
+}
+
+/**
+ * Writes milliseconds as Go prints a duration: `1m30s`, `1h0m0s`, `1.5s`, `500ms`, `100µs`, `0s`.
+ * Exact to the nanosecond up to {@linkcode DURATION_MS_MAX}.
+ */
+export function formatDuration(ms: number): string {
+  const ns = Math.round(ms * 1e6);
+  if (ns === 0) return "0s";
+  if (ns < 1e3) return `${ns}ns`;
+  if (ns < 1e6) return `${decimal(ns, 3)}µs`;
+  if (ns < 1e9) return `${decimal(ns, 6)}ms`;
+  const hours = Math.floor(ns / 3.6e12);
+  const minutes = Math.floor(ns / 6e10) % 60;
+  const seconds = `${decimal(ns % 6e10, 9)}s`;
+  if (hours > 0) return `${hours}h${minutes}m${seconds}`;
+  return minutes > 0 ? `${minutes}m${seconds}` : seconds;
+}
+
+/** `value` / 10^`digits` in decimal notation, without trailing zeros. */
+function decimal(value: number, digits: number): string {
+  const scale = 10 ** digits;
+  const fraction = String(value % scale).padStart(digits, "0").replace(/0+$/, "");
+  const whole = String(Math.floor(value / scale));
+  return fraction === "" ? whole : `${whole}.${fraction}`;
+}

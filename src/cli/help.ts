@@ -1,0 +1,178 @@
+/**
+ * `--help`, `--version` and the README's table of flags, all from the flag table. Loaded only when asked for. Must hold
+ * no fact about a flag that the table does not.
+ */
+
+import { REVISION, VERSION } from "../version.ts";
+import { type Flag, GROUPS } from "./flag.ts";
+import { findFlag, FLAG_NAMES, type FlagName, variableOf } from "./flags.ts";
+
+/** Widest line of `--help`. */
+const COLUMNS = 80;
+/** Where the text of a flag begins. */
+const TEXT_COLUMN = 31;
+/** The flags that a health check heeds: where the sidecar listens, and how long to wait for it. */
+const HEALTHCHECK_FLAGS: readonly FlagName[] = [
+  "metrics-port",
+  "metrics-host",
+  "tls-cert-file",
+  "http-timeout",
+];
+
+const USAGE: Readonly<Record<string, string>> = {
+  run: `config-reloader: tells an app to reload when its configuration files change,
+and makes sure that it did
+
+Usage:
+  config-reloader [run] [flags]       watch and reload (the sidecar)
+  config-reloader check [flags]       say what would work and what would not
+  config-reloader healthcheck         ask the running sidecar's /healthz
+  config-reloader completions SHELL   completions for bash, zsh or fish
+`,
+  check: `config-reloader check: says what would work and what would not with these flags
+and variables. It changes nothing and signals nobody. Exit code 0 when nothing
+is wrong, else 1.
+
+Usage:
+  config-reloader check [flags]
+`,
+  healthcheck: `config-reloader healthcheck: asks the running sidecar's /healthz, for container
+health checks where there is no curl. Exit code 0 when it is well, else 1. It
+takes all flags of the sidecar, so that both can be given the same; these count:
+
+Usage:
+  config-reloader healthcheck [flags]
+`,
+  completions: `config-reloader completions: prints a completion script for a shell
+
+Usage:
+  config-reloader completions bash|zsh|fish
+
+Examples:
+  source <(config-reloader completions bash)
+  config-reloader completions zsh > "\${fpath[1]}/_config-reloader"
+  config-reloader completions fish > ~/.config/fish/completions/config-reloader.fish
+`,
+};
+
+const RULES = `
+Each flag has a variable; a flag beats its variable, and CONFIG_RELOADER_…
+beats the plain name. Lists in a variable are separated by commas.
+Durations: 500ms, 5s, 1m30s. Sizes: 64KiB, 16MiB, or bytes.
+Exit codes: 0 stopped as asked, 1 could not do its work, 2 usage.
+`;
+
+const EXAMPLES: Readonly<Record<string, string>> = {
+  run: `
+Examples:
+  # A ConfigMap; the app is the other container (shareProcessNamespace: true)
+  config-reloader --config-file /etc/app/config.yaml \\
+    --reload-url http://localhost:8080/health/reload
+
+  # Prometheus, by its own reload endpoint
+  config-reloader --watched-dir /etc/prometheus --trigger http \\
+    --trigger-url http://localhost:9090/-/reload \\
+    --reload-url http://localhost:9090/api/v1/status/runtimeinfo
+
+  # nginx, checked first and signalled by name
+  config-reloader --watched-dir /etc/nginx --process-name nginx \\
+    --check-command 'nginx -t' --verify none
+
+  # What would happen with these settings?
+  config-reloader check --config-file /etc/app/config.yaml
+`,
+  check: `
+Examples:
+  config-reloader check --config-file /etc/app/config.yaml
+  kubectl exec POD -c config-reloader -- config-reloader check --log-format json
+`,
+  healthcheck: `
+Examples:
+  config-reloader healthcheck --metrics-port 9091
+  HEALTHCHECK CMD ["config-reloader", "healthcheck"]
+`,
+};
+
+/** The whole text of `--help` for a command; that of `run` where the command is unknown. At most 80 columns wide. */
+export function renderHelp(command: string): string {
+  const known = Object.hasOwn(USAGE, command) ? command : "run";
+  if (known === "completions") return USAGE[known]!;
+  const names = known === "healthcheck" ? HEALTHCHECK_FLAGS : FLAG_NAMES;
+  const sections = GROUPS.map((group) => {
+    const entries = names.filter((name) => findFlag(name)!.group === group).map(renderEntry);
+    return entries.length === 0 ? "" : `\n${group}:\n${entries.join("")}`;
+  });
+  const other = `\nOther:\n${entryLines("-h, --help", ["this text"])}${
+    entryLines("--version", ["version, revision and runtime"])
+  }`;
+  return USAGE[known] + sections.join("") + other + RULES + EXAMPLES[known];
+}
+
+function renderEntry(name: FlagName): string {
+  const flag = findFlag(name)!;
+  const notes = [
+    ...(flag.repeatable ? ["[repeatable]"] : []),
+    ...(flag.default === null ? [] : [`[default: ${flag.default}]`]),
+    ...variablesOf(name, flag).map((variable) => `[${variable}]`),
+  ];
+  const width = COLUMNS - TEXT_COLUMN;
+  return entryLines(headOf(name, flag), [...wrap(flag.help.split(" "), width), ...wrap(notes, width)]);
+}
+
+/** `--watch-method METHOD`: the set of choices is told in the text where it would not fit. */
+function headOf(name: string, flag: Flag): string {
+  return flag.placeholder === "" ? `--${name}` : `--${name} ${flag.placeholder}`;
+}
+
+function variablesOf(name: FlagName, flag: Flag): readonly string[] {
+  return [variableOf(name), ...(flag.plainVariable ? [flag.plainVariable] : [])];
+}
+
+/** The head on the first line with the text beside it, or above it where it is too long. */
+function entryLines(head: string, texts: readonly string[]): string {
+  const indent = " ".repeat(TEXT_COLUMN);
+  const beside = head.length + 4 <= TEXT_COLUMN;
+  const first = beside ? `  ${head}`.padEnd(TEXT_COLUMN) + (texts[0] ?? "") : `  ${head}`;
+  return [first, ...texts.slice(beside ? 1 : 0).map((text) => indent + text)].join("\n") + "\n";
+}
+
+/** Fills lines of at most `width` with whole words. */
+function wrap(words: readonly string[], width: number): readonly string[] {
+  const lines: string[] = [];
+  for (const word of words) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) {
+      lines[lines.length - 1] = `${last} ${word}`;
+    } else lines.push(word);
+  }
+  return lines;
+}
+
+/** One line for `--version`. */
+export function renderVersion(): string {
+  return `config-reloader ${VERSION} (revision ${REVISION}, deno ${Deno.version.deno})\n`;
+}
+
+/** The flags as a Markdown table, for the README. */
+export function renderFlagTable(): string {
+  const rows = GROUPS.flatMap((group) => [
+    `| **${group}** | | | |`,
+    ...FLAG_NAMES.filter((name) => findFlag(name)!.group === group).map((name) => {
+      const flag = findFlag(name)!;
+      const value = flag.default === null ? "–" : code(flag.default);
+      const help = flag.help + (flag.repeatable ? "; repeatable" : "");
+      return `| ${code(headOf(name, flag))} | ${value} | ${variablesOf(name, flag).map(code).join(", ")} | ${
+        escapeCell(help)
+      } |`;
+    }),
+  ]);
+  return ["| Flag | Default | Variable | Meaning |", "|---|---|---|---|", ...rows].join("\n") + "\n";
+}
+
+function code(text: string): string {
+  return `\`${escapeCell(text)}\``;
+}
+
+function escapeCell(text: string): string {
+  return text.replaceAll("|", "\\|");
+}

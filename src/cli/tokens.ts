@@ -1,0 +1,85 @@
+/**
+ * Cuts the arguments into command, flags and mistakes, in order, without looking at any value. Own lines, since `mri`
+ * cannot tell `--interval` from `--interval=` nor report `--once=maybe`, and `args-tokens` takes any argument with `--` in
+ * it for a flag, which breaks values such as `nginx -t --conf=x`. Must never throw.
+ */
+
+import type { FlagName } from "./flags.ts";
+import { findFlag, FLAG_NAMES } from "./flags.ts";
+import { suggestion } from "./suggest.ts";
+import { quote } from "./usage_error.ts";
+
+/** What stands on the command line. */
+export interface Tokens {
+  /** Texts given for each flag, in order. */
+  readonly flags: ReadonlyMap<FlagName, readonly string[]>;
+  readonly words: readonly string[];
+  /** Which of `--help` and `--version` came first; either wins over any mistake. */
+  readonly asked: "help" | "version" | null;
+  /** The first mistake, as one line for people. */
+  readonly mistake: string | null;
+}
+
+/** Reads `--flag value`, `--flag=value`, `--switch`, `--switch=false`, `-h` and words; `--` ends the flags. */
+export function tokenize(args: readonly string[]): Tokens {
+  const flags = new Map<FlagName, string[]>();
+  const words: string[] = [];
+  let asked: Tokens["asked"] = null;
+  let mistake: string | null = null;
+  for (let at = 0; at < args.length; at++) {
+    const arg = args[at]!;
+    if (arg === "--") {
+      words.push(...args.slice(at + 1));
+      break;
+    } else if (arg === "--help" || arg === "-h") {
+      asked ??= "help";
+    } else if (arg === "--version") {
+      asked ??= "version";
+    } else if (!arg.startsWith("-")) {
+      words.push(arg);
+    } else {
+      const equals = arg.indexOf("=");
+      const name = arg.slice(2, equals < 0 ? undefined : equals) as FlagName;
+      const flag = arg.startsWith("--") ? findFlag(name) : undefined;
+      if (!flag) {
+        mistake ??= unknownFlag(equals < 0 ? arg : arg.slice(0, equals));
+        continue;
+      }
+      const next = args[at + 1];
+      let text = equals < 0 ? "true" : arg.slice(equals + 1);
+      if (equals < 0 && flag.placeholder !== "") {
+        // A value may begin with one dash (`-5s` is then named as the bad value it is), but not with two.
+        if (next === undefined || next.startsWith("--") || next === "-h") {
+          mistake ??= missingValue(name, flag.placeholder, next);
+          continue;
+        }
+        text = next;
+        at++;
+      }
+      const given = flags.get(name);
+      if (given && !flag.repeatable) mistake ??= `--${name}: given more than once, want it once`;
+      if (given) given.push(text);
+      else flags.set(name, [text]);
+    }
+  }
+  return { flags, words, asked, mistake };
+}
+
+function unknownFlag(arg: string): string {
+  const name = arg.replace(/^-+/, "");
+  const positive = findFlag(name.replace(/^no-/, ""));
+  if (name.startsWith("no-") && positive?.placeholder === "") {
+    return `unknown flag ${quote(arg)}, did you mean --${name.slice(3)}=false?`;
+  }
+  return `unknown flag ${quote(arg)}${
+    suggestion(name, [...FLAG_NAMES, "help", "version"], (known) => `--${known}`) || ", see --help"
+  }`;
+}
+
+function missingValue(name: string, placeholder: string, next: string | undefined): string {
+  if (next === undefined || next === "--") {
+    return `--${name}: a value is missing, want --${name} ${placeholder}`;
+  }
+  return `--${name}: a value is missing before ${quote(next)}, want --${name} ${placeholder}` +
+    ` (--${name}=${placeholder} where it begins with a dash)`;
+}

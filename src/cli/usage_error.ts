@@ -1,0 +1,30 @@
+/**
+ * The error of the command line: what the user wrote cannot be used. Parsers throw it with the part of the message
+ * after the flag's name; nothing else may throw it, so that a defect never looks like a mistake of the user.
+ */
+
+/** A value, flag or combination of flags that cannot be used; its message is one line for people. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** Longest value that a message repeats; the rest is cut. */
+const QUOTED_CHARS_MAX = 120;
+
+/** Quotes a value for a message: always one line, control characters escaped, long values cut. */
+export function quote(text: string): string {
+  const cut = text.length > QUOTED_CHARS_MAX ? `${text.slice(0, QUOTED_CHARS_MAX)}…` : text;
+  // deno-lint-ignore no-control-regex -- control characters are what must not reach a terminal or a log line
+  return `"${cut.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/g, escapeCharacter)}"`;
+}
+
+function escapeCharacter(character: string): string {
+  if (character === "\n") return "\\n";
+  if (character === "\t") return "\\t";
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+/** Joins words as in a sentence: `a, b or c`. */
+export function orList(words: readonly string[]): string {
+  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+}
