@@ -1,0 +1,110 @@
+/**
+ * Every metric: name, type, help and labels, in the order of `/metrics`. Data only: `metrics.ts` fills it in and
+ * `metric_table.ts` makes the README's table of it. Labels come from closed sets; no PID, URL or path is ever one.
+ */
+
+export type MetricType = "counter" | "gauge" | "histogram";
+
+/** What is fixed about a metric. */
+export interface MetricInfo {
+  readonly type: MetricType;
+  readonly help: string;
+  readonly labels?: readonly string[];
+  /** Upper bounds of a histogram, in seconds. */
+  readonly buckets?: readonly number[];
+}
+
+/** By name; the names and meanings are part of the contract with users' alerts and never change. */
+export const CATALOGUE = {
+  config_reload_attempts_total: {
+    type: "counter",
+    help:
+      "Reloads tried, whether or not a trigger could be sent; equals successes + failures + the one in progress.",
+  },
+  config_reload_successes_total: {
+    type: "counter",
+    help: "Reloads that were proved (with --verify none: triggers that were delivered).",
+  },
+  config_reload_failures_total: { type: "counter", help: "Reloads that ended in any other way." },
+  config_reload_last_success_timestamp: {
+    type: "gauge",
+    help: "Unix time of the last successful reload in seconds, 0 before the first.",
+  },
+  config_reload_outcomes_total: {
+    type: "counter",
+    help: "Reloads by how they ended: success, rejected, failed, timeout, invalid.",
+    labels: ["outcome"],
+  },
+  config_reload_last_successful: {
+    type: "gauge",
+    help: "1 until an attempt fails, 0 from then until one succeeds.",
+  },
+  config_reload_in_sync: {
+    type: "gauge",
+    help:
+      "1 when the app is believed to run what is on disk; 0 also while the content is missing or cannot be " +
+      "read, and while the app cannot see it.",
+  },
+  config_reload_duration_seconds: {
+    type: "histogram",
+    help: "Time from the moment a change was seen to the outcome of its reload.",
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+  },
+  config_reload_trigger_delay_seconds: {
+    type: "histogram",
+    help: "Time from the moment a change was seen until its trigger was sent.",
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+  },
+  config_reload_config_info: {
+    type: "gauge",
+    help: "1; hash has the first 12 hex digits of the SHA-256 of the content on disk.",
+    labels: ["hash"],
+  },
+  config_reload_restart_required: {
+    type: "gauge",
+    help: "Parts of the applied configuration for which the app says that it needs a restart.",
+  },
+  config_reload_watch_info: {
+    type: "gauge",
+    help: "1; method tells how changes are noticed at present: inotify or poll.",
+    labels: ["method"],
+  },
+  config_reload_watch_events_total: {
+    type: "counter",
+    help: "Events that the kernel's file watcher delivered.",
+  },
+  config_reload_watch_errors_total: { type: "counter", help: "Errors of the kernel's file watcher." },
+  config_reload_read_errors_total: {
+    type: "counter",
+    help: "Looks at the disk that found something missing, unreadable or too large.",
+  },
+  config_reload_files: { type: "gauge", help: "Files in the content." },
+  config_reload_last_scan_timestamp_seconds: {
+    type: "gauge",
+    help: "Unix time of the last complete look at the disk in seconds, 0 before the first.",
+  },
+  config_reload_stale_mounts: {
+    type: "gauge",
+    help:
+      "Config mounts that can never change again: container is sidecar or app, reason is subpath or replaced.",
+    labels: ["container", "reason"],
+  },
+  config_reloader_build_info: {
+    type: "gauge",
+    help: "1; which version runs, built from which revision, on which Deno.",
+    labels: ["version", "revision", "deno"],
+  },
+  process_cpu_seconds_total: { type: "counter", help: "User and system CPU time spent in seconds." },
+  process_resident_memory_bytes: { type: "gauge", help: "Resident memory size in bytes." },
+  process_start_time_seconds: { type: "gauge", help: "Unix time at which the process started in seconds." },
+  process_open_fds: { type: "gauge", help: "Open file descriptors." },
+  process_max_fds: { type: "gauge", help: "Most file descriptors that may be open." },
+} as const satisfies Readonly<Record<string, MetricInfo>>;
+
+export type MetricName = keyof typeof CATALOGUE;
+
+type NameOfType<T extends MetricType> = {
+  [N in MetricName]: (typeof CATALOGUE)[N]["type"] extends T ? N : never;
+}[MetricName];
+export type HistogramName = NameOfType<"histogram">;
+export type GaugeOrCounterName = NameOfType<"counter" | "gauge">;

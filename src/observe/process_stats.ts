@@ -1,0 +1,56 @@
+/**
+ * What the `process_*` metrics tell, read from /proc/self at each scrape with a few small synchronous reads: /proc is
+ * memory, and nothing is read between scrapes. Node's `process` is not touched: it costs 40 ms of start.
+ */
+
+/** The values of the `process_*` metrics. */
+export interface ProcessStats {
+  readonly cpuSeconds: number;
+  readonly residentBytes: number;
+  readonly startTimeSeconds: number;
+  readonly openFds: number;
+  readonly maxFds: number;
+}
+
+/** Clock ticks a second in /proc/PID/stat: USER_HZ, 100 on every architecture that Deno runs on. */
+const TICKS_PER_SECOND = 100;
+
+/** Reads the values of this process. @throws where /proc is missing or in a form that is not known */
+export function readProcessStats(): ProcessStats {
+  const stat = parseStat(Deno.readTextFileSync("/proc/self/stat"));
+  return {
+    cpuSeconds: stat.cpuTicks / TICKS_PER_SECOND,
+    residentBytes: matchNumber(Deno.readTextFileSync("/proc/self/status"), /^VmRSS:\s+(\d+) kB/m) * 1024,
+    startTimeSeconds: matchNumber(Deno.readTextFileSync("/proc/stat"), /^btime (\d+)/m) +
+      stat.startTicks / TICKS_PER_SECOND,
+    openFds: countOpenFds(),
+    maxFds: readMaxFds(),
+  };
+}
+
+/** Parses /proc/PID/stat, proc_pid_stat(5). The name in parentheses may hold spaces and parentheses itself. */
+export function parseStat(text: string): { cpuTicks: number; startTicks: number } {
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  // Fields are counted from 3 after the name: 14 and 15 are user and system time, 22 the start.
+  const field = (number: number) => Number(fields[number - 3]);
+  return { cpuTicks: field(14) + field(15), startTicks: field(22) };
+}
+
+/** The soft limit of open descriptors; Infinity where there is none. @throws where /proc is missing */
+export function readMaxFds(): number {
+  const limits = Deno.readTextFileSync("/proc/self/limits");
+  return /^Max open files\s+unlimited/m.test(limits)
+    ? Infinity
+    : matchNumber(limits, /^Max open files\s+(\d+)/m);
+}
+
+function countOpenFds(): number {
+  let count = 0;
+  for (const _ of Deno.readDirSync("/proc/self/fd")) count++;
+  // One of them was the listing's own.
+  return count - 1;
+}
+
+function matchNumber(text: string, pattern: RegExp): number {
+  return Number(pattern.exec(text)?.[1] ?? NaN);
+}

@@ -1,0 +1,82 @@
+/**
+ * Opens the listening socket of the own server, plain or TLS, and words what goes wrong with it. Certificates are read
+ * here and nowhere else.
+ */
+
+import type { Config } from "../config.ts";
+
+/** The settings that decide where and how the server listens. */
+export type ListenConfig = Pick<Config, "metricsPort" | "metricsHost" | "tlsCertFile" | "tlsKeyFile">;
+
+/** PEM texts. */
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** The part of a Deno listener that is used. */
+export interface SocketListener {
+  readonly addr: Deno.Addr;
+  accept(): Promise<Deno.Conn>;
+  close(): void;
+}
+
+/**
+ * Reads certificate and key; null where TLS is off.
+ * @throws Error that names the file and the reason
+ */
+export function readTlsFiles(config: ListenConfig): TlsFiles | null {
+  if (config.tlsCertFile === null || config.tlsKeyFile === null) return null;
+  return { cert: readPem(config.tlsCertFile), key: readPem(config.tlsKeyFile) };
+}
+
+function readPem(path: string): string {
+  try {
+    if (!Deno.statSync(path).isFile) throw new Error("not a regular file");
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    throw new Error(`Cannot read TLS file "${path}": ${plainReason(error)}`, { cause: error });
+  }
+}
+
+/**
+ * Listens on `port` of all addresses (`::`, or 0.0.0.0 where the machine has no IPv6) or of the host given.
+ * @throws Error that says what is wrong and which flag helps
+ */
+export function openListener(config: ListenConfig, port: number, tls: TlsFiles | null): SocketListener {
+  const hosts = config.metricsHost === null ? ["::", "0.0.0.0"] : [config.metricsHost];
+  let failure: unknown;
+  for (const hostname of hosts) {
+    try {
+      return tls === null ? Deno.listen({ hostname, port }) : Deno.listenTls({ hostname, port, ...tls });
+    } catch (error) {
+      failure = error;
+      // Only "no such address family" is worth another address.
+      if (error instanceof Deno.errors.AddrInUse || error instanceof Deno.errors.PermissionDenied) break;
+    }
+  }
+  throw new Error(describeFailure(config, port, failure), { cause: failure });
+}
+
+function describeFailure(config: ListenConfig, port: number, error: unknown): string {
+  const where = config.metricsHost === null ? `port ${port}` : `${config.metricsHost}, port ${port}`;
+  if (error instanceof Deno.errors.AddrInUse) {
+    return `Cannot listen on ${where}: another process in this pod (containers of a pod share ports) uses it; ` +
+      `set --metrics-port to a free one`;
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return `Cannot listen on ${where}: permission denied; ports below 1024 need privileges, set --metrics-port`;
+  }
+  if (error instanceof Deno.errors.AddrNotAvailable) {
+    return `Cannot listen on ${where}: this machine does not have that address; set --metrics-host`;
+  }
+  return `Cannot listen on ${where}: ${plainReason(error)}`;
+}
+
+/** The reason of an error for people: without Deno's prefix and errno. */
+export function plainReason(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "no such file";
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(/ \(os error \d+\).*$/, "");
+}
