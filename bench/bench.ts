@@ -1,0 +1,220 @@
+/**
+ * `deno task bench [--quick] [--only NAME] [--bin PATH]`: builds the peers, runs the cases, prints their tables and
+ * writes `bench/results/latest.json` and `docs/benchmarks.md`. Owns the command line and the order of the cases.
+ * A run with `--only` or `--quick` prints only, unless `--write` is given.
+ */
+
+import {
+  type Context,
+  FULL,
+  measureChange,
+  measureIdle,
+  measureLatency,
+  measureMemory,
+  measureStart,
+  QUICK,
+  type Row,
+} from "./cases.ts";
+import { createMonotonicClock, makeWorkDir, path, run } from "./lab.ts";
+import { measureLimits } from "./limits.ts";
+import { renderDocument, renderTable, type Results, type Section } from "./report.ts";
+import { buildToolbox, type Toolbox } from "./tools.ts";
+
+interface Case {
+  readonly name: string;
+  readonly title: string;
+  readonly method: string;
+  readonly compare: string | null;
+  /** Needs a compiled binary. */
+  readonly binaryOnly: boolean;
+  measure(context: Context): Promise<Row[]>;
+}
+
+const CASES: readonly Case[] = [
+  {
+    name: "latency",
+    title: "From the swap to the signal",
+    method:
+      "Swaps at random moments, at least 1.25 s apart for each tool. The first change after the start is not among " +
+      "the percentiles and stands in a column of its own. *Missed*: no signal before the next swap; *too many*: more than one.",
+    compare: "p50 ms",
+    binaryOnly: false,
+    measure: measureLatency,
+  },
+  {
+    name: "idle",
+    title: "CPU of doing nothing",
+    method:
+      "A quiet minute; a full check every 5 s where the tool has one (peers without a number have none).",
+    compare: null,
+    binaryOnly: false,
+    measure: measureIdle,
+  },
+  {
+    name: "change",
+    title: "CPU of one change",
+    method:
+      "From the swap until all is quiet again, verification included. Swapped: every file is a new one and must be " +
+      "read. Plain: one file among them is replaced. Medians.",
+    compare: null,
+    binaryOnly: false,
+    measure: measureChange,
+  },
+  {
+    name: "memory",
+    title: "Memory",
+    method:
+      "Anonymous memory from smaps_rollup; the working set is what kubelet evicts by, without a limit, so that the binary's " +
+      "pages stay. The product runs with `--min-reload-interval 0s --poll-interval 20ms` here, to get through so many reloads.",
+    compare: null,
+    binaryOnly: false,
+    measure: measureMemory,
+  },
+  {
+    name: "start",
+    title: "From start to ready",
+    method: "Warm page cache. Ready: the port answers (`/readyz` with 200 for this product).",
+    compare: "ready, ms (median)",
+    binaryOnly: false,
+    measure: measureStart,
+  },
+  {
+    name: "limits",
+    title: "In a small container",
+    method:
+      "A fresh copy of the binary on a disk with ordinary read-ahead, cold page cache, limits set by control group. The first " +
+      "change comes 4 s after ready, the others 1.3 s apart. Medians of the runs.",
+    compare: null,
+    binaryOnly: true,
+    measure: measureLimits,
+  },
+];
+
+interface Options {
+  readonly quick: boolean;
+  readonly only: readonly string[];
+  readonly bin: string | null;
+  readonly write: boolean;
+  readonly allPeers: boolean;
+  readonly tools: readonly string[];
+}
+
+const HELP = `deno task bench [--quick] [--only CASE]… [--bin PATH] [--tool NAME]… [--write] [--all-peers]
+
+Cases: ${
+  CASES.map((one) => one.name).join(", ")
+}. The product is --bin, or $CONFIG_RELOADER_BIN (a path), or main.ts.
+Cache of built peers: $BENCH_CACHE, or bench/.cache.`;
+
+function parseOptions(args: readonly string[]): Options {
+  const only: string[] = [], tools: string[] = [];
+  let quick = false, bin = Deno.env.get("CONFIG_RELOADER_BIN") ?? null, write = false, allPeers = false;
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i]!;
+    const value = () => args[++i] ?? usage(`${arg} needs a value`);
+    if (arg === "--quick") quick = true;
+    else if (arg === "--write") write = true;
+    else if (arg === "--all-peers") allPeers = true;
+    else if (arg === "--only") only.push(value());
+    else if (arg === "--tool") tools.push(value());
+    else if (arg === "--bin") bin = value();
+    else usage(`unknown argument ${arg}`);
+  }
+  for (const name of only) if (!CASES.some((one) => one.name === name)) usage(`unknown case ${name}`);
+  return { quick, only, bin, write, allPeers, tools };
+}
+
+function usage(problem: string): never {
+  say(`${problem}\n\n${HELP}`);
+  Deno.exit(2);
+}
+
+function say(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(text + "\n"));
+}
+
+async function describeMachine(): Promise<Record<string, string>> {
+  const line = async (command: string) =>
+    (await run("sh", ["-c", command]).catch(() => "unknown")).split("\n")[0]!.trim();
+  return {
+    "processor": await line("sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1"),
+    "cores": String(navigator.hardwareConcurrency),
+    "memory": await line("awk '/MemTotal/ {printf \"%.0f GiB\", $2/1048576}' /proc/meminfo"),
+    "kernel": await line("uname -sr | sed 's/-.*//'"),
+    "control groups": await line("test -e /sys/fs/cgroup/cgroup.controllers && echo v2 || echo v1"),
+    "Deno": `${Deno.version.deno}, V8 ${Deno.version.v8}`,
+    "Go": await line("go version | cut -d' ' -f3"),
+  };
+}
+
+async function build(options: Options): Promise<Toolbox> {
+  const root = path(import.meta.dirname!, "..");
+  const binary = options.bin === null ? null : await Deno.realPath(options.bin);
+  const product = binary ? [binary] : [Deno.execPath(), "run", "--no-prompt", "-A", path(root, "main.ts")];
+  const { version } = JSON.parse(Deno.readTextFileSync(path(root, "deno.json"))) as { version: string };
+  const toolbox = await buildToolbox({
+    cache: Deno.env.get("BENCH_CACHE") ?? path(import.meta.dirname!, ".cache"),
+    product,
+    productVersion: `${version}, ${binary ? "compiled" : "from source"}`,
+    productBinary: binary,
+    allPeers: options.allPeers,
+  });
+  const wanted = (name: string) => options.tools.length === 0 || options.tools.includes(name);
+  return { ...toolbox, tools: toolbox.tools.filter((tool) => wanted(tool.name)) };
+}
+
+async function main(): Promise<void> {
+  const options = parseOptions(Deno.args);
+  if (Deno.uid() !== 0) usage("the benchmark makes namespaces and control groups and needs root");
+  say("Building the peers (the first time takes some minutes)");
+  const toolbox = await build(options);
+  for (const text of toolbox.absent) say(`! not in this run: ${text}`);
+  const dir = makeWorkDir();
+  const context: Context = {
+    dir,
+    toolbox,
+    clock: createMonotonicClock(),
+    scale: options.quick ? QUICK : FULL,
+    say,
+  };
+  const sections: Section[] = [];
+  try {
+    for (const { measure, name, binaryOnly, ...rest } of CASES) {
+      if (options.only.length > 0 && !options.only.includes(name)) continue;
+      if (binaryOnly && options.bin === null) {
+        say(`\n${rest.title}: needs a compiled binary (--bin)`);
+        continue;
+      }
+      say(`\n${rest.title}`);
+      const section = { ...rest, rows: await measure(context) };
+      sections.push(section);
+      say(renderTable(section));
+    }
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+  if (!options.write && (options.quick || options.only.length > 0 || options.tools.length > 0)) return;
+  await writeResults({
+    date: new Date().toISOString().slice(0, 10),
+    quick: options.quick,
+    machine: await describeMachine(),
+    versions: Object.fromEntries(toolbox.tools.map((tool) => [tool.name, tool.version])),
+    lacks: Object.fromEntries(
+      toolbox.tools.filter((t) => t.lacks !== "").map((tool) => [tool.name, tool.lacks]),
+    ),
+    absent: toolbox.absent,
+    sections,
+  });
+}
+
+async function writeResults(results: Results): Promise<void> {
+  const here = import.meta.dirname!;
+  Deno.mkdirSync(path(here, "results"), { recursive: true });
+  Deno.writeTextFileSync(path(here, "results", "latest.json"), JSON.stringify(results, null, 2) + "\n");
+  const document = path(here, "..", "docs", "benchmarks.md");
+  Deno.writeTextFileSync(document, renderDocument(results));
+  await run(Deno.execPath(), ["fmt", "--quiet", document]);
+  say(`\nWritten: bench/results/latest.json, docs/benchmarks.md`);
+}
+
+await main();
