@@ -1,6 +1,6 @@
 /**
  * The structured logger: LogTape filters by level, `lines.ts` renders, `log_queue.ts` writes. Logging never throws, never
- * waits and never blocks the loop. Secrets do not come here: URLs go through `hideCredentials` first.
+ * waits and never blocks the loop. Callers hide secrets in URLs first.
  */
 
 import { configureSync, getLogger, type LogRecord } from "@logtape/logtape";

@@ -1,0 +1,93 @@
+/**
+ * `config-reloader healthcheck`: asks the running sidecar's `/healthz`, for container health checks where there is no
+ * curl. Changes nothing and reads no file. Of the running sidecar it knows only the same flags and variables.
+ */
+
+import type { Config } from "../config.ts";
+import { createHttpClient } from "../http/client.ts";
+import type { Clock } from "../ports.ts";
+
+/** The settings that tell where the sidecar listens. */
+export type HealthcheckConfig = Pick<Config, "metricsPort" | "metricsHost" | "tlsCertFile">;
+
+/** Longer than the second in which `/healthz` answers under any load, shorter than a usual probe period. */
+const TIMEOUT_MS = 3_000;
+
+interface Reply {
+  readonly status: number;
+  readonly body: string;
+}
+
+/**
+ * Asks once and says in one line how it went.
+ * @param print takes the line, without newline
+ * @returns the exit code: 0 healthy, 1 not, or no answer
+ */
+export async function runHealthcheck(
+  config: HealthcheckConfig,
+  clock: Clock,
+  print: (line: string) => void,
+): Promise<number> {
+  if (config.metricsPort === 0) {
+    print("Cannot ask for health: --metrics-port 0 lets the kernel pick the port; set a fixed one");
+    return 1;
+  }
+  const secure = config.tlsCertFile !== null;
+  const host = reachableHost(config.metricsHost);
+  const url = `${secure ? "https" : "http"}://${host}:${config.metricsPort}/healthz`;
+  try {
+    const { status, body } = secure ? await askTls(url) : await askPlain(url, clock);
+    print(
+      status === 200 ? `ok: ${url}` : `Not healthy: ${url} answered ${status}: ${body.trim().slice(0, 500)}`,
+    );
+    return status === 200 ? 0 : 1;
+  } catch (error) {
+    print(
+      `Cannot ask ${url}: ${(error as Error).message}; is the sidecar running with the same --metrics-port`,
+    );
+    return 1;
+  }
+}
+
+/** An address for "all addresses" is none to connect to. */
+function reachableHost(host: string | null): string {
+  if (host === null || host === "0.0.0.0") return "127.0.0.1";
+  if (host === "::") return "[::1]";
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+async function askPlain(url: string, clock: Clock): Promise<Reply> {
+  const client = createHttpClient(clock);
+  try {
+    const answer = await client.request({
+      url,
+      method: "GET",
+      headers: [],
+      tls: { caCerts: [], clientCert: null, clientKey: null },
+      timeoutMs: TIMEOUT_MS,
+    }, new AbortController().signal);
+    return { status: answer.status, body: new TextDecoder().decode(answer.body) };
+  } finally {
+    client.close();
+  }
+}
+
+/**
+ * The certificate is not checked: it is made out to the pod's name and often by a private authority, the connection
+ * stays within the pod, and nothing secret goes over it. Deno's own TLS always checks, so this one command with TLS on
+ * loads Node's.
+ */
+async function askTls(url: string): Promise<Reply> {
+  const { get } = await import("node:https");
+  return await new Promise((resolve, reject) => {
+    const request = get(url, { rejectUnauthorized: false, timeout: TIMEOUT_MS, agent: false }, (response) => {
+      let body = "";
+      response.setEncoding("utf8");
+      response.on("data", (chunk: string) => body += chunk);
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
+      response.on("error", reject);
+    });
+    request.on("timeout", () => request.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
+    request.on("error", reject);
+  });
+}
