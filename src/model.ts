@@ -84,8 +84,11 @@ export type Resolution =
   | { readonly kind: "target"; readonly target: Target }
   /** There is one, but it has not finished starting: no handler yet and younger than 5 s. Look again. */
   | { readonly kind: "starting"; readonly target: Target; readonly message: string }
-  /** Nobody may be signalled. `code` is stable, `message` names the thing, the value and the way out. */
-  | { readonly kind: "none"; readonly code: string; readonly message: string };
+  /**
+   * Nobody may be signalled. `code` is stable, `message` names the thing, the value and the way out. `again`: it passes
+   * by itself (a pid file half-written, an application between end and start), so wait for it as for one that starts.
+   */
+  | { readonly kind: "none"; readonly code: string; readonly message: string; readonly again?: boolean };
 
 /** What came of sending the trigger. */
 export type TriggerResult =

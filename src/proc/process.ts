@@ -1,0 +1,122 @@
+/**
+ * The texts of /proc/PID as values: stat, status, cmdline, cgroup and mountinfo's first line. Pure parsing; `reader.ts`
+ * does the reading. Must never trust a name: comm and command line are written by the process itself.
+ */
+
+/** What /proc/PID/stat tells of a process. */
+export interface ProcessStat {
+  readonly pid: number;
+  /** The kernel's comm, at most 15 bytes; may hold any byte, also `)` and spaces. */
+  readonly comm: string;
+  /** One letter of proc(5): R, S, D, T, t, Z, X, … */
+  readonly state: string;
+  /** 0: its parent is outside this PID namespace (a container's first process, an exec, a kernel thread). */
+  readonly ppid: number;
+  readonly kernelThread: boolean;
+  /** Start in clock ticks since boot (field 22, proc(5)); 100 a second on Linux. */
+  readonly startTicks: number;
+}
+
+/** What /proc/PID/status tells beyond stat. Signal masks are the lower 32 bits: signals 1 to 31 and 32. */
+export interface ProcessStatus {
+  /** PID of the thread group; differs from the PID asked for where that is a thread. */
+  readonly tgid: number;
+  /** Real user ID. */
+  readonly uid: number;
+  readonly caught: number;
+  readonly ignored: number;
+  readonly blocked: number;
+}
+
+/** Kernel's PF_KTHREAD, include/linux/sched.h. */
+const FLAG_KERNEL_THREAD = 0x00200000;
+
+/**
+ * Parses /proc/PID/stat. The fields start after the last `)`, since comm may hold anything.
+ * @throws when it is not a stat line
+ */
+export function parseStat(text: string): ProcessStat {
+  const open = text.indexOf("(");
+  const close = text.lastIndexOf(")");
+  const fields = text.slice(close + 2).split(" ", 20);
+  const startTicks = Number(fields[19]);
+  if (open < 1 || close < open || !Number.isSafeInteger(startTicks)) {
+    throw new Error(
+      `Cannot parse process state ${JSON.stringify(text.slice(0, 80))}: not a line of /proc/PID/stat`,
+    );
+  }
+  return {
+    pid: Number(text.slice(0, open)),
+    comm: text.slice(open + 1, close),
+    state: fields[0]!,
+    ppid: Number(fields[1]),
+    kernelThread: (Number(fields[6]) & FLAG_KERNEL_THREAD) !== 0,
+    startTicks,
+  };
+}
+
+/**
+ * Parses /proc/PID/status. The kernel escapes line ends in the name, so a name cannot fake a field.
+ * @throws when a field is missing
+ */
+export function parseStatus(text: string): ProcessStatus {
+  return {
+    tgid: Number(field(text, "Tgid")),
+    uid: Number(field(text, "Uid").split("\t", 1)[0]),
+    caught: mask(field(text, "SigCgt")),
+    ignored: mask(field(text, "SigIgn")),
+    blocked: mask(field(text, "SigBlk")),
+  };
+}
+
+function field(text: string, name: string): string {
+  const start = text.indexOf(`\n${name}:\t`);
+  if (start < 0) throw new Error(`Cannot parse process status: no line ${JSON.stringify(name)}`);
+  const from = start + name.length + 3;
+  return text.slice(from, text.indexOf("\n", from));
+}
+
+function mask(hex: string): number {
+  return parseInt(hex.slice(-8), 16) >>> 0;
+}
+
+/** Parses /proc/PID/cmdline: arguments end in NUL; empty for zombies, kernel threads and just after an exec. */
+export function parseCmdline(text: string): string[] {
+  // A process that writes its own title (nginx, postgres) leaves a tail of NULs behind.
+  let end = text.length;
+  while (end > 0 && text.charCodeAt(end - 1) === 0) end--;
+  return end === 0 ? [] : text.slice(0, end).split("\0");
+}
+
+/** Base name of a program path; of a title such as `nginx: master process` the program's name. */
+export function programName(argv0: string): string {
+  const title = argv0.indexOf(": ");
+  const path = title > 0 ? argv0.slice(0, title) : argv0;
+  return path.slice(path.lastIndexOf("/") + 1);
+}
+
+/** Name for people: base name of argv[0], or comm where there is no command line. */
+export function displayName(stat: ProcessStat, argv: readonly string[]): string {
+  return (argv.length > 0 && programName(argv[0]!)) || stat.comm;
+}
+
+/** A container's ID as Docker, containerd, CRI-O and Podman put it into the cgroup's name. */
+const CONTAINER_ID = /[0-9a-f]{64}(?![0-9a-f])/g;
+
+/**
+ * The container a process belongs to, from /proc/PID/cgroup: the last container ID in it. With a private cgroup
+ * namespace (cgroup v2) the reader's own container shows as `0::/` and has none, the others as `0::/../…ID…`.
+ * Null where no ID is in it: then the path alone proves nothing.
+ */
+export function containerId(cgroup: string): string | null {
+  for (const line of cgroup.split("\n")) {
+    const ids = line.match(CONTAINER_ID);
+    if (ids) return ids[ids.length - 1]!;
+  }
+  return null;
+}
+
+/** ID of the first mount in /proc/PID/mountinfo: unique on the machine, so the same only in one mount namespace. */
+export function firstMountId(mountinfo: string): string {
+  return mountinfo.slice(0, Math.max(0, mountinfo.indexOf(" ")));
+}

@@ -1,0 +1,150 @@
+/**
+ * `--pid auto`: the one application among the first processes of all containers. Pure; where more than one is left it
+ * says so, and never guesses.
+ */
+
+import type { ProcessStat } from "../proc/process.ts";
+import { describe, forbids, isWholeMachine, NAME_IT, refusal, unwrap } from "./rules.ts";
+import type { ProcessTable } from "./table.ts";
+import {
+  firstProcesses,
+  isFirst,
+  none,
+  NOTES,
+  type Selection,
+  type SelectOptions,
+  several,
+  topOf,
+  type Trace,
+} from "./tree.ts";
+
+const MOUNT_PROC = "mount the container's own /proc";
+
+/** Chooses without being told whom. */
+export function selectAuto(table: ProcessTable, options: SelectOptions, trace?: Trace): Selection {
+  const self = table.processes.get(table.selfPid);
+  if (!self) {
+    return none("bad-proc", `Cannot find this process (PID ${table.selfPid}) in /proc; ${MOUNT_PROC}`);
+  }
+  if (isWholeMachine(table)) return hostInit(table);
+  const own = table.container(topOf(table, self).pid);
+  const firsts = firstProcesses(table);
+  if (trace) traceOthers(table, firsts, trace);
+  const candidates: ProcessStat[] = [];
+  let waitFor: ProcessStat | null = null;
+  for (const [container, stat] of firsts) {
+    if (container === own || container === table.container(self.pid)) {
+      trace?.(stat, stat === self ? "config-reloader itself" : "in config-reloader's own container");
+      continue;
+    }
+    const code = forbids(table, stat);
+    if (code !== null) {
+      trace?.(stat, NOTES[code] ?? code);
+      if (code === "runtime" || code === "gone") waitFor = stat;
+      continue;
+    }
+    for (const found of unwrap(table, stat, options.signal)) {
+      const how = found === stat
+        ? "the first process of a container"
+        : `started by ${stat.comm} (PID ${stat.pid})`;
+      trace?.(found, how);
+      candidates.push(found);
+    }
+  }
+  if (candidates.length === 0) return nobody(table, [...firsts.keys()].some((key) => key !== own), waitFor);
+  if (candidates.length > 1) return breakTie(table, candidates, options.port);
+  const only = candidates[0]!;
+  if (options.losers?.has(containerOf(table, only))) {
+    return none(
+      "no-app",
+      `The application is not running now, only ${describe(table, only)}, which is another one`,
+      true,
+    );
+  }
+  return { kind: "process", stat: only, reason: reasonOf(table, only) };
+}
+
+function containerOf(table: ProcessTable, stat: ProcessStat): string {
+  return table.container(topOf(table, stat).pid);
+}
+
+function traceOthers(table: ProcessTable, firsts: ReadonlyMap<string, ProcessStat>, trace: Trace): void {
+  for (const stat of table.processes.values()) {
+    if (!isFirst(firsts, table, stat)) {
+      trace(stat, "started beside a container's first process (exec, probe or hook)");
+    }
+  }
+}
+
+function reasonOf(table: ProcessTable, stat: ProcessStat): string {
+  const first = topOf(table, stat);
+  const via = first === stat ? "" : `, started by ${first.comm} (PID ${first.pid})`;
+  const what = first.pid === 1
+    ? "the first process of the container whose process namespace is shared"
+    : "the only application container in the pod";
+  return what + via;
+}
+
+/** The one that listens on the port of `--reload-url`, itself or through a descendant. */
+function breakTie(table: ProcessTable, candidates: readonly ProcessStat[], port: number | null): Selection {
+  if (port !== null) {
+    const owners = new Set<ProcessStat>();
+    for (const pid of table.listeners([...table.processes.keys()], port)) {
+      for (let stat = table.processes.get(pid), depth = 0; stat && depth < 64; depth++) {
+        if (candidates.includes(stat)) {
+          owners.add(stat);
+          break;
+        }
+        stat = table.processes.get(stat.ppid);
+      }
+    }
+    const [owner] = owners;
+    if (owners.size === 1) {
+      const losers = new Set(candidates.map((stat) => containerOf(table, stat)));
+      losers.delete(containerOf(table, owner!));
+      return {
+        kind: "process",
+        stat: owner!,
+        losers,
+        reason: `of ${candidates.length} it listens on port ${port} of --reload-url`,
+      };
+    }
+  }
+  const hint = port === null
+    ? ""
+    : `, and which of them listens on port ${port} of --reload-url cannot be told`;
+  return several(table, candidates, `${candidates.length} processes may be the application${hint}`);
+}
+
+function nobody(table: ProcessTable, othersVisible: boolean, waitFor: ProcessStat | null): Selection {
+  const wait = waitFor && refusal(table, waitFor, "");
+  if (wait) return { kind: "none", ...wait };
+  if (table.hidden > 0) {
+    return none(
+      "hidden-proc",
+      `Cannot look at ${table.hidden} processes: /proc is mounted with hidepid; mount it without, ` +
+        "or run config-reloader as the application's user (securityContext.runAsUser)",
+    );
+  }
+  if (othersVisible) {
+    return none(
+      "no-app",
+      "No application is running in the pod now, only pause and config-reloader; looking again",
+      true,
+    );
+  }
+  return none(
+    "no-shared-process-namespace",
+    "No process of another container is visible, so there is nobody to signal: set shareProcessNamespace: true in " +
+      "the pod's spec (with Docker: --pid=container:NAME)",
+  );
+}
+
+function hostInit(table: ProcessTable): Selection {
+  const init = table.processes.get(1)?.comm ?? "not visible";
+  return none(
+    "host-init",
+    `Cannot choose a process by itself outside of a container: all processes of this machine are visible ` +
+      `(PID 1 is "${init}"); ${NAME_IT}, or take hostPID out of the pod's spec and set shareProcessNamespace: true`,
+  );
+}

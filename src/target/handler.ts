@@ -1,0 +1,92 @@
+/**
+ * Whether the chosen process would survive the signal and act on it. Pure on a table; the last word before a target
+ * is a target. Must never call a process ready whose handler has not been seen.
+ */
+
+import { displayName, type ProcessStat, type ProcessStatus } from "../proc/process.ts";
+import { hasSignal } from "../proc/signals.ts";
+import type { Resolution, Target } from "../model.ts";
+import type { ProcessTable } from "./table.ts";
+
+/** The signal as a name, for people and Deno, and as a number, for masks. */
+export interface SignalOptions {
+  readonly signal: Deno.Signal;
+  readonly signalNumber: number;
+  readonly allowUnhandled: boolean;
+}
+
+/** An app younger than this without a handler has not finished starting (contract: choosing the target). */
+export const STARTING_MS = 5000;
+
+/** Makes the resolution of a chosen process. `nowWallMs` is Unix time, for the time of its start. */
+export function judgeHandler(
+  table: ProcessTable,
+  stat: ProcessStat,
+  reason: string,
+  nowWallMs: number,
+  options: SignalOptions,
+): Resolution {
+  const status = table.status(stat.pid);
+  if (!status) {
+    return {
+      kind: "none",
+      code: "gone",
+      message: `Cannot signal PID ${stat.pid}: it has just ended`,
+      again: true,
+    };
+  }
+  const ageMs = table.ageMs(stat);
+  const young = ageMs < STARTING_MS;
+  const caught = hasSignal(status.caught, options.signalNumber);
+  // sigwait and signalfd (tini, mysqld, systemd) show as blocked. A program also blocks signals for a moment between
+  // fork and exec, so a young one gets no credit for it.
+  const waitsFor = !caught && !young && hasSignal(status.blocked, options.signalNumber) &&
+    table.blocks(stat.pid, options.signalNumber);
+  const target: Target = {
+    pid: stat.pid,
+    startTicks: stat.startTicks,
+    comm: stat.comm,
+    name: displayName(stat, table.argv(stat.pid)),
+    uid: status.uid,
+    startedWallMs: Math.round(nowWallMs - ageMs),
+    reason,
+    handled: caught || waitsFor,
+  };
+  const who = `PID ${target.pid} (${target.name}, user ${target.uid})`;
+  if (young && (!target.handled || isPerhapsRuntime(table, stat, status))) {
+    return {
+      kind: "starting",
+      target,
+      message: `${who} has not finished starting: no handler for ${options.signal} yet`,
+    };
+  }
+  if (target.handled || options.allowUnhandled) return { kind: "target", target };
+  return unhandled(who, hasSignal(status.ignored, options.signalNumber), options.signal);
+}
+
+/**
+ * The runtime's init under a name nobody knows: not dumpable, so that even its own user may not read its executable,
+ * and its handlers are the runtime's own. Some applications (with file capabilities) look the same, but do not become
+ * another program within their first seconds: so this counts only against a young process.
+ */
+function isPerhapsRuntime(table: ProcessTable, stat: ProcessStat, status: ProcessStatus): boolean {
+  if (table.argv(stat.pid).length === 0) return true;
+  return status.uid === table.selfUid && table.exe(stat.pid) === null;
+}
+
+function unhandled(who: string, ignored: boolean, signalName: string): Resolution {
+  const ways = `let the application handle ${signalName}, choose another --signal, or use --trigger http`;
+  return ignored
+    ? {
+      kind: "none",
+      code: "ignored",
+      message:
+        `Cannot reload ${who} with ${signalName}: it ignores ${signalName}, so nothing would happen; ${ways}`,
+    }
+    : {
+      kind: "none",
+      code: "no-handler",
+      message: `Cannot send ${signalName} to ${who}: it has no handler for it and would die of it; ${ways} ` +
+        "(--allow-unhandled-signal sends it all the same)",
+    };
+}

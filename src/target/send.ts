@@ -1,0 +1,114 @@
+/**
+ * Sends the signal: the only file that calls `Deno.kill` with a real signal. Whatever was known before, the number is
+ * checked to be one process, and that process to be the one that was looked up, right before the call. Must never be
+ * handed a bare PID.
+ */
+
+import type { Clock } from "../ports.ts";
+import type { Target, TriggerResult } from "../model.ts";
+import type { ProcReader } from "../proc/reader.ts";
+import { hasSignal } from "../proc/signals.ts";
+import type { SignalOptions } from "./handler.ts";
+import { isPid, PID_MAX } from "./rules.ts";
+
+/** `Deno.kill`, or a fake; 0 only asks whether the signal would be permitted (kill(2)). */
+export type Kill = (pid: number, signal: Deno.Signal | 0) => void;
+
+/** The real thing. Deno takes the number 0, its types do not say so. */
+export const denoKill: Kill = (pid, signal) => Deno.kill(pid, signal as Deno.Signal);
+
+/** Sends the signal to the target if it still is exactly that process; never throws. */
+export function sendSignal(
+  reader: ProcReader,
+  clock: Clock,
+  kill: Kill,
+  target: Target,
+  options: SignalOptions,
+): TriggerResult {
+  const problem = identityProblem(reader, target, options);
+  if (problem) return problem;
+  const [atMs, wallMs] = [clock.nowMs(), clock.wallMs()];
+  try {
+    kill(target.pid, options.signal);
+    return { kind: "sent", atMs, wallMs };
+  } catch (error) {
+    return killProblem(target, options.signal, error);
+  }
+}
+
+/** Whether the user may signal the target, by signal 0; null where it is gone. */
+export function maySignal(kill: Kill, target: Target): boolean | null {
+  if (!isPid(target.pid) || target.pid === Deno.pid) return false;
+  try {
+    kill(target.pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound ? null : false;
+  }
+}
+
+/** The guards, in the order of their cost. */
+function identityProblem(reader: ProcReader, target: Target, options: SignalOptions): TriggerResult | null {
+  const { pid, name } = target;
+  if (!isPid(pid)) {
+    return notSent("bad-pid", `Cannot signal PID ${pid}: a PID is an integer from 1 to ${PID_MAX}`);
+  }
+  if (pid === Deno.pid) return notSent("self", `Cannot signal PID ${pid}: it is config-reloader itself`);
+  const stat = reader.stat(pid);
+  const status = reader.status(pid);
+  if (stat === null || stat === "hidden" || status === null || stat.state === "Z" || stat.state === "X") {
+    return notSent("gone", `Cannot signal PID ${pid} (${name}): it has ended since it was looked up`);
+  }
+  if (stat.startTicks !== target.startTicks || stat.comm !== target.comm || status.tgid !== pid) {
+    return notSent(
+      "changed",
+      `Cannot signal PID ${pid} (${name}): it is another process now (${stat.comm}) than the one looked up (${target.comm})`,
+    );
+  }
+  // A handler is lost through exec, which keeps PID, start time and perhaps the name.
+  if (target.handled && !options.allowUnhandled) {
+    const { signalNumber, signal } = options;
+    if (!hasSignal(status.caught, signalNumber) && !hasSignal(status.blocked, signalNumber)) {
+      return notSent(
+        "no-handler",
+        `Cannot send ${signal} to PID ${pid} (${name}): its handler is gone since it was looked up`,
+      );
+    }
+  }
+  return null;
+}
+
+function killProblem(target: Target, signal: Deno.Signal, error: unknown): TriggerResult {
+  const who = `PID ${target.pid} (${target.name})`;
+  if (error instanceof Deno.errors.NotFound) {
+    return notSent("gone", `Cannot send ${signal} to ${who}: it has ended since it was looked up`);
+  }
+  if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
+    return notSent("permission", permissionText(target, signal));
+  }
+  return notSent(
+    "kill",
+    `Cannot send ${signal} to ${who}: ${error instanceof Error ? error.message : error}`,
+  );
+}
+
+/** The text for EPERM: both users and the fix. */
+export function permissionText(target: Target, signal: string): string {
+  const own = Deno.uid() ?? -1;
+  const start = `Cannot send ${signal} to PID ${target.pid} (${target.name}): operation not permitted, `;
+  if (own === target.uid) {
+    return start +
+      `although both it and config-reloader run as user ${own}; a security module (AppArmor, SELinux, ` +
+      "seccomp) or a user namespace forbids it: give both containers the same securityContext";
+  }
+  const both = own === 0
+    ? `config-reloader runs as user 0 without the capability KILL`
+    : `config-reloader runs as user ${own}`;
+  return start +
+    `since it runs as user ${target.uid} and ${both}; set securityContext.runAsUser to the same ` +
+    `value in both containers, for example runAsUser: ${target.uid} for config-reloader`;
+}
+
+function notSent(code: string, message: string): TriggerResult {
+  return { kind: "not-sent", code, message };
+}

@@ -1,0 +1,167 @@
+/**
+ * The target port: puts together the table, the choice, the handler check, the identity check and the signal. Holds
+ * the settings of one run and nothing about reloads; whom to signal is decided afresh at each call.
+ */
+
+import type { Config } from "../config.ts";
+import type { Resolution, Target, TargetView } from "../model.ts";
+import type { Clock, TargetPort } from "../ports.ts";
+import { createProcReader, type ProcReader } from "../proc/reader.ts";
+import { signalNumber } from "../proc/signals.ts";
+import { judgeHandler } from "./handler.ts";
+import { readPidFile } from "./pid_file.ts";
+import { select } from "./select.ts";
+import { denoKill, type Kill, maySignal, permissionText, sendSignal } from "./send.ts";
+import { createStaleCheck } from "./stale.ts";
+import { createTableMaker } from "./table.ts";
+import type { Trace, Wanted } from "./tree.ts";
+
+/** Replaced in tests only. */
+export interface TargetDeps {
+  readonly clock: Clock;
+  readonly reader?: ProcReader;
+  readonly kill?: Kill;
+}
+
+/** A target port that also tells, for `check`, what was thought of each process. */
+export interface TargetFinder extends TargetPort {
+  resolve(trace?: Trace): Resolution;
+}
+
+/** A PID file this much older than the process it names is about another process, in ms; clocks may be stepped. */
+const PID_FILE_AGE_MS = 60_000;
+
+/** Makes the port; nothing is read before its first use. @throws when the signal has no number on Linux */
+export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder {
+  const { clock, kill = denoKill, reader = createProcReader() } = deps;
+  const tables = createTableMaker(reader, () => performance.now());
+  const staleMounts = createStaleCheck(config, reader);
+  const port = localPort(config.reloadUrl);
+  const options = {
+    signal: config.signal,
+    signalNumber: signalNumber(config.signal),
+    allowUnhandled: config.allowUnhandledSignal,
+  };
+
+  let losers: ReadonlySet<string> = new Set();
+
+  const resolve = (trace?: Trace): Resolution => {
+    try {
+      const nowWallMs = clock.wallMs();
+      const asked = wantedBy(config);
+      if (asked.kind === "problem") {
+        return { kind: "none", code: "pid-file", message: asked.message, again: true };
+      }
+      const table = tables.look();
+      const chosen = select(
+        table,
+        { wanted: asked.wanted, signal: options.signalNumber, port, losers },
+        trace,
+      );
+      if (chosen.kind === "none") return chosen;
+      if (chosen.losers) losers = chosen.losers;
+      const found = judgeHandler(table, chosen.stat, chosen.reason, nowWallMs, options);
+      return found.kind === "none" ? found : checkPidFile(found, config, asked.writtenWallMs);
+    } catch (error) {
+      // /proc unreadable or another namespace's: the texts of the table say which and what to do.
+      return {
+        kind: "none",
+        code: "bad-proc",
+        message: error instanceof Error ? error.message : String(error),
+      };
+    }
+  };
+
+  const preflight = (): TargetView => {
+    const found = resolve();
+    if (found.kind === "none") return problemView(found.code, found.message);
+    return viewOf(found, maySignal(kill, found.target), config);
+  };
+
+  return {
+    resolve,
+    isAlive: (target) => {
+      const stat = reader.stat(target.pid);
+      return stat !== null && stat !== "hidden" && stat.startTicks === target.startTicks &&
+        stat.state !== "Z" && stat.state !== "X";
+    },
+    send: (target) => sendSignal(reader, clock, kill, target, options),
+    staleMounts,
+    preflight,
+  };
+}
+
+/** How the settings name the target; the PID file is read afresh. */
+function wantedBy(config: Config):
+  | { kind: "wanted"; wanted: Wanted; writtenWallMs: number | null }
+  | { kind: "problem"; message: string } {
+  const wanted = (value: Wanted, writtenWallMs: number | null = null) =>
+    ({ kind: "wanted", wanted: value, writtenWallMs }) as const;
+  if (config.pidFile !== null) {
+    const file = readPidFile(config.pidFile);
+    if (file.kind === "problem") return file;
+    return wanted({ kind: "pid", pid: file.pid, asked: `--pid-file ${config.pidFile}` }, file.writtenWallMs);
+  }
+  if (config.processName !== null || config.processCmdline !== null) {
+    return wanted({ kind: "match", name: config.processName, cmdline: config.processCmdline });
+  }
+  if (config.pid !== "auto") return wanted({ kind: "pid", pid: config.pid, asked: `--pid ${config.pid}` });
+  return wanted({ kind: "auto" });
+}
+
+/** A PID file left over from before a restart of the pod names whatever has that number now. */
+function checkPidFile(
+  found: Resolution & { target: Target },
+  config: Config,
+  writtenWallMs: number | null,
+): Resolution {
+  const { target } = found;
+  if (writtenWallMs === null || target.startedWallMs - writtenWallMs <= PID_FILE_AGE_MS) return found;
+  return {
+    kind: "none",
+    code: "pid-file",
+    message:
+      `Cannot use PID file ${JSON.stringify(config.pidFile)}: it is older than the process it names, ` +
+      `PID ${target.pid} (${target.name}); waiting for the application to write it`,
+    again: true,
+  };
+}
+
+function viewOf(
+  found: Resolution & { target: Target },
+  permitted: boolean | null,
+  config: Config,
+): TargetView {
+  const { target } = found;
+  const { pid, name, uid, handled } = target;
+  const known = { pid, name, uid, handled, permitted };
+  if (permitted === null) return problemView("gone", `PID ${pid} (${name}) has just ended`);
+  if (!permitted) {
+    return { ok: false, code: "permission", message: permissionText(target, config.signal), ...known };
+  }
+  if (found.kind === "starting") return { ok: false, code: "starting", message: found.message, ...known };
+  const warning = handled
+    ? ""
+    : `; it has no handler for ${config.signal} and is signalled all the same (--allow-unhandled-signal)`;
+  return {
+    ok: true,
+    code: "",
+    message: `PID ${pid} (${name}, user ${uid}): ${target.reason}${warning}`,
+    ...known,
+  };
+}
+
+function problemView(code: string, message: string): TargetView {
+  return { ok: false, code, message, pid: null, name: null, uid: null, handled: null, permitted: null };
+}
+
+/** Port of a status URL on this machine; null for one elsewhere, whose port says nothing about processes here. */
+export function localPort(reloadUrl: string): number | null {
+  if (!URL.canParse(reloadUrl)) return null;
+  const { protocol, hostname, port } = new URL(reloadUrl);
+  if (protocol !== "http:" && protocol !== "https:") return null;
+  const host = hostname.replace(/^\[|\]$/g, "");
+  const local = host === "localhost" || host === "::1" || host.startsWith("127.") || host === "0.0.0.0" ||
+    (/^[0-9.]+$|:/.test(host) && Deno.networkInterfaces().some((face) => face.address === host));
+  return local ? Number(port) || (protocol === "https:" ? 443 : 80) : null;
+}

@@ -1,0 +1,99 @@
+/**
+ * What auto and named selection share: the types of a choice, trees of processes, and the first process of each
+ * container. Pure; chooses nothing.
+ */
+
+import type { ProcessStat } from "../proc/process.ts";
+import { byAge, describe, NAME_IT, type Refusal } from "./rules.ts";
+import type { ProcessTable } from "./table.ts";
+
+/** How the user wants the target to be found. */
+export type Wanted =
+  | { readonly kind: "auto" }
+  /** `asked` names the setting, for texts: `--pid 1`, `--pid-file /run/app.pid`. */
+  | { readonly kind: "pid"; readonly pid: number; readonly asked: string }
+  /** Either may be null, not both; where both are given both must hold. */
+  | { readonly kind: "match"; readonly name: string | null; readonly cmdline: RegExp | null };
+
+export interface SelectOptions {
+  readonly wanted: Wanted;
+  readonly signal: number;
+  /** Port of `--reload-url` where its host is this machine; null elsewhere. */
+  readonly port: number | null;
+  /** Containers that lost a tie before (`Selection.losers`): not the application, also when they are all that is left. */
+  readonly losers?: ReadonlySet<string>;
+}
+
+export type Selection =
+  | {
+    readonly kind: "process";
+    readonly stat: ProcessStat;
+    readonly reason: string;
+    /** Containers of the other candidates, where the port of `--reload-url` decided between several. */
+    readonly losers?: ReadonlySet<string>;
+  }
+  | ({ readonly kind: "none" } & Refusal);
+
+/** Told about each process that was looked at: why it is not, or could be, the one. For `check`. */
+export type Trace = (stat: ProcessStat, note: string) => void;
+
+/** What is wrong with a process, in a word or two, by code of its refusal; for `Trace`. */
+export const NOTES: Readonly<Record<string, string>> = {
+  "self": "another config-reloader",
+  "pause": "the pause process",
+  "runtime": "the container runtime, not yet an application",
+  "gone": "a zombie",
+};
+
+/**
+ * The first process of each container, by container. Whatever else has parent 0 (`kubectl exec`, probes, hooks) is
+ * younger than the first one. A zombie counts here, or what was started beside a process that just died would take its place.
+ */
+export function firstProcesses(table: ProcessTable): Map<string, ProcessStat> {
+  const firsts = new Map<string, ProcessStat>();
+  for (const stat of table.processes.values()) {
+    if (stat.ppid !== 0 || stat.kernelThread) continue;
+    const key = table.container(stat.pid);
+    const other = firsts.get(key);
+    if (!other || byAge(stat, other) < 0) firsts.set(key, stat);
+  }
+  return firsts;
+}
+
+/** The process at the top of the tree that `stat` is in. */
+export function topOf(table: ProcessTable, stat: ProcessStat): ProcessStat {
+  let current = stat;
+  // A table read while processes come and go may hold a loop of parents: no tree is deeper than the table is long.
+  for (let depth = table.processes.size; depth > 0; depth--) {
+    const parent = table.processes.get(current.ppid);
+    if (!parent || parent === current) break;
+    current = parent;
+  }
+  return current;
+}
+
+/** True where the top of a tree is its container's first process, and not an exec, probe or hook. */
+export function isFirst(
+  firsts: ReadonlyMap<string, ProcessStat>,
+  table: ProcessTable,
+  top: ProcessStat,
+): boolean {
+  // A tree whose top has a parent that is not in the table (hidden, or just gone) was not started by an exec.
+  return top.ppid !== 0 || top.kernelThread || firsts.get(table.container(top.pid)) === top;
+}
+
+/** The error for more than one, which names them all. */
+export function several(table: ProcessTable, stats: readonly ProcessStat[], what: string): Selection {
+  // Ten are enough to see what is wrong, and keep the line readable.
+  const list = [...stats].sort((a, b) => a.pid - b.pid).slice(0, 10).map((stat) => describe(table, stat))
+    .join(", ");
+  return none(
+    "several-candidates",
+    `Cannot choose a process to signal: ${what}: ${list}${stats.length > 10 ? ", …" : ""}; ${NAME_IT}`,
+  );
+}
+
+/** Nobody. */
+export function none(code: string, message: string, again = false): Selection {
+  return { kind: "none", code, message, ...(again && { again }) };
+}
