@@ -1,0 +1,244 @@
+/**
+ * The manifests as kustomize builds them, base and every combination of components, against the Kubernetes schemas, the published
+ * fields of the custom objects, and what the sidecar needs to work.
+ */
+
+import assert from "node:assert/strict";
+import { CRD_REQUIRED, unknownFields } from "./crd_fields.ts";
+import { build, find, type Manifest, run } from "./support.ts";
+
+const SIDECARS = ["config-reloader", "native-sidecar"];
+const EXTRAS = ["monitoring", "network-policy"];
+/** Versions whose schemas are used: the oldest with native sidecars on by default, the one of the cluster tests, the newest known. */
+const VERSIONS = ["1.29", "1.34", "1.37"];
+
+const FOREIGN = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web }
+spec:
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec:
+      containers: [{ name: web, image: "nginx:1" }]
+      volumes: [{ name: config, configMap: { name: web } }]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: other, annotations: { config-reloader/skip: "true" } }
+spec:
+  selector: { matchLabels: { app: other } }
+  template:
+    metadata: { labels: { app: other } }
+    spec: { containers: [{ name: other, image: "nginx:1" }] }
+---
+apiVersion: batch/v1
+kind: Job
+metadata: { name: once }
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{ name: once, image: "nginx:1" }]
+      volumes: [{ name: config, configMap: { name: web } }]
+`;
+
+const foreign = (components: readonly string[], more = "") => ({
+  "foreign.yaml": FOREIGN,
+  "kustomization.yaml": `resources: [foreign.yaml]\ncomponents: [${
+    components.map((name) => `K8S/components/${name}`).join(", ")
+  }]\n${more}`,
+});
+const base = (components: readonly string[] = []) => ({
+  "kustomization.yaml": `resources: [K8S/base]\ncomponents: [${
+    components.map((name) => `K8S/components/${name}`).join(", ")
+  }]\n`,
+});
+
+const extras = [[], ["monitoring"], ["network-policy"], EXTRAS];
+const combinations = [
+  ...extras.map((names) => ({ name: ["base", ...names].join(" + "), files: base(names) })),
+  ...SIDECARS.flatMap((sidecar) =>
+    extras.map((names) => ({
+      name: ["foreign workloads", sidecar, ...names].join(" + "),
+      files: foreign([sidecar, ...names]),
+    }))
+  ),
+];
+
+for (const { name, files } of combinations) {
+  Deno.test(`${name}: builds, and every object fits its schema`, async () => {
+    const { text, objects } = await build(files);
+    const custom = objects.filter((object) =>
+      String(object["apiVersion"]).startsWith("monitoring.coreos.com/")
+    );
+    for (const object of custom) {
+      assert.deepEqual(unknownFields(object), [], `${object["kind"]} has fields that its definition lacks`);
+      for (const path of CRD_REQUIRED[object["kind"]] ?? []) {
+        const value = path.split(".").reduce((at: Manifest | undefined, key) => at?.[key], object);
+        assert.ok(value !== undefined, `${object["kind"]}: ${path} is missing`);
+      }
+    }
+    const plain = text.split(/^---$/m).filter((doc) => !/^apiVersion: monitoring\.coreos\.com/m.test(doc))
+      .join("---");
+    for (const version of VERSIONS) {
+      const result = await run("kubernetes-validate", ["--strict", "-k", version, "-"], { stdin: plain });
+      assert.equal(result.code, 0, `against Kubernetes ${version}:\n${result.out}${result.err}`);
+    }
+  });
+}
+
+/** The pod template of a workload and the sidecar in it. */
+function sidecarOf(workload: Manifest): { pod: Manifest; sidecar: Manifest } {
+  const pod = workload["spec"].template.spec;
+  const sidecar = [...pod.containers, ...(pod.initContainers ?? [])].find(({ name }) =>
+    name === "config-reloader"
+  );
+  assert.ok(sidecar, `${workload["metadata"].name} has no container config-reloader`);
+  return { pod, sidecar };
+}
+
+function assertHardened(pod: Manifest, container: Manifest) {
+  const merged = { ...pod["securityContext"], ...container["securityContext"] };
+  assert.equal(merged.runAsNonRoot, true);
+  assert.equal(merged.runAsUser, 65532);
+  assert.equal(merged.readOnlyRootFilesystem, true);
+  assert.equal(merged.allowPrivilegeEscalation, false);
+  assert.deepEqual(merged.capabilities, { drop: ["ALL"] });
+  assert.deepEqual(merged.seccompProfile, { type: "RuntimeDefault" });
+}
+
+function assertProbes(sidecar: Manifest) {
+  assert.equal(sidecar["livenessProbe"].httpGet.path, "/healthz");
+  assert.equal(sidecar["readinessProbe"].httpGet.path, "/readyz");
+  assert.equal(sidecar["startupProbe"].httpGet.path, "/readyz");
+  for (const kind of ["startupProbe", "readinessProbe", "livenessProbe"]) {
+    assert.ok(sidecar[kind].timeoutSeconds >= 5, `${kind}: in 50m of CPU an answer may take seconds`);
+  }
+  const { periodSeconds, failureThreshold } = sidecar["startupProbe"];
+  assert.ok(periodSeconds * failureThreshold >= 30, "a cold start on a busy node must not be killed");
+}
+
+Deno.test("base: the sidecar has the original's arguments and limits, and both containers one user", async () => {
+  const { objects } = await build(base());
+  const { pod, sidecar } = sidecarOf(find(objects, "Deployment"));
+  assert.deepEqual(sidecar["args"], [
+    "--config-file=/etc/amp/config.yaml",
+    "--reload-url=http://localhost:8080/health/reload",
+    "--interval=5s",
+    "--log-level=info",
+    "--metrics-port=9091",
+  ]);
+  assert.deepEqual(sidecar["resources"], {
+    requests: { cpu: "10m", memory: "20Mi" },
+    limits: { cpu: "50m", memory: "50Mi" },
+  });
+  assert.equal(pod["shareProcessNamespace"], true);
+  for (const container of pod["containers"]) {
+    assertHardened(pod, container);
+    const mount = container.volumeMounts.find(({ name }: Manifest) => name === "config");
+    assert.equal(mount.readOnly, true);
+    assert.equal(mount.subPath, undefined, "a subPath mount never receives updates");
+  }
+  assertProbes(sidecar);
+});
+
+Deno.test("base: the Service has a port metrics that reaches the sidecar, and the ConfigMap keeps its name", async () => {
+  const { objects } = await build(base(["monitoring"]));
+  const service = find(objects, "Service");
+  const port = service["spec"].ports.find(({ name }: Manifest) => name === "metrics");
+  assert.equal(port.targetPort, 9091);
+  const { pod } = sidecarOf(find(objects, "Deployment"));
+  const names = objects.filter(({ kind }) => kind === "ConfigMap").map(({ metadata }) => metadata.name);
+  assert.ok(names.includes(pod["volumes"][0].configMap.name));
+  const monitor = find(objects, "ServiceMonitor");
+  assert.deepEqual(monitor["spec"].endpoints, [{ port: "metrics", path: "/metrics", interval: "30s" }]);
+  for (const [key, value] of Object.entries(monitor["spec"].selector.matchLabels)) {
+    assert.equal(service["metadata"].labels[key], value, "the ServiceMonitor must select the Service");
+  }
+});
+
+for (const component of SIDECARS) {
+  Deno.test(`${component}: added to a foreign Deployment by one line, and to no other`, async () => {
+    const { objects } = await build(foreign([component, "monitoring", "network-policy"]));
+    const web = find(objects, "Deployment", "web");
+    const { pod, sidecar } = sidecarOf(web);
+    assert.equal(pod["shareProcessNamespace"], true);
+    assert.equal(
+      pod["containers"][0].name,
+      "web",
+      "the app stays the first container: kubectl logs and exec choose it",
+    );
+    assertHardened(pod, sidecar);
+    assertProbes(sidecar);
+    assert.ok(sidecar["volumeMounts"].every(({ readOnly }: Manifest) => readOnly));
+    const other = find(objects, "Deployment", "other");
+    assert.equal(
+      JSON.stringify(other).includes("shareProcessNamespace"),
+      false,
+      "config-reloader/skip was not honoured",
+    );
+
+    const labels = web["spec"].template.metadata.labels;
+    const podMonitor = find(objects, "PodMonitor");
+    for (
+      const selector of [podMonitor["spec"].selector, find(objects, "NetworkPolicy")["spec"].podSelector]
+    ) {
+      for (const [key, value] of Object.entries(selector.matchLabels)) assert.equal(labels[key], value);
+    }
+    const port = podMonitor["spec"].podMetricsEndpoints[0].port;
+    assert.ok(
+      sidecar["ports"].some(({ name }: Manifest) => name === port),
+      "the PodMonitor names a port of the sidecar",
+    );
+    assert.ok(port.length <= 15, "port names have 15 characters at most");
+  });
+
+  Deno.test(`${component}: settings are replaced one by one by a patch`, async () => {
+    const where = component === "native-sidecar" ? "initContainers" : "containers";
+    const { objects } = await build(foreign(
+      [component],
+      `
+patches:
+  - target: { kind: Deployment, name: web }
+    patch: |
+      apiVersion: apps/v1
+      kind: Deployment
+      metadata: { name: web }
+      spec:
+        template:
+          spec:
+            ${where}:
+              - name: config-reloader
+                env: [{ name: CONFIG_RELOADER_RELOAD_URL, value: "http://localhost:9090/-/ready" }]
+                volumeMounts: [{ mountPath: /etc/config-reloader/watched, name: settings }]
+`,
+    ));
+    const { sidecar } = sidecarOf(find(objects, "Deployment", "web"));
+    const env = Object.fromEntries(sidecar["env"].map(({ name, value }: Manifest) => [name, value]));
+    assert.equal(env["CONFIG_RELOADER_RELOAD_URL"], "http://localhost:9090/-/ready");
+    assert.equal(env["CONFIG_RELOADER_WATCHED_DIR"], "/etc/config-reloader/watched");
+    assert.equal(sidecar["volumeMounts"][0].name, "settings");
+    assert.equal(sidecar["volumeMounts"].length, 1);
+  });
+}
+
+Deno.test("native-sidecar: an init container that is always restarted, in Jobs too", async () => {
+  const { objects } = await build(foreign(["native-sidecar"]));
+  for (const workload of [find(objects, "Deployment", "web"), find(objects, "Job", "once")]) {
+    const { pod, sidecar } = sidecarOf(workload);
+    assert.equal(sidecar["restartPolicy"], "Always");
+    assert.ok(pod["initContainers"].includes(sidecar));
+  }
+});
+
+Deno.test("network-policy: only the metrics port is closed to others", async () => {
+  const { objects } = await build(base(["network-policy"]));
+  const [open, metrics] = find(objects, "NetworkPolicy")["spec"].ingress;
+  const tcp = open.ports.filter(({ protocol }: Manifest) => protocol === "TCP");
+  assert.deepEqual(tcp.map(({ port, endPort }: Manifest) => [port, endPort]), [[1, 9090], [9092, 65535]]);
+  assert.equal(open.from, undefined);
+  assert.deepEqual(metrics.ports, [{ protocol: "TCP", port: 9091 }]);
+  assert.ok(metrics.from.length === 1);
+});

@@ -1,0 +1,88 @@
+/**
+ * Runs the tools that the manifest tests need and reads what they print. A tool that is missing is an error which says how to get
+ * it, never a skipped test.
+ */
+
+import { parseAllDocuments } from "yaml";
+
+/** Repository root. */
+export const ROOT = decodeURIComponent(new URL("../../..", import.meta.url).pathname).replace(/\/$/, "");
+
+/** Any Kubernetes object. */
+// deno-lint-ignore no-explicit-any -- manifests are walked freely in tests
+export type Manifest = Record<string, any>;
+
+const HOW: Readonly<Record<string, string>> = {
+  kustomize: "go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.1",
+  "kubernetes-validate": "pip install -r .ci/requirements.txt",
+  hadolint: "pip install -r .ci/requirements.txt",
+  actionlint: "go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.7",
+  promtool: "apt-get install prometheus",
+};
+
+/** What a tool printed and how it ended. */
+export interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs a tool to its end. @throws where it is not installed, with the command that installs it. */
+export async function run(
+  tool: string,
+  args: string[],
+  options: { cwd?: string; stdin?: string } = {},
+): Promise<Ran> {
+  let child: Deno.ChildProcess;
+  try {
+    child = new Deno.Command(tool, {
+      args,
+      cwd: options.cwd ?? ROOT,
+      stdin: options.stdin === undefined ? "null" : "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Error(`This test needs ${tool}: ${HOW[tool] ?? "install it"}`);
+  }
+  if (options.stdin !== undefined) {
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(options.stdin));
+    await writer.close();
+  }
+  const { code, stdout, stderr } = await child.output();
+  const decoder = new TextDecoder();
+  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
+}
+
+/** A kustomization written for one test, in a directory beside the repository's `k8s`, removed at the end. */
+export async function build(
+  files: Readonly<Record<string, string>>,
+): Promise<{ text: string; objects: Manifest[] }> {
+  const dir = await Deno.makeTempDir({ prefix: "kustomize-" });
+  try {
+    for (const [name, content] of Object.entries(files)) {
+      await Deno.writeTextFile(`${dir}/${name}`, content.replaceAll("K8S", relative(dir, `${ROOT}/k8s`)));
+    }
+    const { code, out, err } = await run("kustomize", ["build", dir]);
+    if (code !== 0) throw new Error(`kustomize build: ${err}`);
+    return { text: out, objects: parseAllDocuments(out).map((doc) => doc.toJS() as Manifest) };
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+/** kustomize takes relative paths only. */
+function relative(from: string, to: string): string {
+  return "../".repeat(from.split("/").length - 1) + to.slice(1);
+}
+
+/** The object of that kind, and name where given. @throws where there is none. */
+export function find(objects: readonly Manifest[], kind: string, name?: string): Manifest {
+  const found = objects.find((object) =>
+    object["kind"] === kind && (name === undefined || object["metadata"].name === name)
+  );
+  if (found === undefined) throw new Error(`No ${kind} ${name ?? ""} in the build`);
+  return found;
+}
