@@ -54,11 +54,11 @@ _config_reloader() {
 ${choices.join("\n")}
     ${flagsWith("file")})
       compopt -o filenames 2>/dev/null
-      COMPREPLY=($(compgen -f -- "$cur"))
+      mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       return ;;
     ${flagsWith("directory")})
       compopt -o filenames 2>/dev/null
-      COMPREPLY=($(compgen -d -- "$cur"))
+      mapfile -t COMPREPLY < <(compgen -d -- "$cur")
       return ;;
     ${values.join("|")})
       return ;;
@@ -70,7 +70,7 @@ ${choices.join("\n")}
         words="${Object.keys(COMMANDS).join(" ")}"
       fi ;;
   esac
-  COMPREPLY=($(compgen -W "$words" -- "$cur"))
+  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }
 complete -F _config_reloader config-reloader
 `;
@@ -138,7 +138,7 @@ function renderFish(): string {
     `complete -c config-reloader -n __fish_use_subcommand -a ${name} -d ${quoted(help)}`
   );
   return [
-    "# fish completion for config-reloader: store it in ~/.config/fish/completions/config-reloader.fish",
+    "# fish completion for config-reloader: config-reloader completions fish | source",
     "complete -c config-reloader -f",
     ...commands,
     `complete -c config-reloader -n '__fish_seen_subcommand_from completions' -a '${SHELL_WORDS}'`,

@@ -51,7 +51,7 @@ Usage:
 Examples:
   source <(config-reloader completions bash)
   config-reloader completions zsh > "\${fpath[1]}/_config-reloader"
-  config-reloader completions fish > ~/.config/fish/completions/config-reloader.fish
+  config-reloader completions fish | source
 `,
 };
 

@@ -11,6 +11,12 @@ import { quote } from "./usage_error.ts";
 
 /** The first conflict between inputs and outputs as a message, or null. */
 export function findOutputConflict({ config, givenAs }: Resolved): string | null {
+  if (config.configEnvsubstFile !== null && config.outputDir !== null) {
+    return `${givenAs("output-dir")}: ${
+      quote(config.outputDir)
+    } and --config-envsubst-file both say where to write, ` +
+      "want one of them";
+  }
   if (config.configEnvsubstFile !== null) return findFileConflict(config, givenAs("config-envsubst-file")!);
   if (config.outputDir !== null) return findDirConflict(config, config.outputDir, givenAs("output-dir")!);
   return null;

@@ -40,7 +40,7 @@ export function splitShellWords(text: string): readonly string[] {
   }
   if (word !== null) words.push(word);
   if (!words[0]) throw new UsageError(`${quote(text)} names no program, want one and its arguments`);
-  return words;
+  return Object.freeze(words);
 }
 
 /** Within double quotes a backslash counts only before these; before a line end both vanish (POSIX 2.2.3). */

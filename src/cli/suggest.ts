@@ -5,7 +5,8 @@ import { orList } from "./usage_error.ts";
 
 /**
  * The text to append to a message: `, did you mean --interval?`, or nothing where no name is near. Near is an edit
- * distance of a third of the word, 3 at most; else up to three names that hold the word, as in `--timeout`.
+ * distance of a third of the word, 2 at least (two letters swapped) and 3 at most; else up to three names that hold the
+ * word, as in `--timeout`.
  */
 export function suggestion<N extends string>(
   word: string,
@@ -13,9 +14,8 @@ export function suggestion<N extends string>(
   show: (name: N) => string = (name) => name,
 ): string {
   const plain = word.toLowerCase().replaceAll("_", "-");
-  const near = closestMatch(plain, names, {
-    maxDistance: Math.min(3, Math.max(1, Math.floor(plain.length / 3))),
-  });
+  const maxDistance = plain.length < 4 ? 1 : Math.min(3, Math.max(2, Math.floor(plain.length / 3)));
+  const near = closestMatch(plain, names, { maxDistance });
   const found = near !== undefined
     ? names.filter((name) => name === near)
     : names.filter((name) => plain.length > 2 && name.includes(plain));

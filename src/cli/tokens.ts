@@ -57,7 +57,7 @@ export function tokenize(args: readonly string[]): Tokens {
         at++;
       }
       const given = flags.get(name);
-      if (given && !flag.repeatable) mistake ??= `--${name}: given more than once, want it once`;
+      if (given && !flag.repeatable) mistake ??= `--${name}: ${quote(text)} is a second value, want one`;
       if (given) given.push(text);
       else flags.set(name, [text]);
     }

@@ -23,7 +23,8 @@ export function parseAppUrl(text: string): string {
 export function hideUrlSecrets(url: string): string {
   const rest = (text: string) => text.replace(/\?[^#]*/, "?***").replace(/#.*/s, "#***");
   // Not a URL: whatever could be meant as user and password goes, before a `?` or `#` in it can hide its end.
-  if (!URL.canParse(url)) return rest(url.replace(/\/\/.*@/s, "//***@").replace(/^[^/]*:[^/]*@/, "***@"));
+  const isUrl = /^(?:https?:\/\/|unix:\/)/i.test(url) && URL.canParse(url);
+  if (!isUrl) return rest(url.replace(/\/\/.*@/s, "//***@").replace(/^[^/]*:[^/]*@/, "***@"));
   const { username, password } = new URL(url);
   return rest(username === "" && password === "" ? url : url.replace(/\/\/[^/?#]*@/, "//***@"));
 }

@@ -8,14 +8,14 @@ export const TARGET_FLAGS = {
     ...kind.oneOf("signal", "http", "none"),
     group: "Trigger and target",
     default: "signal",
-    origin: "seed: the original sends a signal",
+    origin: "the original sends a signal",
     help: "what makes the app read its configuration",
   },
   "signal": {
     ...kind.SIGNAL,
     group: "Trigger and target",
     default: "SIGHUP",
-    origin: "seed: the original's signal, and custom for a reload since syslogd",
+    origin: "the original's signal, and the custom of daemons",
     help: "signal to send",
   },
   "pid": {
