@@ -1,0 +1,92 @@
+/** Process tables written down by hand, for tests of the pure choice. */
+
+import type { ProcessStat, ProcessStatus } from "../../src/proc/process.ts";
+import type { ProcessTable } from "../../src/target/table.ts";
+
+export const SIGHUP = 1;
+export const CAUGHT = 1 << (SIGHUP - 1);
+
+/** One process; everything but the PID has a harmless value. */
+export interface FakeProcess extends Partial<Omit<ProcessStat, "pid">> {
+  readonly pid: number;
+  readonly argv?: readonly string[];
+  readonly container?: string;
+  readonly uid?: number;
+  readonly caught?: number;
+  readonly ignored?: number;
+  readonly blocked?: number;
+  readonly exe?: string | null;
+  readonly listens?: number;
+  readonly ageMs?: number;
+}
+
+export const SELF = 90;
+export const PAUSE: FakeProcess = {
+  pid: 1,
+  comm: "pause",
+  argv: ["/pause"],
+  container: "sandbox",
+  startTicks: 1,
+  caught: 0x14002,
+};
+export const SIDECAR: FakeProcess = {
+  pid: SELF,
+  comm: "config-reloader",
+  argv: ["/config-reloader", "--config-file", "/etc/amp/config.yaml"],
+  container: "sidecar",
+  startTicks: 900,
+};
+
+/** An application's first process in a container of its own. */
+export function app(pid: number, more: Partial<FakeProcess> = {}): FakeProcess {
+  return {
+    pid,
+    comm: "amp",
+    argv: ["/bin/amp"],
+    container: `app${pid}`,
+    caught: CAUGHT,
+    startTicks: 100 + pid,
+    ...more,
+  };
+}
+
+/** The table of these processes; the sidecar is PID 90 unless `selfPid` says otherwise. */
+export function tableOf(list: readonly FakeProcess[], more: Partial<ProcessTable> = {}): ProcessTable {
+  const all = new Map(list.map((process) => [process.pid, process]));
+  const processes = new Map(list.map((p): [number, ProcessStat] => [p.pid, {
+    pid: p.pid,
+    comm: p.comm ?? "program",
+    state: p.state ?? "S",
+    ppid: p.ppid ?? 0,
+    kernelThread: p.kernelThread ?? false,
+    startTicks: p.startTicks ?? 100,
+  }]));
+  return {
+    selfPid: SELF,
+    selfUid: 65532,
+    processes,
+    hidden: 0,
+    argv: (pid) => all.get(pid)?.argv ?? [],
+    container: (pid) => all.get(pid)?.container ?? `pid ${pid}`,
+    status: (pid): ProcessStatus | null => {
+      const p = all.get(pid);
+      return p
+        ? {
+          tgid: pid,
+          uid: p.uid ?? 65532,
+          caught: p.caught ?? 0,
+          ignored: p.ignored ?? 0,
+          blocked: p.blocked ?? 0,
+        }
+        : null;
+    },
+    exe: (pid) => {
+      const exe = all.get(pid)?.exe;
+      return exe === undefined ? "/bin/program" : exe;
+    },
+    blocks: (pid, signal) => (((all.get(pid)?.blocked ?? 0) >>> (signal - 1)) & 1) === 1,
+    ageMs: (stat) => all.get(stat.pid)?.ageMs ?? 60_000,
+    listeners: (pids, port) => pids.filter((pid) => all.get(pid)?.listens === port),
+    ...more,
+  };
+}
