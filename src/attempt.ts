@@ -7,9 +7,10 @@
 import type { Config } from "./config.ts";
 import type { AttemptResult, Outcome, Snapshot, StatusReading, Target, TriggerResult } from "./model.ts";
 import type { Clock, HttpTrigger, Logger, Prepare, StatusProbe, TargetPort } from "./ports.ts";
-import type { ReloadJob } from "./reload/decide.ts";
+import type { ReloadJob } from "./reload/state.ts";
 import { startedAfter } from "./reload/start.ts";
 import { type Proof, verifyReload } from "./verification.ts";
+import { earliestTriggerWallMs } from "./verify/judge.ts";
 
 /**
  * How long a trigger waits for the answer to the baseline request, in milliseconds. A healthy app on the same
@@ -206,6 +207,9 @@ async function baselineOf(deps: AttemptDeps, input: AttemptInput): Promise<Statu
   const late = deps.clock.sleep(BASELINE_WAIT_MS, giveUp.signal).then(() => null);
   const first = await Promise.race([reading, late]);
   giveUp.abort();
+  const waitMs = earliestTriggerWallMs(first?.kind === "status" ? first.status : null, deps.clock.wallMs()) -
+    deps.clock.wallMs();
+  if (waitMs > 0) await deps.clock.sleep(waitMs, input.stopping);
   return first;
 }
 

@@ -8,7 +8,7 @@ import type { Config } from "./config.ts";
 import type { Cause, FileState, Observation, ReloadRecord } from "./model.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import type { Clock, Logger } from "./ports.ts";
-import { isInSync, outOfSyncReason, type ReloadJob, type ReloadState } from "./reload/decide.ts";
+import { isInSync, outOfSyncReason, type ReloadJob, type ReloadState } from "./reload/state.ts";
 import { formatMs, shortHash } from "./reload/text.ts";
 
 /** How many finished reloads `/status` keeps. */
@@ -210,7 +210,7 @@ function startText(job: ReloadJob, oldHash: string, newHash: string): string {
     case "start":
       return `Config found that the app may not have read yet (hash: ${newHash})`;
     case "revert":
-      return `Config is back to what was applied before a failed reload (hash: ${newHash}): reloading it to be certain`;
+      return `Config is back to what was applied before (hash: ${newHash}): reloading it to be certain`;
     case "retry":
       return `Trying the reload again (hash: ${newHash}, attempt ${job.attempt})`;
     case "change":

@@ -8,22 +8,21 @@ import { type AttemptDeps, attemptReload, type AttemptReport, failure } from "./
 import type { Cause, Observation, Snapshot, StatusReading, Target } from "./model.ts";
 import type { Random, SnapshotReader } from "./ports.ts";
 import type { Recorder } from "./recorder.ts";
-import {
-  adopt,
-  decide,
-  decideReload,
-  type Decision,
-  INITIAL_STATE,
-  isInSync,
-  type Moment,
-  type Policy,
-  recordDeath,
-  recordResult,
-  type ReloadJob,
-} from "./reload/decide.ts";
+import { decide, decideReload, type Decision, type Moment } from "./reload/decide.ts";
 import { type Health, judgeHealth } from "./reload/health.ts";
 import { createHintQueue, type Hint } from "./reload/queue.ts";
 import { decideStart } from "./reload/start.ts";
+import {
+  adopt,
+  INITIAL_STATE,
+  isInSync,
+  type Policy,
+  recordDeath,
+  recordFlap,
+  recordResult,
+  type ReloadJob,
+  waitForApp,
+} from "./reload/state.ts";
 import { formatMs } from "./reload/text.ts";
 import type { TargetWatch } from "./target_watch.ts";
 import { DEATH_WINDOW_MS } from "./verification.ts";
@@ -63,8 +62,6 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   let looked = false;
   let wakeAtMs = Infinity;
   let startedAtMs = 0;
-  /** Content was adopted because the app was not there yet: ask again when it is. */
-  let startIsOpen = false;
   /** A reload that counted at once: whose process has to survive, and until when. */
   let survival: { target: Target; triggeredAtMs: number } | null = null;
   let lastReading: StatusReading | null = null;
@@ -131,41 +128,50 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     if (config.once && observation.kind === "content" && rendersOutput(config)) {
       return await renderOnce(observation.snapshot);
     }
-    if (observation.kind === "content") decision = await atStart(decision, observation.snapshot, moment);
+    if (observation.kind === "content") decision = await settleStart(decision, observation.snapshot, moment);
     state = decision.state;
     const code = await act(decision, observation, hint, change.reading());
     change.drop();
     return code;
   }
 
-  /** Settles, for content found at the start, whether the app has read it. */
-  async function atStart(decision: Decision, snapshot: Snapshot, moment: Moment): Promise<Decision> {
-    const { action } = decision;
+  /** Settles, for content found at the start or back after it was away, whether the app has read it. */
+  async function settleStart(decision: Decision, snapshot: Snapshot, moment: Moment): Promise<Decision> {
+    const { action, state: current } = decision;
     const asks = action.kind === "ask-app";
-    const adopts = action.kind === "skip" && action.reason === "adopted";
-    let changedAtMs = decision.state.changedAtMs;
-    if (asks || adopts) {
-      // An output file must be there before the app is, whether or not there is anything to reload.
-      const prepared = await deps.prepare(snapshot, aborted);
-      if (prepared.kind !== "ok") return decideReload(decision.state, moment, policy);
-      if (prepared.written) changedAtMs = clock.nowMs();
-    }
-    const unchanged = action.kind === "skip" && action.reason === "unchanged";
-    if (!asks && !(unchanged && startIsOpen && deps.targetWatch.target() !== null)) return decision;
-    const resolution = config.trigger === "signal" ? deps.target.resolve() : null;
-    const target = resolution === null || resolution.kind === "none" ? null : resolution.target;
-    lastReading = config.verify === "none" ? null : await deps.probe.read(aborted);
+    if (!asks && !(action.kind === "skip" && action.reason === "adopted")) return decision;
+    // An output file must be there before the app is, whether or not there is anything to reload.
+    const prepared = await deps.prepare(snapshot, aborted);
+    if (prepared.kind !== "ok") return decideReload({ ...current, applied: null }, moment, policy);
+    if (!asks) return decision;
+    const { question } = action;
+    const startedAtMs = targetStartedAtMs();
+    const isThere = config.trigger !== "signal" || startedAtMs !== null;
+    lastReading = isThere && config.verify !== "none" ? await deps.probe.read(aborted) : null;
     const verdict = decideStart({
       trigger: config.trigger,
       changedWallMs: snapshot.changedWallMs,
-      changedAtMs,
-      targetStartedAtMs: target === null ? null : clock.nowMs() - (clock.wallMs() - target.startedWallMs),
+      changedAtMs: prepared.written ? clock.nowMs() : current.changedAtMs,
+      targetStartedAtMs: startedAtMs,
+      goneSinceAtMs: question.goneSinceAtMs,
       status: lastReading?.kind === "status" ? lastReading.status : null,
     });
-    startIsOpen = verdict === "later";
-    return verdict === "reload"
-      ? decideReload({ ...decision.state, applied: null }, moment, policy)
-      : adopt(decision.state);
+    switch (verdict) {
+      case "reload":
+        return decideReload({ ...current, applied: null }, moment, policy);
+      case "adopt":
+        return { state: adopt(current), action: { kind: "skip", reason: "adopted" } };
+      case "later":
+        return { state: waitForApp(current, question), action: { kind: "skip", reason: "waiting" } };
+    }
+  }
+
+  /** When the process that would be signalled started; null where there is none to be seen. */
+  function targetStartedAtMs(): number | null {
+    if (config.trigger !== "signal") return null;
+    const found = deps.target.resolve();
+    if (found.kind === "none") return null;
+    return clock.nowMs() - (clock.wallMs() - found.target.startedWallMs);
   }
 
   async function act(
@@ -201,7 +207,8 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   /** The exit code of `--once` after a look without a reload; null: not done yet. */
   function onceCode(reason: string): number | null {
     if (!config.once) return null;
-    if (reason === "unchanged" || reason === "adopted") return 0;
+    // An app that is not there yet reads the content when it starts.
+    if (reason === "unchanged" || reason === "adopted" || reason === "waiting") return 0;
     if (reason === "unreadable" && clock.nowMs() - startedAtMs < config.reloadTimeoutMs) return null;
     return 1;
   }
@@ -212,16 +219,19 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     hint: Hint,
     baseline: Promise<StatusReading> | null,
   ): Promise<number | null> {
-    startIsOpen = false;
     survival = null;
     recorder.attemptStarted(state, job, hint.causes);
+    const over = new AbortController();
+    const flapped = watchDisk(job.digest, over.signal);
     const report = await attempt(job, snapshot, baseline);
+    over.abort();
     if (aborted.aborted || stopping.aborted && report.result.code === "stopped") {
       recorder.stopped(job);
       return config.once ? 1 : null;
     }
     const { result, target } = report;
     state = recordResult(state, job, result, clock.nowMs(), policy);
+    if (await flapped) state = recordFlap(state);
     if (target && result.triggeredAtMs !== null && !result.killed) {
       survival = { target, triggeredAtMs: result.triggeredAtMs };
     }
@@ -230,6 +240,23 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     // The disk may have changed meanwhile, and the hint for it may have been lost: look again at once.
     wakeAtMs = clock.nowMs();
     return config.once ? (result.outcome === "success" ? 0 : 1) : null;
+  }
+
+  /**
+   * Looks at the disk whenever something hints at a change during an attempt: whether it ever held anything but
+   * `digest`, which the app may have read then. Ends with `over`; the loop looks at nothing meanwhile.
+   */
+  async function watchDisk(digest: string, over: AbortSignal): Promise<boolean> {
+    const ended = deafUntil(over);
+    let flapped = false;
+    while (!flapped) {
+      await Promise.race([queue.filled(), ended]);
+      if (over.aborted) break;
+      queue.take();
+      const seen = await deps.reader.look({ signal: aborted });
+      flapped = seen.kind === "content" ? seen.snapshot.digest !== digest : seen.kind !== "settling";
+    }
+    return flapped;
   }
 
   async function attempt(

@@ -68,6 +68,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
   let baseline: Status | null = input.baseline?.kind === "status" ? input.baseline.status : null;
   let { triggeredAtMs, triggeredWallMs, deadlineMs } = input;
   let restarted = input.restarted;
+  let settled = false;
   let triggeredAgain = false;
   let lastAliveAtMs = triggeredAtMs;
   let lastReason = "no answer yet";
@@ -108,7 +109,9 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
       triggeredWallMs,
       sinceTriggerMs: clock.nowMs() - triggeredAtMs,
       restarted,
+      settled,
     });
+    settled = verdict.kind === "settling";
     if (verdict.kind === "pending") lastReason = verdict.reason;
     return verdict;
   }

@@ -1,6 +1,6 @@
 /**
- * What the content found at the start means for an app that may have been running for long: has it read this
- * content, or did the content change while nobody watched? Pure.
+ * What content means for an app that may have been running for long, at the sidecar's start or after the content was
+ * away: has the app read it, or did it start without it? Pure.
  */
 
 import type { Status } from "../model.ts";
@@ -12,7 +12,7 @@ import type { TriggerKind } from "../config.ts";
  */
 export const START_MARGIN_MS = 20;
 
-/** What is known about the app at the sidecar's start. */
+/** What is known about the app. */
 export interface StartFacts {
   readonly trigger: TriggerKind;
   /** When the content came to the disk, as wall time: for comparison with times that the app tells. */
@@ -21,6 +21,8 @@ export interface StartFacts {
   readonly changedAtMs: number;
   /** Start of the app's process, monotonic; null where there is none to be seen (yet). */
   readonly targetStartedAtMs: number | null;
+  /** Since when the content was away before it came back as it was; null at the sidecar's start. */
+  readonly goneSinceAtMs: number | null;
   /** The app's answer; null where there was none. */
   readonly status: Status | null;
 }
@@ -37,7 +39,7 @@ export function startedAfter(startedAtMs: number, changedAtMs: number): boolean 
   return startedAtMs >= changedAtMs + START_MARGIN_MS;
 }
 
-/** Judges the content found at the start (`--reload-on-start auto`). */
+/** Judges content found at the start (`--reload-on-start auto`), or back after it was away. */
 export function decideStart(facts: StartFacts): StartVerdict {
   if (facts.trigger === "none") return "adopt";
   const { status } = facts;
@@ -45,6 +47,12 @@ export function decideStart(facts: StartFacts): StartVerdict {
     status?.format === "prometheus" && status.successful && status.successWallMs !== null &&
     status.successWallMs >= facts.changedWallMs
   ) return "adopt";
+  if (facts.goneSinceAtMs !== null) {
+    const { targetStartedAtMs } = facts;
+    // Without a process to look at, there is no sign that the app has restarted.
+    if (targetStartedAtMs === null) return facts.trigger === "signal" ? "later" : "adopt";
+    if (!startedAfter(targetStartedAtMs, facts.goneSinceAtMs - 2 * START_MARGIN_MS)) return "adopt";
+  }
   if (facts.targetStartedAtMs !== null) {
     return startedAfter(facts.targetStartedAtMs, facts.changedAtMs) ? "adopt" : "reload";
   }

@@ -1,21 +1,21 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { AttemptResult, Observation } from "../../src/model.ts";
+import { decide, decideReload, type Moment } from "../../src/reload/decide.ts";
 import {
   adopt,
-  decide,
-  decideReload,
   INITIAL_STATE,
   isInSync,
   KILLED_MAX,
-  type Moment,
   outOfSyncReason,
   type Policy,
   recordDeath,
+  recordFlap,
   recordResult,
   type ReloadJob,
   type ReloadState,
-} from "../../src/reload/decide.ts";
+  waitForApp,
+} from "../../src/reload/state.ts";
 
 const POLICY: Policy = {
   retryIntervalMs: 5_000,
@@ -54,7 +54,7 @@ function result(outcome: AttemptResult["outcome"], more: Partial<AttemptResult> 
 
 /** A state in which the app runs `digest`. */
 function running(digest: string): ReloadState {
-  return adopt(decide(INITIAL_STATE, content(digest), at(0), POLICY).state).state;
+  return adopt(decide(INITIAL_STATE, content(digest), at(0), POLICY).state);
 }
 
 function reloadOf(state: ReloadState, observation: Observation, moment: Moment, policy = POLICY) {
@@ -98,6 +98,35 @@ Deno.test("content that appears after it was missing at the start is a change, w
   assert.equal(reloadOf(missing.state, content("a"), at(10)).job.why, "start");
 });
 
+Deno.test("an app that is not there yet is asked at each look, about what is on disk then", () => {
+  const auto = { ...POLICY, reloadOnStart: "auto" } as const;
+  const first = decide(INITIAL_STATE, content("a"), at(0), auto);
+  assert.deepEqual(first.action, { kind: "ask-app", question: { digest: "a", goneSinceAtMs: null } });
+  const waiting = waitForApp(first.state, { digest: "a", goneSinceAtMs: 7 });
+  assert.ok(!isInSync(waiting), "nobody runs it");
+  assert.equal(outOfSyncReason(waiting), "the app is not there yet");
+  const again = decide(waiting, content("a"), at(5_000), auto);
+  assert.deepEqual(again.action, { kind: "ask-app", question: { digest: "a", goneSinceAtMs: 7 } });
+  const changed = decide(waiting, content("b"), at(5_000), auto);
+  assert.deepEqual(changed.action, { kind: "ask-app", question: { digest: "b", goneSinceAtMs: null } });
+  assert.ok(isInSync(adopt(changed.state)));
+});
+
+Deno.test("a content that flapped while the app was reloading is sent once more", () => {
+  const state = recordFlap(tried(running("a"), "b", 10_000, "success"));
+  assert.ok(!isInSync(state));
+  assert.equal(reloadOf(state, content("b"), at(12_000)).job.why, "revert");
+});
+
+Deno.test("content that comes back is asked about since it was last seen, over several absences", () => {
+  const policy = { ...POLICY, jitterMs: 60_000 };
+  let { state } = decide(running("a"), MISSING, at(5_000), policy);
+  ({ state } = decide(state, content("b"), at(6_000, { random: 0.9 }), policy));
+  ({ state } = decide(state, MISSING, at(7_000), policy));
+  const back = decide(state, content("a"), at(8_000), policy);
+  assert.deepEqual(back.action, { kind: "ask-app", question: { digest: "a", goneSinceAtMs: 0 } });
+});
+
 Deno.test("the same content never leads to a reload", () => {
   let state = running("a");
   for (let nowMs = 1; nowMs < 100_000; nowMs += 5_000) {
@@ -123,8 +152,13 @@ Deno.test("a missing or unreadable file is no change, and what comes back the sa
   assert.deepEqual(gone.action, { kind: "skip", reason: "unreadable" });
   assert.ok(!isInSync(gone.state), "0 while the content cannot be read");
   const back = decide(gone.state, content("a"), at(20), POLICY);
-  assert.deepEqual(back.action, { kind: "skip", reason: "unchanged" });
+  // Unless the app has started meanwhile; the look after that is a look like any other.
+  assert.deepEqual(back.action, { kind: "ask-app", question: { digest: "a", goneSinceAtMs: 0 } });
   assert.ok(isInSync(back.state));
+  assert.deepEqual(decide(back.state, content("a"), at(30), POLICY).action, {
+    kind: "skip",
+    reason: "unchanged",
+  });
 });
 
 Deno.test("a failed reload is tried again after 5 s, 10 s, 20 s … at most 5 min", () => {
@@ -162,11 +196,8 @@ Deno.test("going back to the applied content after a failure is reloaded, withou
   assert.equal(job.why, "revert");
   const before = decide(running("a"), content("b"), at(100, { random: 1 }), { ...POLICY, jitterMs: 1_000 });
   assert.equal(before.action.kind, "wait");
-  assert.equal(
-    decide(before.state, content("a"), at(200), POLICY).action.kind,
-    "skip",
-    "nothing was sent yet",
-  );
+  // Nothing was sent yet; but an app that started meanwhile has read the other content.
+  assert.equal(decide(before.state, content("a"), at(200), POLICY).action.kind, "ask-app");
 });
 
 Deno.test("invalid content waits for a change; SIGHUP to the sidecar tries everything at once", () => {
@@ -243,7 +274,9 @@ Deno.test("settling waits, and the change counts from its first sign", () => {
   assert.deepEqual(settling.action, { kind: "wait", untilMs: 300 });
   const more = decide(settling.state, { kind: "settling", againAtMs: 500 }, at(300), POLICY);
   assert.equal(reloadOf(more.state, content("b"), at(500)).job.seenAtMs, 90);
-  assert.equal(decide(more.state, content("a"), at(500), POLICY).state.pending, null, "it was nothing");
+  const nothing = decide(more.state, content("a"), at(500), POLICY);
+  assert.deepEqual(nothing.action, { kind: "skip", reason: "unchanged" });
+  assert.equal(nothing.state.pending, null);
 });
 
 Deno.test("property: over any history there is a reload only for content not proved, and never two in the pause", () => {

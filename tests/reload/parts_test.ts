@@ -56,6 +56,7 @@ const FACTS: StartFacts = {
   changedWallMs: 1_000,
   changedAtMs: 1_000,
   targetStartedAtMs: null,
+  goneSinceAtMs: null,
   status: null,
 };
 const START_CASES: [string, Partial<StartFacts>, string][] = [
@@ -84,6 +85,11 @@ const START_CASES: [string, Partial<StartFacts>, string][] = [
   ["http trigger, app does not answer yet", { trigger: "http" }, "later"],
   ["http trigger, app tells no time", { trigger: "http", status: { format: "http", code: 200 } }, "reload"],
   ["http trigger, app tells a later reload", { trigger: "http", status: PROMETHEUS }, "adopt"],
+  ["content back, app has been there all the time", { goneSinceAtMs: 500, targetStartedAtMs: 100 }, "adopt"],
+  ["content back, app started without it", { goneSinceAtMs: 500, targetStartedAtMs: 700 }, "reload"],
+  ["content back, app started after that", { goneSinceAtMs: 500, targetStartedAtMs: 1_500 }, "adopt"],
+  ["content back, app away", { goneSinceAtMs: 500 }, "later"],
+  ["content back, no process to see", { goneSinceAtMs: 500, trigger: "http" }, "adopt"],
   ["nothing to trigger", { trigger: "none", targetStartedAtMs: 0 }, "adopt"],
 ];
 for (const [name, facts, verdict] of START_CASES) {

@@ -70,7 +70,9 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     handlesFromMs = startedAtMs + random.int(0, 300);
     attempts = 0;
     status = "initial";
-    runs = content !== null && !content.startsWith("bad") ? content : "built-in";
+    runs = content ?? "built-in";
+    // An app cannot start with a configuration it rejects: it ends, and is started again.
+    if (runs.startsWith("bad")) restartApp(random.int(500, 2_000));
   }
 
   function restartApp(downMs: number): void {

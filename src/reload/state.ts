@@ -1,0 +1,174 @@
+/**
+ * What the loop remembers between two turns, and how results change it. Plain data and pure functions; what to do
+ * about it is `decide.ts`.
+ */
+
+import type { AttemptResult } from "../model.ts";
+import type { ReloadOnStart } from "../config.ts";
+import { nextRetryDelayMs } from "./backoff.ts";
+
+/** The settings that matter here; all in milliseconds. */
+export interface Policy {
+  readonly retryIntervalMs: number;
+  readonly maxBackoffMs: number;
+  readonly jitterMs: number;
+  readonly minReloadIntervalMs: number;
+  readonly reloadOnStart: ReloadOnStart;
+}
+
+/** How the last attempt at one content failed. */
+export interface Failure {
+  readonly digest: string;
+  /** Failures in a row with this content. */
+  readonly count: number;
+  /** When to try again; null: not before the content changes. */
+  readonly retryAtMs: number | null;
+  readonly reason: string;
+}
+
+/** A question to be asked once the app is there: has it read `digest`? */
+export interface Question {
+  readonly digest: string;
+  /** Since when this content was away before it came back as it was; null where it is new to the sidecar. */
+  readonly goneSinceAtMs: number | null;
+}
+
+export interface ReloadState {
+  /** Digest of the last complete content on disk. */
+  readonly disk: string | null;
+  /** Why there is no complete content at present; null where there is. */
+  readonly diskProblem: string | null;
+  /** Digest of the content that the app is believed to run. */
+  readonly applied: string | null;
+  /** Since when something else than `applied`, or nothing, may have been on disk; null while it is there. */
+  readonly awaySinceAtMs: number | null;
+  /** The app was not there when it was to be asked what it has read: ask again at each look. */
+  readonly waiting: Question | null;
+  /** An attempt has failed since the last success: what the app runs is not certain. */
+  readonly dirty: boolean;
+  readonly failure: Failure | null;
+  /** A change that waits for its turn: since when it is known, and when it may go. */
+  readonly pending: { readonly seenAtMs: number; readonly notBeforeMs: number } | null;
+  readonly lastTriggerAtMs: number | null;
+  /** When the disk was last looked at, whatever was found. */
+  readonly lastLookAtMs: number | null;
+  /** Not before this moment did `disk` come to the disk. Monotonic: a step of the wall clock must not move it. */
+  readonly changedAtMs: number;
+  /** The time of the last change as the disk told it. */
+  readonly changedWallMs: number;
+  /** Contents whose signal ended the app: never signalled again. Newest last, `KILLED_MAX` at most. */
+  readonly killed: readonly string[];
+}
+
+/** How many deadly contents are remembered. */
+export const KILLED_MAX = 16;
+
+/** The state before the first look. */
+export const INITIAL_STATE: ReloadState = Object.freeze({
+  disk: null,
+  diskProblem: null,
+  applied: null,
+  awaySinceAtMs: null,
+  waiting: null,
+  dirty: false,
+  failure: null,
+  pending: null,
+  lastTriggerAtMs: null,
+  lastLookAtMs: null,
+  changedAtMs: 0,
+  changedWallMs: 0,
+  killed: [],
+});
+
+/** One reload to be done now. */
+export interface ReloadJob {
+  readonly digest: string;
+  readonly oldDigest: string | null;
+  readonly why: "start" | "change" | "revert" | "retry";
+  /** 1 for the first attempt at this content. */
+  readonly attempt: number;
+  /** When the change was first noticed. */
+  readonly seenAtMs: number;
+  /** Not before this moment did the content come to the disk: an app started later has read it. */
+  readonly changedAtMs: number;
+  /** False where this content's signal ended the app before. */
+  readonly mayTrigger: boolean;
+}
+
+/** Takes the content on disk as what the app runs, without a reload. */
+export function adopt(state: ReloadState): ReloadState {
+  return { ...state, applied: state.disk, awaySinceAtMs: null, waiting: null, pending: null };
+}
+
+/** Remembers that the app could not be asked yet. What it runs is not known until then. */
+export function waitForApp(state: ReloadState, question: Question): ReloadState {
+  return { ...state, applied: null, awaySinceAtMs: null, waiting: question, pending: null };
+}
+
+/** Takes the result of the attempt `job` into the state. */
+export function recordResult(
+  state: ReloadState,
+  job: ReloadJob,
+  result: AttemptResult,
+  nowMs: number,
+  policy: Policy,
+): ReloadState {
+  const lastTriggerAtMs = result.triggeredAtMs ?? state.lastTriggerAtMs;
+  if (result.outcome === "success") {
+    const { digest } = job;
+    return { ...state, applied: digest, awaySinceAtMs: null, dirty: false, failure: null, lastTriggerAtMs };
+  }
+  const retryAtMs = result.outcome === "invalid"
+    ? null
+    : nowMs + nextRetryDelayMs(job.attempt, policy.retryIntervalMs, policy.maxBackoffMs);
+  return {
+    ...state,
+    dirty: true,
+    failure: { digest: job.digest, count: job.attempt, retryAtMs, reason: result.reason },
+    lastTriggerAtMs,
+    killed: result.killed ? rememberKilled(state.killed, job.digest) : state.killed,
+  };
+}
+
+/**
+ * The disk held something else for a moment while the app was reloading: a success proves that it read a content,
+ * but not which. What is on disk must be sent once more, even if it is what was sent.
+ */
+export function recordFlap(state: ReloadState): ReloadState {
+  return { ...state, dirty: true };
+}
+
+/**
+ * The app died soon after a trigger whose reload had already been counted as a success: it is not in sync until
+ * it is back and verified, and this content is not signalled again.
+ */
+export function recordDeath(state: ReloadState, reason: string, nowMs: number, policy: Policy): ReloadState {
+  if (state.applied === null) return state;
+  const digest = state.applied;
+  const retryAtMs = nowMs + nextRetryDelayMs(1, policy.retryIntervalMs, policy.maxBackoffMs);
+  return {
+    ...state,
+    dirty: true,
+    failure: { digest, count: 1, retryAtMs, reason },
+    killed: rememberKilled(state.killed, digest),
+  };
+}
+
+function rememberKilled(killed: readonly string[], digest: string): readonly string[] {
+  return [...killed.filter((other) => other !== digest), digest].slice(-KILLED_MAX);
+}
+
+/** Whether the app is believed to run what is on disk. */
+export function isInSync(state: ReloadState): boolean {
+  return state.diskProblem === null && state.disk !== null && state.disk === state.applied && !state.dirty;
+}
+
+/** Why not in sync, for people; empty where it is. */
+export function outOfSyncReason(state: ReloadState): string {
+  if (isInSync(state)) return "";
+  if (state.diskProblem !== null) return state.diskProblem;
+  if (state.disk === null) return "the content has not been read yet";
+  if (state.waiting !== null) return "the app is not there yet";
+  if (state.failure !== null) return state.failure.reason;
+  return "the content on disk has changed and is being reloaded";
+}

@@ -1,0 +1,14 @@
+import { simulate } from "./support/simulation.ts";
+
+/** Runs in the ordinary test run; `deno task fuzz` does more. */
+const RUNS = 300;
+/** Seeds that once found a bug stay in the run for ever, with what they found. */
+const KEPT: readonly [seed: number, found: string][] = [];
+
+Deno.test(`simulation: ${RUNS} seeds from 1`, async () => {
+  for (let seed = 1; seed <= RUNS; seed++) await simulate(seed);
+});
+
+for (const [seed, found] of KEPT) {
+  Deno.test(`simulation: seed ${seed} (${found})`, () => simulate(seed).then(() => {}));
+}

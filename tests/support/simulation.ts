@@ -1,0 +1,288 @@
+/**
+ * One seeded run of the whole loop against a simulated world on a fake clock, with the invariants of the product held
+ * against the truth while it runs. The same seed gives the same run; `deno task fuzz --seed N` repeats one.
+ */
+
+import assert from "node:assert/strict";
+import type { Outcome } from "../../src/model.ts";
+import type { Metrics } from "../../src/observe/metrics.ts";
+import type { Logger } from "../../src/ports.ts";
+import { createRecorder } from "../../src/recorder.ts";
+import { createReloader, type Reloader } from "../../src/reloader.ts";
+import { createTargetWatch } from "../../src/target_watch.ts";
+import { createTestConfig } from "./config.ts";
+import { createFakeClock } from "./fake_clock.ts";
+import { createRandom, type SeededRandom } from "./random.ts";
+import { type AppTraits, createWorld, type World } from "./simulated_world.ts";
+
+/** What one run came to; for the summary of a fuzz run. */
+export interface RunSummary {
+  readonly seed: number;
+  readonly traits: AppTraits;
+  readonly attempts: number;
+  readonly signals: number;
+  readonly outcomes: Readonly<Record<Outcome, number>>;
+}
+
+const CONTENTS = ["a", "b", "c", "bad1", "bad2", null];
+/** Longest time in which everything must have come right once app and disk are quiet: the longest retry pause here,
+ * a verification, an interval and the slowest restart. */
+const QUIET_MS = 60_000 + 30_000 + 5_000 + 5_000;
+
+/** Runs the simulation of `seed`. @throws AssertionError naming the seed where an invariant does not hold. */
+export async function simulate(seed: number): Promise<RunSummary> {
+  const random = createRandom(seed);
+  const traits = createTraits(random);
+  const run = createRun(random, traits);
+  try {
+    await run.start();
+    const steps = random.int(5, 25);
+    for (let i = 0; i < steps; i++) await run.step();
+    await run.comeToRest();
+    await run.stop();
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    throw new Error(`seed ${seed}: ${text}\n${JSON.stringify(traits)}\n${run.log.slice(-60).join("\n")}`, {
+      cause: error,
+    });
+  }
+  return { seed, traits, ...run.summary() };
+}
+
+function createTraits(random: SeededRandom): AppTraits {
+  const sometimes = (p: number) => random.chance(0.3) ? p : 0;
+  return {
+    reloadMsMax: random.pick([5, 200, 3_000, 40_000]),
+    lies: random.chance(0.1),
+    diesOfSignal: sometimes(0.4),
+    rollsBack: sometimes(0.4),
+    hangs: sometimes(0.1),
+    restarts: sometimes(0.5),
+  };
+}
+
+function createRun(random: SeededRandom, traits: AppTraits) {
+  const clock = createFakeClock();
+  const world = createWorld(clock, random, traits, "a");
+  const log: string[] = [];
+  const truth = createTruth(world, log, () => clock.nowMs());
+  const config = createTestConfig({
+    maxBackoffMs: 60_000,
+    jitterMs: random.pick([0, 0, 2_000]),
+    minReloadIntervalMs: random.pick([0, 1_000]),
+  });
+  const stepsClock = random.chance(0.3);
+  const restartsSidecar = !stepsClock && random.chance(0.3);
+  let sidecar: {
+    reloader: Reloader;
+    stopping: AbortController;
+    aborted: AbortController;
+    done: Promise<number>;
+  };
+
+  function startSidecar(): void {
+    truth.sidecarStarts();
+    const logger = createCapture(log, () => clock.nowMs(), truth.failureLines);
+    const recorder = createRecorder({ config, clock, logger, metrics: truth.metrics });
+    const targetWatch = createTargetWatch({
+      config,
+      logger,
+      target: world.target,
+      reader: world.reader,
+      onStaleMounts: () => {},
+    });
+    const reloader = createReloader({
+      config,
+      clock,
+      logger,
+      prepare: () => Promise.resolve({ kind: "ok", written: false }),
+      target: world.target,
+      httpTrigger: () => Promise.reject(new Error("not used")),
+      probe: world.probe,
+      reader: world.reader,
+      random: random.next,
+      recorder,
+      targetWatch,
+    });
+    const [stopping, aborted] = [new AbortController(), new AbortController()];
+    sidecar = { reloader, stopping, aborted, done: reloader.run(stopping.signal, aborted.signal) };
+    interval(sidecar);
+  }
+
+  function interval(of: typeof sidecar): void {
+    clock.sleep(config.intervalMs, of.stopping.signal).then(() => {
+      if (of.stopping.signal.aborted) return;
+      of.reloader.hint("interval");
+      interval(of);
+    });
+  }
+
+  /** SIGTERM: the sidecar must end within its shutdown time (I7). */
+  async function stop(): Promise<void> {
+    const { done, stopping, aborted } = sidecar;
+    let ended = false;
+    done.then(() => ended = true);
+    stopping.abort();
+    clock.sleep(config.shutdownTimeoutMs).then(() => aborted.abort());
+    await clock.advance(config.shutdownTimeoutMs + 1);
+    assert.ok(ended, "I7: the loop did not end within the shutdown time");
+    truth.sidecarStops();
+  }
+
+  async function advance(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 1_000) {
+      await clock.advance(Math.min(1_000, left));
+      assert.deepEqual(sidecar.reloader.health(), { ok: true }, "I5: not healthy");
+      assert.ok(clock.pending() < 60, `I6: ${clock.pending()} timers`);
+      truth.check();
+    }
+  }
+
+  async function step(): Promise<void> {
+    const what = random.next();
+    if (what < 0.65) {
+      const next = random.pick(CONTENTS);
+      log.push(`${clock.nowMs()} disk: ${next}`);
+      world.write(next);
+      // The kernel's event may be lost: then only the interval tells.
+      if (random.chance(0.8)) sidecar.reloader.hint("event");
+    } else if (what < 0.75 && random.chance(traits.restarts)) {
+      log.push(`${clock.nowMs()} app restarts by itself`);
+      world.restartApp(random.int(10, 4_000));
+    } else if (what < 0.8 && stepsClock) {
+      clock.stepWall(random.pick([-3_600_000, -1_500, 1_500, 3_600_000]));
+    } else if (what < 0.85 && restartsSidecar) {
+      await stop();
+      if (random.chance(0.5)) world.write(random.pick(CONTENTS));
+      await clock.advance(random.int(0, 3_000));
+      startSidecar();
+    } else sidecar.reloader.hint(random.pick(["event", "signal"]));
+    await advance(random.pick([1, 30, 300, 2_000, 10_000, 45_000]));
+  }
+
+  /** After writes stop, what is applied is what is on disk, or a metric says that it is not (I1, I10). */
+  async function comeToRest(): Promise<void> {
+    world.heal();
+    const last = random.pick(["a", "b", "c", "bad1"]);
+    log.push(`${clock.nowMs()} disk: ${last} (the last)`);
+    world.write(last);
+    await advance(QUIET_MS + traits.reloadMsMax);
+    // What a dying app did not read it reads at its next start; an operator restarts it.
+    if (!truth.inSync() && !last.startsWith("bad")) {
+      world.restartApp(10);
+      await advance(QUIET_MS);
+    }
+    if (last.startsWith("bad")) {
+      assert.equal(truth.inSync(), false, "I1: rejected content counts as in sync");
+      world.write("a");
+      await advance(QUIET_MS);
+      if (!truth.inSync()) {
+        world.restartApp(10);
+        await advance(QUIET_MS);
+      }
+    }
+    assert.equal(truth.inSync(), true, "I1: not in sync although app and disk are at rest");
+    assert.equal(world.runs(), world.disk(), "I1: believed in sync, but the app runs something else");
+  }
+
+  return { log, start: () => (startSidecar(), advance(100)), step, comeToRest, stop, summary: truth.summary };
+}
+
+/** Collects log lines; counts those that tell a failure. */
+function createCapture(log: string[], nowMs: () => number, onFailure: () => void): Logger {
+  const line = (level: string) => (message: string) => {
+    log.push(`${nowMs()} ${level} ${message}`);
+    if (level === "error") onFailure();
+  };
+  return { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
+}
+
+/** Stands in for the metrics and holds every count against the truth of the world. */
+function createTruth(world: World, log: string[], nowMs: () => number) {
+  const outcomes: Record<Outcome, number> = { success: 0, rejected: 0, failed: 0, timeout: 0, invalid: 0 };
+  let attempts = 0;
+  let running = 0;
+  let inSync = false;
+  let signalsBefore = 0;
+  let countAtStart = 0;
+  let startsAtStart = 0;
+  /** The content last proved, while nothing has failed since: a signal for it is one too many (I2). */
+  let proved: string | null = null;
+  let failures = 0;
+  let failureLines = 0;
+  let quietSinceMs = 0;
+  let lastSeen = "";
+  const metrics: Metrics = {
+    attemptStarted() {
+      attempts++;
+      running++;
+      assert.equal(running, 1, "I9: two reloads in flight");
+      signalsBefore = world.signals.length;
+      countAtStart = world.attempts();
+      startsAtStart = world.starts();
+      assert.ok(
+        proved === null || proved !== world.disk() || world.disk() === null,
+        `I2: reload of ${proved} without a change`,
+      );
+    },
+    attemptEnded(outcome) {
+      running--;
+      outcomes[outcome]++;
+      const signalled = world.signals.length > signalsBefore;
+      if (outcome === "success") {
+        const moved = world.attempts() > countAtStart || world.starts() > startsAtStart || !signalled;
+        assert.ok(moved, "I4: success although the app's counter has not moved");
+        proved = world.disk();
+      } else {
+        failures++;
+        proved = null;
+      }
+    },
+    triggerSent() {},
+    setInSync(value) {
+      inSync = value;
+      if (!value) proved = null;
+    },
+    setContent() {},
+    setRestartRequired() {},
+    setWatcher() {},
+    readError() {},
+    scanned() {},
+    setStaleMounts() {},
+    render: () => Promise.resolve(""),
+  };
+  return {
+    metrics,
+    failureLines: () => failureLines++,
+    inSync: () => inSync,
+    sidecarStarts() {
+      running = 0;
+      proved = null;
+    },
+    sidecarStops() {
+      attempts -= running;
+      running = 0;
+    },
+    /** Holds at every moment: what is believed for longer than a look takes is true. */
+    check() {
+      assert.equal(
+        attempts,
+        outcomes.success + failures + running,
+        "attempts = successes + failures + in progress",
+      );
+      assert.ok(failureLines >= failures, "I8: a failure without a log line");
+      const seen = `${world.disk()} ${world.runs()} ${world.starts()}`;
+      if (seen !== lastSeen) quietSinceMs = nowMs();
+      lastSeen = seen;
+      // An interval, plus the time a reload may be on its way inside a slow app.
+      if (inSync && world.runs() !== null && nowMs() - quietSinceMs > 60_000) {
+        assert.equal(
+          world.runs(),
+          world.disk(),
+          `I1: believed in sync for long, but it is not: ${log.at(-1)}`,
+        );
+      }
+    },
+    summary: () => ({ attempts, signals: world.signals.length, outcomes }),
+  };
+}
