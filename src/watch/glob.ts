@@ -1,0 +1,113 @@
+/**
+ * Shell patterns for `--config-file`: parses them and matches single path parts. Pure; walking the disk is `scan.ts`.
+ * As in a shell, `*` and `?` match no slash and no leading dot, and a leading `..` is never matched by anything.
+ */
+
+/** A pattern cut at its slashes. */
+export interface Glob {
+  readonly pattern: string;
+  /** The directory above the first part with a wildcard. */
+  readonly base: string;
+  /** Parts below `base`: `**` (any number of directories) or a matcher for one name. */
+  readonly parts: readonly GlobPart[];
+}
+export type GlobPart = "**" | ((name: string) => boolean);
+
+/** POSIX classes inside brackets, in the C locale as `LC_ALL=C bash` reads them. */
+const CLASSES: Readonly<Record<string, string>> = {
+  alpha: "A-Za-z",
+  digit: "0-9",
+  alnum: "A-Za-z0-9",
+  upper: "A-Z",
+  lower: "a-z",
+  space: "\\s",
+  punct: "!-\\/:-@\\[-`{-~",
+  xdigit: "0-9A-Fa-f",
+};
+
+/** True where the path is a pattern: an unescaped `*`, `?` or a closed bracket. */
+export function isGlob(path: string): boolean {
+  for (let i = 0; i < path.length; i++) {
+    const char = path[i];
+    if (char === "\\") i++;
+    else if (char === "*" || char === "?") return true;
+    else if (char === "[" && bracketEnd(path, i) > 0) return true;
+  }
+  return false;
+}
+
+/** Parses an absolute pattern; `path` must satisfy `isGlob`. */
+export function parseGlob(path: string): Glob {
+  const parts = path.split("/");
+  const first = parts.findIndex(isGlob);
+  return {
+    pattern: path,
+    base: parts.slice(0, first).map(unescape).join("/") || "/",
+    parts: parts.slice(first).filter((part) => part !== "").map((part) =>
+      part === "**" ? part : createMatcher(part)
+    ),
+  };
+}
+
+function unescape(part: string): string {
+  return part.replace(/\\(.)/gs, "$1");
+}
+
+/** Makes the matcher of one part. */
+function createMatcher(part: string): (name: string) => boolean {
+  if (!isGlob(part)) {
+    const literal = unescape(part);
+    return (name) => name === literal;
+  }
+  let source = "";
+  for (let i = 0; i < part.length; i++) {
+    const char = part[i]!;
+    const end = char === "[" ? bracketEnd(part, i) : -1;
+    if (char === "\\" && i + 1 < part.length) source += quote(part[++i]!);
+    else if (char === "*") source += "[^/]*";
+    else if (char === "?") source += "[^/]";
+    else if (end > 0) {
+      source += bracket(part.slice(i + 1, end));
+      i = end;
+    } else source += quote(char);
+  }
+  const expression = new RegExp(`^${source}$`, "su");
+  const dotAllowed = part.startsWith(".") || part.startsWith("\\.");
+  return (name) => !name.startsWith("..") && (dotAllowed || !name.startsWith(".")) && expression.test(name);
+}
+
+/** Index of the bracket that closes the one at `start`, -1 where there is none. A first `]` is a member. */
+function bracketEnd(text: string, start: number): number {
+  let i = start + 1;
+  if (text[i] === "!" || text[i] === "^") i++;
+  if (text[i] === "]") i++;
+  for (; i < text.length && text[i] !== "/"; i++) {
+    if (text[i] === "\\") i++;
+    else if (text[i] === "[" && text[i + 1] === ":") {
+      const close = text.indexOf(":]", i + 2);
+      if (close > 0) i = close + 1;
+    } else if (text[i] === "]") return i;
+  }
+  return -1;
+}
+
+/** Turns the inside of a bracket into a regular expression's. */
+function bracket(inside: string): string {
+  const negated = inside.startsWith("!") || inside.startsWith("^");
+  let source = "";
+  for (let i = negated ? 1 : 0; i < inside.length; i++) {
+    const char = inside[i]!;
+    const name = /^\[:(\w+):\]/.exec(inside.slice(i))?.[1];
+    if (name !== undefined && CLASSES[name] !== undefined) {
+      source += CLASSES[name];
+      i += name.length + 3;
+    } else if (char === "-" && i > (negated ? 1 : 0) && i < inside.length - 1) source += "-";
+    else if (char === "\\" && i + 1 < inside.length) source += quote(inside[++i]!);
+    else source += quote(char);
+  }
+  return negated ? `[^/${source}]` : `[${source}]`;
+}
+
+function quote(char: string): string {
+  return /[\\^$.*+?()[\]{}|/-]/.test(char) ? `\\${char}` : char;
+}

@@ -1,0 +1,218 @@
+/**
+ * Reads and hashes one file and never hangs on what is not one: a FIFO, a device, a directory, a loop, an endless file
+ * are answers, not accidents. Must not touch Node's layer, except for the stream hash of a file beyond 1 MiB.
+ */
+
+/** What stands for "unchanged" in a re-check; all of it comes from stat(2). */
+export interface FileStat {
+  readonly sizeBytes: number;
+  readonly mtimeMs: number;
+  readonly ctimeMs: number;
+  readonly ino: number;
+  readonly dev: number;
+  /** Permission bits. */
+  readonly mode: number;
+  /** 0: removed under a bind mount. */
+  readonly nlink: number;
+}
+
+/** Why a file has no content; `skip`: it is nothing that could have any, such as a FIFO or a link to nowhere. */
+export interface FileProblem {
+  readonly kind: "missing" | "denied" | "skip" | "failed";
+  /** A sentence part for people. */
+  readonly error: string;
+  readonly sizeBytes: number;
+}
+
+export interface FileContent {
+  readonly kind: "content";
+  readonly stat: FileStat;
+  readonly digest: string;
+  readonly bytes: Uint8Array | null;
+  /** False where the file changed while it was read. */
+  readonly stable: boolean;
+}
+
+export interface ReadLimits {
+  readonly sizeBytesMax: number;
+  readonly keepBytes: boolean;
+}
+
+/** The digest built into the runtime takes a file whole; a larger one is hashed piece by piece. */
+const WHOLE_BYTES_MAX = 1024 * 1024;
+const CHUNK_BYTES = 64 * 1024;
+const NO_BYTES = new Uint8Array(0);
+
+/** stat(2), following links. Never throws. */
+export async function readStat(path: string): Promise<FileStat | FileProblem> {
+  try {
+    return checkStat(await Deno.stat(path));
+  } catch (error) {
+    return await explain(path, error);
+  }
+}
+
+/** As `readStat`, on the calling thread: 4 µs instead of 20, for thousands of files on a local disk. */
+export function readStatSync(path: string): FileStat | FileProblem {
+  try {
+    return checkStat(Deno.statSync(path));
+  } catch (error) {
+    return { kind: "failed", error: String(error), sizeBytes: 0 };
+  }
+}
+
+function checkStat(info: Deno.FileInfo): FileStat | FileProblem {
+  if (!info.isFile) return { kind: "skip", error: `${kindOf(info)}, not a regular file`, sizeBytes: 0 };
+  return {
+    sizeBytes: info.size,
+    mtimeMs: info.mtime?.getTime() ?? 0,
+    ctimeMs: info.ctime?.getTime() ?? 0,
+    ino: info.ino ?? 0,
+    dev: info.dev,
+    mode: (info.mode ?? 0) & 0o7777,
+    nlink: info.nlink ?? 1,
+  };
+}
+
+function kindOf(info: Deno.FileInfo): string {
+  if (info.isDirectory) return "a directory";
+  if (info.isFifo) return "a FIFO";
+  if (info.isSocket) return "a socket";
+  return "a device";
+}
+
+/** True for the answer of a look that went well. */
+export function isStat(found: FileStat | FileProblem): found is FileStat {
+  return "mtimeMs" in found;
+}
+
+/**
+ * Reads a file that `readStat` found to be regular just before. `atomic` says that its bytes never change once they are
+ * visible (kubelet's volumes): then one whole read does, where a plain file is opened, looked at again and compared
+ * afterwards. Only opening can hang, if a FIFO takes the file's place in between: the caller lets that cost one thread.
+ */
+export async function readContent(
+  path: string,
+  stat: FileStat,
+  limits: ReadLimits,
+  atomic: boolean,
+): Promise<FileContent | FileProblem> {
+  if (stat.sizeBytes > limits.sizeBytesMax) return tooLarge(stat.sizeBytes, limits.sizeBytesMax);
+  try {
+    if (!atomic || stat.sizeBytes > WHOLE_BYTES_MAX) return await readOpened(path, limits);
+    const bytes = await Deno.readFile(path);
+    if (bytes.length > limits.sizeBytesMax) return tooLarge(bytes.length, limits.sizeBytesMax);
+    const digest = await digestOf(bytes);
+    return { kind: "content", stat, digest, bytes: limits.keepBytes ? bytes : null, stable: true };
+  } catch (error) {
+    return await explain(path, error);
+  }
+}
+
+async function readOpened(path: string, limits: ReadLimits): Promise<FileContent | FileProblem> {
+  using file = await Deno.open(path);
+  const before = checkStat(await file.stat());
+  if (!isStat(before)) return before;
+  if (before.sizeBytes > limits.sizeBytesMax) return tooLarge(before.sizeBytes, limits.sizeBytesMax);
+  const streamed = before.sizeBytes > WHOLE_BYTES_MAX && !limits.keepBytes;
+  const read = streamed ? await hashStream(file, limits) : await hashWhole(file, before.sizeBytes, limits);
+  if (read === null) return tooLarge(before.sizeBytes, limits.sizeBytesMax);
+  const after = checkStat(await file.stat());
+  const stable = isStat(after) && after.mtimeMs === before.mtimeMs && after.sizeBytes === before.sizeBytes &&
+    read.length === after.sizeBytes;
+  return { kind: "content", stat: before, digest: read.digest, bytes: read.bytes, stable };
+}
+
+interface Hashed {
+  readonly digest: string;
+  readonly length: number;
+  readonly bytes: Uint8Array | null;
+}
+
+/** Null where the file grew past the limit. One byte more than its size is asked for, so that growth shows. */
+async function hashWhole(file: Deno.FsFile, sizeBytes: number, limits: ReadLimits): Promise<Hashed | null> {
+  let buffer = new Uint8Array(sizeBytes + 1);
+  let length = 0;
+  for (;;) {
+    const count = await file.read(buffer.subarray(length));
+    if (count === null) break;
+    length += count;
+    if (length > limits.sizeBytesMax) return null;
+    // A regular file gives less than asked for at its end only.
+    if (length < buffer.length) break;
+    const larger = new Uint8Array(Math.min(buffer.length * 2, limits.sizeBytesMax + 1));
+    larger.set(buffer);
+    buffer = larger;
+  }
+  const bytes = length === 0 ? NO_BYTES : buffer.subarray(0, length);
+  return { digest: await digestOf(bytes), length, bytes: limits.keepBytes ? bytes : null };
+}
+
+/** Null where the file grew past the limit. */
+async function hashStream(file: Deno.FsFile, limits: ReadLimits): Promise<Hashed | null> {
+  // The only streaming SHA-256 there is; loading it costs tens of milliseconds, so only for the first large file.
+  const { createHash } = await import("node:crypto");
+  const hash = createHash("sha256");
+  const chunk = new Uint8Array(CHUNK_BYTES);
+  let length = 0;
+  for (let count = await file.read(chunk); count !== null; count = await file.read(chunk)) {
+    length += count;
+    if (length > limits.sizeBytesMax) return null;
+    hash.update(chunk.subarray(0, count));
+  }
+  return { digest: hash.digest("hex"), length, bytes: null };
+}
+
+/** SHA-256 as 64 hex digits. */
+export async function digestOf(bytes: Uint8Array): Promise<string> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as BufferSource)).toHex();
+}
+
+function tooLarge(sizeBytes: number, sizeBytesMax: number): FileProblem {
+  return {
+    kind: "skip",
+    error: `larger than --max-file-size (${sizeBytes} of ${sizeBytesMax} bytes)`,
+    sizeBytes,
+  };
+}
+
+/** Turns what the disk threw into a sentence part; looks again where the cause is not in the error. */
+export async function explain(path: string, error: unknown): Promise<FileProblem> {
+  const problem = (kind: FileProblem["kind"], text: string): FileProblem => ({
+    kind,
+    error: text,
+    sizeBytes: 0,
+  });
+  if (error instanceof Deno.errors.NotFound) {
+    const link = await Deno.readLink(path).catch(() => null);
+    if (link !== null) return problem("skip", `no such file: a link to "${link}", which is not there`);
+    // Deno decodes names; one that is not UTF-8 cannot be named any more.
+    return path.includes("\uFFFD")
+      ? problem("skip", "its name is not UTF-8")
+      : problem("missing", "no such file");
+  }
+  if (error instanceof Deno.errors.NotADirectory) {
+    return problem("missing", "no such file: a parent is no directory");
+  }
+  if (error instanceof Deno.errors.PermissionDenied) return problem("denied", await explainDenied(path));
+  if (error instanceof Deno.errors.FilesystemLoop) return problem("skip", "a loop of symbolic links");
+  if (error instanceof Deno.errors.IsADirectory) return problem("skip", "a directory, not a regular file");
+  // Deno puts the path behind a colon or comma; the reader of the log has it already.
+  const text = (error instanceof Error ? error.message : String(error)).split(
+    /[:,] (?:stat|open|readfile) /,
+  )[0]!;
+  return problem("failed", text);
+}
+
+/**
+ * Which permission is missing and the way out. A ConfigMap or Secret with mode 0400 belongs to root; kubelet adds group
+ * read only where the pod has an `fsGroup`, and 0440 is readable because the group is 0 by default (kubelet 1.34).
+ */
+async function explainDenied(path: string): Promise<string> {
+  const fix = "set the volume's defaultMode to 0440, or fsGroup in the pod's securityContext";
+  const info = await Deno.stat(path).catch(() => null);
+  const own = `this process is ${Deno.uid()}:${Deno.gid()}`;
+  if (info === null) return `permission denied: a directory above it cannot be entered (${own})`;
+  const mode = ((info.mode ?? 0) & 0o7777).toString(8).padStart(4, "0");
+  return `permission denied: mode ${mode}, owner ${info.uid}:${info.gid}, ${own}; ${fix}`;
+}

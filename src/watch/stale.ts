@@ -1,0 +1,61 @@
+/**
+ * The sidecar's own config mounts that can never change again, and which disks are behind a network. Reads
+ * `/proc/self/mountinfo`, but never on the way of an ordinary look.
+ */
+
+import type { StaleMount } from "../model.ts";
+import { type Mount, mountOf, parseMountinfo, staleReason } from "../proc/mountinfo.ts";
+import type { Source } from "./scan.ts";
+
+/** File systems whose times come from elsewhere, and whose stat(2) may take as long as the network does. */
+const NETWORK = /^(nfs|cifs|smb|9p|ceph|fuse|glusterfs|lustre|afs|virtiofs|gfs2|ocfs2|beegfs|prl_fs|vboxsf)/;
+
+export interface MountView {
+  readonly stale: readonly StaleMount[];
+  /** No watched path is on a network file system. */
+  readonly local: boolean;
+}
+
+/** Looks at the mounts of all sources. Never throws: without mountinfo nothing is stale. */
+export async function readMounts(sources: readonly Source[]): Promise<MountView> {
+  const text = await Deno.readTextFile("/proc/self/mountinfo").catch(() => "");
+  const mounts = parseMountinfo(text);
+  const concerned = new Set<Mount>();
+  for (const source of sources) {
+    const path = source.kind === "glob" ? source.glob.base : source.path;
+    const real = await realPathOf(path);
+    const mount = mountOf(mounts, real);
+    if (mount !== null) concerned.add(mount);
+    // Files may be mounted one by one into a watched directory.
+    if (source.kind === "file") continue;
+    for (const inner of mounts) if (inner.mountPoint.startsWith(`${real}/`)) concerned.add(inner);
+  }
+  const stale = [...concerned].flatMap((mount) => {
+    const reason = staleReason(mount);
+    return reason === null ? [] : [describeStale(mount, reason)];
+  });
+  return { stale, local: ![...concerned].some((mount) => NETWORK.test(mount.fsType)) };
+}
+
+/** The path without links; of a missing one that of the nearest directory above it. */
+async function realPathOf(path: string): Promise<string> {
+  for (let rest = path; rest.length > 1; rest = rest.slice(0, rest.lastIndexOf("/"))) {
+    const real = await Deno.realPath(rest).catch(() => null);
+    if (real !== null) return real + path.slice(rest.length);
+  }
+  return path;
+}
+
+function describeStale(mount: Mount, reason: StaleMount["reason"]): StaleMount {
+  const message = reason === "subpath"
+    ? `"${mount.mountPoint}" is a subPath mount, and such a mount never receives updates: mount the whole volume at a ` +
+      "directory, without subPath"
+    : replacedMessage(mount.mountPoint);
+  return { container: "sidecar", reason, mountPoint: mount.mountPoint, message };
+}
+
+/** The sentence for a volume that was torn down under its mount (kubelet, after an error while it wrote). */
+export function replacedMessage(path: string): string {
+  return `the volume at "${path}" was replaced under its mount (link count 0): the pod's containers must be restarted ` +
+    "to see the new volume";
+}
