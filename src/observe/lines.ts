@@ -34,7 +34,7 @@ export function renderLine(format: LogFormat, entry: LogEntry): string {
  */
 function renderText(entry: LogEntry): string {
   let line = `${renderTime(entry.wallMs)} ${entry.level.toUpperCase().padEnd(5)} ${
-    escapeUnsafe(entry.message)
+    escapeUnsafe(cut(entry.message))
   }`;
   if (entry.level === "debug") {
     for (const [name, value] of Object.entries(entry.fields)) {
@@ -83,8 +83,8 @@ function cut(text: string): string {
 }
 
 /** Makes control characters visible: a newline becomes the two characters `\n`. */
-export function escapeUnsafe(text: string): string {
-  return cut(text).replace(UNSAFE, (char) => SHORT_ESCAPES[char] ?? toUnicodeEscape(char));
+function escapeUnsafe(text: string): string {
+  return text.replace(UNSAFE, (char) => SHORT_ESCAPES[char] ?? toUnicodeEscape(char));
 }
 
 const SHORT_ESCAPES: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };

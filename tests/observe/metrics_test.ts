@@ -1,0 +1,281 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { type Outcome, OUTCOMES } from "../../src/model.ts";
+import { CATALOGUE } from "../../src/observe/catalogue.ts";
+import { createMetrics } from "../../src/observe/metrics.ts";
+import { renderMetricTable } from "../../src/observe/metric_table.ts";
+import { parseExposition, sampleOf } from "../support/exposition.ts";
+import { test } from "../support/strict.ts";
+
+const BUILD = { version: "1.2.3", revision: "abc1234", deno: "2.9.6" };
+
+/** The contract's table; `process_*` spelled out. Changing a line here breaks users' alerts. */
+const CONTRACT: Readonly<Record<string, string>> = {
+  config_reload_attempts_total: "counter",
+  config_reload_successes_total: "counter",
+  config_reload_failures_total: "counter",
+  config_reload_last_success_timestamp: "gauge",
+  config_reload_outcomes_total: "counter",
+  config_reload_last_successful: "gauge",
+  config_reload_in_sync: "gauge",
+  config_reload_duration_seconds: "histogram",
+  config_reload_trigger_delay_seconds: "histogram",
+  config_reload_config_info: "gauge",
+  config_reload_restart_required: "gauge",
+  config_reload_watch_info: "gauge",
+  config_reload_watch_events_total: "counter",
+  config_reload_watch_errors_total: "counter",
+  config_reload_read_errors_total: "counter",
+  config_reload_files: "gauge",
+  config_reload_last_scan_timestamp_seconds: "gauge",
+  config_reload_stale_mounts: "gauge",
+  config_reloader_build_info: "gauge",
+  process_cpu_seconds_total: "counter",
+  process_resident_memory_bytes: "gauge",
+  process_start_time_seconds: "gauge",
+  process_open_fds: "gauge",
+  process_max_fds: "gauge",
+};
+
+test("names and types are those of the contract", async () => {
+  const metrics = parseExposition(await createMetrics(BUILD).render());
+  assert.deepEqual(Object.fromEntries([...metrics.values()].map(({ name, type }) => [name, type])), CONTRACT);
+});
+
+test("what a scrape tells before anything happened", async () => {
+  const text = await createMetrics(BUILD).render();
+  for (
+    const [series, value] of Object.entries({
+      "config_reload_attempts_total": 0,
+      "config_reload_successes_total": 0,
+      "config_reload_failures_total": 0,
+      "config_reload_last_success_timestamp": 0,
+      "config_reload_last_successful": 1,
+      "config_reload_in_sync": 0,
+      "config_reload_duration_seconds_count": 0,
+      "config_reload_trigger_delay_seconds_count": 0,
+      "config_reload_restart_required": 0,
+      "config_reload_watch_events_total": 0,
+      "config_reload_watch_errors_total": 0,
+      "config_reload_read_errors_total": 0,
+      "config_reload_files": 0,
+      "config_reload_last_scan_timestamp_seconds": 0,
+      'config_reload_stale_mounts{container="sidecar",reason="subpath"}': 0,
+      'config_reload_stale_mounts{container="sidecar",reason="replaced"}': 0,
+      'config_reload_stale_mounts{container="app",reason="subpath"}': 0,
+      'config_reload_stale_mounts{container="app",reason="replaced"}': 0,
+      'config_reloader_build_info{version="1.2.3",revision="abc1234",deno="2.9.6"}': 1,
+    })
+  ) assert.equal(sampleOf(text, series), value, series);
+  const outcomes = parseExposition(text).get("config_reload_outcomes_total")!.samples;
+  assert.deepEqual(
+    [...outcomes],
+    OUTCOMES.map((outcome) => [`config_reload_outcomes_total{outcome="${outcome}"}`, 0]),
+  );
+  assert.doesNotMatch(text, /config_info\{/);
+  assert.doesNotMatch(text, /nan/i);
+});
+
+test("a success and a rejection", async () => {
+  const metrics = createMetrics(BUILD);
+  metrics.attemptStarted();
+  metrics.triggerSent(0.4);
+  metrics.attemptEnded("success", { durationMs: 12, wallMs: 1_700_000_000_500 });
+  metrics.attemptStarted();
+  metrics.attemptEnded("rejected", { durationMs: 70_000, wallMs: 1_700_000_100_000 });
+  metrics.attemptStarted();
+  const text = await metrics.render();
+  for (
+    const [series, value] of Object.entries({
+      "config_reload_attempts_total": 3,
+      "config_reload_successes_total": 1,
+      "config_reload_failures_total": 1,
+      'config_reload_outcomes_total{outcome="success"}': 1,
+      'config_reload_outcomes_total{outcome="rejected"}': 1,
+      "config_reload_last_success_timestamp": 1_700_000_000.5,
+      "config_reload_last_successful": 0,
+      'config_reload_duration_seconds_bucket{le="0.01"}': 0,
+      'config_reload_duration_seconds_bucket{le="0.025"}': 1,
+      'config_reload_duration_seconds_bucket{le="60"}': 1,
+      'config_reload_duration_seconds_bucket{le="+Inf"}': 2,
+      "config_reload_duration_seconds_count": 2,
+      "config_reload_duration_seconds_sum": 70.012,
+      'config_reload_trigger_delay_seconds_bucket{le="0.0005"}': 1,
+      "config_reload_trigger_delay_seconds_count": 1,
+    })
+  ) assert.equal(sampleOf(text, series), value, series);
+});
+
+test("last_successful is 1 again after the next success", async () => {
+  const metrics = createMetrics(BUILD);
+  for (
+    const [outcome, wanted] of [["timeout", 0], ["success", 1], ["invalid", 0], ["success", 1], [
+      "failed",
+      0,
+    ]] as const
+  ) {
+    metrics.attemptStarted();
+    metrics.attemptEnded(outcome, { durationMs: 1, wallMs: 1 });
+    assert.equal(sampleOf(await metrics.render(), "config_reload_last_successful"), wanted);
+  }
+});
+
+test("gauges say what was set last, and one series at a time where there is one state", async () => {
+  const metrics = createMetrics(BUILD);
+  metrics.setContent("aaaaaaaaaaaa", 1);
+  metrics.setContent("bbbbbbbbbbbb", 3);
+  metrics.setInSync(true);
+  metrics.setRestartRequired(2);
+  metrics.scanned(1_700_000_000_250);
+  metrics.readError();
+  metrics.setStaleMounts([
+    { container: "app", reason: "subpath", mountPoint: "/etc/a", message: "" },
+    { container: "app", reason: "subpath", mountPoint: "/etc/b", message: "" },
+  ]);
+  let view = { method: "inotify" as "inotify" | "poll", events: 5, errors: 0 };
+  metrics.setWatcher(() => view);
+  let text = await metrics.render();
+  const all = parseExposition(text);
+  assert.deepEqual([...all.get("config_reload_config_info")!.samples], [[
+    'config_reload_config_info{hash="bbbbbbbbbbbb"}',
+    1,
+  ]]);
+  assert.deepEqual([...all.get("config_reload_watch_info")!.samples], [[
+    'config_reload_watch_info{method="inotify"}',
+    1,
+  ]]);
+  assert.equal(sampleOf(text, "config_reload_files"), 3);
+  assert.equal(sampleOf(text, "config_reload_in_sync"), 1);
+  assert.equal(sampleOf(text, "config_reload_restart_required"), 2);
+  assert.equal(sampleOf(text, "config_reload_last_scan_timestamp_seconds"), 1_700_000_000.25);
+  assert.equal(sampleOf(text, "config_reload_read_errors_total"), 1);
+  assert.equal(sampleOf(text, 'config_reload_stale_mounts{container="app",reason="subpath"}'), 2);
+  assert.equal(sampleOf(text, 'config_reload_stale_mounts{container="sidecar",reason="subpath"}'), 0);
+  view = { method: "poll", events: 7, errors: 2 };
+  metrics.setContent(null, 0);
+  metrics.setStaleMounts([]);
+  text = await metrics.render();
+  assert.deepEqual([...parseExposition(text).get("config_reload_watch_info")!.samples], [[
+    'config_reload_watch_info{method="poll"}',
+    1,
+  ]]);
+  assert.equal(sampleOf(text, "config_reload_watch_events_total"), 7);
+  assert.equal(sampleOf(text, "config_reload_watch_errors_total"), 2);
+  assert.equal(sampleOf(text, 'config_reload_stale_mounts{container="app",reason="subpath"}'), 0);
+  assert.doesNotMatch(text, /config_info\{/);
+});
+
+test("a number that is none changes nothing", async () => {
+  const metrics = createMetrics(BUILD);
+  metrics.setContent("aaaaaaaaaaaa", 2);
+  for (const bad of [NaN, Infinity, -Infinity, -1, undefined as unknown as number]) {
+    metrics.triggerSent(bad);
+    metrics.attemptStarted();
+    metrics.attemptEnded("success", { durationMs: bad, wallMs: NaN });
+  }
+  metrics.setRestartRequired(NaN);
+  metrics.scanned(NaN);
+  metrics.setContent("aaaaaaaaaaaa", NaN);
+  metrics.setWatcher({ method: "poll", events: NaN, errors: -3 });
+  const text = await metrics.render();
+  parseExposition(text);
+  assert.equal(sampleOf(text, "config_reload_trigger_delay_seconds_count"), 0);
+  assert.equal(sampleOf(text, "config_reload_attempts_total"), 5);
+  assert.equal(sampleOf(text, "config_reload_last_success_timestamp"), 0);
+  assert.equal(sampleOf(text, "config_reload_files"), 2);
+});
+
+test("a source that throws costs its own samples and not the scrape", async () => {
+  const metrics = createMetrics(BUILD, () => {
+    throw new Error("no /proc");
+  });
+  metrics.setWatcher(() => {
+    throw new Error("no watcher");
+  });
+  metrics.attemptStarted();
+  const text = await metrics.render();
+  assert.equal(parseExposition(text).get("process_open_fds")!.samples.size, 0);
+  assert.equal(sampleOf(text, "config_reload_attempts_total"), 1);
+});
+
+test("this process: the numbers are plausible", async () => {
+  const text = await createMetrics(BUILD).render();
+  const value = (name: string) => sampleOf(text, name);
+  assert.ok(value("process_cpu_seconds_total") > 0);
+  assert.ok(Math.abs(value("process_resident_memory_bytes") - Deno.memoryUsage().rss) < 64 * 1024 * 1024);
+  assert.ok(value("process_start_time_seconds") * 1000 <= Date.now());
+  assert.ok(value("process_start_time_seconds") * 1000 > Date.now() - 3_600_000);
+  const fds = [...Deno.readDirSync("/proc/self/fd")].length;
+  assert.ok(Math.abs(value("process_open_fds") - fds) <= 3, `${value("process_open_fds")} and ${fds}`);
+  assert.ok(value("process_max_fds") > value("process_open_fds"));
+});
+
+test("every scrape adds up, whatever happens while its text is made", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.constantFrom(...OUTCOMES), { maxLength: 20 }), async (outcomes) => {
+      const metrics = createMetrics(BUILD);
+      const act = async (outcome: Outcome) => {
+        metrics.attemptStarted();
+        await Promise.resolve();
+        metrics.attemptEnded(outcome, { durationMs: 1, wallMs: 1 });
+      };
+      // Scrapes and attempts take turns microtask by microtask.
+      const scrapes: Promise<string>[] = [];
+      for (const outcome of outcomes) {
+        const running = act(outcome);
+        scrapes.push(metrics.render());
+        await running;
+        scrapes.push(metrics.render());
+      }
+      for (const text of await Promise.all(scrapes)) {
+        const [attempts, good, bad] = ["attempts", "successes", "failures"].map((what) =>
+          sampleOf(text, `config_reload_${what}_total`)
+        ) as [number, number, number];
+        assert.ok(attempts - good - bad === 0 || attempts - good - bad === 1, `${attempts} ${good} ${bad}`);
+        const sum = OUTCOMES.reduce(
+          (all, o) => all + sampleOf(text, `config_reload_outcomes_total{outcome="${o}"}`),
+          0,
+        );
+        assert.equal(sum, good + bad);
+      }
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test("promtool has nothing to say about a scrape", async () => {
+  const metrics = createMetrics(BUILD);
+  metrics.setContent("aaaaaaaaaaaa", 1);
+  metrics.setWatcher({ method: "inotify", events: 1, errors: 0 });
+  let child: Deno.ChildProcess;
+  try {
+    child = new Deno.Command("promtool", {
+      args: ["check", "metrics"],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+  } catch (error) {
+    throw new Error("This test needs promtool: apt-get install prometheus", { cause: error });
+  }
+  const stdin = child.stdin.getWriter();
+  await stdin.write(new TextEncoder().encode(await metrics.render()));
+  await stdin.close();
+  const { code, stdout, stderr } = await child.output();
+  const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  const complaints = said.trim().split("\n").filter((line) => line !== "");
+  assert.deepEqual(complaints, [], `exit code ${code}`);
+});
+
+test("the README's table has every metric, once", () => {
+  const table = renderMetricTable();
+  for (const name of Object.keys(CATALOGUE)) {
+    assert.equal(
+      table.split("\n").filter((line) => line.startsWith(`| \`${name}\``) || line.startsWith(`| \`${name}{`))
+        .length,
+      1,
+      name,
+    );
+  }
+  assert.match(table, /\| `config_reload_stale_mounts\{container,reason\}` \| gauge \| /);
+});
