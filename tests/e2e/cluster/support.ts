@@ -1,0 +1,290 @@
+/**
+ * What the cluster tests stand on: kubectl against whatever cluster `KUBECONFIG` names, images, namespaces of their own, waiting
+ * with deadlines. Needs kubectl on PATH, and `CLUSTER_LOAD=COMMAND` (gets an image archive) or kind to load images.
+ */
+
+import { until } from "../../support/poll.ts";
+import { load, packApp, packProduct, run } from "./images.ts";
+
+export { APP_IMAGE, PRODUCT_IMAGE } from "./images.ts";
+
+/** Any Kubernetes object. */
+// deno-lint-ignore no-explicit-any -- manifests are walked freely in tests
+export type Manifest = Record<string, any>;
+
+/** How long a pod may take to become ready on a busy machine. */
+const POD_TIMEOUT_MS = 120_000;
+
+/** Runs kubectl. @throws where it fails, with what it said. */
+export function kubectl(args: readonly string[], stdin?: string): Promise<string> {
+  if (!Deno.env.get("KUBECONFIG")) {
+    throw new Error(
+      "The cluster tests need a Kubernetes cluster: set KUBECONFIG, and CLUSTER_LOAD where it is not kind",
+    );
+  }
+  return run("kubectl", args, stdin);
+}
+
+let images: Promise<void> | undefined;
+
+/**
+ * Packs and loads both images, once a process.
+ */
+export function loadImages(): Promise<void> {
+  images ??= (async () => {
+    const dir = await Deno.makeTempDir({ prefix: "images-" });
+    try {
+      await packProduct(`${dir}/product.tar`);
+      await packApp(`${dir}/app.tar`);
+      await load(`${dir}/product.tar`);
+      await load(`${dir}/app.tar`);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  })();
+  return images;
+}
+
+/** A namespace of one test. */
+export interface Namespace extends AsyncDisposable {
+  readonly name: string;
+  /** `kubectl -n NAME …` */
+  kubectl(args: readonly string[], stdin?: string): Promise<string>;
+  /** Applies YAML text, or objects. */
+  apply(manifest: string | readonly Manifest[]): Promise<void>;
+  get(kind: string, name: string): Promise<Manifest>;
+  /** Waits until the pod and its containers are ready, and returns it. The error has the pod's events and logs. */
+  untilReady(pod: string, timeoutMs?: number): Promise<Manifest>;
+  /** Waits until a pod with these labels is ready (`app=web`), none of its predecessors is left, and returns its name. */
+  untilPodReady(labels: string, timeoutMs?: number): Promise<string>;
+  /** The whole log of a container, also of its former run where asked for. */
+  logs(pod: string, container: string, options?: { previous?: boolean }): Promise<string>;
+  /** Waits until the log of a container has a line that matches; returns the log. */
+  untilLog(pod: string, container: string, what: RegExp, timeoutMs?: number): Promise<string>;
+  /** Runs a program in a container. */
+  exec(pod: string, container: string, command: readonly string[]): Promise<string>;
+  /** Replaces the data of a ConfigMap. With pods given they are kicked, so that it arrives in 0.3 s instead of 90. */
+  setConfig(name: string, data: Readonly<Record<string, string>>, ...pods: string[]): Promise<void>;
+  /** Annotates the pod: the kubelet then syncs its volumes at once. */
+  kick(pod: string): Promise<void>;
+  /** GET of a path on a port of the pod, through the API server. */
+  http(pod: string, port: number, path: string): Promise<string>;
+  /** Value of a metric of the sidecar, the series with these labels (as written, in order) or the one without labels. */
+  metric(pod: string, name: string, port?: number): Promise<number>;
+  /** What the test app counted: signals, attempts, successes, hash … */
+  appCounts(pod: string, container?: string): Promise<Manifest>;
+  /** Container status by name, init containers too. */
+  containerStatus(pod: string, container: string): Promise<Manifest>;
+}
+
+let counter = 0;
+
+/**
+ * Makes a namespace that enforces the given Pod Security Standard and waits until pods can be created in it. It is deleted when
+ * disposed of (`await using ns = await createNamespace("auto")`).
+ */
+export async function createNamespace(prefix: string, security = "restricted"): Promise<Namespace> {
+  await loadImages();
+  const name = `${prefix}-${Deno.pid}-${++counter}`;
+  const labels = { "pod-security.kubernetes.io/enforce": security };
+  await kubectl(
+    ["apply", "-f", "-"],
+    JSON.stringify({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } }),
+  );
+  const ns = namespace(name);
+  await until(`serviceaccount default in ${name}`, () => ns.get("serviceaccount", "default"), {
+    timeoutMs: 30_000,
+    everyMs: 100,
+  });
+  await until(`configmap kube-root-ca.crt in ${name}`, () => ns.get("configmap", "kube-root-ca.crt"), {
+    timeoutMs: 30_000,
+    everyMs: 100,
+  });
+  return ns;
+}
+
+function namespace(name: string): Namespace {
+  const k = (args: readonly string[], stdin?: string) => kubectl(["-n", name, ...args], stdin);
+  const get = async (kind: string, which: string) =>
+    JSON.parse(await k(["get", kind, which, "-o", "json"])) as Manifest;
+  const isReady = (pod: Manifest) =>
+    pod["metadata"].deletionTimestamp === undefined &&
+    (pod["status"].conditions ?? []).some(({ type, status }: Manifest) =>
+      type === "Ready" && status === "True"
+    );
+  const logs = (pod: string, container: string, { previous = false } = {}) =>
+    k(["logs", pod, "-c", container, ...(previous ? ["--previous"] : [])]);
+  const kick = async (pod: string) => {
+    // the kubelet's own watch must have seen the ConfigMap first
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await k(["annotate", "pod", pod, `kick=${crypto.randomUUID()}`, "--overwrite"]);
+  };
+  const http = (pod: string, port: number, path: string) =>
+    kubectl(["get", "--raw", `/api/v1/namespaces/${name}/pods/${pod}:${port}/proxy${path}`]);
+  const explain = async (error: unknown, pod: string) => {
+    const parts = [`${error instanceof Error ? error.message : error}`];
+    for (
+      const args of [["get", "pods", "-o", "wide"], ["describe", "pod", pod], [
+        "logs",
+        pod,
+        "--all-containers",
+        "--prefix",
+        "--tail=40",
+      ]]
+    ) {
+      parts.push(await k(args).catch((reason) => String(reason)));
+    }
+    return new Error(parts.join("\n"));
+  };
+  return {
+    name,
+    kubectl: k,
+    get,
+    logs,
+    kick,
+    http,
+    apply: async (manifest) => {
+      const text = typeof manifest === "string"
+        ? manifest
+        : manifest.map((item) => JSON.stringify(item)).join("\n---\n");
+      await k(["apply", "-f", "-"], text);
+    },
+    untilReady: async (pod, timeoutMs = POD_TIMEOUT_MS) => {
+      try {
+        return await until(`pod ${pod} to be ready`, async () => {
+          const object = await get("pod", pod);
+          return isReady(object) && object;
+        }, { timeoutMs, everyMs: 200 });
+      } catch (error) {
+        throw await explain(error, pod);
+      }
+    },
+    untilPodReady: async (selector, timeoutMs = POD_TIMEOUT_MS) => {
+      let names: string[] = [];
+      try {
+        return await until(`a pod with ${selector} to be ready`, async () => {
+          const { items } = JSON.parse(await k(["get", "pods", "-l", selector, "-o", "json"])) as {
+            items: Manifest[];
+          };
+          names = items.map(({ metadata }) => metadata.name);
+          return items.length === 1 && isReady(items[0]!) && names[0];
+        }, { timeoutMs, everyMs: 200 }) as string;
+      } catch (error) {
+        throw await explain(error, names[0] ?? "");
+      }
+    },
+    untilLog: async (pod, container, what, timeoutMs = 30_000) => {
+      try {
+        return await until(`${what} in the log of ${container}`, async () => {
+          const text = await logs(pod, container);
+          return what.test(text) ? text : undefined;
+        }, { timeoutMs, everyMs: 100 });
+      } catch (error) {
+        throw await explain(error, pod);
+      }
+    },
+    exec: (pod, container, command) => k(["exec", pod, "-c", container, "--", ...command]),
+    setConfig: async (which, data, ...pods) => {
+      await k([
+        "patch",
+        "configmap",
+        which,
+        "--type",
+        "json",
+        "-p",
+        JSON.stringify([{ op: "add", path: "/data", value: data }]),
+      ]);
+      for (const pod of pods) await kick(pod);
+    },
+    metric: async (pod, which, port = 9091) => {
+      const line = (await http(pod, port, "/metrics")).split("\n").find((text) =>
+        text.startsWith(`${which} `)
+      );
+      if (line === undefined) throw new Error(`No metric ${which} in pod ${pod}`);
+      return Number(line.slice(which.length + 1));
+    },
+    appCounts: async (pod, container = "app") =>
+      JSON.parse(
+        await k(["exec", pod, "-c", container, "--", "wget", "-qO-", "http://127.0.0.1:8080/control"]),
+      ),
+    containerStatus: async (pod, container) => {
+      const { status } = await get("pod", pod);
+      const all: Manifest[] = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
+      return all.find((item) => item["name"] === container) ?? {};
+    },
+    [Symbol.asyncDispose]: async () => {
+      await kubectl(["delete", "namespace", name, "--wait=false"]);
+      await k(["delete", "pods", "--all", "--grace-period=1", "--wait=false"]).catch(() => {});
+    },
+  };
+}
+
+/** The security context that the standard `restricted` asks of a container. */
+export const RESTRICTED: Manifest = {
+  runAsNonRoot: true,
+  runAsUser: 65532,
+  readOnlyRootFilesystem: true,
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ["ALL"] },
+  seccompProfile: { type: "RuntimeDefault" },
+};
+
+/** What a pod for a test may differ in. */
+export interface PodOptions {
+  readonly name?: string;
+  /** Arguments of the sidecar; the default watches /etc/amp/config.yaml. */
+  readonly sidecarArgs?: readonly string[];
+  /** Options of the test app after its `--config` and `--port`; see `tests/support/target_app.ts`. */
+  readonly appArgs?: readonly string[];
+  /** Merged into the containers. */
+  readonly app?: Manifest;
+  readonly sidecar?: Manifest;
+  /** Further containers. */
+  readonly containers?: readonly Manifest[];
+  /** Merged into the pod's spec. */
+  readonly spec?: Manifest;
+}
+
+/** A pod of test app and sidecar, with the ConfigMap `config` in /etc/amp of both. */
+export function podManifest(options: PodOptions = {}): Manifest {
+  const volumeMounts = [{ name: "config", mountPath: "/etc/amp", readOnly: true }];
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name: options.name ?? "pod", labels: { app: options.name ?? "pod" } },
+    spec: {
+      shareProcessNamespace: true,
+      automountServiceAccountToken: false,
+      terminationGracePeriodSeconds: 10,
+      ...options.spec,
+      containers: [
+        {
+          name: "app",
+          image: "localhost/demo-app:e2e",
+          imagePullPolicy: "Never",
+          args: ["--config", "/etc/amp/config.yaml", "--port", "8080", ...(options.appArgs ?? [])],
+          securityContext: RESTRICTED,
+          volumeMounts,
+          ...options.app,
+        },
+        {
+          name: "config-reloader",
+          image: "localhost/config-reloader:e2e",
+          imagePullPolicy: "Never",
+          args: options.sidecarArgs ?? ["--config-file=/etc/amp/config.yaml"],
+          securityContext: RESTRICTED,
+          readinessProbe: { httpGet: { path: "/readyz", port: 9091 }, periodSeconds: 1, timeoutSeconds: 5 },
+          volumeMounts,
+          ...options.sidecar,
+        },
+        ...(options.containers ?? []),
+      ],
+      volumes: [{ name: "config", configMap: { name: "config" } }, ...(options.spec?.["volumes"] ?? [])],
+    },
+  };
+}
+
+/** A ConfigMap. */
+export function configMap(name: string, data: Readonly<Record<string, string>>): Manifest {
+  return { apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data };
+}
