@@ -104,7 +104,11 @@ async function withHttp(deps: AttemptDeps, input: AttemptInput): Promise<Attempt
   const send = () => deps.httpTrigger(input.aborted);
   const sent = await send();
   deps.turned();
-  if (sent.kind === "not-sent") return { result: failure("failed", sent.message, sent.code), target: null };
+  if (sent.kind === "not-sent") {
+    // The app has looked at the content and said no: that is a rejection, not a trigger that did not arrive.
+    const outcome = sent.code === "trigger-refused" ? "rejected" : "failed";
+    return { result: failure(outcome, sent.message, sent.code), target: null };
+  }
   const proof = await verifyReload(deps, {
     ...triggerTimes(deps, sent),
     baseline,
@@ -188,12 +192,15 @@ async function findTarget(deps: AttemptDeps, input: AttemptInput) {
   for (;;) {
     const found = deps.target.resolve();
     deps.turned();
-    if (found.kind !== "starting") return found;
-    const { target, message } = found;
-    const startedAtMs = deps.clock.nowMs() - (deps.clock.wallMs() - target.startedWallMs);
-    if (startedAfter(startedAtMs, input.job.changedAtMs)) return { kind: "target", target } as const;
+    if (found.kind === "target" || found.kind === "none" && !found.again) return found;
+    if (found.kind === "starting") {
+      const { target } = found;
+      const startedAtMs = deps.clock.nowMs() - (deps.clock.wallMs() - target.startedWallMs);
+      if (startedAfter(startedAtMs, input.job.changedAtMs)) return { kind: "target", target } as const;
+    }
     if (input.stopping.aborted || deps.clock.nowMs() >= deadlineMs) {
-      return { kind: "none", code: "starting", message } as const;
+      const { message } = found;
+      return { kind: "none", code: found.kind === "none" ? found.code : "starting", message } as const;
     }
     await deps.clock.sleep(STARTING_PAUSE_MS, input.stopping);
   }

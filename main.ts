@@ -1,0 +1,49 @@
+/**
+ * The composition root: command line → command → exit code. No logic; the only place that exits.
+ *
+ * @module
+ */
+
+import { parseCommandLine } from "./src/cli/parse.ts";
+import { createClock } from "./src/clock.ts";
+import { runSidecar } from "./src/commands/run.ts";
+
+const EXIT_FAULT = 1;
+const EXIT_USAGE = 2;
+
+/** Writes one text and waits until it is out: `Deno.exit` would cut it off. */
+async function write(stream: { write(bytes: Uint8Array): Promise<number> }, text: string): Promise<void> {
+  let bytes = new TextEncoder().encode(text);
+  while (bytes.length > 0) bytes = bytes.subarray(await stream.write(bytes));
+}
+
+async function main(): Promise<number> {
+  const line = parseCommandLine(Deno.args, Deno.env.toObject(), Deno.cwd());
+  switch (line.kind) {
+    case "usage":
+      await write(Deno.stderr, `config-reloader: ${line.message}\n`);
+      return EXIT_USAGE;
+    case "print":
+      await write(Deno.stdout, await line.render());
+      return 0;
+    case "run":
+      return await runSidecar(line.config, line.warnings);
+    case "check": {
+      const { runCheck } = await import("./src/commands/check.ts");
+      return await runCheck(line.config, line.warnings, (text) => write(Deno.stdout, text));
+    }
+    case "healthcheck": {
+      const { runHealthcheck } = await import("./src/commands/healthcheck.ts");
+      return await runHealthcheck(line.config, createClock(), (text) => write(Deno.stdout, `${text}\n`));
+    }
+  }
+}
+
+// A fault of ours that nobody caught: tell it and end, so that the container is started again.
+globalThis.addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  const text = event.reason instanceof Error ? event.reason.stack : event.reason;
+  write(Deno.stderr, `config-reloader: internal error: ${text}\n`).finally(() => Deno.exit(EXIT_FAULT));
+});
+
+Deno.exit(await main());

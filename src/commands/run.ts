@@ -1,0 +1,200 @@
+/**
+ * `config-reloader run`: makes the real parts, joins them, and runs them until the end. The order of start and stop
+ * is all that is decided here. It never exits the process; `main.ts` does.
+ */
+
+import { createClock } from "../clock.ts";
+import type { Config } from "../config.ts";
+import { createHttpClient } from "../http/client.ts";
+import type { StatusView } from "../model.ts";
+import { createLogger, type ProcessLogger } from "../observe/logger.ts";
+import { createMetrics } from "../observe/metrics.ts";
+import type { Clock, Watcher } from "../ports.ts";
+import { createRecorder, type Recorder } from "../recorder.ts";
+import { createReloader, type Reloader } from "../reloader.ts";
+import { createHandler } from "../server/handler.ts";
+import { createServer } from "../server/listener.ts";
+import { createTargetPort } from "../target/target.ts";
+import { createTargetWatch, type TargetWatch } from "../target_watch.ts";
+import { createHttpTrigger } from "../trigger/http.ts";
+import { createStatusProbe } from "../verify/probe.ts";
+import { REVISION, VERSION } from "../version.ts";
+import { createPrepare } from "../watch/prepare.ts";
+import { createSnapshotReader } from "../watch/snapshot.ts";
+import { createWatcher } from "../watch/watcher.ts";
+
+/** Longest time for the last log lines to be written, in milliseconds. */
+const FLUSH_TIMEOUT_MS = 500;
+
+/**
+ * Runs the sidecar. `warnings` are told first.
+ * @returns the exit code: 0 stopped as asked, 1 it could not do its work
+ */
+export async function runSidecar(config: Config, warnings: readonly string[]): Promise<number> {
+  const stop = createStop(config);
+  const logger = createLogger(config.logLevel, config.logFormat);
+  try {
+    for (const warning of warnings) logger.warn(warning);
+    logger.info(startLine(config), { version: VERSION, revision: REVISION });
+    return await Promise.race([runParts(config, logger, stop), stop.atOnce]);
+  } catch (error) {
+    logger.error(error instanceof Error ? error.message : String(error));
+    return 1;
+  } finally {
+    await logger.flush(FLUSH_TIMEOUT_MS);
+  }
+}
+
+async function runParts(config: Config, logger: ProcessLogger, stop: Stop): Promise<number> {
+  const parts = createParts(config, logger);
+  const { clock, reloader, watcher } = parts;
+  stop.onHangup(() => reloader.hint("signal"));
+  stop.useClock(clock);
+  const server = config.once ? keepAlive() : await startServer(config, logger, parts);
+  const ended = new AbortController();
+  const watching = watcher.run(reloader.hint, AbortSignal.any([stop.stopping, ended.signal]));
+  // The watcher ends only when it is told to; the first part that fails ends the rest.
+  const failed = watching.then(() => new Promise<never>(() => {}));
+  try {
+    return await Promise.race([reloader.run(stop.stopping, stop.aborted), failed]);
+  } finally {
+    ended.abort();
+    parts.client.close();
+    await server.stop();
+    logger.info("Stopped");
+  }
+}
+
+type Parts = ReturnType<typeof createParts>;
+
+/** Every part on its real effects; nothing is started yet. */
+function createParts(config: Config, logger: ProcessLogger) {
+  const clock = createClock();
+  const metrics = createMetrics({ version: VERSION, revision: REVISION, deno: Deno.version.deno });
+  const reader = createSnapshotReader(config, clock);
+  const watcher = createWatcher(config, clock, logger);
+  metrics.setWatcher(() => watcher.view());
+  const client = createHttpClient(clock);
+  const target = createTargetPort(config, { clock });
+  const recorder = createRecorder({ config, clock, logger, metrics });
+  const targetWatch = createTargetWatch({
+    config,
+    logger,
+    target,
+    reader,
+    onStaleMounts: (mounts) => metrics.setStaleMounts(mounts),
+  });
+  const reloader = createReloader({
+    config,
+    clock,
+    logger,
+    reader,
+    prepare: createPrepare(config, logger),
+    target,
+    targetWatch,
+    httpTrigger: createHttpTrigger(config, client, clock),
+    probe: createStatusProbe(config, client),
+    random: Math.random,
+    recorder,
+  });
+  return { clock, metrics, watcher, client, recorder, targetWatch, reloader };
+}
+
+async function startServer(config: Config, logger: ProcessLogger, parts: Parts) {
+  const { metrics, reloader, clock } = parts;
+  const startedWallMs = clock.wallMs();
+  const handler = createHandler({
+    metrics: () => metrics.render(),
+    health: () => reloader.health(),
+    ready: () => reloader.ready(),
+    status: () => statusView(config, startedWallMs, parts),
+    auth: await loadAuth(config, logger),
+    onError: (path, error) => logger.error(`Cannot answer ${path}: ${error}`, { path }),
+  });
+  const server = createServer(config, handler, logger, clock);
+  const { port } = await server.start();
+  logger.info(`Serving /metrics, /healthz, /readyz and /status on port ${port}`, { port });
+  return server;
+}
+
+/** Loaded only where `--auth-file` asks for it. */
+async function loadAuth(config: Config, logger: ProcessLogger) {
+  const { authFile } = config;
+  if (authFile === null) return null;
+  const { createAuthorize, readAuthFile } = await import("../server/auth.ts");
+  readAuthFile(authFile);
+  return createAuthorize(() => readAuthFile(authFile), (message) => logger.warn(message));
+}
+
+/** What `/status` shows, gathered from the parts that know it. */
+function statusView(
+  config: Config,
+  startedWallMs: number,
+  parts: { clock: Clock; recorder: Recorder; watcher: Watcher; targetWatch: TargetWatch; reloader: Reloader },
+): StatusView {
+  const { lastScanWallMs, ...recorded } = parts.recorder.view();
+  return {
+    version: VERSION,
+    revision: REVISION,
+    startedWallMs,
+    nowWallMs: parts.clock.wallMs(),
+    ...recorded,
+    staleMounts: parts.targetWatch.staleMounts(),
+    watcher: { ...parts.watcher.view(), lastScanWallMs },
+    target: parts.targetWatch.view(),
+    settings: config.settings,
+  };
+}
+
+/** Stands in for the server where there is none (`--once`): timers and signal listeners alone let Deno end early. */
+function keepAlive() {
+  const timer = setInterval(() => {}, 3_600_000);
+  return { stop: () => Promise.resolve(clearInterval(timer)) };
+}
+
+/** The two steps of an end, and the signals that ask for it. */
+interface Stop {
+  /** No new work. */
+  readonly stopping: AbortSignal;
+  /** The shutdown time is over. */
+  readonly aborted: AbortSignal;
+  /** Resolves at the second signal. */
+  readonly atOnce: Promise<number>;
+  onHangup(act: () => void): void;
+  useClock(clock: Clock): void;
+}
+
+/**
+ * Listens for the signals. First thing of all: as PID 1, Deno crashes on a SIGTERM without a listener, and a SIGHUP
+ * that comes before its listener would end any process.
+ */
+function createStop(config: Config): Stop {
+  const stopping = new AbortController();
+  const aborted = new AbortController();
+  const atOnce = Promise.withResolvers<number>();
+  let hangup = () => {};
+  let clock: Clock | null = null;
+  const stop = () => {
+    if (stopping.signal.aborted) return atOnce.resolve(0);
+    stopping.abort();
+    clock?.sleep(config.shutdownTimeoutMs).then(() => aborted.abort());
+  };
+  Deno.addSignalListener("SIGTERM", stop);
+  Deno.addSignalListener("SIGINT", stop);
+  Deno.addSignalListener("SIGHUP", () => hangup());
+  return {
+    stopping: stopping.signal,
+    aborted: aborted.signal,
+    atOnce: atOnce.promise,
+    onHangup: (act) => hangup = act,
+    useClock: (real) => clock = real,
+  };
+}
+
+/** The first line of the log: what runs with which settings that are not the defaults. */
+function startLine(config: Config): string {
+  const set = config.settings
+    .filter((setting) => setting.source !== "default")
+    .map((setting) => `${setting.name}=${setting.value}`);
+  return `config-reloader ${VERSION} (${REVISION}) starts with ${set.join(" ") || "the defaults"}`;
+}
