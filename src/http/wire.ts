@@ -11,6 +11,8 @@ export const HEAD_BYTES_MAX = 32 * 1024;
 const INTERIM_MAX = 8;
 /** One read of a usual answer; kept with the connection. */
 const FIRST_BUFFER_BYTES = 16 * 1024;
+/** How every answer starts. */
+const START = "HTTP/1.";
 const LF = 10;
 const CR = 13;
 
@@ -54,7 +56,7 @@ export async function readAnswer(intake: Intake, method: string, bodyBytesMax: n
   for (let interim = 0; interim <= INTERIM_MAX; interim++) {
     const head = parseHead(await readHead(intake));
     if (head.status >= 100 && head.status < 200 && head.status !== 101) continue;
-    const sink: Sink = { parts: [], bytes: 0, bytesMax: bodyBytesMax, truncated: false };
+    const sink: Sink = { parts: [], whole: null, bytes: 0, bytesMax: bodyBytesMax, truncated: false };
     const framed = await readBody(intake, head, method, sink);
     return {
       status: head.status,
@@ -87,6 +89,7 @@ async function readHead(intake: Intake): Promise<string> {
         return latin1(buffer.subarray(start, i));
       }
     }
+    checkStart(buffer.subarray(start, end));
     // The last two bytes may be the beginning of the end: look at them again.
     scanned = Math.max(0, end - start - 2);
     if (end - start >= HEAD_BYTES_MAX) {
@@ -100,14 +103,23 @@ async function readHead(intake: Intake): Promise<string> {
   }
 }
 
+/** Tells a server of another protocol by its first bytes: some send a greeting and then wait for ever. */
+function checkStart(bytes: Uint8Array): void {
+  const text = latin1(bytes.subarray(0, START.length));
+  if (START.startsWith(text)) return;
+  // A TLS alert: content type 21, version 3.
+  if (text.startsWith("\u0015\u0003")) throw new HttpError("protocol", "the server speaks TLS; use https://");
+  throw notHttp(latin1(bytes.subarray(0, 100)));
+}
+
+function notHttp(text: string): HttpError {
+  return new HttpError("protocol", `not an HTTP/1.1 answer: "${printable(text, 60)}"`);
+}
+
 function parseHead(text: string): Head {
   const lines = text.split(/\r?\n/);
   const match = /^HTTP\/(1\.[01]) (\d{3})(?: |$)/.exec(lines[0] ?? "");
-  if (!match) {
-    // The first bytes of a TLS alert: content type 21, version 3.
-    const hint = text.startsWith("\u0015\u0003") ? "; the server speaks TLS, use https://" : "";
-    throw new HttpError("protocol", `not an HTTP/1.1 answer: "${printable(lines[0] ?? "", 60)}"${hint}`);
-  }
+  if (!match) throw notHttp(lines[0] ?? "");
   const headers = new Map<string, string>();
   for (let i = 1; i < lines.length; i++) {
     const line = lines[i]!;
@@ -129,6 +141,8 @@ function keepsAlive(head: Head): boolean {
 /** What was kept of a body. */
 interface Sink {
   readonly parts: Uint8Array<ArrayBuffer>[];
+  /** Room for all of it, where the length was told; then there are no parts. */
+  whole: Uint8Array<ArrayBuffer> | null;
   bytes: number;
   readonly bytesMax: number;
   truncated: boolean;
@@ -153,6 +167,7 @@ async function readBody(intake: Intake, head: Head, method: string, sink: Sink):
     if (values.size !== 1 || !/^\d{1,15}$/.test(text)) {
       throw new HttpError("protocol", `content-length "${printable(length, 40)}" is no number`);
     }
+    sink.whole = new Uint8Array(Math.min(Number(text), sink.bytesMax));
     await readExactly(intake, Number(text), sink);
     return true;
   }
@@ -208,7 +223,8 @@ async function readExactly(intake: Intake, bytes: number, sink: Sink): Promise<v
 /** Moves `count` bytes into the sink, as far as there is room. */
 function take(intake: Intake, count: number, sink: Sink): void {
   const kept = Math.min(count, sink.bytesMax - sink.bytes);
-  if (kept > 0) sink.parts.push(intake.buffer.slice(intake.start, intake.start + kept));
+  if (sink.whole) sink.whole.set(intake.buffer.subarray(intake.start, intake.start + kept), sink.bytes);
+  else if (kept > 0) sink.parts.push(intake.buffer.slice(intake.start, intake.start + kept));
   sink.bytes += kept;
   if (kept < count) sink.truncated = true;
   intake.start += count;
@@ -239,6 +255,7 @@ function endedEarly(): HttpError {
 }
 
 function join(sink: Sink): Uint8Array<ArrayBuffer> {
+  if (sink.whole) return sink.whole;
   if (sink.parts.length === 1) return sink.parts[0]!;
   const all = new Uint8Array(sink.bytes);
   let at = 0;

@@ -26,8 +26,8 @@ export function parseAmp(answer: Answer): StatusReading {
   };
 }
 
-/** Whether a JSON value is an AMP status: what `auto` looks for. */
-export function isAmp(
+/** Whether a JSON value is an AMP status. */
+function isAmp(
   value: unknown,
 ): value is Readonly<Record<string, unknown>> & { readonly status: string; readonly attempts: number } {
   return isObject(value) && typeof value.status === "string" && Number.isSafeInteger(value.attempts) &&

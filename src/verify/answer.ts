@@ -1,40 +1,98 @@
 /**
- * An HTTP answer as the format files see it: status code and text. Owns decoding and the wording for answers that
+ * An HTTP answer as the format files see it: status code and body. Owns decoding and the wording for answers that
  * are not usable; must never show more of a body than its first words.
  */
 
 import { printable } from "../http/errors.ts";
 import type { StatusReading } from "../model.ts";
 
-/** An answer, decoded once for all formats. */
+/** An answer; its body is decoded only as far as a format needs it, since 1 MiB of text is 1 MiB more of memory. */
 export interface Answer {
   readonly code: number;
-  readonly text: string;
-  /** False where bytes were no UTF-8 and have been replaced. */
-  readonly utf8: boolean;
+  readonly body: Uint8Array<ArrayBuffer>;
   /** The body was longer than what is read. */
   readonly truncated: boolean;
 }
 
-/** Decodes a body; never throws. */
-export function decodeAnswer(code: number, body: Uint8Array<ArrayBuffer>, truncated: boolean): Answer {
-  try {
-    return { code, text: new TextDecoder("utf-8", { fatal: true }).decode(body), utf8: true, truncated };
-  } catch {
-    return { code, text: new TextDecoder().decode(body), utf8: false, truncated };
+/** So much of a body is decoded at a time: small enough to be young garbage. */
+const PIECE_BYTES = 64 * 1024;
+const LF = 10;
+
+/** The body as texts of whole lines, one after the other; bytes that are no UTF-8 are replaced. */
+export function* decodePieces({ body }: Answer): Generator<string> {
+  const decoder = new TextDecoder();
+  for (let start = 0; start < body.length;) {
+    let end = Math.min(start + PIECE_BYTES, body.length);
+    if (end < body.length) {
+      const before = body.lastIndexOf(LF, end - 1);
+      const after = before >= start ? before : body.indexOf(LF, end);
+      end = after < 0 ? body.length : after + 1;
+    }
+    yield decoder.decode(body.subarray(start, end));
+    start = end;
   }
 }
+
+/** Whether the body starts like a JSON object. */
+export function startsObject({ body }: Answer): boolean {
+  let at = 0;
+  // Space, tab and line ends.
+  while (body[at] === 32 || body[at] === 9 || body[at] === 10 || body[at] === 13) at++;
+  return body[at] === 123;
+}
+
+/** Shorter texts are parsed as they are: whatever is in them, they cannot cost much. */
+const SMALL_LENGTH_MAX = 16 * 1024;
+/** Values in a JSON status: 1 MiB of `[[[[…` or `{},{},…` would take up to 80 MB once parsed. */
+const JSON_VALUES_MAX = 50_000;
+/** Nesting of a JSON status; each level costs about 80 bytes, and stack in every walk over it. */
+const JSON_DEPTH_MAX = 500;
 
 /** The JSON value of an answer, or the reading that says why there is none; never throws. */
 export function parseJson(answer: Answer): { readonly value: unknown } | StatusReading {
   if (answer.truncated) return unusable(answer, "body is larger than 1 MiB");
-  if (answer.text.trim() === "") return unusable(answer, "empty body");
-  if (!answer.utf8) return unusable(answer, "body is not UTF-8");
+  if (answer.body.length === 0) return unusable(answer, "empty body");
+  let text: string;
   try {
-    return { value: JSON.parse(answer.text) };
+    text = new TextDecoder("utf-8", { fatal: true }).decode(answer.body);
   } catch {
-    return unusable(answer, `not JSON: "${printable(answer.text, 60)}"`);
+    return unusable(answer, "body is not UTF-8");
   }
+  if (text.length > SMALL_LENGTH_MAX && !isModestJson(text)) {
+    return unusable(answer, "JSON has too many values or levels for a status");
+  }
+  try {
+    return { value: JSON.parse(text) };
+  } catch {
+    return unusable(answer, `not JSON: "${printable(text, 60)}"`);
+  }
+}
+
+/** Whether a JSON text stays within the limits above; junk may pass, since the parser refuses it. */
+function isModestJson(text: string): boolean {
+  let values = 0;
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    switch (text[i]) {
+      case '"':
+        for (i++; i < text.length && text[i] !== '"'; i++) if (text[i] === "\\") i++;
+        break;
+      case "{":
+      case "[":
+        values++;
+        if (++depth > JSON_DEPTH_MAX) return false;
+        break;
+      case "}":
+      case "]":
+        depth--;
+        break;
+      case ",":
+        values++;
+        break;
+    }
+    if (values > JSON_VALUES_MAX) return false;
+  }
+  return true;
 }
 
 /** A reading without a status; the code is told unless it is 200. */

@@ -4,10 +4,10 @@
  */
 
 import type { StatusReading } from "../model.ts";
-import { isAmp, parseAmp } from "./amp.ts";
-import { type Answer, isObject, parseJson, unusable } from "./answer.ts";
+import { parseAmp } from "./amp.ts";
+import { type Answer, isObject, parseJson, startsObject, unusable } from "./answer.ts";
 import { parseHttp } from "./http.ts";
-import { hasReloadMetrics, isRuntimeInfo, parsePrometheus } from "./prometheus.ts";
+import { parsePrometheus } from "./prometheus.ts";
 
 /** The formats that an answer shows by itself. */
 export type KnownFormat = "amp" | "prometheus";
@@ -17,17 +17,28 @@ export type KnownFormat = "amp" | "prometheus";
  * @param known what an earlier answer of this app was; then nothing else is accepted any more
  */
 export function parseAuto(answer: Answer, known: KnownFormat | null): StatusReading {
-  const format = known ?? detectFormat(answer);
-  if (format === "amp") return parseAmp(answer);
-  if (format === "prometheus") return parsePrometheus(answer);
+  if (known === "amp") return parseAmp(answer);
+  if (known === "prometheus") return parsePrometheus(answer);
+  if (startsObject(answer)) {
+    const reading = parseAutoJson(answer);
+    if (reading) return reading;
+  } else {
+    // A page of metrics or of anything else: only with the pair of metrics in it, it is a status of Prometheus.
+    const reading = parsePrometheus(answer);
+    if (reading.kind === "status") return reading;
+  }
   return answer.code === 200 ? parseHttp(answer) : unusable(answer, "no status");
 }
 
-function detectFormat(answer: Answer): KnownFormat | null {
-  if (hasReloadMetrics(answer.text)) return "prometheus";
-  if (!answer.text.trimStart().startsWith("{")) return null;
+/**
+ * Tells the format by the names of the fields alone: with a wrong type in one of them it is a broken status, not an
+ * app that has none. null where the fields are others'.
+ */
+function parseAutoJson(answer: Answer): StatusReading | null {
   const json = parseJson(answer);
-  if (!("value" in json) || !isObject(json.value)) return null;
-  if (isAmp(json.value)) return "amp";
-  return isRuntimeInfo(json.value) ? "prometheus" : null;
+  if (!("value" in json)) return json;
+  const { value } = json;
+  if (!isObject(value)) return null;
+  if ("status" in value && "attempts" in value) return parseAmp(answer);
+  return isObject(value.data) && "reloadConfigSuccess" in value.data ? parsePrometheus(answer) : null;
 }

@@ -9,7 +9,7 @@ import { readCredentials } from "../http/credentials.ts";
 import type { StatusReading } from "../model.ts";
 import type { StatusProbe } from "../ports.ts";
 import { parseAmp } from "./amp.ts";
-import { type Answer, decodeAnswer } from "./answer.ts";
+import type { Answer } from "./answer.ts";
 import { type KnownFormat, parseAuto } from "./auto.ts";
 import { parseHttp } from "./http.ts";
 import { parseJsonStatus } from "./json.ts";
@@ -60,7 +60,7 @@ export function createStatusProbe(config: ProbeConfig, client: HttpClient): Stat
           timeoutMs: config.httpTimeoutMs,
           keepAlive: true,
         }, signal);
-        return parse(decodeAnswer(status, body, truncated));
+        return parse({ code: status, body, truncated });
       } catch (error) {
         return { kind: "error", reason: error instanceof Error ? error.message : String(error) };
       }

@@ -4,7 +4,15 @@
  */
 
 import type { StatusReading } from "../model.ts";
-import { type Answer, isObject, parseJson, parseTime, unusable } from "./answer.ts";
+import {
+  type Answer,
+  decodePieces,
+  isObject,
+  parseJson,
+  parseTime,
+  startsObject,
+  unusable,
+} from "./answer.ts";
 
 const SUCCESSFUL = "_config_last_reload_successful";
 const TIMESTAMP = "_config_last_reload_success_timestamp_seconds";
@@ -14,19 +22,14 @@ const COMMON = "_config_last_reload_success";
 /** Parses an answer in either format; never throws. */
 export function parsePrometheus(answer: Answer): StatusReading {
   if (answer.code < 200 || answer.code > 299) return unusable(answer, "no Prometheus status");
-  return answer.text.trimStart().startsWith("{") ? parseRuntimeInfo(answer) : parseMetrics(answer);
+  return startsObject(answer) ? parseRuntimeInfo(answer) : parseMetrics(answer);
 }
 
-/** Whether a JSON value is Prometheus's runtime info: what `auto` looks for. */
-export function isRuntimeInfo(
+/** Whether a JSON value is Prometheus's runtime info. */
+function isRuntimeInfo(
   value: unknown,
 ): value is { readonly data: Readonly<Record<string, unknown>> & { readonly reloadConfigSuccess: boolean } } {
   return isObject(value) && isObject(value.data) && typeof value.data.reloadConfigSuccess === "boolean";
-}
-
-/** Whether a text holds such a metric: what `auto` looks for. */
-export function hasReloadMetrics(text: string): boolean {
-  return text.includes(SUCCESSFUL);
 }
 
 function parseRuntimeInfo(answer: Answer): StatusReading {
@@ -82,13 +85,15 @@ function parseMetrics(answer: Answer): StatusReading {
 }
 
 /** The lines that hold `part`; a last line that was cut off is left out, since its value may be cut too. */
-function* linesWith({ text, truncated }: Answer, part: string): Generator<string> {
-  for (let at = text.indexOf(part); at >= 0;) {
-    const start = text.lastIndexOf("\n", at) + 1;
-    const end = text.indexOf("\n", at);
-    if (end < 0 && truncated) return;
-    yield text.slice(start, end < 0 ? text.length : end);
-    at = end < 0 ? -1 : text.indexOf(part, end);
+function* linesWith(answer: Answer, part: string): Generator<string> {
+  for (const text of decodePieces(answer)) {
+    for (let at = text.indexOf(part); at >= 0;) {
+      const start = text.lastIndexOf("\n", at) + 1;
+      const end = text.indexOf("\n", at);
+      if (end < 0 && answer.truncated) return;
+      yield text.slice(start, end < 0 ? text.length : end);
+      at = end < 0 ? -1 : text.indexOf(part, end);
+    }
   }
 }
 

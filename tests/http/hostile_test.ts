@@ -1,0 +1,145 @@
+/** Every hostile answer ends in time, with the right reading, in bounded memory and without leaked descriptors. */
+
+import assert from "node:assert/strict";
+import type { StatusReading } from "../../src/model.ts";
+import { judge } from "../../src/verify/judge.ts";
+import { createHostileServer, HOSTILE_KINDS } from "../support/hostile_server.ts";
+import { sanitized } from "../support/sanitized.ts";
+
+/** As `scripts/compile.ts` bakes them in: they decide how much V8 takes before it collects. */
+const V8_FLAGS =
+  "--single-threaded,--max-semi-space-size=1,--min-semi-space-size=1,--optimize-for-size,--no-opt";
+
+interface Read {
+  kind: string;
+  verify: string;
+  reading: StatusReading;
+  ms: number;
+}
+
+/** What the reason must say, by kind; for the modes that need a status. */
+const REASONS: Readonly<Record<string, RegExp>> = {
+  "no-answer": /^timed out after 0.4s$/,
+  "half-head": /^connection closed in the middle of the headers$/,
+  "half-body": /^connection closed in the middle of the answer$/,
+  "half-chunk": /^connection closed in the middle of the answer$/,
+  "drip": /^timed out after 0.4s$/,
+  "huge": /^body is larger than 1 MiB$|in the first 1 MiB of the metrics$/,
+  "endless-head": /^headers larger than 32 KiB$/,
+  "huge-headers": /^headers larger than 32 KiB$/,
+  "endless-interim": /^more than 8 interim answers/,
+  "gzip-bomb": /^HTTP 200: body is packed \(gzip\) unasked$/,
+  "redirect":
+    /^HTTP 302: redirected to http:\/\/\*\*\*@127\.0\.0\.1:9\/\?\*\*\*, and redirects are not followed$/,
+  "reset": /^connection (reset|closed)/,
+  "close": /^connection closed without an answer$/,
+  "no-content": /^HTTP 204/,
+  "truncated-json": /^not JSON: "/,
+  "wrong-types": /^not an AMP status|^not runtime info/,
+  "deep-json": /^JSON has too many values or levels|^not runtime info/,
+  "wide-json": /^JSON has too many values or levels|^not runtime info/,
+  "bad-utf8": /^body is not UTF-8$/,
+  "bad-chunk": /^chunk size "xyz" is no number$/,
+  "bad-length": /^content-length "-5" is no number$/,
+  "greeting": /^not an HTTP\/1.1 answer: "-ERR unknown command 'GET'"$/,
+  "empty": /^empty body$|^no metric ending in/,
+};
+
+/** Kinds that are an answer with code 200, whatever is in it. */
+const OK_BY_CODE = ["huge", "truncated-json", "wrong-types", "deep-json", "wide-json", "bad-utf8", "empty"];
+
+sanitized("every hostile answer ends in time, with a reason, in bounded memory", async (t) => {
+  const server = createHostileServer();
+  const lines: unknown[] = [];
+  try {
+    const child = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", `--v8-flags=${V8_FLAGS}`, "tests/http/hostile_child.ts", String(server.port)],
+      stderr: "inherit",
+    }).output();
+    assert.equal(child.code, 0);
+    for (const line of new TextDecoder().decode(child.stdout).trim().split("\n")) {
+      lines.push(JSON.parse(line));
+    }
+  } finally {
+    await server.close();
+  }
+  const end = lines.pop() as { grownBytes: number; grownFds: number };
+  const reads = lines as Read[];
+  assert.equal(reads.length, HOSTILE_KINDS.length * 5);
+  await t.step("within the deadline", () => {
+    for (const { kind, verify, ms } of reads) {
+      assert.ok(ms < 400 + 300, `${kind} with ${verify} took ${ms} ms`);
+    }
+  });
+  await t.step("with the right reading, and never a proof", () => {
+    for (const read of reads) checkReading(read);
+  });
+  await t.step("memory grows by at most 10 MB", () => {
+    assert.ok(end.grownBytes <= 10 * 1024 * 1024, `grown by ${end.grownBytes} bytes`);
+  });
+  await t.step("no descriptor is left behind", () => {
+    assert.ok(end.grownFds <= 2, `${end.grownFds} more descriptors after 400 reads`);
+  });
+});
+
+function checkReading({ kind, verify, reading }: Read): void {
+  const what = `${kind} with ${verify}: ${JSON.stringify(reading)}`;
+  if (reading.kind === "error") {
+    assert.match(reading.reason, REASONS[kind]!, what);
+    assert.ok(!reading.reason.includes("secret"), what);
+    return;
+  }
+  const { status } = reading;
+  if (status.format === "json") return assert.deepEqual([kind, status.ok], ["wrong-types", false], what);
+  assert.equal(status.format, "http", what);
+  const byCode = verify === "http" ? [...OK_BY_CODE, "no-content"] : ["huge", "empty"];
+  assert.ok((verify === "http" || verify === "auto") && byCode.includes(kind), what);
+  // With a known status before the trigger, an answer that is only a code proves nothing.
+  const verdict = judge(status, {
+    baseline: {
+      format: "amp",
+      healthy: true,
+      status: "success",
+      attempts: 3,
+      splitState: false,
+      restartRequired: [],
+      lastReloadWallMs: null,
+    },
+    triggeredWallMs: 0,
+    sinceTriggerMs: 0,
+    restarted: false,
+  });
+  assert.equal(verdict.kind, "pending", what);
+}
+
+sanitized("proxies from the environment are never used", async () => {
+  const proxy = createHostileServer();
+  const url = `http://127.0.0.1:${proxy.port}`;
+  const env: Record<string, string> = {};
+  for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]) {
+    env[name] = env[name.toLowerCase()] = url;
+  }
+  const code = `
+    import { createHttpClient } from "./src/http/client.ts";
+    import { createClock } from "./src/clock.ts";
+    const client = createHttpClient(createClock());
+    for (const url of ["http://127.0.0.1:1/stale", "http://localhost:1/stale", "https://127.0.0.1:1/stale"]) {
+      await client.request({ url, method: "GET", headers: [], timeoutMs: 2000,
+        tls: { caCerts: [], clientCert: null, clientKey: null } }, new AbortController().signal)
+        .then(() => console.log("answered"), (error) => console.log(error.message));
+    }`;
+  try {
+    const child = await new Deno.Command(Deno.execPath(), {
+      args: ["eval", "--ext=ts", code],
+      env,
+      stderr: "inherit",
+    }).output();
+    assert.deepEqual(
+      new TextDecoder().decode(child.stdout).trim().split("\n"),
+      ["connection refused", "connection refused", "connection refused"],
+    );
+    assert.deepEqual(proxy.requests, []);
+  } finally {
+    await proxy.close();
+  }
+});
