@@ -61,7 +61,7 @@ export interface Context extends Omit<BayOptions, "limits" | "files" | "extra" |
 export function percentile(values: readonly number[], share: number): number | null {
   if (values.length === 0) return null;
   const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)]!;
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]!;
 }
 
 function row(tool: Tool, figures: Row["figures"]): Row {

@@ -133,6 +133,7 @@ export async function createPod(pause: string): Promise<Pod> {
   const holder = new Deno.Command("unshare", {
     args: ["--pid", "--fork", "--kill-child", "--mount-proc", pause],
     stdin: "null",
+    stderr: "null", // it complains when its child is killed, which is how a pod ends
   }).spawn();
   const child = await poll("the pod's first process", () => {
     const text = Deno.readTextFileSync(`/proc/${holder.pid}/task/${holder.pid}/children`).trim();

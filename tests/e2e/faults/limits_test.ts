@@ -1,0 +1,78 @@
+/**
+ * The small container: a memory limit under load, and the CPU limit of the first specification (50 thousandths of a
+ * core). Compiled the memory limit is 32 MiB; from source, where V8 compiles the program, it is 64.
+ */
+
+import assert from "node:assert/strict";
+import { createGroup, type Group, type Limits } from "../../../bench/lab.ts";
+import { BINARY, createScene, get, ready, requireRoot, type Scene, STRICT } from "./scene.ts";
+
+const MIB = 1048576;
+
+async function inGroup(
+  limits: Limits,
+  body: (scene: Scene, prefix: string[], group: Group) => Promise<void>,
+) {
+  requireRoot("it makes a control group");
+  const group = createGroup(`faults-${crypto.randomUUID().slice(0, 8)}`, limits);
+  try {
+    await using scene = await createScene();
+    const joins = group.joins.map((file) => `echo 0 > ${file}`).join("; ");
+    await body(scene, ["sh", "-c", `${joins}; exec "$@"`, "sh"], group);
+  } finally {
+    group.remove();
+  }
+}
+
+Deno.test({
+  ...STRICT,
+  name: "in 32 MiB (64 from source) under scrapes and changes: nothing is killed, no change is missed",
+  fn: async () => {
+    await inGroup({ memoryBytes: (BINARY ? 32 : 64) * MIB }, async (scene, prefix, group) => {
+      const sidecar = await scene.start({ prefix });
+      await ready(sidecar);
+      let loading = true;
+      const load = (async () => {
+        while (loading) {
+          await Promise.all(
+            ["/metrics", "/status", "/", "/metrics"].map((path) =>
+              get(`http://127.0.0.1:${sidecar.port}${path}`, 5000)
+            ),
+          );
+        }
+      })();
+      for (let i = 1; i <= 40; i++) {
+        await scene.applied(await scene.swap(`version: ${i}\n${"# filler\n".repeat(2000)}`));
+      }
+      loading = false;
+      await load;
+      await sidecar.metricIs("config_reload_successes_total", (value) => value === 40);
+      assert.equal(group.pressure().kills, 0);
+      assert.equal((await scene.app.counts()).signals, 40);
+      assert.ok(await sidecar.healthz() < 1000);
+    });
+  },
+});
+
+Deno.test({
+  ...STRICT,
+  name:
+    "in 50 thousandths of a core and 50 MiB (64 from source): ready in time, changes reloaded, /healthz within 1 s",
+  fn: async () => {
+    await inGroup({ memoryBytes: (BINARY ? 50 : 64) * MIB, cpuMillis: 50 }, async (scene, prefix, group) => {
+      const sidecar = await scene.start({ prefix });
+      // The promise is 3 s compiled; from source the program is compiled at each start.
+      const readyMs = await ready(sidecar, 30_000);
+      if (BINARY) assert.ok(readyMs < 3000, `ready after ${readyMs.toFixed(0)} ms`);
+      await new Promise((resolve) => setTimeout(resolve, BINARY ? 1000 : 3000));
+      for (let i = 1; i <= 5; i++) {
+        const hash = await scene.swap(`version: ${i}\n`);
+        await scene.applied(hash, BINARY ? 2000 : 10_000);
+        await new Promise((resolve) => setTimeout(resolve, 300));
+      }
+      assert.equal((await scene.app.counts()).signals, 5);
+      assert.ok(await sidecar.healthz(3000) < 1000);
+      assert.equal(group.pressure().kills, 0);
+    });
+  },
+});

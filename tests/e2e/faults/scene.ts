@@ -1,0 +1,328 @@
+/**
+ * What the fault tests share: a sidecar, an app and a volume on this machine, started under whatever makes the fault
+ * (a tracer, a control group, another user). It must never hide an error of the sidecar: every line it wrote is kept.
+ */
+
+import { createKubeletVolume, type KubeletVolume } from "../../support/kubelet.ts";
+import { until } from "../../support/poll.ts";
+import { startTargetApp, type TargetApp, type TargetAppOptions } from "../../support/target_app.ts";
+
+const ROOT = new URL("../../../", import.meta.url).pathname;
+
+/** The compiled binary under test, or null where the program runs from source. */
+export const BINARY: string | null = Deno.env.get("CONFIG_RELOADER_BIN") ?? null;
+
+/** Program and first arguments of the product. */
+export const PRODUCT: readonly string[] = BINARY === null
+  ? [Deno.execPath(), "run", "--no-prompt", "--quiet", "-A", `${ROOT}main.ts`]
+  : [BINARY];
+
+/** Options of `Deno.test` for a test of this folder: every sanitizer on. */
+export const STRICT = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true } as const;
+
+/** A running sidecar. */
+export interface Sidecar {
+  readonly pid: number;
+  readonly port: number;
+  readonly status: Promise<Deno.CommandStatus>;
+  /** What it wrote to standard error so far. */
+  log(): string;
+  /** Waits until the log holds `text`. */
+  logged(text: string, timeoutMs?: number): Promise<void>;
+  /** The value of a metric; labels as in the exposition. */
+  metric(name: string): Promise<number>;
+  /** Waits until a metric has a value that passes. */
+  metricIs(name: string, passes: (value: number) => boolean, timeoutMs?: number): Promise<number>;
+  /** Milliseconds until `/healthz` answered with 200. @throws if it did not within `timeoutMs`. */
+  healthz(timeoutMs?: number): Promise<number>;
+  kill(signal: Deno.Signal): void;
+  stop(): Promise<Deno.CommandStatus>;
+}
+
+/** How a sidecar is started. */
+export interface SidecarOptions {
+  readonly args: readonly string[];
+  /** Put before the program: `["setpriv", …]`. The last program must be reached by exec, so that the PID stays. */
+  readonly prefix?: readonly string[];
+  /** Instead of the product itself, for a program elsewhere. */
+  readonly product?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly clearEnv?: boolean;
+  /** `ignored`: a pipe that nobody reads. `closed`: a pipe whose reader is gone. */
+  readonly stderr?: "read" | "ignored" | "closed";
+  readonly port?: number;
+}
+
+/** Starts the sidecar; does not wait until it is ready. */
+export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
+  const port = options.port ?? freePort();
+  const all = [
+    ...(options.prefix ?? []),
+    ...(options.product ?? PRODUCT),
+    "--metrics-host",
+    "127.0.0.1",
+    "--metrics-port",
+    String(port),
+    ...options.args,
+  ];
+  const child = new Deno.Command(all[0]!, {
+    args: all.slice(1),
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+    ...(options.env ? { env: options.env } : {}),
+    ...(options.clearEnv ? { clearEnv: true } : {}),
+  }).spawn();
+  let log = "";
+  let reading: Promise<void> = Promise.resolve();
+  if (options.stderr === "closed") await child.stderr.cancel();
+  else if (options.stderr !== "ignored") {
+    reading = (async () => {
+      const decoder = new TextDecoder();
+      for await (const chunk of child.stderr) log += decoder.decode(chunk, { stream: true });
+    })();
+  }
+  const metric = async (name: string) => {
+    const text = await get(`http://127.0.0.1:${port}/metrics`, 2000);
+    const line = text.split("\n").find((l) => l.startsWith(`${name} `));
+    if (line === undefined) throw new Error(`There is no metric ${name} in:\n${text}`);
+    return Number(line.slice(name.length + 1));
+  };
+  const kill = (signal: Deno.Signal) => {
+    try {
+      child.kill(signal);
+    } catch { /* already gone */ }
+  };
+  return {
+    pid: child.pid,
+    port,
+    status: child.status,
+    log: () => log,
+    logged: async (text, timeoutMs = 10_000) => {
+      await until(`"${text}" in the log`, () => log.includes(text), { timeoutMs }).catch((error) => {
+        throw new Error(`${(error as Error).message}\n${log}`);
+      });
+    },
+    metric,
+    metricIs: (name, passes, timeoutMs = 10_000) =>
+      untilWithLog(
+        `${name} to be as wanted`,
+        async () => {
+          const value = await metric(name);
+          if (passes(value)) return { value };
+          throw new Error(`${name} is ${value}`);
+        },
+        timeoutMs,
+        () => log,
+      ).then(({ value }) => value),
+    healthz: async (timeoutMs = 1000) => {
+      const began = performance.now();
+      await get(`http://127.0.0.1:${port}/healthz`, timeoutMs);
+      return performance.now() - began;
+    },
+    kill,
+    stop: async () => {
+      kill("SIGCONT");
+      kill("SIGTERM");
+      const timer = setTimeout(() => kill("SIGKILL"), 5000);
+      const status = await child.status;
+      clearTimeout(timer);
+      if (options.stderr === "ignored") await child.stderr.cancel();
+      await reading;
+      return status;
+    },
+  };
+}
+
+async function untilWithLog<T>(what: string, probe: () => Promise<T>, timeoutMs: number, log: () => string) {
+  return await until(what, probe, { timeoutMs, everyMs: 50 }).catch((error) => {
+    throw new Error(`${(error as Error).message}\n--- the sidecar's log:\n${log()}`);
+  });
+}
+
+/** Gets a URL's body; the connection is closed afterwards. @throws unless it is 200 within `timeoutMs`. */
+export async function get(url: string, timeoutMs: number): Promise<string> {
+  const response = await fetch(url, {
+    signal: AbortSignal.timeout(timeoutMs),
+    headers: { connection: "close" },
+  });
+  const text = await response.text();
+  if (response.status !== 200) throw new Error(`${url} answered ${response.status}: ${text}`);
+  return text;
+}
+
+/** A sidecar with its app and volume. */
+export interface Scene extends AsyncDisposable {
+  readonly dir: string;
+  readonly volume: KubeletVolume;
+  /** The watched file: a key of the volume, or a plain file. */
+  readonly file: string;
+  readonly app: TargetApp;
+  /** Starts the sidecar with the scene's app and file, and settings that make tests short. */
+  start(options?: Partial<SidecarOptions>): Promise<Sidecar>;
+  /** Swaps in new content with this text (a plain file is replaced by rename); returns its SHA-256. */
+  swap(text: string): Promise<string>;
+  /** Waits until the app runs the content with this hash. */
+  applied(hash: string, timeoutMs?: number): Promise<void>;
+}
+
+/** Makes a scene; `dir` has the volume. Everything is ended and removed at the end of the scope. */
+export async function createScene(
+  options: { app?: Partial<TargetAppOptions>; plain?: boolean } = {},
+): Promise<Scene> {
+  const dir = await Deno.makeTempDir({ prefix: "faults-" });
+  await Deno.chmod(dir, 0o755);
+  const volume = createKubeletVolume(`${dir}/volume`, { "config.yaml": "version: 0\n" });
+  const file = options.plain ? `${dir}/plain.yaml` : volume.path("config.yaml");
+  if (options.plain) await Deno.writeTextFile(file, "version: 0\n");
+  const app = await startTargetApp({ config: file, ...options.app });
+  const sidecars: Sidecar[] = [];
+  return {
+    dir,
+    volume,
+    file,
+    app,
+    start: async (more = {}) => {
+      const args = [
+        "--config-file",
+        file,
+        "--reload-url",
+        app.url,
+        "--pid",
+        String(app.pid),
+        "--interval",
+        "500ms",
+        "--retry-interval",
+        "300ms",
+        "--max-backoff",
+        "600ms",
+        "--min-reload-interval",
+        "0s",
+        ...(more.args ?? []),
+      ];
+      const sidecar = await startSidecar({ ...more, args });
+      sidecars.push(sidecar);
+      return sidecar;
+    },
+    swap: async (text) => {
+      if (options.plain) {
+        await Deno.writeTextFile(`${dir}/new`, text);
+        await Deno.rename(`${dir}/new`, file);
+      } else volume.swap({ "config.yaml": text });
+      return await sha256(text);
+    },
+    applied: async (hash, timeoutMs = 10_000) => {
+      await until(`the app to run ${hash.slice(0, 12)}`, async () => {
+        const counts = await app.counts();
+        if (counts.hash === hash) return true;
+        throw new Error(`it runs ${counts.hash?.slice(0, 12)}, ${counts.signals} signals, ${counts.status}`);
+      }, { timeoutMs, everyMs: 20 }).catch((error) => {
+        throw new Error(
+          `${(error as Error).message}\n${sidecars.map((sidecar) => sidecar.log()).join("\n---\n")}`,
+        );
+      });
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const sidecar of sidecars) await sidecar.stop();
+      await app.stop();
+      await Deno.remove(dir, { recursive: true });
+    },
+  };
+}
+
+/** Waits until `/readyz` says so. */
+export async function ready(sidecar: Sidecar, timeoutMs = 15_000): Promise<number> {
+  const began = performance.now();
+  await untilWithLog(
+    "/readyz",
+    async () => (await get(`http://127.0.0.1:${sidecar.port}/readyz`, 2000)) !== "",
+    timeoutMs,
+    sidecar.log,
+  );
+  return performance.now() - began;
+}
+
+/** SHA-256 of a text as 64 hex digits. */
+export async function sha256(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** A tracer that makes system calls of a running process fail, until it is ended. */
+export interface Tracer {
+  end(): Promise<void>;
+}
+
+/**
+ * Attaches strace to a process and all its threads with the given `inject=` expressions; returns once it is attached.
+ * @throws where strace is missing.
+ */
+export async function inject(
+  pid: number,
+  expressions: readonly string[],
+  onlyPath?: string,
+): Promise<Tracer> {
+  requireProgram("strace", "the package strace");
+  const calls = expressions.map((expression) => expression.split(":")[0]!).join(",");
+  const child = new Deno.Command("strace", {
+    args: [
+      "-f",
+      "-p",
+      String(pid),
+      "-o",
+      "/dev/null",
+      ...(onlyPath ? ["-P", onlyPath] : []),
+      "-e",
+      `trace=${calls}`,
+      ...expressions.flatMap((expression) => ["-e", `inject=${expression}`]),
+    ],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  await until("the tracer to attach", () => {
+    const traced = [...Deno.readDirSync(`/proc/${pid}/task`)].map((entry) => {
+      const status = Deno.readTextFileSync(`/proc/${pid}/task/${entry.name}/status`);
+      return Number(/TracerPid:\t(\d+)/.exec(status)?.[1]);
+    });
+    return traced.every((tracer) => tracer === child.pid);
+  });
+  return {
+    end: async () => {
+      child.kill("SIGINT"); // detaches
+      await child.status;
+    },
+  };
+}
+
+/** @throws with what to install where a program is missing. */
+export function requireProgram(program: string, install: string): void {
+  const path = Deno.env.get("PATH") ?? "/usr/bin:/bin";
+  const found = path.split(":").some((dir) => {
+    try {
+      return Deno.statSync(`${dir}/${program}`).isFile;
+    } catch {
+      return false;
+    }
+  });
+  if (!found) throw new Error(`This test needs ${program}: install ${install}`);
+}
+
+/** @throws where the tests do not run as root. */
+export function requireRoot(why: string): void {
+  if (Deno.uid() !== 0) throw new Error(`This test needs root: ${why}`);
+}
+
+/** A port that was free a moment ago. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+/** Runs a program to its end. @throws with what it said if it fails. */
+export async function run(program: string, args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await new Deno.Command(program, { args: [...args] }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  if (code !== 0) throw new Error(`${program} ${args.join(" ")} ended with ${code}: ${text(stderr)}`);
+  return text(stdout);
+}

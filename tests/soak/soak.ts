@@ -1,0 +1,405 @@
+/**
+ * `deno task soak [--minutes N] [--seed S]`: a real sidecar, app and volume under random trouble from a seed (swaps,
+ * rejections, restarts of the app, scrapes, bad clients, a watcher made deaf), with the invariants of a reloader checked
+ * while it runs. Prints the slope of memory, descriptors and threads; exit code 1 if anything broke or grew.
+ * It must never forgive: what breaks an invariant is printed with the seed and the moment.
+ */
+
+import { readMemory } from "../../bench/lab.ts";
+import { createKubeletVolume, type KubeletVolume } from "../support/kubelet.ts";
+import { startTargetApp, type TargetApp } from "../support/target_app.ts";
+import { freePort, get, ready, sha256, type Sidecar, startSidecar } from "../e2e/faults/scene.ts";
+
+/** Growth over the second half that is still none: the allocator's own breathing. */
+const GROWTH_BYTES_MAX = 2 * 1048576;
+/** Descriptors and threads may breathe by this much between the halves. */
+const GROWTH_COUNT_MAX = 3;
+/** Longest time from the last change to the proof: interval, delay, verification and the longest retry pause. */
+const CONVERGE_MS = 6000;
+
+interface Sample {
+  readonly atMs: number;
+  readonly anonymousBytes: number;
+  readonly descriptors: number;
+  readonly threads: number;
+}
+
+/** What the soak drives. */
+interface World {
+  readonly dir: string;
+  readonly volume: KubeletVolume;
+  app: TargetApp;
+  readonly appPort: number;
+  readonly sidecar: Sidecar;
+  readonly random: () => number;
+  version: number;
+  /** Content on disk. */
+  text: string;
+  readonly broken: string[];
+  readonly done: Map<string, number>;
+  readonly slowestHealthMs: { value: number };
+}
+
+/** One kind of trouble, with how often it comes relative to the others. */
+interface Trouble {
+  readonly name: string;
+  readonly weight: number;
+  make(world: World): Promise<void>;
+}
+
+const TROUBLES: readonly Trouble[] = [
+  { name: "swap", weight: 40, make: (world) => swap(world, `version: ${++world.version}\n`) },
+  { name: "swap of the same", weight: 6, make: (world) => swap(world, world.text) },
+  { name: "rejected content", weight: 5, make: (world) => swap(world, `REJECT ${++world.version}\n`) },
+  { name: "three swaps at once", weight: 5, make: threeSwaps },
+  { name: "big content", weight: 2, make: (world) => swap(world, bigText(world)) },
+  { name: "app rejects", weight: 3, make: (world) => moody(world, "reject") },
+  { name: "app ignores", weight: 1, make: (world) => moody(world, "ignore") },
+  { name: "app restarts", weight: 2, make: restartApp },
+  { name: "app stops and goes on", weight: 2, make: stopApp },
+  { name: "sidecar stops and goes on", weight: 1, make: stopSidecar },
+  { name: "scrapes", weight: 20, make: scrapes },
+  { name: "bad client", weight: 10, make: badClient },
+  { name: "volume torn down", weight: 1, make: tearDown },
+  { name: "file missing", weight: 2, make: missing },
+  {
+    name: "hangup to the sidecar",
+    weight: 5,
+    make: (world) => Promise.resolve(world.sidecar.kill("SIGHUP")),
+  },
+];
+
+async function swap(world: World, text: string): Promise<void> {
+  world.text = text;
+  world.volume.swap({ "config.yaml": text });
+  await Promise.resolve();
+}
+
+async function threeSwaps(world: World): Promise<void> {
+  for (let i = 0; i < 3; i++) await swap(world, `version: ${++world.version}\n`);
+}
+
+function bigText(world: World): string {
+  return `version: ${++world.version}\n` + "# filler of a large file\n".repeat(20_000);
+}
+
+async function moody(world: World, mode: "reject" | "ignore"): Promise<void> {
+  await world.app.control({ mode });
+  await swap(world, `version: ${++world.version}\n`);
+  await pause(300 + world.random() * 500);
+  await world.app.control({ mode: "ok" });
+}
+
+async function restartApp(world: World): Promise<void> {
+  await world.app.stop();
+  if (world.random() < 0.5) await swap(world, `version: ${++world.version}\n`);
+  world.app = await startApp(world.dir, world.volume, world.appPort);
+}
+
+async function stopApp(world: World): Promise<void> {
+  world.app.kill("SIGSTOP");
+  await swap(world, `version: ${++world.version}\n`);
+  await pause(world.random() * 1500);
+  world.app.kill("SIGCONT");
+}
+
+async function stopSidecar(world: World): Promise<void> {
+  world.sidecar.kill("SIGSTOP");
+  await swap(world, `version: ${++world.version}\n`);
+  await pause(world.random() * 300);
+  world.sidecar.kill("SIGCONT");
+}
+
+async function scrapes(world: World): Promise<void> {
+  const url = `http://127.0.0.1:${world.sidecar.port}`;
+  for (let i = 0; i < 20; i++) await get(`${url}${i % 5 === 0 ? "/status" : "/metrics"}`, 2000);
+}
+
+const GARBAGE = [
+  "GET / HTTP/1.1\r\n",
+  "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+  "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+  "CONNECT example:443 HTTP/1.1\r\n\r\n",
+  "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\nabc",
+  `GET /metrics HTTP/1.1\r\nX: ${"y".repeat(100_000)}\r\n\r\n`,
+];
+
+async function badClient(world: World): Promise<void> {
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port: world.sidecar.port }).catch(() =>
+    null
+  );
+  if (!connection) return void world.broken.push("the metrics port refused a connection");
+  const bytes = new TextEncoder().encode(GARBAGE[Math.floor(world.random() * GARBAGE.length)]!);
+  await connection.write(bytes).catch(() => {});
+  if (world.random() < 0.3) await pause(100);
+  connection.close();
+}
+
+/** A directory made anew in its place: the watcher is deaf from then on and must notice. */
+async function tearDown(world: World): Promise<void> {
+  world.text = `version: ${++world.version}\n`;
+  world.volume.replace({ "config.yaml": world.text });
+  await Promise.resolve();
+}
+
+async function missing(world: World): Promise<void> {
+  world.volume.swap({ "other.yaml": "x: 1\n" });
+  await pause(world.random() * 700);
+  await swap(world, `version: ${++world.version}\n`);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+async function startApp(dir: string, volume: KubeletVolume, port: number): Promise<TargetApp> {
+  const app = await startTargetApp({ config: volume.path("config.yaml"), port, log: `${dir}/app.log` });
+  await Deno.writeTextFile(`${dir}/app.pid.new`, String(app.pid));
+  await Deno.rename(`${dir}/app.pid.new`, `${dir}/app.pid`);
+  return app;
+}
+
+/** I1: once all is quiet, the app runs what is on disk and the sidecar says so; or content is bad and it says that. */
+async function checkConverged(world: World): Promise<void> {
+  if (world.text.startsWith("REJECT")) await swap(world, `version: ${++world.version}\n`);
+  const hash = await sha256(world.text);
+  const end = performance.now() + CONVERGE_MS;
+  let last = "";
+  while (performance.now() < end) {
+    try {
+      const counts = await world.app.counts();
+      const inSync = await world.sidecar.metric("config_reload_in_sync");
+      if (counts.hash === hash && inSync === 1) return await checkQuiet(world, hash);
+      last = `the app runs ${counts.hash?.slice(0, 8)} (${counts.status}), in_sync is ${inSync}`;
+    } catch (error) {
+      last = (error as Error).message;
+    }
+    await pause(50);
+  }
+  world.broken.push(`I1: ${hash.slice(0, 8)} is on disk for ${CONVERGE_MS} ms, but ${last}`);
+}
+
+/** I2: without a change there is no signal; I4, I8, I9: the counts agree with each other and with the app's. */
+async function checkQuiet(world: World, hash: string): Promise<void> {
+  const before = await world.app.counts();
+  await pause(1200);
+  const after = await world.app.counts();
+  if (after.signals !== before.signals) {
+    world.broken.push(`I2: ${after.signals - before.signals} signals without a change`);
+  }
+  if (after.hash !== hash) world.broken.push("I1: the app changed its mind");
+  if (after.overlaps > 0) world.broken.push(`I9: ${after.overlaps} reloads on top of another`);
+  const { metric } = world.sidecar;
+  const attempts = await metric("config_reload_attempts_total");
+  const ended = await metric("config_reload_successes_total") + await metric("config_reload_failures_total");
+  if (attempts !== ended) {
+    world.broken.push(`I9: ${attempts} attempts, ${ended} ended, although all is quiet`);
+  }
+  const outcomes = await Promise.all(
+    ["success", "rejected", "failed", "timeout", "invalid"].map((o) =>
+      metric(`config_reload_outcomes_total{outcome="${o}"}`)
+    ),
+  );
+  const sum = outcomes.reduce((a, b) => a + b, 0);
+  if (sum !== ended) world.broken.push(`I8: outcomes add up to ${sum}, not to ${ended}`);
+}
+
+/** I5: `/healthz` within a second, all the time. */
+async function watchHealth(world: World, stop: AbortSignal): Promise<void> {
+  while (!stop.aborted) {
+    try {
+      const ms = await world.sidecar.healthz(1500);
+      world.slowestHealthMs.value = Math.max(world.slowestHealthMs.value, ms);
+      if (ms > 1000) world.broken.push(`I5: /healthz took ${ms.toFixed(0)} ms`);
+    } catch (error) {
+      if (!stop.aborted) world.broken.push(`I5: ${(error as Error).message}`);
+    }
+    await pause(200);
+  }
+}
+
+/** I6: memory, descriptors and threads of the sidecar. */
+function sample(pid: number, beganMs: number): Sample {
+  const count = (dir: string) => [...Deno.readDirSync(`/proc/${pid}/${dir}`)].length;
+  return {
+    atMs: performance.now() - beganMs,
+    anonymousBytes: readMemory([pid]).anonymousBytes,
+    descriptors: count("fd"),
+    threads: count("task"),
+  };
+}
+
+/** Least squares slope of a figure over time, a minute. */
+export function slopePerMinute(samples: readonly Sample[], figure: (sample: Sample) => number): number {
+  const n = samples.length;
+  const meanX = samples.reduce((sum, s) => sum + s.atMs, 0) / n;
+  const meanY = samples.reduce((sum, s) => sum + figure(s), 0) / n;
+  let above = 0, below = 0;
+  for (const s of samples) {
+    above += (s.atMs - meanX) * (figure(s) - meanY);
+    below += (s.atMs - meanX) ** 2;
+  }
+  return below === 0 ? 0 : above / below * 60_000;
+}
+
+/** Growth of the second half: median of the last quarter above that of the third. */
+function growth(samples: readonly Sample[], figure: (sample: Sample) => number): number {
+  const quarter = (i: number) =>
+    samples.slice(Math.floor(samples.length * i / 4), Math.floor(samples.length * (i + 1) / 4));
+  const median = (part: readonly Sample[]) =>
+    part.map(figure).sort((a, b) => a - b)[Math.floor(part.length / 2)] ?? 0;
+  return median(quarter(3)) - median(quarter(2));
+}
+
+/** A small seeded generator (mulberry32): the same trouble for the same seed. */
+function createRandom(seed: number): () => number {
+  let a = seed >>> 0;
+  return () => {
+    a = (a + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(a ^ (a >>> 15), a | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+function choose(random: () => number): Trouble {
+  let at = random() * TROUBLES.reduce((sum, trouble) => sum + trouble.weight, 0);
+  for (const trouble of TROUBLES) if ((at -= trouble.weight) < 0) return trouble;
+  return TROUBLES[0]!;
+}
+
+async function createWorld(seed: number): Promise<World> {
+  const dir = await Deno.makeTempDir({ prefix: "soak-" });
+  const text = "version: 0\n";
+  const volume = createKubeletVolume(`${dir}/volume`, { "config.yaml": text });
+  const appPort = freePort();
+  const app = await startApp(dir, volume, appPort);
+  const sidecar = await startSidecar({
+    args: [
+      ...[
+        "--config-file",
+        volume.path("config.yaml"),
+        "--reload-url",
+        app.url,
+        "--pid-file",
+        `${dir}/app.pid`,
+      ],
+      ...[
+        "--interval",
+        "1s",
+        "--retry-interval",
+        "200ms",
+        "--max-backoff",
+        "1s",
+        "--min-reload-interval",
+        "0s",
+      ],
+      ...["--reload-timeout", "2s", "--http-timeout", "1s", "--poll-interval", "100ms"],
+    ],
+  });
+  return {
+    dir,
+    volume,
+    app,
+    appPort,
+    sidecar,
+    random: createRandom(seed),
+    version: 0,
+    text,
+    broken: [],
+    done: new Map(),
+    slowestHealthMs: { value: 0 },
+  };
+}
+
+/** Runs trouble until the time is over; returns the samples. */
+async function soak(world: World, minutes: number): Promise<Sample[]> {
+  const { sidecar, random } = world;
+  const began = performance.now();
+  const endMs = minutes * 60_000;
+  const samples: Sample[] = [];
+  const stop = new AbortController();
+  const health = watchHealth(world, stop.signal);
+  let sinceCheck = 0;
+  while (performance.now() - began < endMs && world.broken.length === 0) {
+    const trouble = choose(random);
+    world.done.set(trouble.name, (world.done.get(trouble.name) ?? 0) + 1);
+    await trouble.make(world);
+    await pause(random() * 120);
+    if (++sinceCheck >= 60) {
+      sinceCheck = 0;
+      await checkConverged(world);
+      samples.push(sample(sidecar.pid, began));
+    }
+  }
+  await checkConverged(world);
+  samples.push(sample(sidecar.pid, began));
+  stop.abort();
+  await health;
+  return samples;
+}
+
+function say(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(text + "\n"));
+}
+
+function judge(world: World, samples: readonly Sample[]): void {
+  const figures: [string, (s: Sample) => number, number, number][] = [
+    ["anonymous memory, KiB", (s) => s.anonymousBytes, GROWTH_BYTES_MAX, 1024],
+    ["descriptors", (s) => s.descriptors, GROWTH_COUNT_MAX, 1],
+    ["threads", (s) => s.threads, GROWTH_COUNT_MAX, 1],
+  ];
+  for (const [name, figure, max, unit] of figures) {
+    const grown = growth(samples, figure);
+    const slope = slopePerMinute(samples.slice(Math.floor(samples.length / 2)), figure);
+    const last = figure(samples.at(-1)!);
+    say(
+      `${name}: ${(last / unit).toFixed(0)} at the end, ${
+        (grown / unit).toFixed(1)
+      } grown over the second half, ` +
+        `slope ${(slope / unit).toFixed(1)} a minute`,
+    );
+    if (samples.length >= 8 && grown > max) {
+      world.broken.push(`I6: ${name} grew by ${(grown / unit).toFixed(1)}`);
+    }
+  }
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const option = (name: string) => {
+    const at = args.indexOf(name);
+    return at < 0 ? null : Number(args[at + 1]);
+  };
+  const minutes = option("--minutes") ?? 1;
+  const seed = option("--seed") ?? Math.floor(Math.random() * 1e9);
+  say(`soak: ${minutes} minutes, seed ${seed}`);
+  const world = await createWorld(seed);
+  try {
+    await ready(world.sidecar);
+    const samples = await soak(world, minutes);
+    judge(world, samples);
+    const attempts = await world.sidecar.metric("config_reload_attempts_total").catch(() => NaN);
+    const successes = await world.sidecar.metric("config_reload_successes_total").catch(() => NaN);
+    say(
+      `${attempts} reloads, ${successes} of them proved; slowest /healthz ${
+        world.slowestHealthMs.value.toFixed(0)
+      } ms`,
+    );
+    say([...world.done].map(([name, n]) => `${n} × ${name}`).join(", "));
+  } finally {
+    const began = performance.now();
+    await world.app.stop();
+    const { code } = await world.sidecar.stop();
+    if (code !== 0) world.broken.push(`I7: exit code ${code} after SIGTERM`);
+    if (performance.now() - began > 3000) world.broken.push("I7: SIGTERM took more than 3 s");
+    if (world.broken.length > 0) {
+      say(`--- the end of the sidecar's log:\n${world.sidecar.log().slice(-6000)}`);
+    }
+    await Deno.remove(world.dir, { recursive: true });
+  }
+  for (const text of world.broken) say(`✗ ${text}`);
+  say(world.broken.length === 0 ? "1 passed, 0 failed" : `0 passed, 1 failed (seed ${seed})`);
+  return world.broken.length === 0 ? 0 : 1;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
