@@ -42,9 +42,10 @@ Deno.test("nothing loaded at the start mentions process, Buffer or require", () 
     // esbuild's wrapper of a CommonJS module inside the bundle: a name only
     /function __require\(\) \{/g,
   ];
-  const forbidden = /\bprocess\s*[.?[]|\bglobalThis\.process\b|\bBuffer\b|__require\b|\brequire\(/;
+  const forbidden = /(?<![.\w])process\s*[.?[]|\bglobalThis\.process\b|\bBuffer\b|__require\b|\brequire\(/;
   for (const [file, text] of texts) {
-    const lines = allowed.reduce((rest, part) => rest.replaceAll(part, ""), text).split("\n");
+    const lines = allowed.reduce((rest, part) => rest.replaceAll(part, ""), text).split("\n")
+      .filter((line) => !line.startsWith("// ")); // esbuild's comments are file names
     assert.deepEqual(lines.filter((line) => forbidden.test(line)), [], `${file} touches Node's layer`);
   }
 });
