@@ -44,6 +44,8 @@ export interface ConnectionDeps {
   wallMs(): number;
   /** Called after each answer: the connection is in use. */
   onAnswer(): void;
+  /** Lets everything else have its turn. */
+  yieldTurn(): Promise<void>;
 }
 
 /** Makes the state of a new connection; `serve` runs it. */
@@ -102,6 +104,9 @@ export async function serve(socket: Socket, connection: Connection, deps: Connec
       length = discard(buffer, length, parsed.kind === "ask" ? parsed.bytesUsed : length);
       if (length === 0) buffer = new Uint8Array(BUFFER_BYTES_START);
       setDeadline(length > 0 ? HEAD_TIMEOUT_MS : IDLE_TIMEOUT_MS);
+      // Reads and writes that need not wait complete within the turn: without this a client that sends requests without
+      // end would have the loop for itself until the kernel's buffers are full.
+      await deps.yieldTurn();
     }
   } catch {
     // The client went away, the deadline closed the socket, or TLS did not come about: all the same to us.

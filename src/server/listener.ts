@@ -41,6 +41,7 @@ const TLS_CHECK_INTERVAL_MS = 10_000;
 /** First and longest pause after an accept that failed. */
 const ACCEPT_PAUSE_MS = 20;
 const ACCEPT_PAUSE_MS_MAX = 500;
+const ACCEPTS_PER_TURN = 16;
 /** So many failures in a row, and the socket itself is in doubt: listen anew. */
 const FAILURES_BEFORE_REOPEN = 20;
 
@@ -78,6 +79,7 @@ export function createServer(
   }
 
   async function acceptAll(): Promise<void> {
+    let accepted = 0;
     let failures = 0;
     let failingSinceMs = 0;
     while (!stop.signal.aborted) {
@@ -90,6 +92,8 @@ export function createServer(
           logger.info(`Connections are accepted again on port ${port} after ${seconds} s`, { port });
         }
         failures = 0;
+        // A full backlog is accepted without waiting; the rest of the program must have its turn meanwhile.
+        if (++accepted % ACCEPTS_PER_TURN === 0) await clock.sleep(0, stop.signal);
       } catch (error) {
         if (stop.signal.aborted || (listener !== current && listener !== null)) continue;
         if (++failures === 1) failingSinceMs = clock.nowMs();
@@ -157,6 +161,7 @@ function createPool(handler: Handler, clock: Clock, effects: ServerEffects, sign
       handle: handler,
       nowMs: clock.nowMs,
       wallMs: clock.wallMs,
+      yieldTurn: () => clock.sleep(0, signal),
       onAnswer: () => {
         // Deleted and added: last in the order.
         if (open.delete(connection)) open.set(connection, ended);
