@@ -23,7 +23,7 @@ export function renderReadme(text: string): string {
 
 /** `deno fmt` pads the cells of a table; that is no difference. */
 export function withoutPadding(text: string): string {
-  return text.replace(/ {2,}/g, " ").replace(/-{3,}/g, "---");
+  return text.replace(/ {2,}/g, " ").replace(/\| ?-{3,} ?(?=\|)/g, "|---");
 }
 
 if (import.meta.main) {
