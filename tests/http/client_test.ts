@@ -1,0 +1,349 @@
+/** The HTTP client against real sockets: framings, deadlines, connections kept and lost, families, TLS, wording. */
+
+import assert from "node:assert/strict";
+import { createClock } from "../../src/clock.ts";
+import { createHttpClient, type HttpClient, type HttpRequest } from "../../src/http/client.ts";
+import { HttpError } from "../../src/http/errors.ts";
+import { createHostileServer } from "../support/hostile_server.ts";
+import { until } from "../support/poll.ts";
+import { sanitized } from "../support/sanitized.ts";
+
+const NO_TLS = { caCerts: [], clientCert: null, clientKey: null };
+const PEM = "tests/testdata/tls/";
+const NEVER = new AbortController().signal;
+
+function get(client: HttpClient, url: string, more: Partial<HttpRequest> = {}, signal = NEVER) {
+  return client.request({ url, method: "GET", headers: [], tls: NO_TLS, timeoutMs: 2_000, ...more }, signal);
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<HttpError> {
+  try {
+    await promise;
+  } catch (error) {
+    assert.ok(error instanceof HttpError, `not an HttpError: ${error}`);
+    return error;
+  }
+  throw new Error("there was an answer");
+}
+
+/** A server that sends `answer` to every request and remembers what came; closes after `answersMax` a connection. */
+function createRawServer(
+  answer: string | Uint8Array,
+  { hostname = "127.0.0.1", answersMax = Infinity } = {},
+) {
+  const listener = Deno.listen({ hostname, port: 0 });
+  const requests: string[] = [];
+  const conns = new Set<Deno.Conn>();
+  let accepted = 0;
+  const bytes = typeof answer === "string" ? new TextEncoder().encode(answer) : answer;
+  const running: Promise<void>[] = [];
+  const accept = async () => {
+    for await (const conn of listener) {
+      accepted++;
+      conns.add(conn);
+      running.push(serve(conn));
+    }
+  };
+  const accepting = accept().catch(() => {});
+  async function serve(conn: Deno.Conn): Promise<void> {
+    const buffer = new Uint8Array(65536);
+    try {
+      for (let answers = 0; answers < answersMax; answers++) {
+        const count = await conn.read(buffer);
+        if (count === null) break;
+        requests.push(new TextDecoder().decode(buffer.subarray(0, count)));
+        await conn.write(bytes);
+      }
+    } catch { /* closed by the client or by the end of the test */ }
+    if (conns.delete(conn)) conn.close();
+  }
+  const { port } = listener.addr as Deno.NetAddr;
+  return {
+    port,
+    requests,
+    url: `http://127.0.0.1:${port}/x`,
+    accepted: () => accepted,
+    open: () => conns.size,
+    [Symbol.asyncDispose]: async () => {
+      listener.close();
+      for (const conn of conns) {
+        conns.delete(conn);
+        conn.close();
+      }
+      await accepting;
+      await Promise.all(running);
+    },
+  };
+}
+
+function withClient(name: string, fn: (client: HttpClient) => Promise<void>): void {
+  sanitized(name, async () => {
+    const client = createHttpClient(createClock());
+    try {
+      await fn(client);
+    } finally {
+      client.close();
+    }
+  });
+}
+
+const ANSWERS: readonly [name: string, answer: string, body: string][] = [
+  ["content-length", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "ok"],
+  ["equal content-lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\ncontent-length: 2\r\n\r\nok", "ok"],
+  ["bare line feeds", "HTTP/1.1 200 OK\ncontent-length: 2\n\nok", "ok"],
+  ["no reason phrase", "HTTP/1.1 200\r\ncontent-length: 2\r\n\r\nok", "ok"],
+  ["chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1;x=y\r\nk\r\n0\r\n\r\n", "ok"],
+  [
+    "trailers",
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\na: b\r\nc: d\r\n\r\n",
+    "ok",
+  ],
+  ["until close", "HTTP/1.1 200 OK\r\n\r\nok", "ok"],
+  ["HTTP/1.0", "HTTP/1.0 200 OK\r\n\r\nok", "ok"],
+  ["interim answer", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", "ok"],
+  ["no body", "HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n", ""],
+];
+for (const [name, answer, body] of ANSWERS) {
+  withClient(`reads an answer: ${name}`, async (client) => {
+    await using server = createRawServer(answer, { answersMax: 1 });
+    const response = await get(client, server.url, { keepAlive: true });
+    assert.equal(new TextDecoder().decode(response.body), body);
+    assert.equal(response.truncated, false);
+  });
+}
+
+withClient("reads an answer that comes byte by byte", async (client) => {
+  const answer = new TextEncoder().encode(
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n3\r\n!!!\r\n0\r\n\r\n",
+  );
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const serving = (async () => {
+    using conn = await listener.accept();
+    await conn.read(new Uint8Array(1000));
+    for (const byte of answer) await conn.write(Uint8Array.of(byte));
+  })();
+  const response = await get(client, `http://127.0.0.1:${(listener.addr as Deno.NetAddr).port}/`);
+  assert.equal(new TextDecoder().decode(response.body), "ok!!!");
+  await serving;
+  listener.close();
+});
+
+withClient("sends what is asked, once each, and nothing that changes the framing", async (client) => {
+  await using server = createRawServer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+  const url = server.url.replace("http://", "http://me:p%40ss@") + "/a b?c=d#e";
+  await get(client, url, { method: "POST", headers: [["Accept", "x/y"], ["X-A", "1"]] });
+  const [line, ...headers] = server.requests[0]!.trimEnd().split("\r\n");
+  assert.equal(line, "POST /x/a%20b?c=d HTTP/1.1");
+  assert.deepEqual(headers, [
+    `host: 127.0.0.1:${server.port}`,
+    "user-agent: config-reloader",
+    "accept: x/y",
+    "accept-encoding: identity",
+    `authorization: Basic ${btoa("me:p@ss")}`,
+    "x-a: 1",
+    "connection: close",
+    "content-length: 0",
+  ]);
+  const error = await failureOf(get(client, server.url, { method: "GET / HTTP/1.1\r\nx:" }));
+  assert.match(error.message, /is no HTTP method$/);
+});
+
+withClient("keeps one connection for requests that allow it", async (client) => {
+  await using server = createRawServer("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+  for (let i = 0; i < 5; i++) await get(client, server.url, { keepAlive: true });
+  assert.equal(server.accepted(), 1);
+  await get(client, server.url, { method: "POST" });
+  assert.equal(server.accepted(), 2);
+  client.close();
+  await until("both connections closed", () => server.open() === 0);
+});
+
+withClient("sends a GET again where the app had closed the kept connection", async (client) => {
+  await using server = createRawServer("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", { answersMax: 1 });
+  for (let i = 1; i <= 3; i++) {
+    const response = await get(client, server.url, { keepAlive: true });
+    assert.equal(response.status, 200);
+    assert.equal(server.accepted(), i);
+    await until("closed by the app", () => server.open() === 0);
+  }
+});
+
+withClient("does not keep a connection on which more came than was asked", async (client) => {
+  await using server = createRawServer("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n");
+  await get(client, server.url, { keepAlive: true });
+  await get(client, server.url, { keepAlive: true });
+  assert.equal(server.accepted(), 2);
+});
+
+withClient("closes a kept connection after ten seconds of no use", async () => {
+  await using server = createRawServer("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+  const { createFakeClock } = await import("../support/fake_clock.ts");
+  const clock = createFakeClock();
+  const client = createHttpClient(clock);
+  await get(client, server.url, { keepAlive: true });
+  await clock.advance(6_000);
+  await get(client, server.url, { keepAlive: true });
+  await clock.advance(6_000);
+  assert.equal(server.open(), 1);
+  await clock.advance(5_000);
+  await until("closed", () => server.open() === 0);
+  assert.equal(server.accepted(), 1);
+});
+
+withClient("cuts a body at its limit, in each framing", async (client) => {
+  const body = "x".repeat(5000);
+  const chunk = `${body.length.toString(16)}\r\n${body}\r\n`;
+  for (
+    const head of [
+      "content-length: 5000\r\n\r\n" + body,
+      "transfer-encoding: chunked\r\n\r\n" + chunk,
+      "\r\n" + body,
+    ]
+  ) {
+    await using server = createRawServer(`HTTP/1.1 200 OK\r\n${head}`);
+    const response = await get(client, server.url, { bodyBytesMax: 1000, keepAlive: true });
+    assert.equal(response.body.length, 1000);
+    assert.equal(response.truncated, true);
+    await until("cut off", () => server.open() === 0);
+  }
+});
+
+withClient("one deadline covers connect, headers and body", async (client) => {
+  const server = createHostileServer();
+  for (const kind of ["no-answer", "drip"]) {
+    const startMs = performance.now();
+    const error = await failureOf(get(client, server.url(kind), { timeoutMs: 300 }));
+    const tookMs = performance.now() - startMs;
+    assert.deepEqual([error.code, error.message], ["timeout", "timed out after 0.3s"]);
+    assert.ok(tookMs >= 290 && tookMs < 800, `took ${tookMs} ms`);
+  }
+  await server.close();
+});
+
+withClient("ends at once when the caller stops", async (client) => {
+  const server = createHostileServer();
+  const stop = new AbortController();
+  const failing = failureOf(get(client, server.url("no-answer"), {}, stop.signal));
+  await until("the request", () => server.requests.length === 1);
+  const startMs = performance.now();
+  stop.abort();
+  assert.equal((await failing).code, "aborted");
+  assert.equal((await failureOf(get(client, server.url("no-answer"), {}, stop.signal))).code, "aborted");
+  assert.ok(performance.now() - startMs < 200);
+  assert.equal(server.requests.length, 1);
+  await server.close();
+});
+
+for (const hostname of ["127.0.0.1", "::1"]) {
+  withClient(`localhost reaches an app that listens on ${hostname} only`, async (client) => {
+    await using server = createRawServer("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", { hostname });
+    const response = await get(client, `http://localhost:${server.port}/`);
+    assert.equal(response.status, 200);
+  });
+}
+
+withClient("reaches an app by an IPv6 literal", async (client) => {
+  await using server = createRawServer("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", { hostname: "::1" });
+  const response = await get(client, `http://[::1]:${server.port}/`);
+  assert.equal(response.status, 200);
+  assert.match(server.requests[0]!, /host: \[::1\]:\d+/);
+});
+
+withClient("reaches ports that fetch refuses", async (client) => {
+  // https://fetch.spec.whatwg.org/#port-blocking
+  for (const port of [10080, 6697, 6669, 6000]) {
+    let server;
+    try {
+      server = createHostileServer(port);
+    } catch (error) {
+      if (error instanceof Deno.errors.AddrInUse) continue;
+      throw error;
+    }
+    await assert.rejects(fetch(server.url("stale")), "fetch does refuse it");
+    const response = await get(client, server.url("stale"));
+    assert.equal(response.status, 200);
+    return await server.close();
+  }
+  throw new Error("every port that fetch refuses is taken here");
+});
+
+withClient("speaks to unix sockets", async (client) => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/app.sock`;
+  const listener = Deno.listen({ transport: "unix", path });
+  const serving = (async () => {
+    using conn = await listener.accept();
+    const buffer = new Uint8Array(1000);
+    const count = await conn.read(buffer);
+    await conn.write(new TextEncoder().encode("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"));
+    return new TextDecoder().decode(buffer.subarray(0, count!));
+  })();
+  const response = await get(client, `unix:${path}:/-/reload?a=b`, { method: "POST" });
+  assert.equal(response.status, 200);
+  assert.match(await serving, /^POST \/-\/reload\?a=b HTTP\/1.1\r\nhost: localhost\r\n/);
+  listener.close();
+  await Deno.remove(dir, { recursive: true });
+  assert.equal((await failureOf(get(client, `unix:${path}:/`))).message, "no such socket");
+});
+
+withClient("every failure keeps its reason", async (client) => {
+  const dir = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${dir}/file`, "");
+  const cases: [url: string, code: string, message: RegExp][] = [
+    ["http://127.0.0.1:1/", "refused", /^connection refused$/],
+    ["http://localhost:1/", "refused", /^connection refused$/],
+    ["https://localhost:1/", "refused", /^connection refused$/],
+    ["http://no-such-host.invalid/", "name", /^name not found/],
+    [
+      "http://255.255.255.255/",
+      "unreachable",
+      /^network is unreachable|^no route to host|^permission denied/,
+    ],
+    [`unix:${dir}/none.sock:/`, "socket", /^no such socket$/],
+    [`unix:${dir}/file:/`, "refused", /^connection refused$/],
+    ["ftp://me:secret@host/", "other", /must start with http/],
+    ["not a url", "other", /is no URL/],
+  ];
+  for (const [url, code, message] of cases) {
+    const error = await failureOf(get(client, url));
+    assert.match(error.message, message, url);
+    if (code !== "unreachable") assert.equal(error.code, code, url);
+    assert.ok(!error.message.includes("secret"));
+  }
+  await Deno.remove(dir, { recursive: true });
+});
+
+const TLS_CASES: readonly [cert: string, ca: boolean, result: RegExp][] = [
+  ["server", true, /^200$/],
+  ["server", false, /^certificate is signed by an unknown authority; see --ca-file$/],
+  ["other", true, /^certificate is not valid for this host name$/],
+  ["expired", true, /^certificate has expired$/],
+];
+for (const [cert, ca, result] of TLS_CASES) {
+  withClient(`TLS: certificate ${cert}, ${ca ? "with" : "without"} its authority`, async (client) => {
+    const server = Deno.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      cert: Deno.readTextFileSync(`${PEM}${cert}.pem`),
+      key: Deno.readTextFileSync(`${PEM}${cert}.key`),
+      onListen: () => {},
+    }, () => new Response("ok"));
+    const tls = { ...NO_TLS, caCerts: ca ? [Deno.readTextFileSync(`${PEM}ca.pem`)] : [] };
+    for (const host of ["localhost", "127.0.0.1"]) {
+      const outcome = await get(client, `https://${host}:${server.addr.port}/`, { tls, keepAlive: true })
+        .then(({ status }) => String(status), (error) => error.message);
+      assert.match(outcome, result);
+    }
+    client.close();
+    const plain = await failureOf(get(client, `http://localhost:${server.addr.port}/`));
+    assert.match(plain.message, /^the server speaks TLS; use https:\/\/$|^connection closed/);
+    await server.shutdown();
+  });
+}
+
+withClient("TLS to a server that speaks none is told as such", async (client) => {
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, () => new Response("ok"));
+  const error = await failureOf(get(client, `https://localhost:${server.addr.port}/`));
+  assert.equal(error.message, "the server does not speak TLS on this port");
+  await server.shutdown();
+});

@@ -1,0 +1,366 @@
+/** The status formats: what real answers come to, what is refused and how it is told, and that nothing ever throws. */
+
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import type { Status, StatusReading } from "../../src/model.ts";
+import { parseAmp } from "../../src/verify/amp.ts";
+import type { Answer } from "../../src/verify/answer.ts";
+import { parseAuto } from "../../src/verify/auto.ts";
+import { parseHttp } from "../../src/verify/http.ts";
+import { findPointer, parseJsonStatus } from "../../src/verify/json.ts";
+import { parsePrometheus } from "../../src/verify/prometheus.ts";
+import { sanitized } from "../support/sanitized.ts";
+
+function answer(text: string | Uint8Array<ArrayBuffer>, code = 200, truncated = false): Answer {
+  return { code, body: typeof text === "string" ? new TextEncoder().encode(text) : text, truncated };
+}
+function statusOf(reading: StatusReading): Status {
+  if (reading.kind === "error") throw new Error(reading.reason);
+  return reading.status;
+}
+function reasonOf(reading: StatusReading): string {
+  if (reading.kind === "status") throw new Error(`a status: ${JSON.stringify(reading.status)}`);
+  return reading.reason;
+}
+
+const AMP = {
+  healthy: true,
+  status: "success",
+  version: 7,
+  attempts: 3,
+  last_reload_time: "2026-08-01T10:00:00.123456789Z",
+  split_state: false,
+  restart_required: [{ code: "W600", component: "publishing", fields: ["a"] }],
+};
+const RUNTIME_INFO = {
+  status: "success",
+  data: {
+    startTime: "2026-08-01T09:00:00Z",
+    reloadConfigSuccess: true,
+    lastConfigTime: "2026-08-01T10:00:00Z",
+  },
+};
+const METRICS =
+  `# HELP prometheus_config_last_reload_success_timestamp_seconds Timestamp of the last successful reload.
+# TYPE prometheus_config_last_reload_success_timestamp_seconds gauge
+prometheus_config_last_reload_success_timestamp_seconds 1.7855808001234567e+09
+# HELP prometheus_config_last_reload_successful Whether the last configuration reload attempt was successful.
+# TYPE prometheus_config_last_reload_successful gauge
+prometheus_config_last_reload_successful 1
+process_cpu_seconds_total 5
+`;
+
+sanitized("amp: an answer as AMP gives it", () => {
+  assert.deepEqual(statusOf(parseAmp(answer(JSON.stringify(AMP)))), {
+    format: "amp",
+    healthy: true,
+    status: "success",
+    attempts: 3,
+    splitState: false,
+    restartRequired: ["W600 publishing"],
+    lastReloadWallMs: Date.UTC(2026, 7, 1, 10, 0, 0, 123),
+  });
+});
+
+sanitized("amp: the same with 503", () => {
+  const status = statusOf(
+    parseAmp(answer(JSON.stringify({ ...AMP, healthy: false, status: "load_failed" }), 503)),
+  );
+  assert.ok(status.format === "amp" && !status.healthy && status.status === "load_failed");
+});
+
+sanitized("amp: restart_required of every shape", () => {
+  const of = (restart_required: unknown) => {
+    const status = statusOf(parseAmp(answer(JSON.stringify({ ...AMP, restart_required }))));
+    return status.format === "amp" ? status.restartRequired : null;
+  };
+  assert.deepEqual(of(undefined), []);
+  assert.deepEqual(of(null), []);
+  assert.deepEqual(of(false), []);
+  assert.deepEqual(of([]), []);
+  assert.deepEqual(of(true), ["restart required"]);
+  assert.deepEqual(of("server.port"), ["server.port"]);
+  assert.deepEqual(of(["server.port", 5, {}]), ["server.port", "restart required", "restart required"]);
+  assert.equal(of(Array(1000).fill("x".repeat(1000)))!.length, 20);
+  assert.equal(of(["x".repeat(1000)])![0]!.length, 100);
+});
+
+const NOT_AMP: readonly [body: string | Uint8Array<ArrayBuffer>, code: number, reason: RegExp][] = [
+  ["", 200, /^empty body$/],
+  ["", 503, /^HTTP 503, empty body$/],
+  ["<html>", 404, /^HTTP 404, not JSON: "<html>"$/],
+  ["{", 200, /^not JSON: "\{"$/],
+  ["[]", 200, /^not an AMP status/],
+  ["null", 200, /^not an AMP status/],
+  ['{"status":"success"}', 200, /^not an AMP status/],
+  ['{"status":"success","attempts":"3"}', 200, /^not an AMP status/],
+  ['{"status":"success","attempts":-1}', 200, /^not an AMP status/],
+  ['{"status":"success","attempts":1.5}', 200, /^not an AMP status/],
+  ['{"status":"success","attempts":1e300}', 200, /^not an AMP status/],
+  [new Uint8Array([0x7b, 0xff, 0x7d]), 200, /^body is not UTF-8$/],
+];
+for (const [body, code, reason] of NOT_AMP) {
+  sanitized(`amp: refuses ${code} ${JSON.stringify(body)}`, () => {
+    assert.match(reasonOf(parseAmp(answer(body, code))), reason);
+  });
+}
+
+sanitized("a reason shows one short line of a body, without control characters", () => {
+  const reason = reasonOf(parseAmp(answer("a\n\u001b[31mb\u2028" + "x".repeat(5000))));
+  assert.match(reason, /^not JSON: "a \[31mb x+…"$/);
+  assert.ok(reason.length < 80);
+});
+
+sanitized("prometheus: runtime info", () => {
+  assert.deepEqual(statusOf(parsePrometheus(answer(JSON.stringify(RUNTIME_INFO)))), {
+    format: "prometheus",
+    successful: true,
+    successWallMs: Date.UTC(2026, 7, 1, 10),
+    wholeSeconds: true,
+  });
+});
+
+sanitized("prometheus: runtime info without a time yet, and with a finer one", () => {
+  const of = (lastConfigTime: unknown) =>
+    statusOf(
+      parsePrometheus(answer(JSON.stringify({ data: { reloadConfigSuccess: false, lastConfigTime } }))),
+    );
+  for (const none of [undefined, null, "", "0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "soon", 5]) {
+    assert.deepEqual(of(none), {
+      format: "prometheus",
+      successful: false,
+      successWallMs: null,
+      wholeSeconds: true,
+    });
+  }
+  const fine = of("2026-08-01T12:00:00.5+02:00");
+  assert.ok(fine.format === "prometheus" && fine.successWallMs === Date.UTC(2026, 7, 1, 10, 0, 0, 500));
+  assert.ok(fine.format === "prometheus" && !fine.wholeSeconds);
+});
+
+sanitized("prometheus: the text format, under any prefix, with labels and times", () => {
+  const status = statusOf(parsePrometheus(answer(METRICS)));
+  assert.ok(status.format === "prometheus" && status.successful && !status.wholeSeconds);
+  assert.ok(Math.abs(status.successWallMs! - 1_785_580_800_123.4567) < 0.01);
+  const other = METRICS.replaceAll("prometheus_", "alertmanager_").replace(
+    "_successful 1",
+    '_successful{a="} 0"} 1 9',
+  );
+  assert.deepEqual(statusOf(parsePrometheus(answer(other))), status);
+  const failed = statusOf(parsePrometheus(answer(METRICS.replace("successful 1", "successful 0"))));
+  assert.ok(failed.format === "prometheus" && !failed.successful);
+});
+
+sanitized("prometheus: several series: all must be successful, the oldest time counts", () => {
+  const text = (one: number, two: number) =>
+    `x_config_last_reload_successful{t="1"} ${one}\nx_config_last_reload_successful{t="2"} ${two}\n` +
+    `x_config_last_reload_success_timestamp_seconds{t="1"} 2000.5\n` +
+    `x_config_last_reload_success_timestamp_seconds{t="2"} 1000\n`;
+  const both = statusOf(parsePrometheus(answer(text(1, 1))));
+  assert.deepEqual(both, {
+    format: "prometheus",
+    successful: true,
+    successWallMs: 1_000_000,
+    wholeSeconds: true,
+  });
+  for (const [one, two] of [[0, 1], [1, 0]] as const) {
+    const status = statusOf(parsePrometheus(answer(text(one, two))));
+    assert.ok(status.format === "prometheus" && !status.successful);
+  }
+});
+
+sanitized("prometheus: a value that was cut off is never used", () => {
+  const cut = METRICS.slice(0, METRICS.indexOf("successful 1"));
+  assert.match(reasonOf(parsePrometheus(answer(cut, 200, true))), /in the first 1 MiB of the metrics$/);
+  const text = "x_config_last_reload_successful 1\nx_config_last_reload_success_timestamp_seconds 17";
+  const status = statusOf(parsePrometheus(answer(text, 200, true)));
+  assert.ok(status.format === "prometheus" && status.successWallMs === null);
+});
+
+sanitized("prometheus: found wherever it is in a large page, also with bad UTF-8 around it", () => {
+  const line = 'go_memstats{a="b"} 1\n';
+  for (const lines of [0, 1, 3_100, 3_120, 3_121, 10_000, 40_000]) {
+    const status = statusOf(parsePrometheus(answer(line.repeat(lines) + METRICS + line.repeat(100))));
+    assert.ok(
+      status.format === "prometheus" && status.successful && status.successWallMs !== null,
+      `${lines}`,
+    );
+  }
+  const long = `${"x".repeat(200_000)} 1\n`;
+  statusOf(parsePrometheus(answer(long + METRICS + long)));
+  const bytes = new TextEncoder().encode(`x{a="?"} 1\n${METRICS}`);
+  bytes[5] = 0xff;
+  statusOf(parsePrometheus(answer(bytes)));
+});
+
+const NOT_PROMETHEUS: readonly [body: string, code: number, reason: RegExp][] = [
+  ["", 200, /^no metric ending in _config_last_reload_successful among the metrics$/],
+  ["Service Unavailable", 503, /^HTTP 503, no Prometheus status$/],
+  [JSON.stringify(RUNTIME_INFO), 500, /^HTTP 500, no Prometheus status$/],
+  ['{"status":"success","data":{}}', 200, /^not runtime info: it has no data.reloadConfigSuccess$/],
+  ['{"data":{"reloadConfigSuccess":"true"}}', 200, /^not runtime info/],
+  ["# x_config_last_reload_successful 1", 200, /^no metric ending in/],
+  ["x_config_last_reload_successful", 200, /^no metric ending in/],
+  ["x_config_last_reload_successful ?", 200, /^no metric ending in/],
+  ["x_config_last_reload_successful_total 1", 200, /^no metric ending in/],
+];
+for (const [body, code, reason] of NOT_PROMETHEUS) {
+  sanitized(`prometheus: refuses ${code} ${body.slice(0, 50)}`, () => {
+    assert.match(reasonOf(parsePrometheus(answer(body, code))), reason);
+  });
+}
+
+sanitized("json: the examples of RFC 6901", () => {
+  const document = JSON.parse(
+    '{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\\\j":5,"k\\"l":6," ":7,"m~n":8}',
+  );
+  const examples: [string, unknown][] = [
+    ["", document],
+    ["/foo", ["bar", "baz"]],
+    ["/foo/0", "bar"],
+    ["/", 0],
+    ["/a~1b", 1],
+    ["/c%d", 2],
+    ["/e^f", 3],
+    ["/g|h", 4],
+    ["/i\\j", 5],
+    ['/k"l', 6],
+    ["/ ", 7],
+    ["/m~0n", 8],
+    ["/foo/2", undefined],
+    ["/foo/-", undefined],
+    ["/foo/00", undefined],
+    ["/foo/length", undefined],
+    ["/none/x", undefined],
+    ["/__proto__", undefined],
+    ["/constructor", undefined],
+    ["foo", undefined],
+  ];
+  for (const [pointer, value] of examples) assert.deepEqual(findPointer(document, pointer), value, pointer);
+  assert.equal(findPointer({ "~1": 5 }, "/~01"), 5);
+});
+
+sanitized("json: ok and token", () => {
+  const text = '{"status":"ok","up":true,"n":3,"none":null,"list":[{"b":1,"a":[2,null]}]}';
+  const read = (pointer: string, value: string, verifyToken: string | null = null) =>
+    parseJsonStatus(answer(text), { verifyOk: { pointer, value }, verifyToken });
+  const ok = (pointer: string, value: string) => {
+    const status = statusOf(read(pointer, value));
+    return status.format === "json" && status.ok;
+  };
+  const holding = [["/status", "ok"], ["/up", "true"], ["/n", "3"], ["/none", "null"], [
+    "/list/0/a",
+    "[2,null]",
+  ]];
+  for (const [pointer, value] of holding) assert.equal(ok(pointer!, value!), true, pointer);
+  const failing = [["/status", "o"], ["/status", '"ok"'], ["/up", "True"], ["/n", "3.0"], ["/x", ""], [
+    "/x",
+    "undefined",
+  ]];
+  for (const [pointer, value] of failing) assert.equal(ok(pointer!, value!), false, pointer);
+  assert.deepEqual(statusOf(read("/up", "true", "/list/0")), {
+    format: "json",
+    ok: true,
+    token: '{"a":[2,null],"b":1}',
+  });
+  assert.deepEqual(statusOf(parseJsonStatus(answer(text), { verifyOk: null, verifyToken: "/none" })), {
+    format: "json",
+    ok: null,
+    token: "null",
+  });
+  assert.equal(reasonOf(read("/up", "true", "/nowhere")), "there is no /nowhere in the JSON");
+  assert.equal(
+    reasonOf(parseJsonStatus(answer(text, 503), { verifyOk: null, verifyToken: "/n" })),
+    "HTTP 503",
+  );
+});
+
+sanitized("json: more than a status can be is refused before it is parsed", () => {
+  const rule = { verifyOk: null, verifyToken: "/a" };
+  for (const bad of ["[".repeat(100_000), `{"a":[${"{},".repeat(60_000)}0]}`, `{"a":${"[".repeat(20_000)}`]) {
+    assert.match(
+      reasonOf(parseJsonStatus(answer(bad), rule)),
+      /^JSON has too many values or levels for a status$/,
+    );
+  }
+  // Brackets within strings are no levels, and a long list of plain values is no danger.
+  statusOf(parseJsonStatus(answer(JSON.stringify({ a: '[{",\\'.repeat(20_000) })), rule));
+  statusOf(parseJsonStatus(answer(JSON.stringify({ a: Array(10_000).fill(1) })), rule));
+  // Small enough to be parsed, too deep to be walked over or within reach of the stack: a reading either way.
+  parseJsonStatus(answer(`{"a":${"[".repeat(8_000)}${"]".repeat(8_000)}}`), rule);
+});
+
+sanitized("http: every code is a status", () => {
+  for (const code of [200, 204, 404, 503]) {
+    assert.deepEqual(statusOf(parseHttp(answer("", code))), { format: "http", code });
+  }
+});
+
+const AUTO: readonly [what: string, answer: Answer, result: string | RegExp][] = [
+  ["AMP", answer(JSON.stringify(AMP)), "amp"],
+  ["AMP with 503", answer(`\n ${JSON.stringify(AMP)}`, 503), "amp"],
+  ["runtime info", answer(JSON.stringify(RUNTIME_INFO)), "prometheus"],
+  ["metrics", answer(METRICS), "prometheus"],
+  ["other JSON", answer('{"status":"ok"}'), "http"],
+  ["other JSON, not a 200", answer('{"status":"starting"}', 503), /^HTTP 503, no status$/],
+  ["a list", answer("[1]"), "http"],
+  ["text", answer("ok"), "http"],
+  ["nothing", answer(""), "http"],
+  ["other metrics", answer("up 1\n"), "http"],
+  ["an error page", answer("<html>", 502), /^HTTP 502, no status$/],
+  ["nothing, 204", answer("", 204), /^HTTP 204, no status$/],
+  ["half an AMP", answer('{"healthy":true,"stat'), /^not JSON/],
+  ["a cut JSON", answer('{"healthy":true,"stat', 200, true), /^body is larger than 1 MiB$/],
+  ["AMP with wrong types", answer('{"status":7,"attempts":"3"}'), /^not an AMP status/],
+  ["runtime info with wrong types", answer('{"data":{"reloadConfigSuccess":1}}'), /^not runtime info/],
+];
+for (const [what, given, result] of AUTO) {
+  sanitized(`auto: ${what} is ${result}`, () => {
+    const reading = parseAuto(given, null);
+    if (typeof result === "string") assert.equal(statusOf(reading).format, result);
+    else assert.match(reasonOf(reading), result);
+  });
+}
+
+sanitized("auto: a known format is never given up for a bare code", () => {
+  assert.match(reasonOf(parseAuto(answer("ok"), "amp")), /^not JSON/);
+  assert.match(reasonOf(parseAuto(answer('{"status":"ok"}'), "amp")), /^not an AMP status/);
+  assert.match(reasonOf(parseAuto(answer("ok"), "prometheus")), /^no metric/);
+});
+
+sanitized("no parser ever throws, whatever the bytes", () => {
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 200 }),
+    fc.json().map((text) => new TextEncoder().encode(text)),
+    fc.string({ unit: "binary" }).map((text) => new TextEncoder().encode(text)),
+    fc.constantFrom(JSON.stringify(AMP), JSON.stringify(RUNTIME_INFO), METRICS).chain((text) => {
+      const whole = new TextEncoder().encode(text);
+      return fc.record({ at: fc.nat(whole.length - 1), byte: fc.nat(255), end: fc.nat(whole.length) }).map(
+        ({ at, byte, end }) => whole.with(at, byte).slice(0, end),
+      );
+    }),
+  );
+  fc.assert(
+    fc.property(
+      bytes,
+      fc.constantFrom(200, 204, 404, 503),
+      fc.boolean(),
+      fc.string(),
+      (body, code, truncated, text) => {
+        const given = { code, body: new Uint8Array(body), truncated };
+        const rule = { verifyOk: { pointer: `/${text}`, value: text }, verifyToken: `/${text}` };
+        for (
+          const reading of [
+            parseAmp(given),
+            parsePrometheus(given),
+            parseJsonStatus(given, rule),
+            parseHttp(given),
+            parseAuto(given, null),
+            parseAuto(given, "amp"),
+          ]
+        ) if (reading.kind === "error") assert.notEqual(reading.reason, "");
+      },
+    ),
+    { numRuns: 1_000 },
+  );
+});

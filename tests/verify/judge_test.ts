@@ -1,0 +1,309 @@
+/** The judge: the contract's table row by row, and that nothing unchanged is ever called a success. */
+
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import type { Status, Verdict } from "../../src/model.ts";
+import type { JudgeContext } from "../../src/ports.ts";
+import { earliestTriggerWallMs, judge, STILL_FAILED_MS } from "../../src/verify/judge.ts";
+import { sanitized } from "../support/sanitized.ts";
+
+type Of<F extends Status["format"]> = Extract<Status, { format: F }>;
+
+const amp = (attempts: number, status = "success", more: Partial<Of<"amp">> = {}): Status => ({
+  format: "amp",
+  healthy: true,
+  status,
+  attempts,
+  splitState: false,
+  restartRequired: [],
+  lastReloadWallMs: null,
+  ...more,
+});
+const prom = (successful: boolean, successWallMs: number | null, wholeSeconds = false): Status => ({
+  format: "prometheus",
+  successful,
+  successWallMs,
+  wholeSeconds,
+});
+const json = (ok: boolean | null, token: string | null): Status => ({ format: "json", ok, token });
+const http = (code: number): Status => ({ format: "http", code });
+
+/** The trigger of all rows, half a second into a second. */
+const T = 1_700_000_000_500;
+
+type Row = readonly [
+  what: string,
+  context: Partial<JudgeContext>,
+  status: Status,
+  verdict: Verdict["kind"],
+  reason?: RegExp,
+];
+
+const ROWS: readonly Row[] = [
+  // AMP
+  ["counted, success: settles", { baseline: amp(3) }, amp(4), "settling"],
+  ["still good one poll later", { baseline: amp(3), settled: true }, amp(4), "success"],
+  ["no_changes is good", { baseline: amp(3), settled: true }, amp(4, "no_changes"), "success"],
+  [
+    "rolled back after a first success",
+    { baseline: amp(3), settled: true },
+    amp(4, "rolled_back"),
+    "rejected",
+    /^rolled_back$/,
+  ],
+  ["back to uncounted after settling", { baseline: amp(3), settled: true }, amp(3), "pending"],
+  ["not counted", { baseline: amp(3) }, amp(3), "pending", /attempts is still 3/],
+  [
+    "not counted and failed before",
+    { baseline: amp(3, "load_failed") },
+    amp(3, "load_failed"),
+    "pending",
+    /load_failed/,
+  ],
+  ["rejected", { baseline: amp(3) }, amp(4, "validation_failed"), "rejected", /^validation_failed$/],
+  ["rejected again", { baseline: amp(3, "load_failed") }, amp(4, "load_failed"), "rejected", /^load_failed$/],
+  ["an unknown status", { baseline: amp(3) }, amp(4, "strange"), "rejected", /^strange$/],
+  ["initial is no success without a restart", { baseline: amp(0, "initial") }, amp(1, "initial"), "rejected"],
+  [
+    "initial and not counted",
+    { baseline: amp(0, "initial") },
+    amp(0, "initial"),
+    "pending",
+    /no reload since the app started/,
+  ],
+  ["split state", { baseline: amp(3) }, amp(4, "success", { splitState: true }), "rejected", /^split_state$/],
+  [
+    "split and failed",
+    { baseline: amp(3) },
+    amp(4, "apply_failed", { splitState: true }),
+    "rejected",
+    /^apply_failed, split_state$/,
+  ],
+  ["split before, not counted", { baseline: amp(3) }, amp(3, "success", { splitState: true }), "pending"],
+  [
+    "restart_required is no failure",
+    { baseline: amp(3), settled: true },
+    amp(4, "success", { restartRequired: ["W600"] }),
+    "success",
+  ],
+  [
+    "unhealthy is no failure",
+    { baseline: amp(3), settled: true },
+    amp(4, "success", { healthy: false }),
+    "success",
+  ],
+  ["no baseline", {}, amp(4), "baseline"],
+  ["baseline of another format", { baseline: http(200) }, amp(4), "baseline"],
+  ["restarted, initial: settles", { restarted: true, baseline: amp(3) }, amp(0, "initial"), "settling"],
+  [
+    "restarted, initial, still so",
+    { restarted: true, baseline: amp(3), settled: true },
+    amp(0, "initial"),
+    "success",
+  ],
+  ["restarted without a baseline", { restarted: true, settled: true }, amp(0, "initial"), "success"],
+  ["restarted and reloaded since", { restarted: true, baseline: amp(3), settled: true }, amp(1), "success"],
+  ["restarted and rejected since", { restarted: true, baseline: amp(3) }, amp(1, "load_failed"), "rejected"],
+  ["restarted and bad from the start", { restarted: true }, amp(0, "load_failed"), "pending", /restarted/],
+  ["restarted in split state", { restarted: true }, amp(0, "initial", { splitState: true }), "pending"],
+  [
+    "counter below the baseline: a restart nobody saw",
+    { baseline: amp(3), settled: true },
+    amp(0, "initial"),
+    "success",
+  ],
+  ["counter below the baseline and failed", { baseline: amp(3) }, amp(1, "load_failed"), "rejected"],
+  // Prometheus
+  ["newer", { baseline: prom(true, T - 9000) }, prom(true, T + 20), "success"],
+  ["newer than a rejected one", { baseline: prom(false, T - 9000) }, prom(true, T + 20), "success"],
+  ["first success ever", { baseline: prom(false, null) }, prom(true, T + 20), "success"],
+  ["not newer", { baseline: prom(true, T - 9000) }, prom(true, T - 9000), "pending", /has not changed/],
+  ["good again at the same time", { baseline: prom(false, T - 9000) }, prom(true, T - 9000), "pending"],
+  [
+    "went from 1 to 0",
+    { baseline: prom(true, T - 9000) },
+    prom(false, T - 9000),
+    "rejected",
+    /not successful/,
+  ],
+  [
+    "0 before, still 0",
+    { baseline: prom(false, 5), sinceTriggerMs: 4_999 },
+    prom(false, 5),
+    "pending",
+    /before the trigger/,
+  ],
+  [
+    "0 before, still 0 after 5 s",
+    { baseline: prom(false, 5), sinceTriggerMs: 5_000 },
+    prom(false, 5),
+    "rejected",
+  ],
+  ["no baseline, 0", { sinceTriggerMs: 10 }, prom(false, 5), "pending"],
+  ["no baseline, still 0 after 5 s", { sinceTriggerMs: 5_000 }, prom(false, 5), "rejected"],
+  ["no time told", { baseline: prom(true, null) }, prom(true, null), "pending", /no time/],
+  ["no baseline, later than the trigger", {}, prom(true, T + 1), "success"],
+  ["no baseline, before the trigger", {}, prom(true, T - 1), "pending", /older than the trigger/],
+  ["no baseline, whole second of the trigger", {}, prom(true, T - 500, true), "baseline"],
+  ["no baseline, whole second after", {}, prom(true, T + 500, true), "success"],
+  ["no baseline, whole second before", {}, prom(true, T - 1500, true), "pending"],
+  ["whole second, the same", { baseline: prom(true, T - 500, true) }, prom(true, T - 500, true), "pending"],
+  ["whole second, the next", { baseline: prom(true, T - 500, true) }, prom(true, T + 500, true), "success"],
+  [
+    "clock set back, reload after the trigger",
+    { baseline: prom(true, T + 3_600_000) },
+    prom(true, T + 20),
+    "success",
+  ],
+  ["clock set back, no reload since", { baseline: prom(true, T + 3_600_000) }, prom(true, T - 20), "pending"],
+  ["restarted and good", { restarted: true, baseline: prom(true, T) }, prom(true, T - 9000), "success"],
+  ["restarted and not yet good", { restarted: true, sinceTriggerMs: 9_000 }, prom(false, null), "pending"],
+  // JSON
+  ["token changed", { baseline: json(null, "1") }, json(null, "2"), "success"],
+  ["token unchanged", { baseline: json(null, "1") }, json(null, "1"), "pending", /has not changed/],
+  ["ok holds and token changed", { baseline: json(true, "1") }, json(true, "2"), "success"],
+  ["ok holds, token unchanged", { baseline: json(false, "1") }, json(true, "1"), "pending"],
+  ["ok fails, token changed", { baseline: json(true, "1") }, json(false, "2"), "pending", /--verify-ok/],
+  ["ok alone", { baseline: json(true, null) }, json(true, null), "success"],
+  ["ok alone, without a baseline", {}, json(true, null), "success"],
+  ["ok alone, fails", {}, json(false, null), "pending"],
+  ["nothing asked", {}, json(null, null), "pending"],
+  ["no baseline for the token", {}, json(true, "1"), "baseline"],
+  ["restarted, token unchanged", { restarted: true, baseline: json(true, "1") }, json(true, "1"), "success"],
+  ["restarted, ok fails", { restarted: true, baseline: json(true, "1") }, json(false, "1"), "pending"],
+  // HTTP
+  ["200", { baseline: http(200) }, http(200), "success"],
+  ["200 after an error", { baseline: http(503) }, http(200), "success"],
+  ["200 without a baseline", {}, http(200), "success"],
+  ["204", {}, http(204), "pending", /HTTP 204, wanted 200/],
+  ["503", {}, http(503), "pending"],
+  ["200 of an app that told more before", { baseline: amp(3) }, http(200), "pending", /no amp status/],
+  ["200 of a Prometheus", { baseline: prom(true, 5), restarted: true }, http(200), "pending"],
+];
+
+function contextOf(context: Partial<JudgeContext>): JudgeContext {
+  return { baseline: null, triggeredWallMs: T, sinceTriggerMs: 10, restarted: false, ...context };
+}
+
+for (const [what, context, status, kind, reason] of ROWS) {
+  sanitized(`${status.format}: ${what}: ${kind}`, () => {
+    const verdict = judge(status, contextOf(context));
+    assert.equal(verdict.kind, kind, JSON.stringify(verdict));
+    if (reason) assert.match("reason" in verdict ? verdict.reason : "", reason);
+    if ("reason" in verdict) assert.notEqual(verdict.reason, "");
+  });
+}
+
+const anyAmp = fc.record({
+  format: fc.constant("amp" as const),
+  healthy: fc.boolean(),
+  status: fc.constantFrom("initial", "success", "no_changes", "load_failed", "rolled_back", "x"),
+  attempts: fc.nat(5),
+  splitState: fc.boolean(),
+  restartRequired: fc.array(fc.string(), { maxLength: 2 }),
+  lastReloadWallMs: fc.constant(null),
+});
+const anyProm = fc.record({
+  format: fc.constant("prometheus" as const),
+  successful: fc.boolean(),
+  successWallMs: fc.option(fc.integer({ min: T - 3000, max: T + 3000 })),
+  wholeSeconds: fc.boolean(),
+});
+const anyJson = fc.record({
+  format: fc.constant("json" as const),
+  ok: fc.option(fc.boolean()),
+  token: fc.option(fc.constantFrom("1", "2")),
+});
+const anyHttp = fc.record({
+  format: fc.constant("http" as const),
+  code: fc.constantFrom(200, 204, 404, 503),
+});
+const anyStatus: fc.Arbitrary<Status> = fc.oneof(anyAmp, anyProm, anyJson, anyHttp);
+
+/** What must have changed for a success; null where the format has nothing that could. */
+function proofOf(status: Status): unknown {
+  if (status.format === "amp") return status.attempts;
+  if (status.format === "prometheus") return status.successWallMs;
+  return status.format === "json" ? status.token : null;
+}
+
+sanitized("no success, no settling, while counter, token or time are what they were", () => {
+  fc.assert(
+    fc.property(
+      anyStatus,
+      anyStatus,
+      fc.boolean(),
+      fc.nat(20_000),
+      (baseline, other, settled, sinceTriggerMs) => {
+        const before = proofOf(baseline);
+        if (before === null) return;
+        // Anything else about the answer may have changed.
+        const status = { ...(other.format === baseline.format ? other : baseline) } as Status;
+        if (status.format === "amp") Object.assign(status, { attempts: before });
+        if (status.format === "prometheus") Object.assign(status, { successWallMs: before });
+        if (status.format === "json") Object.assign(status, { token: before });
+        const { kind } = judge(status, contextOf({ baseline, settled, sinceTriggerMs }));
+        assert.ok(kind === "pending" || kind === "rejected", kind);
+      },
+    ),
+    { numRuns: 2_000 },
+  );
+});
+
+sanitized("without a baseline only the app's own time after the trigger, or a bare code, is a proof", () => {
+  fc.assert(
+    fc.property(anyStatus, fc.nat(20_000), (status, sinceTriggerMs) => {
+      const { kind } = judge(status, contextOf({ sinceTriggerMs }));
+      if (kind !== "success") return;
+      if (status.format === "prometheus") return assert.ok(status.successWallMs! > T);
+      if (status.format === "json") return assert.ok(status.ok === true && status.token === null);
+      assert.ok(status.format === "http" && status.code === 200);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+sanitized("every status gets a verdict, whatever the baseline", () => {
+  fc.assert(fc.property(
+    anyStatus,
+    fc.option(anyStatus),
+    fc.boolean(),
+    fc.boolean(),
+    (status, baseline, restarted, settled) => {
+      const verdict = judge(status, contextOf({ baseline, restarted, settled }));
+      if (verdict.kind === "rejected") assert.notEqual(verdict.reason, "");
+    },
+  ));
+});
+
+sanitized("two reloads in one second are both proved, by a trigger that waits for the next second", () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: T, max: T + 100_000 }),
+      fc.nat(3_000),
+      fc.nat(3_000),
+      (now, age, reloadMs) => {
+        const cut = (ms: number) => Math.floor(ms / 1000) * 1000;
+        const baseline = prom(true, cut(now - age), true);
+        const triggeredWallMs = earliestTriggerWallMs(baseline, now);
+        assert.ok(triggeredWallMs >= now && triggeredWallMs - now <= 1000);
+        if (cut(now - age) < cut(now)) assert.equal(triggeredWallMs, now);
+        const verdict = judge(
+          prom(true, cut(triggeredWallMs + reloadMs), true),
+          contextOf({ baseline, triggeredWallMs }),
+        );
+        assert.equal(verdict.kind, "success");
+      },
+    ),
+  );
+});
+
+sanitized("a trigger waits for nothing else", () => {
+  const now = T;
+  for (
+    const baseline of [null, amp(3), http(200), json(true, "1"), prom(true, T - 500), prom(true, null, true)]
+  ) assert.equal(earliestTriggerWallMs(baseline, now), now);
+  // The clock was set back: the app's time lies in the future.
+  assert.equal(earliestTriggerWallMs(prom(true, T + 3_600_000, true), now), now);
+  assert.equal(STILL_FAILED_MS, 5_000);
+});

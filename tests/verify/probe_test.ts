@@ -1,0 +1,114 @@
+/** The probe and the pauses between its reads. */
+
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import type { Config } from "../../src/config.ts";
+import type { HttpClient, HttpRequest } from "../../src/http/client.ts";
+import { HttpError } from "../../src/http/errors.ts";
+import { createStatusProbe, nextPollDelayMs } from "../../src/verify/probe.ts";
+import { createTestConfig } from "../support/config.ts";
+import { sanitized } from "../support/sanitized.ts";
+
+const NEVER = new AbortController().signal;
+const AMP = '{"status":"success","attempts":3}';
+
+/** A client that answers with the given texts, one after the other; an error is thrown. */
+function createFakeClient(answers: (string | Error)[]): HttpClient & { requests: HttpRequest[] } {
+  const requests: HttpRequest[] = [];
+  return {
+    requests,
+    close: () => {},
+    request: (request) => {
+      requests.push(request);
+      const answer = answers.shift()!;
+      if (typeof answer !== "string") return Promise.reject(answer);
+      return Promise.resolve({
+        status: 200,
+        headers: new Map(),
+        body: new TextEncoder().encode(answer),
+        truncated: false,
+      });
+    },
+  };
+}
+
+function createProbe(client: HttpClient, more: Partial<Config> = {}) {
+  return createStatusProbe(createTestConfig({ reloadUrl: "http://app:1/health/reload", ...more }), client);
+}
+
+sanitized("asks the status URL with a GET, its timeout and a kept connection", async () => {
+  const client = createFakeClient([AMP]);
+  const reading = await createProbe(client, { httpTimeoutMs: 1234 }).read(NEVER);
+  assert.equal(reading.kind === "status" && reading.status.format, "amp");
+  const { url, method, timeoutMs, keepAlive, headers } = client.requests[0]!;
+  assert.deepEqual(
+    { url, method, timeoutMs, keepAlive, headers },
+    { url: "http://app:1/health/reload", method: "GET", timeoutMs: 1234, keepAlive: true, headers: [] },
+  );
+});
+
+sanitized("each mode reads its own format", async () => {
+  const cases: [Partial<Config>, string, string][] = [
+    [{ verify: "auto" }, AMP, "amp"],
+    [{ verify: "amp" }, AMP, "amp"],
+    [{ verify: "http" }, AMP, "http"],
+    [{ verify: "none" }, AMP, "http"],
+    [{ verify: "json", verifyToken: "/attempts" }, AMP, "json"],
+    [{ verify: "prometheus" }, "x_config_last_reload_successful 1\n", "prometheus"],
+    [{ verify: "auto" }, "ok", "http"],
+  ];
+  for (const [config, text, format] of cases) {
+    const reading = await createProbe(createFakeClient([text]), config).read(NEVER);
+    assert.equal(reading.kind === "status" && reading.status.format, format);
+  }
+});
+
+sanitized("auto holds on to a known format, and not to a bare code", async () => {
+  const probe = createProbe(createFakeClient(["ok", AMP, "ok", AMP]));
+  const formats = [];
+  for (let i = 0; i < 4; i++) {
+    const reading = await probe.read(NEVER);
+    formats.push(reading.kind === "status" ? reading.status.format : reading.reason);
+  }
+  assert.deepEqual(formats, ["http", "amp", 'not JSON: "ok"', "amp"]);
+});
+
+sanitized("credentials are read afresh at each read; what is wrong with them is the reason", async () => {
+  const path = await Deno.makeTempFile();
+  await Deno.writeTextFile(path, "one");
+  const client = createFakeClient([AMP, AMP]);
+  const { credentials } = createTestConfig();
+  const probe = createProbe(client, { credentials: { ...credentials, bearerTokenFile: path } });
+  await probe.read(NEVER);
+  await Deno.writeTextFile(path, "two");
+  await probe.read(NEVER);
+  assert.deepEqual(client.requests.map(({ headers }) => headers[0]![1]), ["Bearer one", "Bearer two"]);
+  await Deno.remove(path);
+  assert.deepEqual(await probe.read(NEVER), {
+    kind: "error",
+    reason: `Cannot read bearer token file "${path}": no such file`,
+  });
+});
+
+sanitized("a failed request is a reading with its reason", async () => {
+  const client = createFakeClient([new HttpError("refused", "connection refused")]);
+  assert.deepEqual(await createProbe(client).read(NEVER), { kind: "error", reason: "connection refused" });
+});
+
+sanitized("the first reads are close, later ones a poll interval apart", () => {
+  assert.deepEqual([0, 1, 2, 3, 4, 8, 9, 10, 99].map((n) => nextPollDelayMs(n, 500)), [
+    0,
+    2,
+    4,
+    8,
+    16,
+    256,
+    500,
+    500,
+    500,
+  ]);
+  fc.assert(fc.property(fc.nat(10_000), fc.integer({ min: 1, max: 60_000 }), (n, interval) => {
+    const delay = nextPollDelayMs(n, interval);
+    assert.ok(delay >= 0 && delay <= interval && delay <= nextPollDelayMs(n + 1, interval));
+  }));
+});
