@@ -1,0 +1,115 @@
+/**
+ * Which directories to watch so that no change of the sources goes unseen: always directories, never files, since a
+ * watch on a file or a link is deaf after the first rename over it. Looks at the disk, changes nothing.
+ */
+
+import type { Source } from "./scan.ts";
+
+/** One directory to watch. */
+export interface WatchPlace {
+  readonly path: string;
+  readonly recursive: boolean;
+}
+
+export interface WatchPlan {
+  /** Sorted, one a path. */
+  readonly places: readonly WatchPlace[];
+  /** A directory is not there yet: its nearest parent is watched in its stead. */
+  readonly missing: boolean;
+}
+
+/** As the kernel: more links in one path are a loop (path_resolution(7)). */
+const LINKS_MAX = 40;
+/** Entries looked at in search of a FIFO; beyond it the thread itself must tell. */
+const FIFO_ENTRIES_MAX = 20_000;
+
+/** Makes the plan. Never throws. */
+export async function planWatch(sources: readonly Source[]): Promise<WatchPlan> {
+  const places = new Map<string, boolean>();
+  let missing = false;
+  const add = (path: string, recursive = false) => places.set(path, recursive || (places.get(path) ?? false));
+  for (const source of sources) {
+    const path = source.kind === "glob" ? source.glob.base : source.path;
+    const way = await followPath(path);
+    way.parents.forEach((parent) => add(parent));
+    // A named file may be absent while its directory is there; that is nothing to wait for with a watch elsewhere.
+    if (way.end === null) missing ||= source.kind !== "file" || way.missingParent;
+    else if (source.kind === "file") add(parentOf(way.end));
+    else add(way.end, await isRecursive(source, way.end));
+  }
+  const sorted = [...places].map(([path, recursive]) => ({ path, recursive }));
+  return { places: sorted.sort((a, b) => a.path < b.path ? -1 : 1), missing };
+}
+
+/** A volume changes by one rename in its top directory; the root directory is too much for anybody. */
+async function isRecursive(source: Source, path: string): Promise<boolean> {
+  if (path === "/" || (source.kind === "glob" && source.glob.parts.length === 1)) return false;
+  return await Deno.readLink(`${path}/..data`).catch(() => null) === null;
+}
+
+interface Way {
+  /** Directories in which a part of the path could be replaced: those of links, and the last one of a missing path. */
+  readonly parents: readonly string[];
+  /** Where the path leads, without links; null where it ends in nothing or in a volume's payload. */
+  readonly end: string | null;
+  /** Not only the last part is missing. */
+  readonly missingParent: boolean;
+}
+
+/** Goes along a path part by part, through its links, and notes where they lie. */
+async function followPath(path: string): Promise<Way> {
+  const parents = new Set<string>();
+  let rest = path.split("/").filter((part) => part !== "");
+  let current = "/";
+  for (let links = 0; rest.length > 0;) {
+    const [part, ...after] = rest;
+    if (part === "." || part === "..") {
+      if (part === "..") current = parentOf(current);
+      rest = after;
+      continue;
+    }
+    const next = current === "/" ? `/${part}` : `${current}/${part}`;
+    const info = await Deno.lstat(next).catch(() => null);
+    if (info === null) {
+      parents.add(current);
+      return { parents: [...parents], end: null, missingParent: after.length > 0 };
+    }
+    rest = after;
+    if (!info.isSymlink) {
+      current = next;
+      continue;
+    }
+    parents.add(current);
+    // What is beneath `..data` never changes and soon goes away.
+    if (part === "..data" || ++links > LINKS_MAX) break;
+    const target = await Deno.readLink(next).catch(() => "");
+    if (target.startsWith("/")) current = "/";
+    rest = [...target.split("/").filter((name) => name !== ""), ...rest];
+  }
+  return { parents: [...parents], end: rest.length > 0 ? null : current, missingParent: false };
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
+}
+
+/** True where a FIFO lies in one of the places: see `notify_thread.ts` for why that matters. */
+export async function holdsFifo(places: readonly WatchPlace[]): Promise<boolean> {
+  let left = FIFO_ENTRIES_MAX;
+  const search = async (dir: string, recursive: boolean): Promise<boolean> => {
+    try {
+      for await (const entry of Deno.readDir(dir)) {
+        if (--left < 0) return false;
+        const path = `${dir}/${entry.name}`;
+        if (entry.isDirectory && recursive && await search(path, true)) return true;
+        if (entry.isFile || entry.isDirectory || entry.isSymlink) continue;
+        if ((await Deno.lstat(path).catch(() => null))?.isFifo) return true;
+      }
+    } catch {
+      return false;
+    }
+    return false;
+  };
+  for (const { path, recursive } of places) if (await search(path, recursive)) return true;
+  return false;
+}

@@ -1,0 +1,267 @@
+/**
+ * Wakes the loop when the disk may have changed: by kernel events where there are any, and by the interval always. It
+ * never decides or reads content, filters no event by name or kind, and must never freeze the process: it neither closes
+ * nor opens a `Deno.watchFs` while a FIFO could hold its thread (see `notify_thread.ts`).
+ */
+
+import type { Config } from "../config.ts";
+import type { Cause } from "../model.ts";
+import type { Clock, Logger, Watcher } from "../ports.ts";
+import { createCaretaker } from "./caretaker.ts";
+import { createGuard } from "./guard.ts";
+import { createNotifyThread } from "./notify_thread.ts";
+import { createSources } from "./scan.ts";
+import { holdsFifo, planWatch, type WatchPlace, type WatchPlan } from "./watch_plan.ts";
+import { breakPauseMs, createEventBudget, nextPauseMs, takeEvent } from "./watch_policy.ts";
+
+/** What of the configuration the watcher needs. */
+export type WatcherConfig = Pick<Config, "configFiles" | "watchedDirs" | "intervalMs" | "watchMethod">;
+
+/** Pause between an event and the look whether the watches still are where they should be. */
+const RECHECK_MS = 1_000;
+/** The same where a directory is missing or one just went away. */
+const RECHECK_SOON_MS = 50;
+/** Intervals between two walks along the whole paths; in between the directories' identities do. */
+const PLAN_EVERY_TICKS = 12;
+/** How long the end may wait for a disk to say whether it holds a FIFO. */
+const END_MS_MAX = 300;
+const FIFO_REASON = "a FIFO in a watched directory holds up kernel events";
+
+/** The watches in place. */
+interface Armed {
+  readonly watchers: readonly Deno.FsWatcher[];
+  readonly plan: WatchPlan;
+  /** Device and inode by path, as they were when the watch was set. */
+  readonly identities: readonly string[];
+}
+
+interface State {
+  method: "inotify" | "poll";
+  reason: string;
+  events: number;
+  errors: number;
+  armed: Armed | null;
+  /** Watchers that ended or threw in a row; they must be replaced wherever their directory is. */
+  breaks: number;
+  broken: boolean;
+  brokeAtMs: number;
+  /** Events were given up for a while. */
+  pause: { readonly ms: number; readonly untilMs: number } | null;
+  /** The last reason for polling that was logged. */
+  warned: string;
+}
+
+/** Makes the watcher of what `config` names. */
+export function createWatcher(config: WatcherConfig, clock: Clock, logger: Logger): Watcher {
+  const state: State = {
+    method: "poll",
+    reason: config.watchMethod === "poll" ? "as configured" : "starting",
+    events: 0,
+    errors: 0,
+    armed: null,
+    breaks: 0,
+    broken: false,
+    brokeAtMs: 0,
+    pause: null,
+    warned: "",
+  };
+  return {
+    run: async (hint, signal) => {
+      const events = config.watchMethod === "poll"
+        ? null
+        : watchEvents(config, state, clock, logger, hint, signal);
+      await events?.check(true);
+      for (let tick = 1; !signal.aborted; tick++) {
+        await clock.sleep(config.intervalMs, signal);
+        if (signal.aborted) break;
+        hint("interval");
+        await events?.check(tick % PLAN_EVERY_TICKS === 0);
+      }
+      await events?.end();
+    },
+    view: () => ({ method: state.method, reason: state.reason, events: state.events, errors: state.errors }),
+  };
+}
+
+/** The part that needs inotify. */
+function watchEvents(
+  config: WatcherConfig,
+  state: State,
+  clock: Clock,
+  logger: Logger,
+  hint: (cause: Cause) => void,
+  signal: AbortSignal,
+): { check(full: boolean): Promise<void>; end(): Promise<void> } {
+  const sources = createSources(config.configFiles, config.watchedDirs);
+  const guard = createGuard();
+  const thread = createNotifyThread();
+  let budget = createEventBudget(clock.nowMs());
+
+  const poll = (reason: string): void => {
+    state.method = "poll";
+    state.reason = reason;
+    if (state.warned === reason) return;
+    state.warned = reason;
+    logger.warn(`Watching by interval only: ${reason}`, { reason });
+  };
+
+  const rest = (reason: string): void => {
+    const ms = nextPauseMs(state.pause?.ms ?? null);
+    state.pause = { ms, untilMs: clock.nowMs() + ms };
+    poll(reason);
+  };
+
+  const disarm = (): void => {
+    const watchers = state.armed?.watchers ?? [];
+    state.armed = null;
+    for (const watcher of watchers) close(watcher);
+  };
+
+  const pump = async (watcher: Deno.FsWatcher, path: string): Promise<void> => {
+    try {
+      for await (const event of watcher) {
+        state.events++;
+        hint("event");
+        budget = takeEvent(budget, clock.nowMs());
+        const isBusy = budget.tokens < 0 && config.watchMethod === "auto";
+        const isNear = state.armed?.plan.missing === true || event.paths.includes(path);
+        caretaker.soon(isBusy ? 0 : isNear ? RECHECK_SOON_MS : RECHECK_MS);
+      }
+    } catch (error) {
+      // A name that is not UTF-8 ends every watcher; so does a limit that is reached in recursive mode.
+      state.errors++;
+      logger.debug("A watcher broke and is opened again", { error: String(error) });
+    }
+    if (state.armed?.watchers.includes(watcher) !== true) return;
+    state.broken = true;
+    state.breaks = clock.nowMs() - state.brokeAtMs < RECHECK_MS * 60 ? state.breaks + 1 : 1;
+    state.brokeAtMs = clock.nowMs();
+    caretaker.soon(breakPauseMs(state.breaks));
+  };
+
+  const open = (plan: WatchPlan, identities: readonly string[]): void => {
+    const watchers: Deno.FsWatcher[] = [];
+    state.armed = { watchers, plan, identities };
+    for (const place of plan.places) {
+      const watcher = openWatcher(place);
+      if (!(watcher instanceof Error)) {
+        watchers.push(watcher);
+        pump(watcher, place.path);
+        continue;
+      }
+      state.errors++;
+      const limit = limitOf(watcher);
+      if (limit !== null) {
+        disarm();
+        return rest(`${limit} is used up; all processes of this user on the node share it`);
+      }
+      logger.debug("A directory cannot be watched", { path: place.path, error: watcher.message });
+    }
+    if (watchers.length === 0) return poll("no directory can be watched");
+    if (state.warned !== "") logger.info("Watching by kernel events again");
+    state.warned = "";
+    state.method = "inotify";
+    state.reason = plan.missing
+      ? "a directory is missing, its parent is watched"
+      : "kernel events and interval";
+  };
+
+  /** True where watchers may be closed and opened; else they stay as they are, deaf or not. */
+  const isSafe = async (places: readonly WatchPlace[]): Promise<boolean> => {
+    const all = [...places, ...state.armed?.plan.places ?? []];
+    const fifo = await guard.run("fifo", () => holdsFifo(all)) ?? true;
+    if (!fifo && !thread.isStuck()) return !signal.aborted;
+    poll(FIFO_REASON);
+    return false;
+  };
+
+  const rearm = async (): Promise<void> => {
+    const plan = await guard.run("plan", () => planWatch(sources));
+    if (plan === null) return poll("the disk does not answer");
+    const identities = await guard.run("identities", () => readIdentities(plan.places));
+    const { armed, broken } = state;
+    if (identities === null) return;
+    if (armed !== null && !broken && state.method === "inotify" && isSame(armed, plan, identities)) return;
+    if (!await isSafe(plan.places)) return;
+    // Watches are counted by path: one that is opened before the old one is closed never tells anything.
+    disarm();
+    state.broken = false;
+    open(plan, identities);
+    // What happened until now nobody has told.
+    hint("event");
+  };
+
+  const check = async (full: boolean): Promise<void> => {
+    const { armed } = state;
+    if (armed !== null && budget.tokens < 0 && config.watchMethod === "auto") {
+      if (!await isSafe([])) return;
+      disarm();
+      return rest("a watched directory is too busy");
+    }
+    if (state.pause !== null && clock.nowMs() < state.pause.untilMs) return;
+    if (armed === null) budget = createEventBudget(clock.nowMs());
+    if (thread.isStuck()) return poll(FIFO_REASON);
+    if (armed === null || full || state.broken || armed.plan.missing || state.method === "poll") {
+      return await rearm();
+    }
+    const identities = await guard.run("identities", () => readIdentities(armed.plan.places));
+    if (identities !== null && !sameTexts(identities, armed.identities)) await rearm();
+  };
+
+  const caretaker = createCaretaker(check, clock, signal);
+  return {
+    check: caretaker.now,
+    end: async () => {
+      await caretaker.idle();
+      const places = state.armed?.plan.places ?? [];
+      const fifo = await createGuard(END_MS_MAX).run("fifo", () => holdsFifo(places)) ?? true;
+      // Nothing is closed that could freeze the end; the process takes its watchers with it.
+      if (!fifo && !thread.isStuck()) disarm();
+    },
+  };
+}
+
+function openWatcher({ path, recursive }: WatchPlace): Deno.FsWatcher | Error {
+  try {
+    return Deno.watchFs(path, { recursive });
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+function close(watcher: Deno.FsWatcher): void {
+  try {
+    watcher.close();
+  } catch {
+    // It ended by itself.
+  }
+}
+
+/** The name of the limit behind an error; Deno gives no code for either. */
+function limitOf(error: Error): string | null {
+  if (/file watch limit|os error 28/i.test(error.message)) {
+    return "the kernel's limit of watches (fs.inotify.max_user_watches)";
+  }
+  if (/os error 24/.test(error.message)) {
+    return "the kernel's limit of inotify instances (fs.inotify.max_user_instances)";
+  }
+  return null;
+}
+
+/** Device and inode of each place, in order; empty for one that cannot be looked at. */
+function readIdentities(places: readonly WatchPlace[]): Promise<string[]> {
+  return Promise.all(places.map(async ({ path }) => {
+    const info = await Deno.stat(path).catch(() => null);
+    return info === null ? "" : `${info.dev}:${info.ino}`;
+  }));
+}
+
+function isSame(armed: Armed, plan: WatchPlan, identities: readonly string[]): boolean {
+  const key = ({ places, missing }: WatchPlan) => JSON.stringify([places, missing]);
+  return key(armed.plan) === key(plan) && sameTexts(armed.identities, identities) &&
+    armed.watchers.length > 0;
+}
+
+function sameTexts(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((text, i) => text === b[i]);
+}
