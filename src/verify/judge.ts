@@ -16,6 +16,9 @@ type JsonStatus = Extract<Status, { format: "json" }>;
  */
 export const STILL_FAILED_MS = 5_000;
 
+/** A second, and what a timer may be early by. */
+const SECOND_MS = 1_002;
+
 const PENDING_INITIAL = "no reload since the app started";
 const REJECTED_BY_PROMETHEUS = "it reports that its last reload was not successful";
 
@@ -43,9 +46,9 @@ export function earliestTriggerWallMs(baseline: Status | null, nowWallMs: number
   if (baseline?.format !== "prometheus" || !baseline.wholeSeconds || baseline.successWallMs === null) {
     return nowWallMs;
   }
-  const nextMs = baseline.successWallMs + 1000;
+  const nextMs = baseline.successWallMs + SECOND_MS;
   // A time in the future means that the clock was set back: waiting for it could take for ever.
-  return nextMs > nowWallMs && nextMs - nowWallMs <= 1000 ? nextMs : nowWallMs;
+  return nextMs > nowWallMs && nextMs - nowWallMs <= SECOND_MS ? nextMs : nowWallMs;
 }
 
 function judgeAmp(status: AmpStatus, context: JudgeContext): Verdict {

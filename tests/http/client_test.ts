@@ -6,7 +6,7 @@ import { createHttpClient, type HttpClient, type HttpRequest } from "../../src/h
 import { HttpError } from "../../src/http/errors.ts";
 import { createHostileServer } from "../support/hostile_server.ts";
 import { until } from "../support/poll.ts";
-import { sanitized } from "../support/sanitized.ts";
+import { test } from "../support/strict.ts";
 
 const NO_TLS = { caCerts: [], clientCert: null, clientKey: null };
 const PEM = "tests/testdata/tls/";
@@ -77,7 +77,7 @@ function createRawServer(
 }
 
 function withClient(name: string, fn: (client: HttpClient) => Promise<void>): void {
-  sanitized(name, async () => {
+  test(name, async () => {
     const client = createHttpClient(createClock());
     try {
       await fn(client);

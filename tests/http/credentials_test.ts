@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import type { CredentialFiles } from "../../src/config.ts";
 import { readCredentials } from "../../src/http/credentials.ts";
-import { sanitized } from "../support/sanitized.ts";
+import { test } from "../support/strict.ts";
 
 const NONE: CredentialFiles = {
   basicAuthFile: null,
@@ -27,7 +27,7 @@ async function withFile(content: string | Uint8Array, fn: (path: string) => void
   }
 }
 
-sanitized("nothing is read where nothing is configured", () => {
+test("nothing is read where nothing is configured", () => {
   assert.deepEqual(readCredentials(NONE), {
     headers: [],
     tls: { caCerts: [], clientCert: null, clientKey: null },
@@ -49,14 +49,14 @@ const GOOD: readonly [field: keyof CredentialFiles, content: string, headers: [s
   ]],
 ];
 for (const [field, content, headers] of GOOD) {
-  sanitized(`${field} ${JSON.stringify(content)} is sent as it should be`, async () => {
+  test(`${field} ${JSON.stringify(content)} is sent as it should be`, async () => {
     await withFile(content, (path) => {
       assert.deepEqual(readCredentials({ ...NONE, [field]: path }).headers, headers);
     });
   });
 }
 
-sanitized("each file is read afresh", async () => {
+test("each file is read afresh", async () => {
   await withFile("one", (path) => {
     assert.deepEqual(readCredentials({ ...NONE, bearerTokenFile: path }).headers[0]![1], "Bearer one");
     Deno.writeTextFileSync(path, "two");
@@ -64,7 +64,7 @@ sanitized("each file is read afresh", async () => {
   });
 });
 
-sanitized("a header file beats the other files", async () => {
+test("a header file beats the other files", async () => {
   await withFile("Authorization: Custom x", (headerFile) => {
     Deno.writeTextFileSync(`${headerFile}.token`, "t");
     const { headers } = readCredentials({ ...NONE, headerFile, bearerTokenFile: `${headerFile}.token` });
@@ -73,7 +73,7 @@ sanitized("a header file beats the other files", async () => {
   });
 });
 
-sanitized("certificates and keys are taken as they are", async () => {
+test("certificates and keys are taken as they are", async () => {
   await withFile(CERT + KEY, (path) => {
     const { tls } = readCredentials({ ...NONE, caFile: path, clientCertFile: path, clientKeyFile: path });
     assert.deepEqual(tls, { caCerts: [CERT + KEY], clientCert: CERT + KEY, clientKey: CERT + KEY });
@@ -99,7 +99,7 @@ const BAD: readonly [field: keyof CredentialFiles, content: string | Uint8Array,
   ["caFile", new Uint8Array(2 * 1024 * 1024), /^Cannot read CA file ".+": larger than 1 MiB$/],
 ];
 for (const [field, content, message] of BAD) {
-  sanitized(`${field} ${JSON.stringify(content).slice(0, 40)} is refused`, async () => {
+  test(`${field} ${JSON.stringify(content).slice(0, 40)} is refused`, async () => {
     await withFile(content, (path) => {
       assert.throws(() => readCredentials({ ...NONE, [field]: path }), (error: Error) => {
         assert.match(error.message, message);
@@ -110,7 +110,7 @@ for (const [field, content, message] of BAD) {
   });
 }
 
-sanitized("a file that cannot be read is named with the reason", async () => {
+test("a file that cannot be read is named with the reason", async () => {
   const dir = await Deno.makeTempDir();
   const read = (path: string) => () => readCredentials({ ...NONE, bearerTokenFile: path });
   assert.throws(read(`${dir}/none`), {

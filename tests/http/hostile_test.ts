@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import type { StatusReading } from "../../src/model.ts";
 import { judge } from "../../src/verify/judge.ts";
 import { createHostileServer, HOSTILE_KINDS } from "../support/hostile_server.ts";
-import { sanitized } from "../support/sanitized.ts";
+import { test } from "../support/strict.ts";
 
 /** As `scripts/compile.ts` bakes them in: they decide how much V8 takes before it collects. */
 const V8_FLAGS =
@@ -48,7 +48,7 @@ const REASONS: Readonly<Record<string, RegExp>> = {
 /** Kinds that are an answer with code 200, whatever is in it. */
 const OK_BY_CODE = ["huge", "truncated-json", "wrong-types", "deep-json", "wide-json", "bad-utf8", "empty"];
 
-sanitized("every hostile answer ends in time, with a reason, in bounded memory", async (t) => {
+test("every hostile answer ends in time, with a reason, in bounded memory", async (t) => {
   const server = createHostileServer();
   const lines: unknown[] = [];
   try {
@@ -112,7 +112,7 @@ function checkReading({ kind, verify, reading }: Read): void {
   assert.equal(verdict.kind, "pending", what);
 }
 
-sanitized("proxies from the environment are never used", async () => {
+test("proxies from the environment are never used", async () => {
   const proxy = createHostileServer();
   const url = `http://127.0.0.1:${proxy.port}`;
   const env: Record<string, string> = {};

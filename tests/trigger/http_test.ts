@@ -8,7 +8,7 @@ import type { TriggerResult } from "../../src/model.ts";
 import { createHttpTrigger } from "../../src/trigger/http.ts";
 import { createTestConfig } from "../support/config.ts";
 import { createHostileServer } from "../support/hostile_server.ts";
-import { sanitized } from "../support/sanitized.ts";
+import { test } from "../support/strict.ts";
 
 const NEVER = new AbortController().signal;
 
@@ -42,19 +42,19 @@ function failed(result: TriggerResult) {
   return result;
 }
 
-sanitized("asks every URL once, in order, and tells when it began", async () => {
+test("asks every URL once, in order, and tells when it began", async () => {
   const { result, seen, before } = await trigger(["/200", "/204", "/202"]);
   assert.deepEqual(seen.map(({ line }) => line), ["POST /200", "POST /204", "POST /202"]);
   assert.ok(result.kind === "sent");
   assert.ok(result.atMs >= before.atMs && result.wallMs >= before.wallMs);
 });
 
-sanitized("uses the method asked for", async () => {
+test("uses the method asked for", async () => {
   const { seen } = await trigger(["/200"], { triggerMethod: "PUT" });
   assert.deepEqual(seen.map(({ line }) => line), ["PUT /200"]);
 });
 
-sanitized("the first URL that fails ends it", async () => {
+test("the first URL that fails ends it", async () => {
   const { result, seen } = await trigger(["/200", "/404", "/200"]);
   assert.equal(failed(result).code, "trigger-status");
   assert.equal(seen.length, 2);
@@ -66,7 +66,7 @@ for (
     "status",
   ], [503, "status"]]
 ) {
-  sanitized(`code ${code} is trigger-${kind}, with the first line of the answer`, async () => {
+  test(`code ${code} is trigger-${kind}, with the first line of the answer`, async () => {
     const body = encodeURIComponent("bad config: line 3\nsecond line");
     const { result, base } = await trigger([`/${code}?${body}`]);
     const { code: stable, message } = failed(result);
@@ -75,21 +75,21 @@ for (
   });
 }
 
-sanitized("an answer is cut and cannot command a terminal", async () => {
+test("an answer is cut and cannot command a terminal", async () => {
   const { result } = await trigger([`/500?${encodeURIComponent("\u001b[2J" + "x".repeat(3000))}`]);
   const reason = failed(result).message.split("answered HTTP 500: ")[1]!;
   assert.equal(reason.length, 200);
   assert.ok(!reason.includes("\u001b"));
 });
 
-sanitized("credentials are sent and never shown", async () => {
+test("credentials are sent and never shown", async () => {
   const { result, seen } = await trigger(["http://me:secret@BASE/403?secret"]);
   assert.equal(seen[0]!.authorization, `Basic ${btoa("me:secret")}`);
   const { message } = failed(result);
   assert.match(message, /^POST http:\/\/\*\*\*@127\.0\.0\.1:\d+\/403\?\*\*\* answered HTTP 403: secret$/);
 });
 
-sanitized("a redirect is not followed", async () => {
+test("a redirect is not followed", async () => {
   const server = createHostileServer();
   const clock = createClock();
   const client = createHttpClient(clock);
@@ -101,7 +101,7 @@ sanitized("a redirect is not followed", async () => {
   await server.close();
 });
 
-sanitized("no answer in time, and nobody there, are told apart", async () => {
+test("no answer in time, and nobody there, are told apart", async () => {
   const server = createHostileServer();
   const clock = createClock();
   const client = createHttpClient(clock);
@@ -121,7 +121,7 @@ sanitized("no answer in time, and nobody there, are told apart", async () => {
   });
 });
 
-sanitized("a credentials file that cannot be used keeps the trigger back", async () => {
+test("a credentials file that cannot be used keeps the trigger back", async () => {
   const { credentials } = createTestConfig();
   const { result, seen } = await trigger(["/200"], {
     credentials: { ...credentials, basicAuthFile: "/nowhere" },

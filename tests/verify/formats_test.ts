@@ -9,7 +9,7 @@ import { parseAuto } from "../../src/verify/auto.ts";
 import { parseHttp } from "../../src/verify/http.ts";
 import { findPointer, parseJsonStatus } from "../../src/verify/json.ts";
 import { parsePrometheus } from "../../src/verify/prometheus.ts";
-import { sanitized } from "../support/sanitized.ts";
+import { test } from "../support/strict.ts";
 
 function answer(text: string | Uint8Array<ArrayBuffer>, code = 200, truncated = false): Answer {
   return { code, body: typeof text === "string" ? new TextEncoder().encode(text) : text, truncated };
@@ -50,7 +50,7 @@ prometheus_config_last_reload_successful 1
 process_cpu_seconds_total 5
 `;
 
-sanitized("amp: an answer as AMP gives it", () => {
+test("amp: an answer as AMP gives it", () => {
   assert.deepEqual(statusOf(parseAmp(answer(JSON.stringify(AMP)))), {
     format: "amp",
     healthy: true,
@@ -62,14 +62,14 @@ sanitized("amp: an answer as AMP gives it", () => {
   });
 });
 
-sanitized("amp: the same with 503", () => {
+test("amp: the same with 503", () => {
   const status = statusOf(
     parseAmp(answer(JSON.stringify({ ...AMP, healthy: false, status: "load_failed" }), 503)),
   );
   assert.ok(status.format === "amp" && !status.healthy && status.status === "load_failed");
 });
 
-sanitized("amp: restart_required of every shape", () => {
+test("amp: restart_required of every shape", () => {
   const of = (restart_required: unknown) => {
     const status = statusOf(parseAmp(answer(JSON.stringify({ ...AMP, restart_required }))));
     return status.format === "amp" ? status.restartRequired : null;
@@ -100,18 +100,18 @@ const NOT_AMP: readonly [body: string | Uint8Array<ArrayBuffer>, code: number, r
   [new Uint8Array([0x7b, 0xff, 0x7d]), 200, /^body is not UTF-8$/],
 ];
 for (const [body, code, reason] of NOT_AMP) {
-  sanitized(`amp: refuses ${code} ${JSON.stringify(body)}`, () => {
+  test(`amp: refuses ${code} ${JSON.stringify(body)}`, () => {
     assert.match(reasonOf(parseAmp(answer(body, code))), reason);
   });
 }
 
-sanitized("a reason shows one short line of a body, without control characters", () => {
+test("a reason shows one short line of a body, without control characters", () => {
   const reason = reasonOf(parseAmp(answer("a\n\u001b[31mb\u2028" + "x".repeat(5000))));
   assert.match(reason, /^not JSON: "a \[31mb x+…"$/);
   assert.ok(reason.length < 80);
 });
 
-sanitized("prometheus: runtime info", () => {
+test("prometheus: runtime info", () => {
   assert.deepEqual(statusOf(parsePrometheus(answer(JSON.stringify(RUNTIME_INFO)))), {
     format: "prometheus",
     successful: true,
@@ -120,7 +120,7 @@ sanitized("prometheus: runtime info", () => {
   });
 });
 
-sanitized("prometheus: runtime info without a time yet, and with a finer one", () => {
+test("prometheus: runtime info without a time yet, and with a finer one", () => {
   const of = (lastConfigTime: unknown) =>
     statusOf(
       parsePrometheus(answer(JSON.stringify({ data: { reloadConfigSuccess: false, lastConfigTime } }))),
@@ -138,7 +138,7 @@ sanitized("prometheus: runtime info without a time yet, and with a finer one", (
   assert.ok(fine.format === "prometheus" && !fine.wholeSeconds);
 });
 
-sanitized("prometheus: the text format, under any prefix, with labels and times", () => {
+test("prometheus: the text format, under any prefix, with labels and times", () => {
   const status = statusOf(parsePrometheus(answer(METRICS)));
   assert.ok(status.format === "prometheus" && status.successful && !status.wholeSeconds);
   assert.ok(Math.abs(status.successWallMs! - 1_785_580_800_123.4567) < 0.01);
@@ -151,7 +151,7 @@ sanitized("prometheus: the text format, under any prefix, with labels and times"
   assert.ok(failed.format === "prometheus" && !failed.successful);
 });
 
-sanitized("prometheus: several series: all must be successful, the oldest time counts", () => {
+test("prometheus: several series: all must be successful, the oldest time counts", () => {
   const text = (one: number, two: number) =>
     `x_config_last_reload_successful{t="1"} ${one}\nx_config_last_reload_successful{t="2"} ${two}\n` +
     `x_config_last_reload_success_timestamp_seconds{t="1"} 2000.5\n` +
@@ -169,7 +169,7 @@ sanitized("prometheus: several series: all must be successful, the oldest time c
   }
 });
 
-sanitized("prometheus: a value that was cut off is never used", () => {
+test("prometheus: a value that was cut off is never used", () => {
   const cut = METRICS.slice(0, METRICS.indexOf("successful 1"));
   assert.match(reasonOf(parsePrometheus(answer(cut, 200, true))), /in the first 1 MiB of the metrics$/);
   const text = "x_config_last_reload_successful 1\nx_config_last_reload_success_timestamp_seconds 17";
@@ -177,7 +177,7 @@ sanitized("prometheus: a value that was cut off is never used", () => {
   assert.ok(status.format === "prometheus" && status.successWallMs === null);
 });
 
-sanitized("prometheus: found wherever it is in a large page, also with bad UTF-8 around it", () => {
+test("prometheus: found wherever it is in a large page, also with bad UTF-8 around it", () => {
   const line = 'go_memstats{a="b"} 1\n';
   for (const lines of [0, 1, 3_100, 3_120, 3_121, 10_000, 40_000]) {
     const status = statusOf(parsePrometheus(answer(line.repeat(lines) + METRICS + line.repeat(100))));
@@ -205,12 +205,12 @@ const NOT_PROMETHEUS: readonly [body: string, code: number, reason: RegExp][] = 
   ["x_config_last_reload_successful_total 1", 200, /^no metric ending in/],
 ];
 for (const [body, code, reason] of NOT_PROMETHEUS) {
-  sanitized(`prometheus: refuses ${code} ${body.slice(0, 50)}`, () => {
+  test(`prometheus: refuses ${code} ${body.slice(0, 50)}`, () => {
     assert.match(reasonOf(parsePrometheus(answer(body, code))), reason);
   });
 }
 
-sanitized("json: the examples of RFC 6901", () => {
+test("json: the examples of RFC 6901", () => {
   const document = JSON.parse(
     '{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\\\j":5,"k\\"l":6," ":7,"m~n":8}',
   );
@@ -240,7 +240,7 @@ sanitized("json: the examples of RFC 6901", () => {
   assert.equal(findPointer({ "~1": 5 }, "/~01"), 5);
 });
 
-sanitized("json: ok and token", () => {
+test("json: ok and token", () => {
   const text = '{"status":"ok","up":true,"n":3,"none":null,"list":[{"b":1,"a":[2,null]}]}';
   const read = (pointer: string, value: string, verifyToken: string | null = null) =>
     parseJsonStatus(answer(text), { verifyOk: { pointer, value }, verifyToken });
@@ -275,7 +275,7 @@ sanitized("json: ok and token", () => {
   );
 });
 
-sanitized("json: more than a status can be is refused before it is parsed", () => {
+test("json: more than a status can be is refused before it is parsed", () => {
   const rule = { verifyOk: null, verifyToken: "/a" };
   for (const bad of ["[".repeat(100_000), `{"a":[${"{},".repeat(60_000)}0]}`, `{"a":${"[".repeat(20_000)}`]) {
     assert.match(
@@ -290,7 +290,7 @@ sanitized("json: more than a status can be is refused before it is parsed", () =
   parseJsonStatus(answer(`{"a":${"[".repeat(8_000)}${"]".repeat(8_000)}}`), rule);
 });
 
-sanitized("http: every code is a status", () => {
+test("http: every code is a status", () => {
   for (const code of [200, 204, 404, 503]) {
     assert.deepEqual(statusOf(parseHttp(answer("", code))), { format: "http", code });
   }
@@ -315,20 +315,20 @@ const AUTO: readonly [what: string, answer: Answer, result: string | RegExp][] =
   ["runtime info with wrong types", answer('{"data":{"reloadConfigSuccess":1}}'), /^not runtime info/],
 ];
 for (const [what, given, result] of AUTO) {
-  sanitized(`auto: ${what} is ${result}`, () => {
+  test(`auto: ${what} is ${result}`, () => {
     const reading = parseAuto(given, null);
     if (typeof result === "string") assert.equal(statusOf(reading).format, result);
     else assert.match(reasonOf(reading), result);
   });
 }
 
-sanitized("auto: a known format is never given up for a bare code", () => {
+test("auto: a known format is never given up for a bare code", () => {
   assert.match(reasonOf(parseAuto(answer("ok"), "amp")), /^not JSON/);
   assert.match(reasonOf(parseAuto(answer('{"status":"ok"}'), "amp")), /^not an AMP status/);
   assert.match(reasonOf(parseAuto(answer("ok"), "prometheus")), /^no metric/);
 });
 
-sanitized("no parser ever throws, whatever the bytes", () => {
+test("no parser ever throws, whatever the bytes", () => {
   const bytes = fc.oneof(
     fc.uint8Array({ maxLength: 200 }),
     fc.json().map((text) => new TextEncoder().encode(text)),

@@ -7,7 +7,7 @@ import type { HttpClient, HttpRequest } from "../../src/http/client.ts";
 import { HttpError } from "../../src/http/errors.ts";
 import { createStatusProbe, nextPollDelayMs } from "../../src/verify/probe.ts";
 import { createTestConfig } from "../support/config.ts";
-import { sanitized } from "../support/sanitized.ts";
+import { test } from "../support/strict.ts";
 
 const NEVER = new AbortController().signal;
 const AMP = '{"status":"success","attempts":3}';
@@ -36,7 +36,7 @@ function createProbe(client: HttpClient, more: Partial<Config> = {}) {
   return createStatusProbe(createTestConfig({ reloadUrl: "http://app:1/health/reload", ...more }), client);
 }
 
-sanitized("asks the status URL with a GET, its timeout and a kept connection", async () => {
+test("asks the status URL with a GET, its timeout and a kept connection", async () => {
   const client = createFakeClient([AMP]);
   const reading = await createProbe(client, { httpTimeoutMs: 1234 }).read(NEVER);
   assert.equal(reading.kind === "status" && reading.status.format, "amp");
@@ -47,7 +47,7 @@ sanitized("asks the status URL with a GET, its timeout and a kept connection", a
   );
 });
 
-sanitized("each mode reads its own format", async () => {
+test("each mode reads its own format", async () => {
   const cases: [Partial<Config>, string, string][] = [
     [{ verify: "auto" }, AMP, "amp"],
     [{ verify: "amp" }, AMP, "amp"],
@@ -63,7 +63,7 @@ sanitized("each mode reads its own format", async () => {
   }
 });
 
-sanitized("auto holds on to a known format, and not to a bare code", async () => {
+test("auto holds on to a known format, and not to a bare code", async () => {
   const probe = createProbe(createFakeClient(["ok", AMP, "ok", AMP]));
   const formats = [];
   for (let i = 0; i < 4; i++) {
@@ -73,7 +73,7 @@ sanitized("auto holds on to a known format, and not to a bare code", async () =>
   assert.deepEqual(formats, ["http", "amp", 'not JSON: "ok"', "amp"]);
 });
 
-sanitized("credentials are read afresh at each read; what is wrong with them is the reason", async () => {
+test("credentials are read afresh at each read; what is wrong with them is the reason", async () => {
   const path = await Deno.makeTempFile();
   await Deno.writeTextFile(path, "one");
   const client = createFakeClient([AMP, AMP]);
@@ -90,12 +90,12 @@ sanitized("credentials are read afresh at each read; what is wrong with them is 
   });
 });
 
-sanitized("a failed request is a reading with its reason", async () => {
+test("a failed request is a reading with its reason", async () => {
   const client = createFakeClient([new HttpError("refused", "connection refused")]);
   assert.deepEqual(await createProbe(client).read(NEVER), { kind: "error", reason: "connection refused" });
 });
 
-sanitized("the first reads are close, later ones a poll interval apart", () => {
+test("the first reads are close, later ones a poll interval apart", () => {
   assert.deepEqual([0, 1, 2, 3, 4, 8, 9, 10, 99].map((n) => nextPollDelayMs(n, 500)), [
     0,
     2,
