@@ -35,7 +35,7 @@ export async function run(program: string, args: readonly string[], stdin?: stri
 }
 
 /** Copies a program and the shared libraries it is linked with into the root of an image. */
-async function addProgram(root: string, program: string, as: string): Promise<void> {
+export async function addProgram(root: string, program: string, as: string): Promise<void> {
   await Deno.mkdir(`${root}${as.slice(0, as.lastIndexOf("/"))}`, { recursive: true });
   await Deno.copyFile(program, `${root}${as}`);
   for (const library of await sharedLibraries(program)) {
@@ -115,7 +115,8 @@ export async function packProduct(out: string, name = PRODUCT_IMAGE): Promise<vo
   }
 }
 
-const APPLETS =
+/** The busybox applets in the app image, all in /bin. */
+export const APPLETS =
   "sh ls cat sleep ps kill id grep sed date stat echo head tail wc env find readlink sort tr awk wget touch ln rm true false";
 
 /** Packs the test app as an image into the archive `out`. */

@@ -1,0 +1,56 @@
+# config-reloader as a container image. Two targets: `distroless` (the default) and `scratch` (the binary and the few shared
+# libraries it needs, nothing else).
+#   docker build -t config-reloader .
+#   docker build -t config-reloader --target scratch --build-arg ENGINE=quickjs .
+# Arguments: ENGINE v8 or quickjs; BUILD_REVISION git revision told by --version; BASE_DIGEST pins the base (@sha256:…);
+# ROOTFS an image or stage with /rootfs, for a binary that was compiled elsewhere.
+ARG DENO_IMAGE=denoland/deno:debian-2.9.6
+ARG BASE=gcr.io/distroless/cc-debian12:nonroot
+ARG BASE_DIGEST=
+ARG ROOTFS=compiled
+
+FROM --platform=$BUILDPLATFORM ${DENO_IMAGE} AS build
+WORKDIR /src
+# dependencies first: this layer stays until the lock file changes
+COPY deno.json deno.lock ./
+RUN deno install --frozen
+COPY main.ts ./
+COPY src src
+COPY scripts scripts
+ARG ENGINE=v8
+ARG TARGETARCH=amd64
+ARG BUILD_REVISION=unknown
+RUN case "$TARGETARCH" in arm64) target=aarch64 ;; *) target=x86_64 ;; esac \
+ && BUILD_REVISION="$BUILD_REVISION" deno task compile --engine "$ENGINE" --target "$target-unknown-linux-gnu" --output /out/config-reloader
+
+# the binary and its shared libraries, at their places
+FROM ${DENO_IMAGE} AS compiled
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+COPY --from=build /out/config-reloader /rootfs/config-reloader
+RUN ldd /rootfs/config-reloader | grep -oE '/[^ ]+' | while read -r library; do \
+      mkdir -p "/rootfs$(dirname "$library")" && cp -L "$library" "/rootfs$library" || exit 1; done
+
+FROM ${ROOTFS} AS rootfs
+
+# the target is named for what it is
+# hadolint ignore=DL3063
+FROM scratch AS scratch
+COPY --from=rootfs /rootfs/ /
+# A read-only root, no home and no entry in passwd are all right: nothing is ever written.
+ENV DENO_DIR=/nonexistent HOME=/nonexistent
+USER 65532:65532
+EXPOSE 9091
+ENTRYPOINT ["/config-reloader"]
+LABEL org.opencontainers.image.title="config-reloader" \
+      org.opencontainers.image.description="Watches config files, signals the app, and proves that it reloaded" \
+      org.opencontainers.image.licenses="Apache-2.0"
+
+FROM ${BASE}${BASE_DIGEST} AS distroless
+COPY --from=rootfs /rootfs/config-reloader /config-reloader
+ENV DENO_DIR=/nonexistent HOME=/nonexistent
+USER 65532:65532
+EXPOSE 9091
+ENTRYPOINT ["/config-reloader"]
+LABEL org.opencontainers.image.title="config-reloader" \
+      org.opencontainers.image.description="Watches config files, signals the app, and proves that it reloaded" \
+      org.opencontainers.image.licenses="Apache-2.0"
