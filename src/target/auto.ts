@@ -119,18 +119,18 @@ function breakTie(table: ProcessTable, candidates: readonly ProcessStat[], port:
 function nobody(table: ProcessTable, othersVisible: boolean, waitFor: ProcessStat | null): Selection {
   const wait = waitFor && refusal(table, waitFor, "");
   if (wait) return { kind: "none", ...wait };
-  if (table.hidden > 0) {
-    return none(
-      "hidden-proc",
-      `Cannot look at ${table.hidden} processes: /proc is mounted with hidepid; mount it without, ` +
-        "or run config-reloader as the application's user (securityContext.runAsUser)",
-    );
-  }
   if (othersVisible) {
     return none(
       "no-app",
       "No application is running in the pod now, only pause and config-reloader; looking again",
       true,
+    );
+  }
+  if (table.isHidden()) {
+    return none(
+      "hidden-proc",
+      "Cannot look at the processes of other users: /proc is mounted with hidepid; mount it without, or run " +
+        "config-reloader as the application's user (securityContext.runAsUser)",
     );
   }
   return none(

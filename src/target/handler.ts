@@ -6,7 +6,7 @@
 import { displayName, type ProcessStat, type ProcessStatus } from "../proc/process.ts";
 import { hasSignal } from "../proc/signals.ts";
 import type { Resolution, Target } from "../model.ts";
-import type { ProcessTable } from "./table.ts";
+import { type ProcessTable, TICK_MS } from "./table.ts";
 
 /** The signal as a name, for people and Deno, and as a number, for masks. */
 export interface SignalOptions {
@@ -38,8 +38,8 @@ export function judgeHandler(
   const ageMs = table.ageMs(stat);
   const young = ageMs < STARTING_MS;
   const caught = hasSignal(status.caught, options.signalNumber);
-  // sigwait and signalfd (tini, mysqld, systemd) show as blocked. A program also blocks signals for a moment between
-  // fork and exec, so a young one gets no credit for it.
+  // A signalfd (systemd, s6) shows as blocked; a thread in sigwait shows as neither blocked nor caught, and cannot be told
+  // from one that would die. A program also blocks signals between fork and exec: a young one gets no credit for it.
   const waitsFor = !caught && !young && hasSignal(status.blocked, options.signalNumber) &&
     table.blocks(stat.pid, options.signalNumber);
   const target: Target = {
@@ -48,7 +48,8 @@ export function judgeHandler(
     comm: stat.comm,
     name: displayName(stat, table.argv(stat.pid)),
     uid: status.uid,
-    startedWallMs: Math.round(nowWallMs - ageMs),
+    // Never later than the truth: both the start and the uptime are cut to ticks of 10 ms.
+    startedWallMs: Math.round(nowWallMs - ageMs - TICK_MS),
     reason,
     handled: caught || waitsFor,
   };
@@ -87,6 +88,6 @@ function unhandled(who: string, ignored: boolean, signalName: string): Resolutio
       kind: "none",
       code: "no-handler",
       message: `Cannot send ${signalName} to ${who}: it has no handler for it and would die of it; ${ways} ` +
-        "(--allow-unhandled-signal sends it all the same)",
+        "(--allow-unhandled-signal sends it all the same, for a program that takes it with sigwait)",
     };
 }

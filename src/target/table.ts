@@ -14,8 +14,6 @@ export interface ProcessTable {
   readonly selfPid: number;
   readonly selfUid: number;
   readonly processes: ReadonlyMap<number, ProcessStat>;
-  /** Entries that /proc lists but does not show: hidepid. */
-  readonly hidden: number;
   argv(pid: number): readonly string[];
   /** The container, as an opaque key: equal for processes of one container only. */
   container(pid: number): string;
@@ -23,10 +21,12 @@ export interface ProcessTable {
   status(pid: number): ProcessStatus | null;
   /** Null where it may not be read: another user's, or a process that is not dumpable. */
   exe(pid: number): string | null;
-  /** Whether every thread blocks the signal: then only sigwait or signalfd can take it, and nothing dies of it. */
+  /** Whether every thread blocks the signal: then a signalfd takes it, and nothing dies of it. */
   blocks(pid: number, signal: number): boolean;
   /** Age in ms, to 20 ms. */
   ageMs(stat: ProcessStat): number;
+  /** Whether /proc keeps other users' processes from us (hidepid). */
+  isHidden(): boolean;
   /** Those of `pids` that hold a socket listening on the TCP port. */
   listeners(pids: readonly number[], port: number): number[];
 }
@@ -44,11 +44,15 @@ interface Known {
   container: string | null;
 }
 
-/** Clock ticks a second in /proc: USER_HZ is 100 on every architecture Deno runs on. */
-const TICK_MS = 10;
+/** One clock tick of /proc in ms: USER_HZ is 100 on every architecture Deno runs on. */
+export const TICK_MS = 10;
 
-/** `nowMs` is monotonic and counts from this process's start; it serves where /proc/uptime is not the machine's. */
-export function createTableMaker(reader: ProcReader, nowMs: () => number): TableMaker {
+/**
+ * `nowMs` is monotonic and counts from this process's start; it serves where /proc/uptime is not the machine's.
+ * `rememberArgv`: false where the user's pattern looks at command lines, since a process may write its own (nginx does
+ * some time after its start). The rules that hold everywhere look at the name, too, which is part of the identity.
+ */
+export function createTableMaker(reader: ProcReader, nowMs: () => number, rememberArgv: boolean): TableMaker {
   const selfPid = Deno.pid;
   const selfUid = Deno.uid() ?? 0;
   let known = new Map<number, Known>();
@@ -93,13 +97,12 @@ export function createTableMaker(reader: ProcReader, nowMs: () => number): Table
       selfPid,
       selfUid,
       processes,
-      hidden,
       argv: (pid) => {
         const entry = recall(pid);
         if (entry.argv) return entry.argv;
         const argv = reader.argv(pid);
         // Just after an exec the command line is empty for up to 1 ms: that must not be remembered.
-        if (argv.length > 0) entry.argv = argv;
+        if (rememberArgv && argv.length > 0) entry.argv = argv;
         return argv;
       },
       container: (pid) => recall(pid).container ??= readContainer(reader, pid),
@@ -111,6 +114,7 @@ export function createTableMaker(reader: ProcReader, nowMs: () => number): Table
       },
       ageMs: (stat) =>
         (uptimeMs ??= uptime(reader, processes.get(selfPid), nowMs())) - stat.startTicks * TICK_MS,
+      isHidden: () => hidden > 0 || / \/proc [^\n]*\bhidepid=[12ip]/.test(reader.mountinfo(selfPid) ?? ""),
       listeners: (pids, port) => {
         const inodes = [
           ...parseListeners(reader.net("tcp"), port),

@@ -34,7 +34,8 @@ const PID_FILE_AGE_MS = 60_000;
 /** Makes the port; nothing is read before its first use. @throws when the signal has no number on Linux */
 export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder {
   const { clock, kill = denoKill, reader = createProcReader() } = deps;
-  const tables = createTableMaker(reader, () => performance.now());
+  const named = config.processName !== null || config.processCmdline !== null;
+  const tables = createTableMaker(reader, () => performance.now(), !named);
   const staleMounts = createStaleCheck(config, reader);
   const port = localPort(config.reloadUrl);
   const options = {

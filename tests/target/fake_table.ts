@@ -65,7 +65,6 @@ export function tableOf(list: readonly FakeProcess[], more: Partial<ProcessTable
     selfPid: SELF,
     selfUid: 65532,
     processes,
-    hidden: 0,
     argv: (pid) => all.get(pid)?.argv ?? [],
     container: (pid) => all.get(pid)?.container ?? `pid ${pid}`,
     status: (pid): ProcessStatus | null => {
@@ -86,6 +85,7 @@ export function tableOf(list: readonly FakeProcess[], more: Partial<ProcessTable
     },
     blocks: (pid, signal) => (((all.get(pid)?.blocked ?? 0) >>> (signal - 1)) & 1) === 1,
     ageMs: (stat) => all.get(stat.pid)?.ageMs ?? 60_000,
+    isHidden: () => false,
     listeners: (pids, port) => pids.filter((pid) => all.get(pid)?.listens === port),
     ...more,
   };

@@ -478,7 +478,11 @@ for (const { name, list, wanted, more, want, says } of CASES) {
 }
 
 Deno.test("select: hidepid is told apart from a missing namespace", () => {
-  const got = select(tableOf([SIDECAR], { hidden: 3 }), { wanted: AUTO, signal: SIGHUP, port: null });
+  const got = select(tableOf([SIDECAR], { isHidden: () => true }), {
+    wanted: AUTO,
+    signal: SIGHUP,
+    port: null,
+  });
   assert.equal(got.kind === "none" && got.code, "hidden-proc");
 });
 

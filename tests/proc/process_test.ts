@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  containerId,
+  displayName,
+  firstMountId,
+  parseCmdline,
+  parseStat,
+  parseStatus,
+  programName,
+} from "../../src/proc/process.ts";
+import { createProcReader } from "../../src/proc/reader.ts";
+import { hasSignal, signalNumber } from "../../src/proc/signals.ts";
+import { parseListeners } from "../../src/proc/sockets.ts";
+
+const STRICT = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true } as const;
+const REST = "S 1 7 7 0 -1 4194560 77 0 0 0 0 0 0 0 20 0 1 0 62217 3133440 388 18446744073709551615";
+
+Deno.test("parseStat: whatever a process calls itself", STRICT, () => {
+  for (const comm of ["amp", "a) R 1 (b", ")", "(", ") S 1", "a b", "", "x\ny", "ä"]) {
+    assert.deepEqual(parseStat(`7 (${comm}) ${REST}\n`), {
+      pid: 7,
+      comm,
+      state: "S",
+      ppid: 1,
+      kernelThread: false,
+      startTicks: 62217,
+    });
+  }
+  fc.assert(fc.property(fc.string({ maxLength: 15, unit: "binary-ascii" }), (comm) => {
+    assert.equal(parseStat(`7 (${comm}) ${REST}`).comm, comm);
+    assert.equal(parseStat(`7 (${comm}) ${REST}`).startTicks, 62217);
+  }));
+  assert.equal(parseStat(`2 (kthreadd) ${REST.replace("4194560", "2129984")}`).kernelThread, true);
+  for (const text of ["", "7", "7 (amp", "7 (amp) S 1", `amp) ${REST}`]) {
+    assert.throws(() => parseStat(text), /\/proc\/PID\/stat/);
+  }
+});
+
+Deno.test("parseStatus: masks, user and thread group; a name fakes nothing", STRICT, () => {
+  const text = "Name:\tx\\nUid:\\t0\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t7\nPid:\t9\n" +
+    "Uid:\t1000\t1001\t1002\t1003\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001000\nSigCgt:\tfffffffe80014003\n";
+  const status = parseStatus(text);
+  assert.deepEqual(status, { tgid: 7, uid: 1000, blocked: 0, ignored: 0x1000, caught: 0x80014003 });
+  assert.equal(hasSignal(status.caught, signalNumber("SIGHUP")), true);
+  assert.equal(hasSignal(status.caught, signalNumber("SIGUSR1")), false);
+  assert.equal(hasSignal(status.caught, 32), true);
+  assert.equal(hasSignal(status.ignored, signalNumber("SIGPIPE")), true);
+  assert.throws(() => parseStatus("Name:\tx\n"), /no line "Tgid"/);
+});
+
+Deno.test("signalNumber agrees with the kernel, through a real handler for each", STRICT, () => {
+  const reader = createProcReader();
+  const names: Deno.Signal[] = [
+    "SIGHUP",
+    "SIGUSR1",
+    "SIGUSR2",
+    "SIGTERM",
+    "SIGINT",
+    "SIGWINCH",
+    "SIGALRM",
+    "SIGIO",
+    "SIGQUIT",
+    "SIGCONT",
+  ];
+  for (const name of names) {
+    const listener = () => {};
+    Deno.addSignalListener(name, listener);
+    assert.ok(hasSignal(reader.status(Deno.pid)!.caught, signalNumber(name)), name);
+    Deno.removeSignalListener(name, listener);
+  }
+  assert.equal(signalNumber("SIGSYS"), 31);
+  assert.equal(signalNumber("SIGSTKFLT"), 16);
+  assert.throws(() => signalNumber("SIGBREAK"), /Linux has no such signal/);
+});
+
+Deno.test("parseCmdline and the name for people", STRICT, () => {
+  assert.deepEqual(parseCmdline("/bin/amp\0-c\0\0x\0"), ["/bin/amp", "-c", "", "x"]);
+  assert.deepEqual(parseCmdline("nginx: master process nginx\0\0\0\0"), ["nginx: master process nginx"]);
+  assert.deepEqual(parseCmdline(""), []);
+  assert.equal(programName("/usr/sbin/nginx"), "nginx");
+  assert.equal(programName("nginx: master process /usr/sbin/nginx -g daemon off;"), "nginx");
+  const stat = parseStat(`7 (cut-at-fifteen-) ${REST}`);
+  assert.equal(displayName(stat, ["/bin/cut-at-fifteen-bytes"]), "cut-at-fifteen-bytes");
+  assert.equal(displayName(stat, []), "cut-at-fifteen-");
+  assert.equal(displayName(stat, ["/bin/"]), "cut-at-fifteen-");
+});
+
+Deno.test("containerId: how each runtime writes it", STRICT, () => {
+  const id = "0123456789abcdef".repeat(4);
+  const other = "f".repeat(64);
+  for (
+    const cgroup of [
+      `0::/../${id}`,
+      `0::/../cri-containerd-${id}.scope`,
+      `0::/../../pod1/crio-${id}.scope`,
+      `0::/../libpod-${id}.scope/container`,
+      `0::/../${id}/init.scope`,
+      `9:name=systemd:/kubepods/besteffort/pod3/${id}\n8:pids:/kubepods/besteffort/pod3/${id}\n0::/\n`,
+      `0::/kubepods.slice/kubepods-pod1.slice/docker-${id}.scope (deleted)`,
+      // kind: the node is a container itself
+      `1:cpu:/docker/${other}/kubelet/kubepods/pod1/${id}\n`,
+    ]
+  ) {
+    assert.equal(containerId(cgroup), id, cgroup);
+  }
+  for (
+    const cgroup of [
+      "",
+      "0::/",
+      "0::/..",
+      "0::/user.slice",
+      `0::/${"a".repeat(65)}x`.replace(/a{65}/, "a".repeat(63)),
+    ]
+  ) {
+    assert.equal(containerId(cgroup), null, cgroup);
+  }
+  assert.equal(firstMountId("613 505 254:0 / / rw - ext4 /dev/vda rw\n614 …"), "613");
+  assert.equal(firstMountId(""), "");
+});
+
+Deno.test("parseListeners: listening sockets of the port only", STRICT, () => {
+  const text =
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n" +
+    "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 5001 1 0 100 0 0 10 0\n" +
+    "   1: 0100007F:1F90 0100007F:A000 01 00000000:00000000 00:00000000 00000000  1000        0 5002 1 0 20 4 30 10 -1\n" +
+    "   2: 0100007F:1F91 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 5003 1 0 100 0 0 10 0\n";
+  assert.deepEqual(parseListeners(text, 8080), ["5001"]);
+  assert.deepEqual(parseListeners(text, 8081), ["5003"]);
+  assert.deepEqual(parseListeners("", 8080), []);
+});
+
+Deno.test("reader: a real listening socket is found by its port and process", STRICT, () => {
+  const reader = createProcReader();
+  for (const hostname of ["127.0.0.1", "::1"]) {
+    const listener = Deno.listen({ hostname, port: 0 });
+    try {
+      const { port } = listener.addr as Deno.NetAddr;
+      const inodes = parseListeners(reader.net(hostname === "::1" ? "tcp6" : "tcp"), port);
+      assert.equal(inodes.length, 1);
+      assert.ok(reader.sockets(Deno.pid)!.has(inodes[0]!));
+    } finally {
+      listener.close();
+    }
+  }
+});
+
+Deno.test("reader: itself, and nobody", STRICT, () => {
+  const reader = createProcReader();
+  const stat = reader.stat(Deno.pid);
+  assert.ok(stat !== null && stat !== "hidden");
+  assert.equal(stat.pid, Deno.pid);
+  assert.equal(reader.self(), Deno.pid);
+  assert.ok(reader.pids().includes(Deno.pid));
+  assert.equal(reader.status(Deno.pid)!.uid, Deno.uid());
+  assert.ok(reader.argv(Deno.pid).length > 1);
+  assert.ok(reader.threads(Deno.pid).length > 1);
+  assert.equal(reader.exe(Deno.pid), Deno.execPath());
+  const ageMs = reader.uptimeMs()! - stat.startTicks * 10;
+  assert.ok(ageMs >= performance.now() - 1000 && ageMs < performance.now() + 60_000, `${ageMs} ms`);
+  const nobody = 4194304;
+  assert.deepEqual(
+    [
+      reader.stat(nobody),
+      reader.status(nobody),
+      reader.argv(nobody),
+      reader.cgroup(nobody),
+      reader.mountId(nobody),
+    ],
+    [null, null, [], "", ""],
+  );
+  assert.deepEqual([
+    reader.exe(nobody),
+    reader.threads(nobody),
+    reader.sockets(nobody),
+    reader.mountinfo(nobody),
+  ], [null, [], null, null]);
+  assert.throws(() => createProcReader("/nonexistent").pids());
+});

@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import type { ProcessStat } from "../../src/proc/process.ts";
+import { createProcReader, type ProcReader } from "../../src/proc/reader.ts";
+import { createTableMaker } from "../../src/target/table.ts";
+
+const STRICT = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true } as const;
+
+/** A /proc of this process and PID 7, whose parts a test can change. */
+function world(more: Partial<ProcReader> = {}, rememberArgv = true) {
+  const app = {
+    comm: "amp",
+    startTicks: 100,
+    argv: ["amp"],
+    cgroup: "0::/../x",
+    mountId: "7",
+    stat: true as boolean,
+  };
+  const reads = { argv: 0, cgroup: 0, stat: 0 };
+  const stat = (pid: number, comm: string, startTicks: number): ProcessStat => ({
+    pid,
+    comm,
+    state: "S",
+    ppid: 0,
+    kernelThread: false,
+    startTicks,
+  });
+  const reader: ProcReader = {
+    ...createProcReader("/nonexistent"),
+    self: () => Deno.pid,
+    pids: () => [Deno.pid, 7],
+    stat: (pid) => {
+      reads.stat++;
+      if (pid === Deno.pid) return stat(pid, "deno", 200);
+      return app.stat ? stat(7, app.comm, app.startTicks) : null;
+    },
+    argv: (pid) => {
+      reads.argv++;
+      return pid === 7 ? app.argv : ["deno"];
+    },
+    cgroup: (pid) => {
+      reads.cgroup++;
+      return pid === 7 ? app.cgroup : "0::/";
+    },
+    mountId: (pid) => pid === 7 ? app.mountId : "1",
+    uptimeMs: () => 10_000,
+    ...more,
+  };
+  return { app, reads, reader, maker: createTableMaker(reader, () => 5000, rememberArgv) };
+}
+
+Deno.test("table: what identity keeps safe is read once, the state at each look", STRICT, () => {
+  const { app, reads, maker } = world();
+  for (let look = 1; look <= 3; look++) {
+    const table = maker.look();
+    assert.deepEqual(table.argv(7), ["amp"]);
+    assert.notEqual(table.container(7), table.container(Deno.pid));
+    assert.equal(reads.stat, 2 * look);
+  }
+  assert.deepEqual([reads.argv, reads.cgroup], [1, 2]);
+  // exec keeps PID and start time: only the name tells that command line and container may be others.
+  Object.assign(app, { comm: "other", argv: ["other", "-x"], cgroup: "0::/../y" });
+  const before = maker.look();
+  assert.deepEqual(before.argv(7), ["other", "-x"]);
+  assert.match(before.container(7), /y/);
+  Object.assign(app, { startTicks: 101, argv: ["third"] });
+  assert.deepEqual(maker.look().argv(7), ["third"]);
+  app.stat = false;
+  assert.equal(maker.look().processes.has(7), false);
+});
+
+Deno.test("table: an empty command line, as just after an exec, is not remembered", STRICT, () => {
+  const { app, maker } = world();
+  app.argv = [];
+  assert.deepEqual(maker.look().argv(7), []);
+  app.argv = ["amp"];
+  assert.deepEqual(maker.look().argv(7), ["amp"]);
+});
+
+Deno.test(
+  "table: containers by ID; by path and mounts where there is none; apart where nothing can be read",
+  STRICT,
+  () => {
+    const id = "ab".repeat(32);
+    const key = (cgroup: string, mountId: string) => {
+      const { app, maker } = world();
+      Object.assign(app, { cgroup, mountId });
+      const table = maker.look();
+      return [table.container(7), table.container(Deno.pid)];
+    };
+    assert.equal(key(`0::/../${id}`, "9")[0], key(`0::/../${id}/init.scope`, "8")[0]);
+    const [app, own] = key("0::/", "9");
+    assert.notEqual(app, own, "one path, other mounts");
+    const [inside, same] = key("0::/", "1");
+    assert.equal(inside, same, "one path, one mount namespace");
+    assert.equal(key("", "")[0], "pid 7");
+  },
+);
+
+Deno.test("table: the age of a process, also where /proc/uptime is a container's own", STRICT, () => {
+  const age = (uptimeMs: number | null) => {
+    const { maker } = world({ uptimeMs: () => uptimeMs });
+    const table = maker.look();
+    return table.ageMs(table.processes.get(7)!);
+  };
+  assert.equal(age(10_000), 9_000);
+  // This process started at 2,000 ms and runs for 5,000: an uptime of 3,000 cannot be the machine's.
+  assert.equal(age(3_000), 6_000);
+  assert.equal(age(null), 6_000);
+});
+
+Deno.test("table: another namespace's /proc is refused with what to do", STRICT, () => {
+  for (const seen of [null, Deno.pid + 1]) {
+    assert.throws(
+      () => world({ self: () => seen }).maker.look(),
+      /belongs to another process namespace; mount the container's own \/proc/,
+    );
+  }
+});
+
+Deno.test("table: hidepid, by entries without content or by the mount's options", STRICT, () => {
+  assert.equal(world().maker.look().isHidden(), false);
+  assert.equal(world({ stat: () => "hidden" }).maker.look().isHidden(), true);
+  for (
+    const [option, hidden] of [
+      ["hidepid=2", true],
+      ["hidepid=invisible", true],
+      ["hidepid=ptraceable", true],
+      ["hidepid=0", false],
+      ["", false],
+    ] as const
+  ) {
+    const mountinfo = () => `24 1 0:22 / /proc rw,relatime - proc proc rw${option && "," + option}\n`;
+    assert.equal(world({ mountinfo }).maker.look().isHidden(), hidden, option);
+  }
+});
