@@ -133,3 +133,14 @@ Deno.test("table: hidepid, by entries without content or by the mount's options"
     assert.equal(world({ mountinfo }).maker.look().isHidden(), hidden, option);
   }
 });
+
+Deno.test(
+  "table: a title that a process gives itself later is seen where command lines are matched",
+  STRICT,
+  () => {
+    const { app, maker } = world({}, false);
+    assert.deepEqual(maker.look().argv(7), ["amp"]);
+    app.argv = ["amp: serving"];
+    assert.deepEqual(maker.look().argv(7), ["amp: serving"]);
+  },
+);

@@ -1,0 +1,65 @@
+/** The code under test inside a test pod: reads one JSON request a line, calls the target port, answers in one line. */
+
+import { createClock } from "../../src/clock.ts";
+import type { Config } from "../../src/config.ts";
+import { createTargetPort, type TargetFinder } from "../../src/target/target.ts";
+import { createTestConfig } from "./config.ts";
+
+const ports = new Map<string, TargetFinder>();
+
+function portOf(raw: Record<string, unknown>): TargetFinder {
+  const key = JSON.stringify(raw);
+  let port = ports.get(key);
+  if (!port) {
+    const processCmdline = typeof raw.processCmdline === "string" ? new RegExp(raw.processCmdline) : null;
+    const config: Config = createTestConfig({ ...raw, processCmdline });
+    ports.set(key, port = createTargetPort(config, { clock: createClock() }));
+  }
+  return port;
+}
+
+// deno-lint-ignore no-explicit-any
+function answer({ verb, config, target, rounds }: any): unknown {
+  const port = portOf(config);
+  switch (verb) {
+    case "resolve": {
+      const trace: Record<string, string> = {};
+      const began = performance.now();
+      const resolution = port.resolve((stat, note) => trace[stat.pid] = note);
+      return { resolution, trace, tookUs: (performance.now() - began) * 1000 };
+    }
+    case "preflight":
+      return port.preflight();
+    case "send":
+      return port.send(target);
+    case "isAlive":
+      return port.isAlive(target);
+    case "staleMounts":
+      return port.staleMounts(target);
+    case "measure": {
+      const took: number[] = [];
+      for (let round = 0; round < rounds; round++) {
+        const began = performance.now();
+        port.resolve();
+        took.push((performance.now() - began) * 1000);
+      }
+      return took.sort((a, b) => a - b)[rounds >> 1];
+    }
+  }
+  throw new Error(`no verb ${verb}`);
+}
+
+let rest = "";
+for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
+  const lines = (rest + text).split("\n");
+  rest = lines.pop()!;
+  for (const line of lines) {
+    let reply: unknown;
+    try {
+      reply = { value: answer(JSON.parse(line)) };
+    } catch (error) {
+      reply = { error: String(error) };
+    }
+    await Deno.stdout.write(new TextEncoder().encode(JSON.stringify(reply) + "\n"));
+  }
+}
