@@ -66,6 +66,7 @@ async function demo(): Promise<void> {
   const port = (await line("sidecar", /Serving .* on port (\d+)/))[1]!;
   const url = `http://127.0.0.1:${port}/metrics`;
   await line("sidecar", /Target: PID/);
+  await until("the sidecar to be in sync", async () => await metric(url, "config_reload_in_sync") === 1);
 
   tell("A good change: one swap, one signal, and the app's own counter as the proof.");
   volume.swap({ "config.yaml": "greeting: good morning\nworkers: 4\n" });

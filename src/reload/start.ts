@@ -7,10 +7,11 @@ import type { Status } from "../model.ts";
 import type { TriggerKind } from "../config.ts";
 
 /**
- * Process start times are cut to clock ticks of 10 ms (proc(5), field 22) and derived from the uptime: an app that
- * started less than this after the change may in truth have started before it.
+ * The kernel stamps files with a clock that ticks 100 to 1000 times a second, so a change may be up to 10 ms later
+ * than the file says: an app that started less than this after it may in truth have started before. (The start of a
+ * process, cut to ticks of 10 ms in proc(5), errs to the earlier and so to one reload too many.)
  */
-export const START_MARGIN_MS = 20;
+export const START_MARGIN_MS = 10;
 
 /** What is known about the app. */
 export interface StartFacts {
@@ -51,7 +52,7 @@ export function decideStart(facts: StartFacts): StartVerdict {
     const { targetStartedAtMs } = facts;
     // Without a process to look at, there is no sign that the app has restarted.
     if (targetStartedAtMs === null) return facts.trigger === "signal" ? "later" : "adopt";
-    if (!startedAfter(targetStartedAtMs, facts.goneSinceAtMs - 2 * START_MARGIN_MS)) return "adopt";
+    if (!startedAfter(targetStartedAtMs, facts.goneSinceAtMs - 4 * START_MARGIN_MS)) return "adopt";
   }
   if (facts.targetStartedAtMs !== null) {
     return startedAfter(facts.targetStartedAtMs, facts.changedAtMs) ? "adopt" : "reload";

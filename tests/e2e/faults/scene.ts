@@ -166,6 +166,17 @@ export interface Scene extends AsyncDisposable {
   applied(hash: string, timeoutMs?: number): Promise<void>;
 }
 
+/** The flags of a scene's sidecar; one that a test sets itself is left out. */
+const DEFAULT_ARGS = (file: string, app: TargetApp): string[][] => [
+  ["--config-file", file],
+  ["--reload-url", app.url],
+  ["--pid", String(app.pid)],
+  ["--interval", "500ms"],
+  ["--retry-interval", "300ms"],
+  ["--max-backoff", "600ms"],
+  ["--min-reload-interval", "0s"],
+];
+
 /** Makes a scene; `dir` has the volume. Everything is ended and removed at the end of the scope. */
 export async function createScene(
   options: { app?: Partial<TargetAppOptions>; plain?: boolean } = {},
@@ -175,6 +186,9 @@ export async function createScene(
   const volume = createKubeletVolume(`${dir}/volume`, { "config.yaml": "version: 0\n" });
   const file = options.plain ? `${dir}/plain.yaml` : volume.path("config.yaml");
   if (options.plain) await Deno.writeTextFile(file, "version: 0\n");
+  // Closer together than the clocks of files and processes can tell, the app might not have read the first content.
+  const madeMs = performance.now();
+  await until("the app to start clearly later than its config", () => performance.now() - madeMs > 60);
   const app = await startTargetApp({ config: file, ...options.app });
   const sidecars: Sidecar[] = [];
   return {
@@ -183,23 +197,11 @@ export async function createScene(
     file,
     app,
     start: async (more = {}) => {
-      const args = [
-        "--config-file",
-        file,
-        "--reload-url",
-        app.url,
-        "--pid",
-        String(app.pid),
-        "--interval",
-        "500ms",
-        "--retry-interval",
-        "300ms",
-        "--max-backoff",
-        "600ms",
-        "--min-reload-interval",
-        "0s",
-        ...(more.args ?? []),
-      ];
+      const own = more.args ?? [];
+      const args = DEFAULT_ARGS(file, app)
+        .filter(([flag]) => flag === "--config-file" || !own.some((arg) => arg.split("=")[0] === flag))
+        .flat()
+        .concat(own);
       const sidecar = await startSidecar({ ...more, args });
       sidecars.push(sidecar);
       return sidecar;

@@ -1,0 +1,508 @@
+/**
+ * The main job on real files, a real process, real signals and real HTTP, as a user runs it: everything here goes
+ * through the product's own command line (`CONFIG_RELOADER_BIN`, or `deno run -A main.ts`).
+ */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { until } from "../support/poll.ts";
+import {
+  createScene,
+  PRODUCT,
+  ready,
+  type Scene,
+  sha256,
+  type Sidecar,
+  startSidecar,
+  STRICT,
+} from "./faults/scene.ts";
+
+const test = (name: string, fn: () => Promise<void>) => Deno.test({ name, fn, ...STRICT });
+
+/** Runs the product to its end. */
+async function run(args: string[], env: Record<string, string> = {}) {
+  const [command, ...first] = PRODUCT;
+  const output = await new Deno.Command(command!, { args: [...first, ...args], env, stdin: "null" }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code: output.code, out: text(output.stdout), err: text(output.stderr) };
+}
+
+/** A scene whose sidecar is ready and has adopted what the app reads. */
+async function begin(scene: Scene, ...args: string[]): Promise<Sidecar> {
+  const sidecar = await scene.start({ args });
+  await ready(sidecar);
+  return sidecar;
+}
+
+async function signals(scene: Scene): Promise<number> {
+  return (await scene.app.counts()).signals;
+}
+
+/** Looks done since `moment`: waits for the next full look, so that "nothing happened" means something. */
+async function nextLook(sidecar: Sidecar): Promise<void> {
+  const before = await sidecar.metric("config_reload_last_scan_timestamp_seconds");
+  await sidecar.metricIs("config_reload_last_scan_timestamp_seconds", (value) => value > before);
+}
+
+test("20 swaps: exactly 20 signals, 20 successes, in sync, and the contract's texts", async () => {
+  await using scene = await createScene();
+  const sidecar = await begin(scene);
+  assert.equal(await sidecar.metric("config_reload_in_sync"), 1);
+  let old = await sha256("version: 0\n");
+  for (let i = 1; i <= 20; i++) {
+    const hash = await scene.swap(`version: ${i}\n`);
+    await sidecar.metricIs("config_reload_successes_total", (value) => value === i);
+    await sidecar.logged(`Config change detected (hash: ${old.slice(0, 12)} -> ${hash.slice(0, 12)})`);
+    assert.equal((await scene.app.counts()).hash, hash);
+    old = hash;
+  }
+  assert.equal(await signals(scene), 20);
+  await sidecar.logged(`Sending SIGHUP to main process (PID ${scene.app.pid})`);
+  await sidecar.logged("✅ Reload successful");
+  assert.equal(await sidecar.metric("config_reload_attempts_total"), 20);
+  assert.equal(await sidecar.metric("config_reload_failures_total"), 0);
+  assert.equal(await sidecar.metric("config_reload_in_sync"), 1);
+  assert.equal(await sidecar.metric(`config_reload_config_info{hash="${old.slice(0, 12)}"}`), 1);
+  const now = Date.now() / 1000;
+  assert.ok(Math.abs(await sidecar.metric("config_reload_last_success_timestamp") - now) < 60);
+});
+
+test("chmod, touch and a swap to the same content lead to no signal", async () => {
+  await using scene = await createScene();
+  const sidecar = await begin(scene);
+  await scene.swap("version: 0\n");
+  await nextLook(sidecar);
+  const real = await Deno.realPath(scene.file);
+  await Deno.chmod(real, 0o600);
+  await nextLook(sidecar);
+  await Deno.utime(real, new Date(), new Date());
+  await nextLook(sidecar);
+  assert.equal(await signals(scene), 0);
+  assert.equal(await sidecar.metric("config_reload_attempts_total"), 0);
+  assert.equal(await sidecar.metric("config_reload_in_sync"), 1);
+});
+
+test("a rejected change is told, retried, and a fix goes at once; a revert is reloaded, too", async () => {
+  await using scene = await createScene();
+  const sidecar = await begin(scene, "--retry-interval=30s", "--max-backoff=5m");
+  await scene.swap("REJECT this\n");
+  await sidecar.logged("Reload rejected by the app: validation_failed; next try in 30s");
+  assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
+  assert.equal(await sidecar.metric("config_reload_last_successful"), 0);
+  assert.equal(await sidecar.metric('config_reload_outcomes_total{outcome="rejected"}'), 1);
+  const reverted = await scene.swap("version: 0\n");
+  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
+  await scene.applied(reverted);
+  assert.equal(await signals(scene), 2, "going back to the applied content was reloaded");
+  await scene.swap("REJECT again\n");
+  await sidecar.metricIs('config_reload_outcomes_total{outcome="rejected"}', (value) => value === 2);
+  const fixed = await scene.swap("version: 2\n");
+  await scene.applied(fixed, 2_000);
+  await sidecar.metricIs("config_reload_last_successful", (value) => value === 1);
+});
+
+test("a failed reload is retried until the app takes it", async () => {
+  await using scene = await createScene({ app: { mode: "reject" } });
+  const sidecar = await begin(scene);
+  const hash = await scene.swap("version: 1\n");
+  await sidecar.metricIs("config_reload_failures_total", (value) => value >= 2);
+  await sidecar.logged("Trying the reload again");
+  await scene.app.control({ mode: "ok" });
+  await scene.applied(hash);
+  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
+});
+
+test("an app whose counter does not move is a timeout, never a success", async () => {
+  await using scene = await createScene({ app: { mode: "ignore" } });
+  const sidecar = await begin(
+    scene,
+    "--reload-timeout=700ms",
+    "--poll-interval=100ms",
+    "--retry-interval=1m",
+    "--max-backoff=1m",
+  );
+  await scene.swap("version: 1\n");
+  await sidecar.logged("reload verification timeout");
+  assert.equal(await sidecar.metric("config_reload_successes_total"), 0);
+  assert.equal(await sidecar.metric('config_reload_outcomes_total{outcome="timeout"}'), 1);
+});
+
+test("a status URL that is down or hangs does not hold up the signal", async () => {
+  await using scene = await createScene({ app: { mode: "hang" } });
+  const sidecar = await begin(
+    scene,
+    "--http-timeout=2s",
+    "--reload-timeout=3s",
+    "--retry-interval=1m",
+    "--max-backoff=1m",
+  );
+  const hash = await scene.swap("version: 1\n");
+  await sidecar.logged("Sending SIGHUP", 5_000);
+  await scene.app.control({ mode: "ok" });
+  await scene.applied(hash);
+});
+
+test("without a baseline the first answer becomes one and the trigger goes out once more", async () => {
+  await using scene = await createScene({ app: { mode: "hang" } });
+  const sidecar = await begin(scene, "--reload-timeout=20s", "--http-timeout=1s");
+  await scene.swap("version: 1\n");
+  await sidecar.logged("Sending SIGHUP");
+  await scene.app.control({ mode: "ok" });
+  await sidecar.metricIs("config_reload_successes_total", (value) => value === 1, 20_000);
+  assert.equal(await signals(scene), 2);
+  assert.equal(await sidecar.metric("config_reload_failures_total"), 0);
+});
+
+test("a missing file is waited for, told once, and its first appearance is a change", async () => {
+  await using scene = await createScene();
+  const file = join(scene.dir, "late", "config.yaml");
+  const sidecar = await startSidecar({
+    args: [
+      "--config-file",
+      file,
+      "--reload-url",
+      scene.app.url,
+      "--pid",
+      `${scene.app.pid}`,
+      "--interval=100ms",
+    ],
+  });
+  try {
+    await ready(sidecar);
+    await sidecar.metricIs("config_reload_read_errors_total", (value) => value >= 3);
+    assert.equal(sidecar.log().split(file).length - 1 <= 3, true, `told more than once:\n${sidecar.log()}`);
+    assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
+    await Deno.mkdir(join(scene.dir, "late"));
+    await Deno.writeTextFile(file, "version: 1\n");
+    await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
+    await sidecar.logged("In order again");
+    assert.equal(await signals(scene), 1);
+  } finally {
+    await sidecar.stop();
+  }
+});
+
+test("plain files: replaced by rename and written in place", async () => {
+  await using scene = await createScene({ plain: true });
+  const sidecar = await begin(scene);
+  await scene.applied(await scene.swap("version: 1\n"));
+  await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
+  await Deno.writeTextFile(scene.file, "version: 2, in place\n");
+  await scene.applied(await sha256("version: 2, in place\n"));
+  await sidecar.metricIs("config_reload_successes_total", (value) => value === 2);
+  assert.equal(await signals(scene), 2);
+});
+
+test("a change while the sidecar was away is not forgotten, and an app that has read it is left alone", async () => {
+  await using scene = await createScene();
+  const first = await begin(scene);
+  await first.stop();
+  const hash = await scene.swap("version: 1\n");
+  const second = await begin(scene);
+  await scene.applied(hash);
+  await second.metricIs("config_reload_in_sync", (value) => value === 1);
+  assert.equal(await signals(scene), 1);
+});
+
+test("--reload-on-start: always reloads, never does not", async () => {
+  await using scene = await createScene();
+  await scene.swap("version: 1\n");
+  const never = await begin(scene, "--reload-on-start=never");
+  await nextLook(never);
+  assert.equal(await signals(scene), 0);
+  assert.equal(await never.metric("config_reload_in_sync"), 1);
+  await never.stop();
+  const always = await begin(scene, "--reload-on-start=always");
+  await always.metricIs("config_reload_successes_total", (value) => value === 1);
+});
+
+test("an app that dies of the signal: failed, told, and never signalled again with this content", async () => {
+  await using scene = await createScene({ app: { mode: "die" } });
+  const sidecar = await begin(scene, "--reload-timeout=500ms", "--poll-interval=100ms");
+  await scene.swap("version: 1\n");
+  await sidecar.logged("the signal killed it");
+  await sidecar.metricIs("config_reload_failures_total", (value) => value >= 2);
+  assert.equal(sidecar.log().split("Sending SIGHUP").length - 1, 1, sidecar.log());
+  assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
+});
+
+test("--verify none and http: the outcome comes at once; a death soon after is told and counts", async () => {
+  for (const mode of ["none", "http"]) {
+    await using scene = await createScene({ app: { mode: "die-later" } });
+    const sidecar = await begin(scene, `--verify=${mode}`);
+    await scene.swap("version: 1\n");
+    await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
+    await sidecar.logged("the signal killed it");
+    await sidecar.metricIs("config_reload_in_sync", (value) => value === 0);
+  }
+});
+
+test("SIGHUP to the sidecar itself looks at once and tries a failed reload again", async () => {
+  await using scene = await createScene();
+  const sidecar = await begin(scene, "--retry-interval=1h", "--max-backoff=1h");
+  await scene.app.control({ mode: "reject" });
+  const hash = await scene.swap("version: 1\n");
+  await sidecar.logged("next try in 1h");
+  await scene.app.control({ mode: "ok" });
+  sidecar.kill("SIGHUP");
+  await scene.applied(hash);
+});
+
+test("--trigger http: the app is asked, and its answer is the trigger's result", async () => {
+  await using scene = await createScene();
+  const trigger = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => {
+    scene.app.kill("SIGHUP");
+    return new Response("ok");
+  });
+  try {
+    const url = `http://user:secret@127.0.0.1:${trigger.addr.port}/-/reload`;
+    const sidecar = await startSidecar({
+      args: [
+        "--config-file",
+        scene.file,
+        "--reload-url",
+        scene.app.url,
+        "--trigger=http",
+        "--trigger-url",
+        url,
+        "--interval=500ms",
+        "--reload-on-start=never",
+      ],
+    });
+    try {
+      await ready(sidecar);
+      await scene.applied(await scene.swap("version: 1\n"));
+      await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
+      const status = await (await fetch(`http://127.0.0.1:${sidecar.port}/status`)).text();
+      assert.ok(
+        !status.includes("secret") && !sidecar.log().includes("secret"),
+        "credentials are never shown",
+      );
+    } finally {
+      await sidecar.stop();
+    }
+  } finally {
+    await trigger.shutdown();
+  }
+});
+
+test("--trigger none: an app that watches by itself is verified", async () => {
+  await using scene = await createScene();
+  const sidecar = await startSidecar({
+    args: ["--config-file", scene.file, "--reload-url", scene.app.url, "--trigger=none", "--interval=500ms"],
+  });
+  try {
+    await ready(sidecar);
+    await scene.swap("version: 1\n");
+    scene.app.kill("SIGHUP");
+    await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
+    assert.equal(sidecar.log().includes("Sending"), false);
+  } finally {
+    await sidecar.stop();
+  }
+});
+
+test("--validate: content that does not parse is not sent, and is taken up again when it changes", async () => {
+  await using scene = await createScene();
+  const sidecar = await begin(scene, "--validate=auto");
+  await scene.swap("a: [1, 2\n");
+  await sidecar.logged("Config is invalid: ");
+  await sidecar.metricIs('config_reload_outcomes_total{outcome="invalid"}', (value) => value === 1);
+  await nextLook(sidecar);
+  assert.equal(await sidecar.metric("config_reload_attempts_total"), 1, "not tried again as it is");
+  assert.equal(await signals(scene), 0);
+  await scene.applied(await scene.swap("a: [1, 2]\n"));
+});
+
+test("--check-command: a program that says no keeps the content from the app", async () => {
+  await using scene = await createScene();
+  const sidecar = await begin(scene, `--check-command=grep -q "^version:" ${scene.file}`);
+  await scene.swap("nothing of the kind\n");
+  await sidecar.metricIs('config_reload_outcomes_total{outcome="invalid"}', (value) => value === 1);
+  assert.equal(await signals(scene), 0);
+  await scene.applied(await scene.swap("version: 2\n"));
+});
+
+test("--config-envsubst-file: rendered, then triggered; --once renders and exits", async () => {
+  await using scene = await createScene();
+  const out = join(scene.dir, "out.yaml");
+  const args = ["--config-file", scene.file, "--config-envsubst-file", out];
+  await scene.swap("home: $(PLACE), left: $(NOWHERE)\n");
+  const once = await run([...args, "--once"], { PLACE: "here" });
+  assert.equal(once.code, 0, once.err);
+  assert.equal(await Deno.readTextFile(out), "home: here, left: $(NOWHERE)\n");
+  const sidecar = await scene.start({ args: ["--config-envsubst-file", out], env: { PLACE: "there" } });
+  await ready(sidecar);
+  await until("the new text", async () => (await Deno.readTextFile(out)).startsWith("home: there"));
+  await scene.swap("place: $(PLACE)\n");
+  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
+  assert.equal(await Deno.readTextFile(out), "place: there\n");
+});
+
+test("--once makes the app match and exits 0; 1 where it cannot", async () => {
+  await using scene = await createScene();
+  const args = [
+    "--config-file",
+    scene.file,
+    "--reload-url",
+    scene.app.url,
+    "--pid",
+    `${scene.app.pid}`,
+    "--once",
+  ];
+  const idle = await run(args);
+  assert.equal(idle.code, 0, idle.err);
+  assert.equal(await signals(scene), 0, "it matched already");
+  const hash = await scene.swap("version: 1\n");
+  const done = await run(args);
+  assert.equal(done.code, 0, done.err);
+  assert.equal((await scene.app.counts()).hash, hash);
+  await scene.swap("REJECT\n");
+  const rejected = await run(args);
+  assert.equal(rejected.code, 1, rejected.err);
+  assert.match(rejected.err, /Reload rejected by the app: validation_failed/);
+});
+
+test("SIGTERM and SIGINT end it with 0 within a second; during a reload, too", async () => {
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    await using scene = await createScene();
+    const sidecar = await begin(scene);
+    const startMs = performance.now();
+    sidecar.kill(signal);
+    assert.equal((await sidecar.status).code, 0);
+    assert.ok(performance.now() - startMs < 1_000);
+  }
+});
+
+test("SIGTERM during a reload waits for it, ends when its app is gone, and a second one ends at once", async () => {
+  await using scene = await createScene({ app: { mode: "ignore" } });
+  const busy = await begin(scene, "--shutdown-timeout=10s");
+  await scene.swap("version: 1\n");
+  await busy.logged("Sending SIGHUP");
+  busy.kill("SIGTERM");
+  const startMs = performance.now();
+  await scene.app.control({ mode: "ok" });
+  scene.app.kill("SIGHUP");
+  assert.equal((await busy.status).code, 0);
+  assert.ok(
+    busy.log().includes("✅ Reload successful"),
+    `the reload in progress was finished:\n${busy.log()}`,
+  );
+  assert.ok(performance.now() - startMs < 8_000);
+
+  await scene.app.control({ mode: "ignore" });
+  const hasty = await begin(scene, "--shutdown-timeout=1m");
+  await scene.swap("version: 2\n");
+  await hasty.logged("Sending SIGHUP");
+  hasty.kill("SIGTERM");
+  await hasty.logged("Stopping");
+  hasty.kill("SIGTERM");
+  assert.equal((await hasty.status).code, 0);
+
+  const orphan = await begin(scene, "--shutdown-timeout=1m", "--reload-on-start=always");
+  await orphan.logged("Sending SIGHUP");
+  orphan.kill("SIGTERM");
+  scene.app.kill("SIGKILL");
+  assert.equal((await orphan.status).code, 0);
+  assert.ok(
+    !orphan.log().includes(" ERROR "),
+    `a vanished app during shutdown is no failure:\n${orphan.log()}`,
+  );
+});
+
+test("a taken port ends it with 1 and a text that names the flag", async () => {
+  const taken = Deno.listen({ port: 0 });
+  try {
+    const { port } = taken.addr as Deno.NetAddr;
+    const { code, err } = await run([`--metrics-port=${port}`, "--config-file=/nonexistent/x"]);
+    assert.equal(code, 1, err);
+    assert.match(err, new RegExp(`${port}.*--metrics-port`));
+  } finally {
+    taken.close();
+  }
+});
+
+test("usage errors end it with 2 before anything is watched", async () => {
+  const { code, out, err } = await run(["--intervall=5s"]);
+  assert.deepEqual([code, out], [2, ""]);
+  assert.match(err, /^config-reloader: .*--intervall.*--interval/);
+  assert.equal(err.trimEnd().split("\n").length, 1);
+  const env = await run([], { INTERVAL: "5" });
+  assert.equal(env.code, 2);
+  assert.match(env.err, /INTERVAL.*"5"/);
+});
+
+test("--help and --version go to standard output with exit code 0", async () => {
+  for (
+    const args of [["--help"], ["run", "--help"], ["check", "--help"], ["healthcheck", "--help"], [
+      "--version",
+    ]]
+  ) {
+    const { code, out, err } = await run(args);
+    assert.deepEqual([code, err], [0, ""], `${args}`);
+    assert.ok(out.length > 10);
+  }
+});
+
+test("healthcheck asks the running sidecar", async () => {
+  await using scene = await createScene();
+  const sidecar = await begin(scene);
+  const well = await run(["healthcheck", `--metrics-port=${sidecar.port}`, "--metrics-host=127.0.0.1"]);
+  assert.equal(well.code, 0, well.out + well.err);
+  await sidecar.stop();
+  const gone = await run(["healthcheck", `--metrics-port=${sidecar.port}`, "--metrics-host=127.0.0.1"]);
+  assert.equal(gone.code, 1);
+});
+
+test("--log-format json and logfmt carry the fields", async () => {
+  for (const format of ["json", "logfmt"]) {
+    await using scene = await createScene();
+    const sidecar = await begin(scene, `--log-format=${format}`);
+    await scene.swap("version: 1\n");
+    await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
+    await sidecar.logged("Reload successful");
+    const log = sidecar.log();
+    for (const field of ["old_hash", "new_hash", "pid", "signal", "outcome", "duration_ms"]) {
+      assert.match(
+        log,
+        new RegExp(format === "json" ? `"${field}":` : `\\b${field}=`),
+        `${field} in:\n${log}`,
+      );
+    }
+    if (format === "json") { for (const line of log.trimEnd().split("\n")) JSON.parse(line); }
+  }
+});
+
+test("--ready-when in-sync: not ready while the app does not run what is on disk", async () => {
+  await using scene = await createScene({ app: { mode: "reject" } });
+  const sidecar = await begin(scene, "--ready-when=in-sync", "--retry-interval=1h", "--max-backoff=1h");
+  await scene.swap("version: 1\n");
+  await sidecar.metricIs("config_reload_in_sync", (value) => value === 0);
+  const answer = await fetch(`http://127.0.0.1:${sidecar.port}/readyz`);
+  assert.equal(answer.status, 503);
+  assert.match(await answer.text(), /does not run what is on disk/);
+});
+
+test("several files: the hash is that of the sorted listing, and one change is one reload", async () => {
+  await using scene = await createScene();
+  await scene.volume.swap({ "config.yaml": "a\n", "extra.yaml": "b\n" });
+  const extra = scene.volume.path("extra.yaml");
+  const sidecar = await begin(scene, "--config-file", extra);
+  await scene.volume.swap({ "config.yaml": "a\n", "extra.yaml": "c\n" });
+  await sidecar.metricIs("config_reload_successes_total", (value) => value >= 1);
+  const lines = [[scene.file, "a\n"], [extra, "c\n"]].sort();
+  const listing = await Promise.all(lines.map(async ([path, text]) => `${await sha256(text!)}  ${path}\n`));
+  const hash = (await sha256(listing.join(""))).slice(0, 12);
+  assert.equal(await sidecar.metric(`config_reload_config_info{hash="${hash}"}`), 1);
+  assert.equal(await sidecar.metric("config_reload_files"), 2);
+});
+
+test("memory, descriptors and reloads stay exact over many quick swaps", async () => {
+  await using scene = await createScene();
+  const sidecar = await begin(scene, "--verify=http");
+  const fdsBefore = await sidecar.metric("process_open_fds");
+  for (let i = 1; i <= 100; i++) scene.volume.swap({ "config.yaml": `version: ${i}\n` });
+  await scene.applied(await sha256("version: 100\n"));
+  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
+  assert.ok(await sidecar.metric("process_open_fds") <= fdsBefore + 6);
+});
