@@ -1,0 +1,291 @@
+/**
+ * The manifests of `k8s/` on a real kubelet: what `kubectl apply -k` gives works, in the limits it sets, through restarts and
+ * deletion, with what people really have in their pods and namespaces.
+ */
+
+import assert from "node:assert/strict";
+import { build } from "../manifests/support.ts";
+import { until } from "../../support/poll.ts";
+import { APP_IMAGE, configMap, createNamespace, type Namespace, podManifest } from "./support.ts";
+
+const IMAGES = `
+images:
+  - { name: config-reloader, newName: localhost/config-reloader, newTag: e2e }
+  - { name: demo-app, newName: localhost/demo-app, newTag: e2e }
+`;
+
+/** Applies a kustomization whose resources may name `K8S`. */
+async function applyKustomization(ns: Namespace, files: Readonly<Record<string, string>>) {
+  await ns.apply((await build(files)).text);
+}
+
+/** Changes the ConfigMap and waits until the sidecar has proved `count` reloads in all. */
+async function changeAndProve(
+  ns: Namespace,
+  pod: string,
+  config: string,
+  data: Readonly<Record<string, string>>,
+  count: number,
+) {
+  await ns.setConfig(config, data, pod);
+  await until(
+    `${count} proved reloads`,
+    async () => await ns.metric(pod, "config_reload_successes_total") === count,
+    {
+      timeoutMs: 20_000,
+      everyMs: 200,
+    },
+  ).catch(async (error) => {
+    throw new Error(`${error}\n${await ns.logs(pod, "config-reloader")}`);
+  });
+}
+
+/** Fails where the sidecar was ever restarted, throttled to death or killed for memory. */
+async function assertNeverRestarted(ns: Namespace, pod: string) {
+  const status = await ns.containerStatus(pod, "config-reloader");
+  assert.equal(status["restartCount"], 0, JSON.stringify(status));
+}
+
+Deno.test("base: a change of the ConfigMap is proved, in the original's 50 MiB and 50 thousandths of a core", async () => {
+  await using ns = await createNamespace("base");
+  await applyKustomization(ns, { "kustomization.yaml": `resources: [K8S/base]\n${IMAGES}` });
+  const pod = await ns.untilPodReady("app.kubernetes.io/name=demo-app");
+  for (let i = 1; i <= 5; i++) {
+    await changeAndProve(ns, pod, "demo-app-config", { "config.yaml": `greeting: hello ${i}\n` }, i);
+  }
+  assert.equal((await ns.appCounts(pod))["signals"], 5);
+  assert.equal(await ns.metric(pod, "config_reload_in_sync"), 1);
+  await assertNeverRestarted(ns, pod);
+  const { spec: { ports } } = await ns.get("service", "demo-app");
+  assert.ok(ports.some(({ name }: { name: string }) => name === "metrics"));
+});
+
+Deno.test("base: a content that the app rejects is told, and going back is proved", async () => {
+  await using ns = await createNamespace("reject");
+  await applyKustomization(ns, { "kustomization.yaml": `resources: [K8S/base]\n${IMAGES}` });
+  const pod = await ns.untilPodReady("app.kubernetes.io/name=demo-app");
+  await ns.setConfig("demo-app-config", { "config.yaml": "REJECT\n" }, pod);
+  await ns.untilLog(pod, "config-reloader", /Reload rejected by the app: /);
+  await until("out of sync", async () => await ns.metric(pod, "config_reload_in_sync") === 0);
+  await changeAndProve(ns, pod, "demo-app-config", { "config.yaml": "greeting: hello\n" }, 1);
+});
+
+const FOREIGN = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web }
+spec:
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec:
+      automountServiceAccountToken: false
+      containers:
+        - name: web
+          image: ${APP_IMAGE}
+          imagePullPolicy: Never
+          args: [--config, /srv/settings.yaml, --port, "8080"]
+          securityContext: { readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: { drop: [ALL] } }
+          volumeMounts: [{ name: config, mountPath: /srv }]
+      volumes: [{ name: config, configMap: { name: web } }]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: web }
+data: { settings.yaml: "a: 1", other.yaml: "b: 1" }
+`;
+
+for (const component of ["config-reloader", "native-sidecar"]) {
+  Deno.test(`${component}: one line adds the sidecar to a foreign Deployment, and it works`, async () => {
+    await using ns = await createNamespace("foreign");
+    await applyKustomization(ns, {
+      "web.yaml": FOREIGN,
+      "kustomization.yaml":
+        `resources: [web.yaml]\ncomponents: [K8S/components/${component}, K8S/components/network-policy]\n${IMAGES}`,
+    });
+    const pod = await ns.untilPodReady("app=web");
+    await changeAndProve(ns, pod, "web", { "settings.yaml": "a: 2", "other.yaml": "b: 1" }, 1);
+    await changeAndProve(ns, pod, "web", { "settings.yaml": "a: 2" }, 2); // a key less is a change too
+    assert.equal((await ns.appCounts(pod, "web"))["signals"], 2);
+    await assertNeverRestarted(ns, pod);
+  });
+}
+
+const JOB = `
+apiVersion: batch/v1
+kind: Job
+metadata: { name: once }
+spec:
+  backoffLimit: 0
+  template:
+    metadata: { labels: { app: once } }
+    spec:
+      automountServiceAccountToken: false
+      restartPolicy: Never
+      containers:
+        - name: once
+          image: ${APP_IMAGE}
+          imagePullPolicy: Never
+          command: [/bin/sh, -c, "date +%s; sleep 3"]
+          securityContext: { readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: { drop: [ALL] } }
+      volumes: [{ name: config, configMap: { name: web } }]
+`;
+
+Deno.test("native-sidecar: starts before the app, ends after it, and does not keep a Job from completing", async () => {
+  await using ns = await createNamespace("native");
+  await applyKustomization(ns, {
+    "web.yaml": `${FOREIGN}---${JOB}`,
+    "kustomization.yaml": `resources: [web.yaml]\ncomponents: [K8S/components/native-sidecar]\n${IMAGES}`,
+  });
+  await ns.kubectl(["wait", "--for=condition=Complete", "job/once", "--timeout=90s"]);
+  const [{ metadata: { name: once } }] =
+    JSON.parse(await ns.kubectl(["get", "pods", "-l", "app=once", "-o", "json"])).items;
+  const app = (await ns.containerStatus(once, "once"))["state"].terminated;
+  const sidecar = (await ns.containerStatus(once, "config-reloader"))["state"].terminated;
+  assert.equal(app.exitCode, 0);
+  assert.equal(sidecar.exitCode, 0, "SIGTERM must end the sidecar with exit code 0");
+  assert.ok(sidecar.startedAt <= app.startedAt, "the sidecar starts first");
+  assert.ok(sidecar.finishedAt >= app.finishedAt, "the sidecar ends last");
+
+  const pod = await ns.untilPodReady("app=web");
+  const begun = performance.now();
+  await ns.kubectl(["delete", "pod", pod, "--wait=true", "--timeout=60s"]);
+  const seconds = (performance.now() - begun) / 1000;
+  assert.ok(seconds < 15, `the pod took ${seconds.toFixed(1)} s of its 30 s grace time to go`);
+});
+
+Deno.test("probes: ready when it has looked at the disk, alive, and not ready before", async () => {
+  await using ns = await createNamespace("probes");
+  await ns.apply([
+    configMap("config", { "other.yaml": "a: 1\n" }), // the watched file is missing: a sidecar must not hold up its pod
+    podManifest({ sidecarArgs: ["--config-file=/etc/amp/config.yaml"] }),
+  ]);
+  const pod = (await ns.untilReady("pod"))["metadata"].name;
+  assert.equal((await ns.http(pod, 9091, "/healthz")).trim(), "ok");
+  assert.equal(await ns.metric(pod, "config_reload_in_sync"), 0);
+});
+
+Deno.test("32 MiB and 50 thousandths of a core are enough: ready, and five of five changes proved", async () => {
+  await using ns = await createNamespace("small");
+  await ns.apply([
+    configMap("config", { "config.yaml": "a: 0\n" }),
+    podManifest({
+      sidecar: {
+        resources: { requests: { cpu: "10m", memory: "20Mi" }, limits: { cpu: "50m", memory: "32Mi" } },
+      },
+    }),
+  ]);
+  await ns.untilReady("pod");
+  for (let i = 1; i <= 5; i++) await changeAndProve(ns, "pod", "config", { "config.yaml": `a: ${i}\n` }, i);
+  await assertNeverRestarted(ns, "pod");
+});
+
+Deno.test("restarts: of the app while changes arrive, and of the sidecar while one is pending", async () => {
+  await using ns = await createNamespace("restart");
+  await ns.apply([configMap("config", { "config.yaml": "a: 1\n" }), podManifest()]);
+  await ns.untilReady("pod");
+  const kill = async (container: string, pattern: string) => {
+    const before = (await ns.containerStatus("pod", container))["restartCount"];
+    const line = (await ns.exec("pod", "app", ["ps"])).split("\n").find((text) => text.includes(pattern));
+    assert.ok(line, `no process ${pattern}`);
+    await ns.exec("pod", "app", ["kill", "-9", line.trim().split(/\s+/)[0]!]).catch(() => {}); // its own container may go first
+    await until(`${container} to be restarted`, async () => {
+      const status = await ns.containerStatus("pod", container);
+      return status["restartCount"] > before && status["ready"];
+    }, { timeoutMs: 60_000, everyMs: 200 });
+  };
+  const inSync = (content: string) =>
+    until(`the app to run ${content}`, async () => {
+      const { hash } = await ns.appCounts("pod");
+      return hash === await sha256(content) && await ns.metric("pod", "config_reload_in_sync") === 1;
+    }, { timeoutMs: 60_000, everyMs: 300 });
+
+  await ns.setConfig("config", { "config.yaml": "a: 2\n" }, "pod");
+  await kill("app", "/app.ts");
+  await inSync("a: 2\n");
+  await ns.setConfig("config", { "config.yaml": "a: 3\n" }, "pod");
+  await kill("config-reloader", "/config-reloader");
+  await inSync("a: 3\n");
+  await ns.setConfig("config", { "config.yaml": "a: 4\n" }, "pod");
+  await inSync("a: 4\n");
+});
+
+/** SHA-256 as hex. */
+async function sha256(text: string): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+Deno.test("a ConfigMap and a Secret together: a change of either is proved", async () => {
+  await using ns = await createNamespace("both");
+  const mounts = [
+    { name: "config", mountPath: "/etc/amp", readOnly: true },
+    { name: "secret", mountPath: "/etc/secret", readOnly: true },
+  ];
+  await ns.apply([
+    configMap("config", { "config.yaml": "a: 1\n" }),
+    { apiVersion: "v1", kind: "Secret", metadata: { name: "secret" }, stringData: { password: "one" } },
+    podManifest({
+      sidecarArgs: ["--config-file=/etc/amp/config.yaml", "--config-file=/etc/secret/password"],
+      app: { volumeMounts: mounts },
+      sidecar: { volumeMounts: mounts },
+      spec: { volumes: [{ name: "secret", secret: { secretName: "secret" } }] },
+    }),
+  ]);
+  await ns.untilReady("pod");
+  await changeAndProve(ns, "pod", "config", { "config.yaml": "a: 2\n" }, 1);
+  await ns.kubectl(["patch", "secret", "secret", "-p", JSON.stringify({ stringData: { password: "two" } })]);
+  await ns.kick("pod");
+  await until(
+    "the Secret's change to be proved",
+    async () => await ns.metric("pod", "config_reload_successes_total") === 2,
+    {
+      timeoutMs: 20_000,
+      everyMs: 200,
+    },
+  );
+  assert.doesNotMatch(await ns.logs("pod", "config-reloader"), /\btwo\b/, "a secret must not be logged");
+});
+
+Deno.test("an app with a subPath mount cannot see the change: told, counted, not signalled", async () => {
+  await using ns = await createNamespace("subpath");
+  await ns.apply([
+    configMap("config", { "config.yaml": "a: 1\n" }),
+    podManifest({
+      app: { volumeMounts: [{ name: "config", mountPath: "/etc/amp/config.yaml", subPath: "config.yaml" }] },
+    }),
+  ]);
+  await ns.untilReady("pod");
+  await ns.setConfig("config", { "config.yaml": "a: 2\n" }, "pod");
+  await ns.untilLog("pod", "config-reloader", /subPath/);
+  await until("the stale mount to be counted", async () => {
+    const text = await ns.http("pod", 9091, "/metrics");
+    return /config_reload_stale_mounts\{container="app",reason="subpath"\} [1-9]/.test(text);
+  }, { timeoutMs: 20_000, everyMs: 200 });
+  assert.equal((await ns.appCounts("pod"))["signals"], 0);
+  assert.equal(await ns.metric("pod", "config_reload_in_sync"), 0);
+});
+
+Deno.test("a Service called metrics: its METRICS_PORT=tcp://… does no harm", async () => {
+  await using ns = await createNamespace("links");
+  for (const name of ["metrics", "config-reloader"]) {
+    await ns.apply([{
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name },
+      spec: { selector: { app: "x" }, ports: [{ name: "metrics", port: 80 }] },
+    }]);
+  }
+  await ns.apply([
+    configMap("config", { "config.yaml": "a: 1\n" }),
+    podManifest({ spec: { enableServiceLinks: true } }),
+  ]);
+  await ns.untilReady("pod");
+  assert.match(
+    await ns.exec("pod", "app", ["env"]),
+    /METRICS_PORT=tcp:\/\//,
+    "the kubelet sets the variable",
+  );
+  await ns.untilLog("pod", "config-reloader", /WARN.*METRICS_PORT/);
+  await changeAndProve(ns, "pod", "config", { "config.yaml": "a: 2\n" }, 1);
+});
