@@ -1,6 +1,7 @@
 /**
  * What a status proves about a reload: the table of the contract, pure. Must never say success while the app's own
- * counter, token or time is what it was before the trigger, unless the app has been started with the new content.
+ * counter, token or time is what it was before the trigger, unless the app has been started with the new content, or
+ * the token is the one with which this very content has been proved before.
  */
 
 import type { Status, Verdict } from "../model.ts";

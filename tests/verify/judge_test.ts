@@ -161,6 +161,19 @@ const ROWS: readonly Row[] = [
   // JSON
   ["token changed", { baseline: json(null, "1") }, json(null, "2"), "success"],
   ["token unchanged", { baseline: json(null, "1") }, json(null, "1"), "pending", /has not changed/],
+  [
+    "back to the content of this token",
+    { baseline: json(null, "1"), provedToken: "1" },
+    json(null, "1"),
+    "success",
+  ],
+  [
+    "back to content of another token",
+    { baseline: json(null, "1"), provedToken: "2" },
+    json(null, "1"),
+    "pending",
+  ],
+  ["no baseline, token of this content", { provedToken: "1" }, json(null, "1"), "baseline"],
   ["ok holds and token changed", { baseline: json(true, "1") }, json(true, "2"), "success"],
   ["ok holds, token unchanged", { baseline: json(false, "1") }, json(true, "1"), "pending"],
   ["ok fails, token changed", { baseline: json(true, "1") }, json(false, "2"), "pending", /--verify-ok/],
