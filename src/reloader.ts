@@ -5,15 +5,13 @@
  */
 
 import { type AttemptDeps, attemptReload, type AttemptReport, failure } from "./attempt.ts";
-import type { Cause, Observation, Snapshot, StatusReading, Target } from "./model.ts";
+import type { Cause, Observation, Snapshot, StatusReading } from "./model.ts";
 import type { Random, SnapshotReader } from "./ports.ts";
 import type { Recorder } from "./recorder.ts";
 import { decide, decideReload, type Decision, type Moment } from "./reload/decide.ts";
 import { type Health, judgeHealth } from "./reload/health.ts";
 import { createHintQueue, type Hint } from "./reload/queue.ts";
-import { decideStart } from "./reload/start.ts";
 import {
-  adopt,
   INITIAL_STATE,
   isInSync,
   type Policy,
@@ -21,14 +19,10 @@ import {
   recordFlap,
   recordResult,
   type ReloadJob,
-  waitForApp,
 } from "./reload/state.ts";
-import { formatMs } from "./reload/text.ts";
+import { checkStart } from "./start_check.ts";
+import { createSurvival } from "./survival.ts";
 import type { TargetWatch } from "./target_watch.ts";
-import { DEATH_WINDOW_MS } from "./verification.ts";
-
-/** Pause between two looks at whether the app survives a reload that counted at once, in milliseconds. */
-const DEATH_LOOK_MS = 100;
 
 export interface ReloaderDeps extends Omit<AttemptDeps, "turned"> {
   readonly reader: SnapshotReader;
@@ -62,14 +56,13 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   let looked = false;
   let wakeAtMs = Infinity;
   let startedAtMs = 0;
-  /** A reload that counted at once: whose process has to survive, and until when. */
-  let survival: { target: Target; triggeredAtMs: number } | null = null;
   let lastReading: StatusReading | null = null;
 
   const turned = () => {
     lastTurnAtMs = clock.nowMs();
   };
   const attemptDeps: AttemptDeps = { ...deps, turned };
+  const survival = createSurvival(deps.target, clock, config.signal);
 
   /** Waits for a hint or the time `wakeAtMs`; meanwhile watches whether the app survives the last trigger. */
   async function nextHint(): Promise<Hint | null> {
@@ -81,7 +74,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
       const nowMs = clock.nowMs();
       if (hint) return hint;
       if (nowMs >= wakeAtMs) return { causes: ["retry"], firstAtMs: nowMs };
-      const untilMs = Math.min(wakeAtMs, survival ? nowMs + DEATH_LOOK_MS : Infinity);
+      const untilMs = Math.min(wakeAtMs, nowMs + survival.dueMs());
       const wake = new AbortController();
       const stop = () => wake.abort();
       stopping.addEventListener("abort", stop, { once: true });
@@ -93,19 +86,11 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   }
 
   function checkSurvival(): void {
-    if (survival === null) return;
-    const { target, triggeredAtMs } = survival;
-    const sinceMs = clock.nowMs() - triggeredAtMs;
-    if (!deps.target.isAlive(target)) {
-      survival = null;
-      if (stopping.aborted) return;
-      const reason =
-        `${target.name} (PID ${target.pid}) ended ${formatMs(sinceMs)} after ${config.signal}: ` +
-        "the signal killed it. The same content is not signalled again; the app reads it when it starts";
-      state = recordDeath(state, reason, clock.nowMs(), policy);
-      wakeAtMs = Math.min(wakeAtMs, state.failure?.retryAtMs ?? Infinity);
-      recorder.died(state, reason);
-    } else if (sinceMs >= DEATH_WINDOW_MS) survival = null;
+    const death = survival.check();
+    if (death === null || stopping.aborted) return;
+    state = recordDeath(state, death, clock.nowMs(), policy);
+    wakeAtMs = Math.min(wakeAtMs, state.failure?.retryAtMs ?? Infinity);
+    recorder.died(state, death);
   }
 
   /** One look at the disk and what follows from it. Returns the exit code where `--once` is done. */
@@ -113,7 +98,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     const change = createBaseline();
     const observation = await deps.reader.look({ onLikelyChange: change.start, signal: aborted });
     looked = true;
-    const moment: Moment = {
+    const moment = {
       nowMs: clock.nowMs(),
       wallMs: clock.wallMs(),
       hintAtMs: hint.firstAtMs,
@@ -128,50 +113,15 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     if (config.once && observation.kind === "content" && rendersOutput(config)) {
       return await renderOnce(observation.snapshot);
     }
-    if (observation.kind === "content") decision = await settleStart(decision, observation.snapshot, moment);
+    if (observation.kind === "content") {
+      const checked = await checkStart(attemptDeps, decision, observation.snapshot, moment, aborted);
+      decision = checked.decision;
+      lastReading = checked.reading ?? lastReading;
+    }
     state = decision.state;
     const code = await act(decision, observation, hint, change.reading());
     change.drop();
     return code;
-  }
-
-  /** Settles, for content found at the start or back after it was away, whether the app has read it. */
-  async function settleStart(decision: Decision, snapshot: Snapshot, moment: Moment): Promise<Decision> {
-    const { action, state: current } = decision;
-    const asks = action.kind === "ask-app";
-    if (!asks && !(action.kind === "skip" && action.reason === "adopted")) return decision;
-    // An output file must be there before the app is, whether or not there is anything to reload.
-    const prepared = await deps.prepare(snapshot, aborted);
-    if (prepared.kind !== "ok") return decideReload({ ...current, applied: null }, moment, policy);
-    if (!asks) return decision;
-    const { question } = action;
-    const startedAtMs = targetStartedAtMs();
-    const isThere = config.trigger !== "signal" || startedAtMs !== null;
-    lastReading = isThere && config.verify !== "none" ? await deps.probe.read(aborted) : null;
-    const verdict = decideStart({
-      trigger: config.trigger,
-      changedWallMs: snapshot.changedWallMs,
-      changedAtMs: prepared.written ? clock.nowMs() : current.changedAtMs,
-      targetStartedAtMs: startedAtMs,
-      goneSinceAtMs: question.goneSinceAtMs,
-      status: lastReading?.kind === "status" ? lastReading.status : null,
-    });
-    switch (verdict) {
-      case "reload":
-        return decideReload({ ...current, applied: null }, moment, policy);
-      case "adopt":
-        return { state: adopt(current), action: { kind: "skip", reason: "adopted" } };
-      case "later":
-        return { state: waitForApp(current, question), action: { kind: "skip", reason: "waiting" } };
-    }
-  }
-
-  /** When the process that would be signalled started; null where there is none to be seen. */
-  function targetStartedAtMs(): number | null {
-    if (config.trigger !== "signal") return null;
-    const found = deps.target.resolve();
-    if (found.kind === "none") return null;
-    return clock.nowMs() - (clock.wallMs() - found.target.startedWallMs);
   }
 
   async function act(
@@ -219,7 +169,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     hint: Hint,
     baseline: Promise<StatusReading> | null,
   ): Promise<number | null> {
-    survival = null;
+    survival.watch(null, 0);
     recorder.attemptStarted(state, job, hint.causes);
     const over = new AbortController();
     const flapped = watchDisk(job.digest, over.signal);
@@ -233,7 +183,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     state = recordResult(state, job, result, clock.nowMs(), policy);
     if (await flapped) state = recordFlap(state);
     if (target && result.triggeredAtMs !== null && !result.killed) {
-      survival = { target, triggeredAtMs: result.triggeredAtMs };
+      survival.watch(target, result.triggeredAtMs);
     }
     recorder.attemptEnded(state, job, report);
     deps.targetWatch.after(report);

@@ -8,11 +8,10 @@ import type { Config } from "./config.ts";
 import type { Outcome, Status, StatusReading, Target, TriggerResult, Verdict } from "./model.ts";
 import type { Clock, Logger, StatusProbe, TargetPort } from "./ports.ts";
 import { formatMs } from "./reload/text.ts";
+import { DEATH_WINDOW_MS, deathText } from "./survival.ts";
 import { judge } from "./verify/judge.ts";
 import { nextPollDelayMs } from "./verify/probe.ts";
 
-/** A process that dies within this time after the signal died of it (contract: choosing the target). */
-export const DEATH_WINDOW_MS = 2_000;
 /** Pause between two looks at whether the app still lives while the sidecar is being stopped, in milliseconds. */
 const STOPPING_PAUSE_MS = 50;
 
@@ -87,8 +86,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
       return end("failed", `${name} has ended during the shutdown`, "stopped", status);
     }
     if (!input.restarted && lastAliveAtMs - triggeredAtMs < DEATH_WINDOW_MS) {
-      const reason = `${name} ended ${formatMs(clock.nowMs() - triggeredAtMs)} after ${config.signal}: ` +
-        "the signal killed it. The same content is not signalled again; the app reads it when it starts";
+      const reason = deathText(target, config.signal, clock.nowMs() - triggeredAtMs);
       return { ...end("failed", reason, "killed", status), killed: true };
     }
     restarted = true;

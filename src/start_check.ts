@@ -1,0 +1,68 @@
+/**
+ * Settles what content means for an app that may have been running for long: gathers the facts for `decideStart` (when
+ * the process started, what the app says of its last reload) and carries its verdict into the decision. Also makes sure
+ * that a rendered output is there before the app is.
+ */
+
+import type { AttemptDeps } from "./attempt.ts";
+import type { Snapshot, StatusReading } from "./model.ts";
+import { decideReload, type Decision, type Moment } from "./reload/decide.ts";
+import { decideStart } from "./reload/start.ts";
+import { adopt, type Policy, waitForApp } from "./reload/state.ts";
+
+export interface StartCheck {
+  readonly decision: Decision;
+  /** The app's answer where it was asked: the baseline of an app that watches by itself. */
+  readonly reading: StatusReading | null;
+}
+
+/** Answers the question of a decision `ask-app`, and renders for one that adopts; any other comes back as it is. */
+export async function checkStart(
+  deps: AttemptDeps,
+  decision: Decision,
+  snapshot: Snapshot,
+  moment: Moment,
+  aborted: AbortSignal,
+): Promise<StartCheck> {
+  const { clock, config } = deps;
+  const policy: Policy = config;
+  const { action, state } = decision;
+  const adopts = action.kind === "skip" && action.reason === "adopted";
+  if (action.kind !== "ask-app" && !adopts) return { decision, reading: null };
+  // An output file must be there before the app is, whether or not there is anything to reload.
+  const prepared = await deps.prepare(snapshot, aborted);
+  const reload = () => decideReload({ ...state, applied: null }, moment, policy);
+  if (prepared.kind !== "ok") return { decision: reload(), reading: null };
+  if (action.kind !== "ask-app") return { decision, reading: null };
+
+  const startedAtMs = targetStartedAtMs(deps);
+  const isThere = config.trigger !== "signal" || startedAtMs !== null;
+  const reading = isThere && config.verify !== "none" ? await deps.probe.read(aborted) : null;
+  const verdict = decideStart({
+    trigger: config.trigger,
+    changedWallMs: snapshot.changedWallMs,
+    changedAtMs: prepared.written ? clock.nowMs() : state.changedAtMs,
+    targetStartedAtMs: startedAtMs,
+    goneSinceAtMs: action.question.goneSinceAtMs,
+    status: reading?.kind === "status" ? reading.status : null,
+  });
+  switch (verdict) {
+    case "reload":
+      return { decision: reload(), reading };
+    case "adopt":
+      return { decision: { state: adopt(state), action: { kind: "skip", reason: "adopted" } }, reading };
+    case "later":
+      return {
+        decision: { state: waitForApp(state, action.question), action: { kind: "skip", reason: "waiting" } },
+        reading,
+      };
+  }
+}
+
+/** When the process that would be signalled started, monotonic; null where there is none to be seen. */
+function targetStartedAtMs({ clock, config, target }: AttemptDeps): number | null {
+  if (config.trigger !== "signal") return null;
+  const found = target.resolve();
+  if (found.kind === "none") return null;
+  return clock.nowMs() - (clock.wallMs() - found.target.startedWallMs);
+}

@@ -1,0 +1,52 @@
+/**
+ * Watches, for two seconds after a reload that has counted, whether the signalled process survives it: Go, Deno and the
+ * JVM show a handler for SIGHUP and still die of it when the application set none. It only looks; the loop decides.
+ */
+
+import type { Target } from "./model.ts";
+import type { Clock, TargetPort } from "./ports.ts";
+import { formatMs } from "./reload/text.ts";
+
+/** A process that dies within this time after the signal died of it (contract: choosing the target). */
+export const DEATH_WINDOW_MS = 2_000;
+/** Pause between two looks, in milliseconds. */
+const LOOK_MS = 100;
+
+export interface Survival {
+  /** Watches `target` from now on; null ends it. */
+  watch(target: Target | null, triggeredAtMs: number): void;
+  /** Milliseconds until the next look is due; Infinity where nobody is watched. */
+  dueMs(): number;
+  /** Looks; the text of a death, once, or null. */
+  check(): string | null;
+}
+
+/** What is said of a process that died `sinceMs` after the signal. */
+export function deathText(target: Target, signal: string, sinceMs: number): string {
+  return `${target.name} (PID ${target.pid}) ended ${
+    formatMs(sinceMs)
+  } after ${signal}: the signal killed it. ` +
+    "The same content is not signalled again; the app reads it when it starts";
+}
+
+/** Makes a watch over nobody. */
+export function createSurvival(target: TargetPort, clock: Clock, signal: string): Survival {
+  let watched: { target: Target; triggeredAtMs: number } | null = null;
+  return {
+    watch(process, triggeredAtMs) {
+      watched = process && { target: process, triggeredAtMs };
+    },
+    dueMs: () => watched ? LOOK_MS : Infinity,
+    check() {
+      if (watched === null) return null;
+      const { target: process, triggeredAtMs } = watched;
+      const sinceMs = clock.nowMs() - triggeredAtMs;
+      if (target.isAlive(process)) {
+        if (sinceMs >= DEATH_WINDOW_MS) watched = null;
+        return null;
+      }
+      watched = null;
+      return deathText(process, signal, sinceMs);
+    },
+  };
+}
