@@ -91,6 +91,9 @@ function findPortConflict({ config, givenAs }: Resolved): string | null {
   if (config.verify === "none" || !["0.0.0.0", "::"].includes(ownHost) || config.metricsPort === 0) {
     return null;
   }
+  const isDefaultPort = config.metricsPort === 80 || config.metricsPort === 443;
+  // Parsing a URL costs more than all the rest here, so only where the port is in it at all.
+  if (!isDefaultPort && !config.reloadUrl.includes(`:${config.metricsPort}`)) return null;
   if (config.reloadUrl.startsWith("unix:")) return null;
   const url = new URL(config.reloadUrl);
   const port = Number(url.port || (url.protocol === "https:" ? 443 : 80));

@@ -29,41 +29,51 @@ export interface EnvironmentTexts {
 const LINK_VALUE = /^(?:tcp|udp|sctp):\/\//;
 const LINK_NAME = /_PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?$|_SERVICE_(?:HOST|PORT(?:_.*)?)$/;
 
-/** Reads the variables of all flags; an empty one counts as unset. */
+/**
+ * Reads the variables of all flags; an empty one counts as unset. Goes through what is set, not through the table: of
+ * the table's names hardly one is.
+ */
 export function readEnvironment(environment: Environment): EnvironmentTexts {
-  const flags = new Map<FlagName, VariableTexts>();
-  const known = new Set<string>();
-  const warnings: string[] = [];
-  for (const name of FLAG_NAMES) {
-    const flag = findFlag(name)!;
-    const variables = [variableOf(name), ...(flag.plainVariable ? [flag.plainVariable] : [])];
-    for (const variable of variables) {
-      known.add(variable);
-      const text = environment[variable] ?? "";
-      if (text === "") continue;
-      if (flag.port && LINK_VALUE.test(text)) {
-        warnings.push(
-          `${variable}: ${quote(text)} is Kubernetes' link to a Service of that name and is ignored` +
-            " (enableServiceLinks: false in the pod keeps such variables away)",
-        );
-        continue;
-      }
-      const texts = flag.repeatable ? text.split(",").map((item) => item.trim()).filter(Boolean) : [text];
-      if (texts.length > 0 && !flags.has(name)) flags.set(name, { variable, texts });
-    }
+  const found: EnvironmentTexts & { flags: Map<FlagName, VariableTexts>; warnings: string[] } = {
+    flags: new Map(),
+    warnings: [],
+  };
+  const unknown: string[] = [];
+  for (const variable of Object.keys(environment)) {
+    if (!variable.startsWith(VARIABLE_PREFIX)) continue;
+    const name = variable.slice(VARIABLE_PREFIX.length).toLowerCase().replaceAll("_", "-") as FlagName;
+    if (findFlag(name) && variableOf(name) === variable) take(found, name, variable, environment[variable]!);
+    else if (!isServiceLink(variable, environment[variable]!)) unknown.push(variable);
   }
-  return { flags, warnings: [...warnings, ...unknownVariables(environment, known)] };
+  for (const name of FLAG_NAMES) {
+    const variable = findFlag(name)!.plainVariable;
+    if (variable) take(found, name, variable, environment[variable] ?? "");
+  }
+  for (const variable of unknown.sort()) {
+    const word = variable.slice(VARIABLE_PREFIX.length);
+    found.warnings.push(`${variable}: unknown variable, ignored${suggestion(word, FLAG_NAMES, variableOf)}`);
+  }
+  return found;
 }
 
-function unknownVariables(environment: Environment, known: ReadonlySet<string>): readonly string[] {
-  const unknown = Object.keys(environment).filter((variable) =>
-    variable.startsWith(VARIABLE_PREFIX) && !known.has(variable) &&
-    !isServiceLink(variable, environment[variable]!)
-  );
-  return unknown.sort().map((variable) => {
-    const word = variable.slice(VARIABLE_PREFIX.length);
-    return `${variable}: unknown variable, ignored${suggestion(word, FLAG_NAMES, variableOf)}`;
-  });
+/** Adds one variable, unless an earlier one has set the flag. */
+function take(
+  found: { flags: Map<FlagName, VariableTexts>; warnings: string[] },
+  name: FlagName,
+  variable: string,
+  text: string,
+): void {
+  if (text === "") return;
+  const flag = findFlag(name)!;
+  if (flag.port && LINK_VALUE.test(text)) {
+    found.warnings.push(
+      `${variable}: ${quote(text)} is Kubernetes' link to a Service of that name and is ignored` +
+        " (enableServiceLinks: false in the pod keeps such variables away)",
+    );
+    return;
+  }
+  const texts = flag.repeatable ? text.split(",").map((item) => item.trim()).filter(Boolean) : [text];
+  if (texts.length > 0 && !found.flags.has(name)) found.flags.set(name, { variable, texts });
 }
 
 /** Links of a Service `config-reloader` or `config-reloader-…`; silent, since the pod's author did not write them. */

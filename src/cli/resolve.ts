@@ -3,7 +3,7 @@
  * judge no combination of flags; `contradictions.ts` does.
  */
 
-import type { Config, Setting } from "../config.ts";
+import type { Config, CredentialFiles, Setting } from "../config.ts";
 import type { EnvironmentTexts } from "./environment.ts";
 import type { Flag } from "./flag.ts";
 import { findFlag, FLAG_NAMES, type FlagName, type Values } from "./flags.ts";
@@ -34,19 +34,23 @@ export function resolveConfig(
     const label = given.has(name) ? `--${name}` : variable?.variable ?? name;
     const parsed = texts?.map((text) => parseValue(flag, label, text, cwd)) ?? parseDefault(flag);
     values[name] = flag.repeatable ? Object.freeze([...new Set(parsed)]) : parsed[0] ?? null;
-    const shown = texts?.map((text, at) => showValue(flag, text, parsed[at])).join(",") ?? flag.default ?? "";
-    const source = given.has(name) ? "flag" : variable ? "environment" : "default";
-    settings.push(
-      Object.freeze({
-        name,
-        value: shown,
-        source,
-        ...(source === "environment" ? { variable: variable!.variable } : {}),
-      }),
-    );
+    const value = texts?.map((text, at) => showValue(flag, text, parsed[at])).join(",") ?? flag.default ?? "";
+    settings.push(Object.freeze(
+      given.has(name)
+        ? { name, value, source: "flag" }
+        : variable
+        ? { name, value, source: "environment", variable: variable.variable }
+        : { name, value, source: "default" },
+    ));
+  }
+  // The default file counts only where nothing else is to be watched.
+  const watchesDirsOnly = settings[0]!.source === "default" && (values["watched-dir"] as string[]).length > 0;
+  if (watchesDirsOnly) {
+    values["config-file"] = Object.freeze([]);
+    settings[0] = Object.freeze({ name: "config-file", value: "", source: "default" });
   }
   const givenAs = (name: FlagName) => given.has(name) ? `--${name}` : environment.get(name)?.variable ?? null;
-  return { config: toConfig(values as Values, settings, givenAs), givenAs };
+  return { config: toConfig(values as Values, settings), givenAs };
 }
 
 function parseDefault(flag: Flag): unknown[] {
@@ -70,14 +74,9 @@ function showValue(flag: Flag, text: string, parsed: unknown): string {
   return typeof parsed === "string" || typeof parsed === "boolean" ? String(parsed) : text;
 }
 
-function toConfig(values: Values, settings: Setting[], givenAs: Resolved["givenAs"]): Config {
-  // The default file counts only where nothing else is to be watched.
-  const watchesDirsOnly = givenAs("config-file") === null && values["watched-dir"].length > 0;
-  const shown = settings.map((setting) =>
-    watchesDirsOnly && setting.name === "config-file" ? Object.freeze({ ...setting, value: "" }) : setting
-  );
+function toConfig(values: Values, settings: Setting[]): Config {
   return Object.freeze({
-    configFiles: watchesDirsOnly ? Object.freeze([]) : values["config-file"],
+    configFiles: values["config-file"],
     watchedDirs: values["watched-dir"],
     intervalMs: values["interval"],
     watchMethod: values["watch-method"],
@@ -103,14 +102,7 @@ function toConfig(values: Values, settings: Setting[], givenAs: Resolved["givenA
     reloadTimeoutMs: values["reload-timeout"],
     pollIntervalMs: values["poll-interval"],
     httpTimeoutMs: values["http-timeout"],
-    credentials: Object.freeze({
-      basicAuthFile: values["basic-auth-file"],
-      bearerTokenFile: values["bearer-token-file"],
-      headerFile: values["header-file"],
-      caFile: values["ca-file"],
-      clientCertFile: values["client-cert-file"],
-      clientKeyFile: values["client-key-file"],
-    }),
+    credentials: toCredentials(values),
     retryIntervalMs: values["retry-interval"],
     maxBackoffMs: values["max-backoff"],
     jitterMs: values["jitter"],
@@ -126,6 +118,17 @@ function toConfig(values: Values, settings: Setting[], givenAs: Resolved["givenA
     logLevel: values["log-level"],
     logFormat: values["log-format"],
     shutdownTimeoutMs: values["shutdown-timeout"],
-    settings: Object.freeze(shown),
+    settings: Object.freeze(settings),
+  });
+}
+
+function toCredentials(values: Values): CredentialFiles {
+  return Object.freeze({
+    basicAuthFile: values["basic-auth-file"],
+    bearerTokenFile: values["bearer-token-file"],
+    headerFile: values["header-file"],
+    caFile: values["ca-file"],
+    clientCertFile: values["client-cert-file"],
+    clientKeyFile: values["client-key-file"],
   });
 }
