@@ -106,13 +106,13 @@ function summarise(runs: readonly Figures[]): Row["figures"] {
   };
 }
 
-interface Disk {
+export interface Disk {
   /** Copies a program to the disk and drops every cached page of it; returns the new path. */
   coldCopy(program: string): Promise<string>;
   remove(): Promise<void>;
 }
 
-async function createDisk(image: string, mountPoint: string): Promise<Disk> {
+export async function createDisk(image: string, mountPoint: string): Promise<Disk> {
   await run("truncate", ["-s", "700M", image]);
   await run("mkfs.ext4", ["-q", "-F", image]);
   const device = (await run("losetup", ["-f", "--show", "--direct-io=on", image])).trim();
