@@ -3,7 +3,7 @@
  * changes no state of the loop. A lasting state is told when it begins and when it ends, not in between.
  */
 
-import type { AttemptReport } from "./attempt.ts";
+import type { AttemptReport } from "./attempt_types.ts";
 import type { Config } from "./config.ts";
 import type { Cause, FileState, Observation, ReloadRecord } from "./model.ts";
 import type { Metrics } from "./observe/metrics.ts";
@@ -110,7 +110,8 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     reloads.length = Math.min(reloads.length, HISTORY_MAX);
   }
 
-  function attemptEnded(state: ReloadState, job: ReloadJob, { result, target }: AttemptReport): void {
+  function attemptEnded(state: ReloadState, job: ReloadJob, report: AttemptReport): void {
+    const { result, target } = report;
     const durationMs = clock.nowMs() - job.seenAtMs;
     const triggerDelayMs = result.triggeredAtMs === null
       ? null
@@ -130,7 +131,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       triggerDelayMs,
     };
     take(state);
-    tellOutcome(state, job, { result, target }, durationMs);
+    tellOutcome(state, job, report, durationMs);
   }
 
   function tellOutcome(

@@ -4,11 +4,12 @@
  * URL itself; it drives the ports.
  */
 
-import { type AttemptDeps, attemptReload, type AttemptReport, failure } from "./attempt.ts";
+import { attemptReload } from "./attempt.ts";
+import { type AttemptDeps, type AttemptReport, failure } from "./attempt_types.ts";
 import type { Cause, Observation, Snapshot, StatusReading } from "./model.ts";
 import type { Random, SnapshotReader } from "./ports.ts";
 import type { Recorder } from "./recorder.ts";
-import { decide, decideReload, type Decision, type Moment } from "./reload/decide.ts";
+import { decide, type Decision } from "./reload/decide.ts";
 import { type Health, judgeHealth } from "./reload/health.ts";
 import { createHintQueue, type Hint } from "./reload/queue.ts";
 import {
@@ -23,6 +24,7 @@ import {
 import { checkStart } from "./start_check.ts";
 import { createSurvival } from "./survival.ts";
 import type { TargetWatch } from "./target_watch.ts";
+import { createTokenMemory } from "./token_memory.ts";
 
 export interface ReloaderDeps extends Omit<AttemptDeps, "turned"> {
   readonly reader: SnapshotReader;
@@ -57,6 +59,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   let wakeAtMs = Infinity;
   let startedAtMs = 0;
   let lastReading: StatusReading | null = null;
+  const tokens = createTokenMemory();
 
   const turned = () => {
     lastTurnAtMs = clock.nowMs();
@@ -179,7 +182,9 @@ export function createReloader(deps: ReloaderDeps): Reloader {
       recorder.stopped(job);
       return config.once ? 1 : null;
     }
-    const { result, target } = report;
+    const { result, target, status } = report;
+    if (status !== null) lastReading = { kind: "status", status };
+    tokens.remember(job.digest, report.baseline, result.outcome, status);
     state = recordResult(state, job, result, clock.nowMs(), policy);
     if (await flapped) state = recordFlap(state);
     if (target && result.triggeredAtMs !== null && !result.killed) {
@@ -215,11 +220,19 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     baseline: Promise<StatusReading> | null,
   ): Promise<AttemptReport> {
     try {
-      return await attemptReload(attemptDeps, { job, snapshot, baseline, lastReading, stopping, aborted });
+      return await attemptReload(attemptDeps, {
+        job,
+        snapshot,
+        baseline,
+        lastReading,
+        tokens: tokens.recall(job.digest),
+        stopping,
+        aborted,
+      });
     } catch (error) {
       // A fault of ours must not end the loop: it is told like any other failure and tried again.
       const reason = `internal error: ${error instanceof Error ? error.stack ?? error.message : error}`;
-      return { result: failure("failed", reason, "internal"), target: null };
+      return { result: failure("failed", reason, "internal"), target: null, baseline: null, status: null };
     }
   }
 

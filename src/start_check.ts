@@ -4,7 +4,7 @@
  * that a rendered output is there before the app is.
  */
 
-import type { AttemptDeps } from "./attempt.ts";
+import type { AttemptDeps } from "./attempt_types.ts";
 import type { Snapshot, StatusReading } from "./model.ts";
 import { decideReload, type Decision, type Moment } from "./reload/decide.ts";
 import { decideStart } from "./reload/start.ts";

@@ -3,7 +3,7 @@
  * and whether it can see the content. Tells each change of that once. It never signals, and never decides a reload.
  */
 
-import type { AttemptReport } from "./attempt.ts";
+import type { AttemptReport } from "./attempt_types.ts";
 import type { Config } from "./config.ts";
 import type { StaleMount, Target, TargetView } from "./model.ts";
 import type { Logger, SnapshotReader, TargetPort } from "./ports.ts";

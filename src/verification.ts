@@ -9,6 +9,7 @@ import type { Outcome, Status, StatusReading, Target, TriggerResult, Verdict } f
 import type { Clock, Logger, StatusProbe, TargetPort } from "./ports.ts";
 import { formatMs } from "./reload/text.ts";
 import { DEATH_WINDOW_MS, deathText } from "./survival.ts";
+import type { TokenHints } from "./token_memory.ts";
 import { judge } from "./verify/judge.ts";
 import { nextPollDelayMs } from "./verify/probe.ts";
 
@@ -36,6 +37,7 @@ export interface VerificationInput {
   readonly target: Target | null;
   /** Sends the trigger once more; null where nothing may be triggered. */
   readonly triggerAgain: (() => Promise<TriggerResult>) | null;
+  readonly tokens: TokenHints;
   readonly stopping: AbortSignal;
   readonly aborted: AbortSignal;
 }
@@ -64,7 +66,7 @@ function end(outcome: Outcome, reason: string, code: string, status: Status | nu
 
 function createVerification(deps: VerificationDeps, input: VerificationInput) {
   const { clock, config } = deps;
-  let baseline: Status | null = input.baseline?.kind === "status" ? input.baseline.status : null;
+  let baseline = input.tokens.baseline ?? (input.baseline?.kind === "status" ? input.baseline.status : null);
   let { triggeredAtMs, triggeredWallMs, deadlineMs } = input;
   let restarted = input.restarted;
   let settled = false;
@@ -108,6 +110,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
       sinceTriggerMs: clock.nowMs() - triggeredAtMs,
       restarted,
       settled,
+      provedToken: input.tokens.provedToken,
     });
     settled = verdict.kind === "settling";
     if (verdict.kind === "pending") lastReason = verdict.reason;

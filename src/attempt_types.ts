@@ -1,0 +1,121 @@
+/**
+ * What goes into an attempt and comes out of it, and the few steps that all kinds of attempts share. It decides
+ * nothing and sends nothing.
+ */
+
+import type { Config } from "./config.ts";
+import type {
+  AttemptResult,
+  Outcome,
+  Snapshot,
+  Status,
+  StatusReading,
+  Target,
+  TriggerResult,
+} from "./model.ts";
+import type { Clock, HttpTrigger, Logger, Prepare, StatusProbe, TargetPort } from "./ports.ts";
+import type { ReloadJob } from "./reload/state.ts";
+import type { TokenHints } from "./token_memory.ts";
+import type { Proof } from "./verification.ts";
+import { earliestTriggerWallMs } from "./verify/judge.ts";
+
+/**
+ * How long a trigger waits for the answer to the baseline request, in milliseconds. A healthy app on the same
+ * machine answers within a few; an app that hangs must not put the signal off.
+ */
+export const BASELINE_WAIT_MS = 1_000;
+/** The effects of an attempt. */
+export interface AttemptDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly prepare: Prepare;
+  readonly target: TargetPort;
+  readonly httpTrigger: HttpTrigger;
+  readonly probe: StatusProbe;
+  /** Called whenever the attempt makes progress, so that liveness is seen during long ones. */
+  readonly turned: () => void;
+}
+
+/** What one attempt is about. */
+export interface AttemptInput {
+  readonly job: ReloadJob;
+  readonly snapshot: Snapshot;
+  /** The baseline, requested when the change was noticed; null where it has not been. */
+  readonly baseline: Promise<StatusReading> | null;
+  /** For `--trigger none`: the last status seen before this change, since the app may have reloaded already. */
+  readonly lastReading: StatusReading | null;
+  /** For `--verify json`: what earlier attempts have shown. */
+  readonly tokens: TokenHints;
+  /** SIGTERM has come: finish soon, and at once when the app is gone. */
+  readonly stopping: AbortSignal;
+  /** The shutdown time is over: end now. */
+  readonly aborted: AbortSignal;
+}
+
+/** The result, and whom it was about. */
+export interface AttemptReport {
+  readonly result: AttemptResult;
+  readonly target: Target | null;
+  /** The status before the trigger; null where it was not read. */
+  readonly baseline: Status | null;
+  /** The last status read; null where there was none. */
+  readonly status: Status | null;
+}
+
+/** An unsuccessful result in which nothing was triggered. */
+export function failure(outcome: Outcome, reason: string, code: string): AttemptResult {
+  return {
+    outcome,
+    reason,
+    code,
+    triggeredAtMs: null,
+    killed: false,
+    appIsBlind: code === "stale-mount",
+    restartRequired: [],
+  };
+}
+
+/** The report of an attempt that ended before its trigger. */
+export function unsent(result: AttemptResult, target: Target | null = null): AttemptReport {
+  return { result, target, baseline: null, status: null };
+}
+
+/** The status before the trigger, where it comes in time. */
+export async function baselineOf(deps: AttemptDeps, input: AttemptInput): Promise<StatusReading | null> {
+  if (deps.config.verify === "none") return null;
+  const reading = input.baseline ?? deps.probe.read(input.aborted);
+  const giveUp = new AbortController();
+  const late = deps.clock.sleep(BASELINE_WAIT_MS, giveUp.signal).then(() => null);
+  const first = await Promise.race([reading, late]);
+  giveUp.abort();
+  const waitMs = earliestTriggerWallMs(first?.kind === "status" ? first.status : null, deps.clock.wallMs()) -
+    deps.clock.wallMs();
+  if (waitMs > 0) await deps.clock.sleep(waitMs, input.stopping);
+  return first;
+}
+
+/** The times that count from a trigger that went out. */
+export function triggerTimes(deps: AttemptDeps, sent: TriggerResult & { kind: "sent" }) {
+  return {
+    triggeredAtMs: sent.atMs,
+    triggeredWallMs: sent.wallMs,
+    deadlineMs: sent.atMs + deps.config.reloadTimeoutMs,
+  };
+}
+
+/** The report of an attempt that got as far as a proof. */
+export function report(
+  proof: Proof,
+  triggeredAtMs: number | null,
+  target: Target | null,
+  baseline: StatusReading | null,
+): AttemptReport {
+  const { outcome, reason, code, killed, restartRequired, status } = proof;
+  return {
+    result: { outcome, reason, code, triggeredAtMs, killed, appIsBlind: false, restartRequired },
+    target,
+    baseline: baseline?.kind === "status" ? baseline.status : null,
+    status,
+  };
+}

@@ -1,0 +1,109 @@
+/**
+ * An attempt by signal: finds the one process that may be signalled, makes sure that it can see the content, sends, and
+ * verifies. An app that started after the change has read it and is not signalled. Only `target/send.ts` signals.
+ */
+
+import {
+  type AttemptDeps,
+  type AttemptInput,
+  type AttemptReport,
+  baselineOf,
+  failure,
+  report,
+  triggerTimes,
+  unsent,
+} from "./attempt_types.ts";
+import type { Target } from "./model.ts";
+import { startedAfter } from "./reload/start.ts";
+import { verifyReload } from "./verification.ts";
+
+/** Pause between two looks for a target that is still starting, in milliseconds. */
+export const STARTING_PAUSE_MS = 50;
+
+/** Makes one attempt by signal. */
+export async function attemptBySignal(deps: AttemptDeps, input: AttemptInput): Promise<AttemptReport> {
+  const found = await findTarget(deps, input);
+  if (found.kind === "none") return unsent(failure("failed", found.message, found.code));
+  const { target } = found;
+  const fail = (reason: string, code: string) => unsent(failure("failed", reason, code), target);
+
+  const startedAtMs = deps.clock.nowMs() - (deps.clock.wallMs() - target.startedWallMs);
+  if (startedAfter(startedAtMs, input.job.changedAtMs)) return await verifyStarted(deps, input, target);
+  if (!input.job.mayTrigger) {
+    return fail(
+      `a signal with this content ended the app before, so ${target.name} (PID ${target.pid}) is not signalled ` +
+        "with it again; restart the app to make it read the content",
+      "killed-before",
+    );
+  }
+  const mounts = deps.target.staleMounts(target);
+  if (mounts.blind) return fail(mounts.stale.map((mount) => mount.message).join("; "), "stale-mount");
+
+  const baseline = await baselineOf(deps, input);
+  if (input.aborted.aborted) return fail("stopped before the signal was sent", "stopped");
+  const send = () => Promise.resolve(deps.target.send(target));
+  const sent = deps.target.send(target);
+  if (sent.kind === "not-sent") return fail(sent.message, sent.code);
+  deps.logger.info(`Sending ${deps.config.signal} to main process (PID ${target.pid})`, {
+    signal: deps.config.signal,
+    pid: target.pid,
+    process: target.name,
+  });
+  const proof = await verifyReload(deps, {
+    ...triggerTimes(deps, sent),
+    baseline,
+    restarted: false,
+    target,
+    triggerAgain: send,
+    tokens: input.tokens,
+    stopping: input.stopping,
+    aborted: input.aborted,
+  });
+  return report(proof, sent.atMs, target, baseline);
+}
+
+/** The app started with this content: nothing to trigger, its good status is the proof. */
+async function verifyStarted(
+  deps: AttemptDeps,
+  input: AttemptInput,
+  target: Target,
+): Promise<AttemptReport> {
+  deps.logger.info(
+    `${target.name} (PID ${target.pid}) started after the change and has read it; verifying without a signal`,
+    { pid: target.pid, process: target.name },
+  );
+  const nowMs = deps.clock.nowMs();
+  const proof = await verifyReload(deps, {
+    baseline: null,
+    triggeredAtMs: nowMs,
+    triggeredWallMs: target.startedWallMs,
+    deadlineMs: nowMs + deps.config.reloadTimeoutMs,
+    restarted: true,
+    target,
+    triggerAgain: null,
+    tokens: input.tokens,
+    stopping: input.stopping,
+    aborted: input.aborted,
+  });
+  return report(proof, null, target, null);
+}
+
+/** Looks until there is a target that has finished starting, nobody, or no time left. */
+async function findTarget(deps: AttemptDeps, input: AttemptInput) {
+  const deadlineMs = deps.clock.nowMs() + deps.config.reloadTimeoutMs;
+  for (;;) {
+    const found = deps.target.resolve();
+    deps.turned();
+    if (found.kind === "target" || found.kind === "none" && !found.again) return found;
+    if (found.kind === "starting") {
+      const { target } = found;
+      const startedAtMs = deps.clock.nowMs() - (deps.clock.wallMs() - target.startedWallMs);
+      if (startedAfter(startedAtMs, input.job.changedAtMs)) return { kind: "target", target } as const;
+    }
+    if (input.stopping.aborted || deps.clock.nowMs() >= deadlineMs) {
+      const { message } = found;
+      return { kind: "none", code: found.kind === "none" ? found.code : "starting", message } as const;
+    }
+    await deps.clock.sleep(STARTING_PAUSE_MS, input.stopping);
+  }
+}

@@ -1,0 +1,240 @@
+/**
+ * The rules of the house as tests: what must be absent where, who may import whom, how long a file may be, and that
+ * tables and code say the same. docs/ARCHITECTURE.md gives the reasons.
+ */
+
+import assert from "node:assert/strict";
+import { renderReadme, withoutPadding } from "../../scripts/docs.ts";
+import { VERSION } from "../../src/version.ts";
+import { test } from "../support/strict.ts";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+const read = (path: string) => Deno.readTextFileSync(ROOT + path);
+const SOURCES = listFiles("src").filter((path) => path.endsWith(".ts"));
+const TESTS = listFiles("tests").filter((path) => path.endsWith(".ts"));
+
+function listFiles(dir: string): string[] {
+  return [...Deno.readDirSync(ROOT + dir)].flatMap((entry) => {
+    const path = `${dir}/${entry.name}`;
+    return entry.isDirectory ? listFiles(path) : [path];
+  }).sort();
+}
+
+/** Source without comments and string contents, so that only code counts. */
+function codeOf(path: string): string {
+  return read(path)
+    .replace(/\/\*[\s\S]*?\*\//g, (text) => text.replace(/[^\n]/g, ""))
+    .replace(/(^|[^:"'`\\])\/\/[^\n]*/g, "$1");
+}
+
+/** Lines of `paths` whose code matches, as `path:line: text`. */
+function find(paths: readonly string[], pattern: RegExp): string[] {
+  return paths.flatMap((path) =>
+    codeOf(path).split("\n").flatMap((line, index) =>
+      pattern.test(line) ? [`${path}:${index + 1}: ${line.trim()}`] : []
+    )
+  );
+}
+
+test("src/reload is pure: no effects, no time, no chance", () => {
+  const reload = SOURCES.filter((path) => path.startsWith("src/reload/"));
+  assert.ok(reload.length > 4);
+  assert.deepEqual(
+    find(
+      reload,
+      /\b(Deno|fetch|setTimeout|setInterval|AbortSignal|Date|performance|console|crypto)\b|Math\.random/,
+    ),
+    [],
+  );
+});
+
+test("judges, formats and the selection are pure, too", () => {
+  const pure = SOURCES.filter((path) =>
+    /src\/verify\/(amp|prometheus|json|http|judge)\.ts|src\/target\/(select|auto|tree|matching|handler)\.ts/
+      .test(path)
+  );
+  assert.ok(pure.length >= 8, `${pure}`);
+  assert.deepEqual(
+    find(
+      pure,
+      /\bDeno\.(?!Signal\b)|\b(fetch|setTimeout|performance|console)\b|Math\.random|Date\.now|new Date\(\)/,
+    ),
+    [],
+  );
+});
+
+test("nothing in src touches Node's layer but by a dynamic import", () => {
+  assert.deepEqual(
+    find(SOURCES, /^\s*(import|export)\b.*from\s+"node:|\brequire\(|\bprocess\.(?!ts")|\bBuffer\b/),
+    [],
+  );
+});
+
+test("no timers but the clock's: the first setTimeout costs 7 ms of CPU at the start", () => {
+  // The keep-alive of `--once`, which has no server to keep the process alive.
+  const allowed = ["src/commands/run.ts"];
+  assert.deepEqual(
+    find(SOURCES.filter((path) => !allowed.includes(path)), /\b(setTimeout|setInterval)\(/),
+    [],
+  );
+});
+
+test("only the clock reads the time for the loop", () => {
+  const loop = SOURCES.filter((path) => /^src\/[a-z_]+\.ts$/.test(path) && path !== "src/clock.ts");
+  assert.deepEqual(find(loop, /performance\.now|Date\.now/), []);
+});
+
+test("only the target's send.ts can signal a process", () => {
+  const others = SOURCES.filter((path) =>
+    path !== "src/target/send.ts" && path !== "src/watch/check_command.ts"
+  );
+  assert.deepEqual(find(others, /Deno\.kill\(|\.kill\(/), []);
+});
+
+test("no console in src, and only main.ts exits", () => {
+  assert.deepEqual(find(SOURCES, /\bconsole\./), []);
+  assert.deepEqual(find(SOURCES, /Deno\.exit\(/), []);
+});
+
+/** Which room may use which; the shared ground (types, clock, version) all may. From the outside in. */
+const MAY_USE: Readonly<Record<string, readonly string[]>> = {
+  "commands": [
+    "(loop)",
+    "cli",
+    "watch",
+    "target",
+    "trigger",
+    "verify",
+    "http",
+    "server",
+    "observe",
+    "proc",
+    "reload",
+  ],
+  "(loop)": ["reload", "verify", "observe"],
+  "cli": ["watch", "http", "target", "proc"],
+  "server": ["observe"],
+  "trigger": ["http"],
+  "verify": ["http"],
+  "target": ["proc"],
+  "watch": ["proc"],
+  "http": [],
+  "observe": [],
+  "reload": [],
+  "proc": [],
+};
+const GROUND = new Set(["src/config.ts", "src/model.ts", "src/ports.ts", "src/clock.ts", "src/version.ts"]);
+
+const roomOf = (path: string) => path.split("/").length > 2 ? path.split("/")[1]! : "(loop)";
+
+test("arrows between rooms run only along the flow, and the ground uses no room", () => {
+  const wrong: string[] = [];
+  for (const path of SOURCES) {
+    for (const [, target] of codeOf(path).matchAll(/(?:from|import\()\s*"(\.[^"]+)"/g)) {
+      const to = new URL(target!, `file:///${path}`).pathname.slice(1);
+      if (GROUND.has(to)) continue;
+      if (GROUND.has(path)) wrong.push(`${path} -> ${to}: the ground uses no room`);
+      else if (roomOf(path) !== roomOf(to) && !MAY_USE[roomOf(path)]?.includes(roomOf(to))) {
+        wrong.push(`${path} -> ${to}`);
+      }
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+/** Files past 250 lines, each with its reason. */
+const LONG: Readonly<Record<string, string>> = {
+  "src/reloader.ts": "the one loop: its turns share one state",
+  "src/recorder.ts": "every log text of a reload in one place",
+  "src/http/wire.ts": "one HTTP/1.1 exchange: head, three kinds of body, limits",
+};
+
+test("files stay short: 250 lines, or a reason", () => {
+  const long = SOURCES.filter((path) => read(path).split("\n").length > 251 && LONG[path] === undefined);
+  assert.deepEqual(long, []);
+  const gone = Object.keys(LONG).filter((path) =>
+    !SOURCES.includes(path) || read(path).split("\n").length <= 251
+  );
+  assert.deepEqual(gone, [], "needs no reason any more");
+});
+
+test("functions fit a screen: 60 lines", () => {
+  const long: string[] = [];
+  for (const path of SOURCES) {
+    let begin: { line: number; indent: string; name: string } | null = null;
+    read(path).split("\n").forEach((line, index) => {
+      const head = /^( *)(?:export )?(?:async )?function\*? (\w+)/.exec(line);
+      if (head) begin = { line: index, indent: head[1]!, name: head[2]! };
+      if (begin && line === `${begin.indent}}`) {
+        const lines = index - begin.line + 1;
+        // Factories hold their functions; each of those is measured by itself.
+        if (lines > 60 && !begin.name.startsWith("create")) {
+          long.push(`${path}: ${begin.name}, ${lines} lines`);
+        }
+        begin = null;
+      }
+    });
+  }
+  assert.deepEqual(long, []);
+});
+
+test("each source file says what it is, each export what it does", () => {
+  const silent: string[] = [];
+  for (const path of SOURCES) {
+    const lines = read(path).split("\n");
+    if (!lines[0]!.startsWith("/**")) silent.push(`${path}: no opening comment`);
+    lines.forEach((line, index) => {
+      const isExport = /^export (async )?(function|const|interface|type|class)/.test(line);
+      // A run of one-line types may share the comment of the first.
+      const before = lines[index - 1] ?? "";
+      if (
+        isExport && !/\*\/$/.test(before) && !/^export type .*;$/.test(before) &&
+        !/^\/\/ deno-lint/.test(before)
+      ) {
+        silent.push(`${path}:${index + 1}: ${line}`);
+      }
+    });
+  }
+  assert.deepEqual(silent, []);
+});
+
+test("no test is skipped, narrowed or asleep", () => {
+  const others = TESTS.filter((path) => path !== "tests/tidy/tidy_test.ts");
+  assert.deepEqual(find(others, /\.only\(|only: true|ignore: true|\.ignore\(|\.skip\(/), []);
+});
+
+test("README, version, changelog and code say the same", () => {
+  const readme = read("README.md");
+  assert.equal(withoutPadding(renderReadme(readme)), withoutPadding(readme), "run `deno task docs`");
+  assert.equal(JSON.parse(read("deno.json")).version, VERSION);
+  assert.match(read("CHANGELOG.md"), new RegExp(`^## ${VERSION.replaceAll(".", "\\.")}`, "m"));
+});
+
+test("links between the documents lead somewhere", () => {
+  const dead: string[] = [];
+  for (
+    const path of [...listFiles("docs"), "README.md", "CONTRIBUTING.md"].filter((name) =>
+      name.endsWith(".md")
+    )
+  ) {
+    for (const [, target] of read(path).matchAll(/\]\(([^)\s#]+)(?:#[^)]*)?\)/g)) {
+      if (/^[a-z]+:/.test(target!)) continue;
+      const to = new URL(target!, `file://${ROOT}${path}`).pathname;
+      try {
+        Deno.statSync(to);
+      } catch {
+        dead.push(`${path}: ${target}`);
+      }
+    }
+  }
+  assert.deepEqual(dead, []);
+});
+
+test("every dependency is pinned exactly, and ARCHITECTURE.md has a line on it", () => {
+  const { imports } = JSON.parse(read("deno.json")) as { imports: Record<string, string> };
+  const architecture = read("docs/ARCHITECTURE.md");
+  for (const [name, target] of Object.entries(imports)) {
+    assert.match(target, /^npm:(@[\w-]+\/)?[\w-]+@\d+\.\d+\.\d+$/, name);
+    assert.ok(architecture.includes(`\`${name}\``), `ARCHITECTURE.md says nothing about ${name}`);
+  }
+});
