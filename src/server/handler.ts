@@ -36,8 +36,11 @@ const OPEN_PATHS: readonly string[] = ["/healthz", "/readyz"];
 
 /** Creates the handler. */
 export function createHandler(deps: HandlerDeps): Handler {
+  let rendering: Promise<string> | null = null;
+  /** Scrapes at the same moment share one text: a flood of them costs little more than one. */
+  const sharedMetrics = () => rendering ??= deps.metrics().finally(() => rendering = null);
   const routes: Readonly<Record<string, () => Answer | Promise<Answer>>> = {
-    "/metrics": async () => ({ status: 200, type: METRICS_TYPE, body: await deps.metrics() }),
+    "/metrics": async () => ({ status: 200, type: METRICS_TYPE, body: await sharedMetrics() }),
     "/healthz": () => probe(deps.health()),
     "/readyz": () => probe(deps.ready()),
     "/status": () => ({

@@ -25,6 +25,22 @@ test("/metrics has the text and the type that Prometheus asks for", async () => 
   assert.deepEqual(answer, { status: 200, type: "text/plain; version=0.0.4; charset=utf-8", body: "a 1\n" });
 });
 
+test("scrapes at the same moment share one text, later ones get a new one", async () => {
+  let renders = 0;
+  const handler = createHandler({
+    metrics: () => Promise.resolve(`renders ${++renders}\n`),
+    health: () => ({ ok: true }),
+    ready: () => ({ ok: true }),
+    status: () => goodView(),
+    auth: null,
+    onError: (_, error) => assert.fail(String(error)),
+  });
+  const scrape = { method: "GET", path: "/metrics", header: () => null, keepAlive: true };
+  const answers = await Promise.all([handler(scrape), handler(scrape), handler(scrape)]);
+  assert.deepEqual(answers.map((answer) => answer.body), Array(3).fill("renders 1\n"));
+  assert.equal((await handler(scrape)).body, "renders 2\n");
+});
+
 for (const [path, key] of [["/healthz", "health"], ["/readyz", "ready"]] as const) {
   test(`${path} says ok, or why not`, async () => {
     assert.deepEqual(await ask({}, path), { status: 200, type: "text/plain; charset=utf-8", body: "ok\n" });

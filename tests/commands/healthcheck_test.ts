@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { createClock } from "../../src/clock.ts";
+import { runHealthcheck } from "../../src/commands/healthcheck.ts";
+import { createHandler, type Health } from "../../src/server/handler.ts";
+import { createServer } from "../../src/server/listener.ts";
+import { goodView } from "../support/status_view.ts";
+import { test } from "../support/strict.ts";
+
+const CERTIFICATES = new URL("../testdata/tls/", import.meta.url).pathname;
+const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+async function ask(
+  { health = { ok: true }, tls = null, host = null }: {
+    health?: Health;
+    tls?: string | null;
+    host?: string | null;
+  },
+): Promise<{ code: number; lines: string[]; port: number }> {
+  const config = {
+    metricsPort: 0,
+    metricsHost: host,
+    tlsCertFile: tls === null ? null : `${CERTIFICATES}${tls}.pem`,
+    tlsKeyFile: tls === null ? null : `${CERTIFICATES}${tls}.key`,
+  };
+  const handler = createHandler({
+    metrics: () => Promise.resolve(""),
+    health: () => health,
+    ready: () => ({ ok: false, reason: "not asked for" }),
+    status: () => goodView(),
+    auth: () => "Basic",
+    onError: () => {},
+  });
+  const server = createServer(config, handler, quiet, createClock());
+  const { port } = await server.start();
+  const lines: string[] = [];
+  const code = await runHealthcheck(
+    { ...config, metricsPort: port },
+    createClock(),
+    (line) => lines.push(line),
+  );
+  await server.stop();
+  return { code, lines, port };
+}
+
+test("healthy: exit 0 and one line", async () => {
+  const { code, lines, port } = await ask({});
+  assert.deepEqual([code, lines], [0, [`ok: http://127.0.0.1:${port}/healthz`]]);
+});
+
+for (
+  const [host, shown] of [["0.0.0.0", "127.0.0.1"], ["::", "[::1]"], ["::1", "[::1]"], [
+    "localhost",
+    "localhost",
+  ]]
+) {
+  test(`--metrics-host ${host}`, async () => {
+    const { code, lines, port } = await ask({ host: host! });
+    assert.deepEqual([code, lines], [0, [`ok: http://${shown}:${port}/healthz`]]);
+  });
+}
+
+test("not healthy: exit 1 and the reason", async () => {
+  const { code, lines, port } = await ask({
+    health: { ok: false, reason: "the loop has not turned for 31 s" },
+  });
+  assert.deepEqual([code, lines], [
+    1,
+    [`Not healthy: http://127.0.0.1:${port}/healthz answered 503: the loop has not turned for 31 s`],
+  ]);
+});
+
+for (const tls of ["server", "other", "expired"]) {
+  test(`over TLS, whatever the certificate says: ${tls}`, async () => {
+    const { code, lines, port } = await ask({ tls });
+    assert.deepEqual([code, lines], [0, [`ok: https://127.0.0.1:${port}/healthz`]]);
+  });
+}
+
+for (const tlsCertFile of [null, `${CERTIFICATES}server.pem`]) {
+  test(`nobody there: exit 1 and what to look at${tlsCertFile ? ", TLS" : ""}`, async () => {
+    const listener = Deno.listen({ port: 0 });
+    const metricsPort = listener.addr.port;
+    listener.close();
+    const lines: string[] = [];
+    const code = await runHealthcheck(
+      { metricsPort, metricsHost: null, tlsCertFile },
+      createClock(),
+      (line) => lines.push(line),
+    );
+    assert.equal(code, 1);
+    assert.equal(lines.length, 1);
+    assert.match(
+      lines[0]!,
+      /^Cannot ask https?:\/\/127\.0\.0\.1:\d+\/healthz: .*refused.*; is the sidecar running with the same --metrics-port$/i,
+    );
+  });
+}
+
+test("a sidecar that accepts and never answers", async () => {
+  const listener = Deno.listen({ port: 0 });
+  const accepted = listener.accept();
+  const lines: string[] = [];
+  const config = { metricsPort: listener.addr.port, metricsHost: null, tlsCertFile: null };
+  assert.equal(await runHealthcheck(config, createClock(), (line) => lines.push(line)), 1);
+  assert.match(lines[0]!, /3 ?s/);
+  (await accepted).close();
+  listener.close();
+});
+
+test("--metrics-port 0 cannot be asked", async () => {
+  const lines: string[] = [];
+  const config = { metricsPort: 0, metricsHost: null, tlsCertFile: null };
+  assert.equal(await runHealthcheck(config, createClock(), (line) => lines.push(line)), 1);
+  assert.deepEqual(lines, [
+    "Cannot ask for health: --metrics-port 0 lets the kernel pick the port; set a fixed one",
+  ]);
+});
