@@ -43,6 +43,8 @@ export const NOTES: Readonly<Record<string, string>> = {
   "pause": "the pause process",
   "runtime": "the container runtime, not yet an application",
   "gone": "a zombie",
+  "host-init": "the init process of this machine",
+  "bad-pid": "a kernel thread",
 };
 
 /**

@@ -59,6 +59,8 @@ export interface PodSidecar {
   send(target: Target, config?: PodConfig): Promise<TriggerResult>;
   isAlive(target: Target, config?: PodConfig): Promise<boolean>;
   staleMounts(target: Target, config?: PodConfig): Promise<{ stale: StaleMount[]; blind: boolean }>;
+  /** `config-reloader check`: exit code and what it prints. */
+  check(config?: PodConfig): Promise<{ code: number; text: string }>;
   /** Median microseconds of `rounds` calls of resolve. */
   measure(rounds: number, config?: PodConfig): Promise<number>;
 }
@@ -396,6 +398,7 @@ function createSidecar(
     send: (target, config = {}) => call("send", config, { target }),
     isAlive: (target, config = {}) => call("isAlive", config, { target }),
     staleMounts: (target, config = {}) => call("staleMounts", config, { target }),
+    check: (config = {}) => call("check", config),
     measure: (rounds, config = {}) => call("measure", config, { rounds }),
   };
 }

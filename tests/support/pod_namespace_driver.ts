@@ -11,15 +11,18 @@ function portOf(raw: Record<string, unknown>): TargetFinder {
   const key = JSON.stringify(raw);
   let port = ports.get(key);
   if (!port) {
-    const processCmdline = typeof raw.processCmdline === "string" ? new RegExp(raw.processCmdline) : null;
-    const config: Config = createTestConfig({ ...raw, processCmdline });
-    ports.set(key, port = createTargetPort(config, { clock: createClock() }));
+    ports.set(key, port = createTargetPort(configOf(raw), { clock: createClock() }));
   }
   return port;
 }
 
+function configOf(raw: Record<string, unknown>): Config {
+  const processCmdline = typeof raw.processCmdline === "string" ? new RegExp(raw.processCmdline) : null;
+  return createTestConfig({ ...raw, processCmdline });
+}
+
 // deno-lint-ignore no-explicit-any
-function answer({ verb, config, target, rounds }: any): unknown {
+async function answer({ verb, config, target, rounds }: any): Promise<unknown> {
   const port = portOf(config);
   switch (verb) {
     case "resolve": {
@@ -36,6 +39,12 @@ function answer({ verb, config, target, rounds }: any): unknown {
       return port.isAlive(target);
     case "staleMounts":
       return port.staleMounts(target);
+    case "check": {
+      const { runCheck } = await import("../../src/commands/check.ts");
+      let text = "";
+      const write = (part: string) => Promise.resolve(void (text += part));
+      return { code: await runCheck(configOf(config), [], write), text };
+    }
     case "measure": {
       const took: number[] = [];
       for (let round = 0; round < rounds; round++) {
@@ -56,7 +65,7 @@ for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream()
   for (const line of lines) {
     let reply: unknown;
     try {
-      reply = { value: answer(JSON.parse(line)) };
+      reply = { value: await answer(JSON.parse(line)) };
     } catch (error) {
       reply = { error: String(error) };
     }

@@ -1,0 +1,120 @@
+/**
+ * Whether the app tells how its reloads go, and what would be triggered. Reads the status URL once; a trigger URL is
+ * never requested, since that would reload the app.
+ */
+
+import type { Config } from "../../config.ts";
+import type { Status } from "../../model.ts";
+import type { StatusProbe } from "../../ports.ts";
+import { hideUrlSecrets } from "../../cli/urls.ts";
+import type { Finding } from "./finding.ts";
+import { argsFix } from "./fixes.ts";
+
+/** All findings about the status URL and the trigger. */
+export async function checkApp(config: Config, probe: StatusProbe): Promise<Finding[]> {
+  return [await checkStatus(config, probe), ...checkTrigger(config)];
+}
+
+const found = (level: Finding["level"], code: string, message: string): Finding => ({
+  area: "status",
+  level,
+  code,
+  message,
+});
+
+async function checkStatus(config: Config, probe: StatusProbe): Promise<Finding> {
+  const url = hideUrlSecrets(config.reloadUrl);
+  if (config.verify === "none") {
+    return found(
+      "warn",
+      "unverified",
+      "No reload is proved (--verify none): a delivered trigger counts as success",
+    );
+  }
+  const reading = await probe.read(new AbortController().signal);
+  if (reading.kind === "error") {
+    return {
+      ...found("fault", "status-unusable", `Cannot use ${url}: ${reading.reason}`),
+      fix: argsFix(
+        "give the URL at which the application tells how its last reload went",
+        "--reload-url=http://localhost:PORT/PATH",
+      ),
+    };
+  }
+  return judge(config, url, reading.status);
+}
+
+function judge(config: Config, url: string, status: Status): Finding {
+  switch (status.format) {
+    case "amp":
+      return status.healthy && !status.splitState
+        ? found(
+          "ok",
+          "status",
+          `${url} answers in AMP's format: ${status.status}, ${status.attempts} reloads tried`,
+        )
+        : found(
+          "warn",
+          "status-failed",
+          `${url}: the app's last reload went wrong (${status.splitState ? "split state" : status.status})`,
+        );
+    case "prometheus":
+      return status.successful
+        ? found("ok", "status", `${url} answers in Prometheus' format: the last reload was successful`)
+        : found("warn", "status-failed", `${url}: the app's last reload failed`);
+    case "json":
+      return status.ok === false
+        ? found(
+          "warn",
+          "status-failed",
+          `${url}: ${config.verifyOk?.pointer} is not ${config.verifyOk?.value}`,
+        )
+        : found(
+          "ok",
+          "status",
+          `${url} answers with JSON${status.token === null ? "" : `, token ${status.token}`}`,
+        );
+    case "http":
+      if (status.code !== 200) {
+        return {
+          ...found(
+            "fault",
+            "status-code",
+            `${url} answers with HTTP ${status.code}, and only 200 proves a reload`,
+          ),
+          fix: argsFix(
+            "give the URL at which the application tells how its last reload went",
+            "--reload-url=http://localhost:PORT/PATH",
+          ),
+        };
+      }
+      return config.verify === "http" ? found("ok", "status", `${url} answers with HTTP 200`) : found(
+        "warn",
+        "status-weak",
+        `${url} answers with HTTP 200 in no known format: a reload counts as proved once it answers so`,
+      );
+  }
+}
+
+function checkTrigger(config: Config): Finding[] {
+  switch (config.trigger) {
+    case "signal":
+      return [];
+    case "none":
+      return [
+        found(
+          "ok",
+          "no-trigger",
+          "Nothing is triggered (--trigger none): the application notices changes by itself",
+        ),
+      ];
+    case "http":
+      return config.triggerUrls.map((url) =>
+        found(
+          "ok",
+          "trigger-url",
+          `Triggered by ${config.triggerMethod} ${hideUrlSecrets(url)}, not tried now`,
+        )
+      );
+  }
+}

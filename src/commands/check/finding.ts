@@ -1,0 +1,83 @@
+/**
+ * What `check` finds: one fact, whether it is good, a stable code, and the fix to paste. Types and the two ways to show
+ * them; finds nothing itself.
+ */
+
+/** `ok` ✓ works, `warn` ! works with a limit, `fault` ✗ does not work. */
+export type Level = "ok" | "warn" | "fault";
+
+/** Parts of the report, in its order. */
+export const AREAS = ["settings", "paths", "watcher", "target", "status", "server"] as const;
+export type Area = typeof AREAS[number];
+
+export interface Finding {
+  readonly area: Area;
+  readonly level: Level;
+  /** Stable; `docs/troubleshooting.md` has each. */
+  readonly code: string;
+  readonly message: string;
+  /** Further lines beneath it: who else was there. */
+  readonly details?: readonly string[];
+  /** What to change: a sentence for a comment and YAML to paste. */
+  readonly fix?: Fix;
+}
+
+export interface Fix {
+  /** Without full stop. */
+  readonly say: string;
+  readonly yaml?: string;
+}
+
+const TITLES: Readonly<Record<Area, string>> = {
+  settings: "Settings",
+  paths: "Watched paths",
+  watcher: "Watcher",
+  target: "Target",
+  status: "Status URL and trigger",
+  server: "Own server",
+};
+const MARKS: Readonly<Record<Level, string>> = { ok: "✓", warn: "!", fault: "✗" };
+/** Green, yellow, red; the marks tell the same without them. */
+const COLOURS: Readonly<Record<Level, number>> = { ok: 32, warn: 33, fault: 31 };
+
+/** The report for people. */
+export function renderText(findings: readonly Finding[], version: string, colour: boolean): string {
+  const paint = (text: string, code: number) => colour ? `\x1b[${code}m${text}\x1b[0m` : text;
+  const lines = [`config-reloader ${version} check`];
+  for (const area of AREAS) {
+    const here = findings.filter((finding) => finding.area === area);
+    if (here.length === 0) continue;
+    lines.push("", paint(TITLES[area], 1));
+    for (const { level, code, message, details = [], fix } of here) {
+      const suffix = level === "ok" ? "" : paint(` [${code}]`, 2);
+      lines.push(`${paint(MARKS[level], COLOURS[level])} ${message}${suffix}`);
+      for (const detail of details) lines.push(`    ${detail}`);
+      if (!fix) continue;
+      lines.push(`    → ${fix.say}${fix.yaml ? ":" : ""}`);
+      for (const line of fix.yaml?.split("\n") ?? []) lines.push(`      ${line}`.trimEnd());
+    }
+  }
+  lines.push("", summary(findings, paint), "");
+  return lines.join("\n");
+}
+
+function summary(findings: readonly Finding[], paint: (text: string, code: number) => string): string {
+  const count = (level: Level) => findings.filter((finding) => finding.level === level).length;
+  const [faults, warnings] = [count("fault"), count("warn")];
+  const plural = (n: number, word: string) => `${n} ${word}${n === 1 ? "" : "s"}`;
+  if (faults > 0) {
+    return paint(`${plural(faults, "fault")} to fix, ${plural(warnings, "warning")}`, COLOURS.fault);
+  }
+  const rest = warnings > 0 ? `, ${plural(warnings, "warning")}` : "";
+  return paint(`Nothing stands in the way of a reload${rest}`, COLOURS.ok);
+}
+
+/** The same as one JSON document. */
+export function renderJson(findings: readonly Finding[], version: string): string {
+  return JSON.stringify({ version, ok: isOk(findings), findings }, null, 2) + "\n";
+}
+
+/** Whether nothing is ✗. */
+export function isOk(findings: readonly Finding[]): boolean {
+  return findings.every((finding) => finding.level !== "fault");
+}

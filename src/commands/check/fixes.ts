@@ -1,0 +1,126 @@
+/** The YAML to paste for each fault. Pure; in the words of a pod's spec, since that is where it goes. */
+
+import type { Fix } from "./finding.ts";
+
+/** Arguments for the sidecar. */
+export function argsFix(say: string, ...args: string[]): Fix {
+  return {
+    say,
+    yaml: [
+      "containers:",
+      "  - name: config-reloader",
+      "    args:",
+      ...args.map((arg) => `      - ${yamlString(arg)}`),
+    ].join("\n"),
+  };
+}
+
+/** Facts that the fix of a target needs. */
+export interface TargetFacts {
+  readonly signal: string;
+  /** User of the application; null where it is not known. */
+  readonly uid: number | null;
+  /** Names of those that could be meant. */
+  readonly names: readonly string[];
+}
+
+/** The fix for a target's code; undefined where waiting is all there is to do. */
+export function targetFix(code: string, { signal, uid, names }: TargetFacts): Fix | undefined {
+  switch (code) {
+    case "no-shared-process-namespace":
+      return {
+        say: "let the containers of the pod see each other's processes",
+        yaml: "spec:\n  shareProcessNamespace: true",
+      };
+    case "host-init":
+      return {
+        say: "share the pod's processes, not the node's",
+        yaml: "spec:\n  hostPID: false\n  shareProcessNamespace: true",
+      };
+    case "several-candidates":
+      return argsFix(`say which it is, one of ${names.join(", ")}`, `--process-name=${names[0] ?? "NAME"}`);
+    case "no-match":
+    case "bad-pid":
+    case "self":
+    case "pause":
+      return argsFix(
+        "take --pid out, or name the application's program",
+        `--process-name=${names[0] ?? "NAME"}`,
+      );
+    case "hidden-proc":
+    case "permission":
+      return userFix(uid);
+    case "no-handler":
+    case "ignored":
+      return argsFix(
+        `if the application reloads on another signal or by a request, use that instead of ${signal}`,
+        "--trigger=http",
+        "--trigger-url=http://localhost:PORT/-/reload",
+      );
+    case "pid-file":
+      return argsFix(
+        "let the application write it where both containers mount a volume, or name its program",
+        "--process-name=NAME",
+      );
+    default:
+      return undefined;
+  }
+}
+
+function userFix(uid: number | null): Fix {
+  return {
+    say: "run both containers as the same user",
+    yaml: [
+      "containers:",
+      "  - name: config-reloader",
+      "    securityContext:",
+      `      runAsUser: ${uid ?? "USER_OF_THE_APPLICATION"}`,
+    ].join("\n"),
+  };
+}
+
+/** A volume mounted whole into a container. */
+export function mountFix(say: string, container: string, directory: string): Fix {
+  return {
+    say,
+    yaml: [
+      "containers:",
+      `  - name: ${container}`,
+      "    volumeMounts:",
+      "      - name: config",
+      `        mountPath: ${yamlString(directory)}  # a directory, without subPath`,
+    ].join("\n"),
+  };
+}
+
+/** A ConfigMap that is not mounted yet. */
+export function volumeFix(directory: string): Fix {
+  return {
+    say: "mount the ConfigMap into both containers",
+    yaml: [
+      "spec:",
+      "  volumes:",
+      "    - name: config",
+      "      configMap:",
+      "        name: NAME_OF_THE_CONFIGMAP",
+      "  containers:",
+      "    - name: config-reloader",
+      "      volumeMounts:",
+      "        - name: config",
+      `          mountPath: ${yamlString(directory)}`,
+    ].join("\n"),
+  };
+}
+
+/** A volume whose files the sidecar's user may not read. */
+export function readableFix(uid: number): Fix {
+  return {
+    say: "let kubelet give the volume a group that the sidecar is in",
+    yaml: `spec:\n  securityContext:\n    fsGroup: ${uid}`,
+  };
+}
+
+/** Quoted only where YAML would take it for something else. */
+function yamlString(text: string): string {
+  return /^[A-Za-z/-][\w./=:+~-]*$/.test(text) && !/:$|: /.test(text) ? text : JSON.stringify(text);
+}

@@ -1,0 +1,90 @@
+/** Whether the own port can be had. Listens for a moment where it is free, and asks who is there where it is not. */
+
+import type { Config } from "../../config.ts";
+import { createHttpClient } from "../../http/client.ts";
+import type { Clock } from "../../ports.ts";
+import { openListener, readTlsFiles } from "../../server/listen.ts";
+import { runHealthcheck } from "../healthcheck.ts";
+import type { Finding } from "./finding.ts";
+import { argsFix } from "./fixes.ts";
+
+const TIMEOUT_MS = 2_000;
+
+/** The finding about the own server; nothing where there is none (`--once`). */
+export async function checkServer(config: Config, clock: Clock): Promise<Finding[]> {
+  if (config.once) return [];
+  const findings: Finding[] = [];
+  const say = (level: Finding["level"], code: string, message: string): Finding => ({
+    area: "server",
+    level,
+    code,
+    message,
+  });
+  if (config.authFile !== null) {
+    const { readAuthFile } = await import("../../server/auth.ts");
+    const problem = messageOf(() => readAuthFile(config.authFile!));
+    findings.push(
+      problem
+        ? say("fault", "auth-file", problem)
+        : say("ok", "auth-file", `${config.authFile}: can be read`),
+    );
+  }
+  const tls = messageOf(() => readTlsFiles(config));
+  if (tls) return [...findings, say("fault", "tls-file", tls)];
+  const { metricsPort: port } = config;
+  const problem = messageOf(() => openListener(config, port, readTlsFiles(config)).close());
+  if (problem === null) {
+    const which = port === 0 ? "a free port, which the log will name" : `port ${port}`;
+    return [...findings, say("ok", "port", `Can listen on ${which}`)];
+  }
+  if (await isOurs(config, clock)) {
+    return [
+      ...findings,
+      say("warn", "port-ours", `Port ${port} is in use, by a config-reloader that is running now`),
+    ];
+  }
+  return [
+    ...findings,
+    {
+      ...say("fault", "port-taken", problem),
+      fix: argsFix("take a free port, and scrape that one", `--metrics-port=${port === 9091 ? 9092 : 9091}`),
+    },
+  ];
+}
+
+/** Null where it works, else why not. */
+function messageOf(act: () => unknown): string | null {
+  try {
+    act();
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Whether the one that holds the port is a config-reloader: its metrics say so; behind TLS or auth its health must do. */
+async function isOurs(config: Config, clock: Clock): Promise<boolean> {
+  if (config.tlsCertFile !== null || config.authFile !== null) {
+    return await runHealthcheck(config, clock, () => {}) === 0;
+  }
+  const host = config.metricsHost === null || config.metricsHost === "0.0.0.0" || config.metricsHost === "::"
+    ? "127.0.0.1"
+    : config.metricsHost;
+  const client = createHttpClient(clock);
+  try {
+    const url = `http://${host.includes(":") ? `[${host}]` : host}:${config.metricsPort}/metrics`;
+    const request = {
+      url,
+      method: "GET",
+      headers: [],
+      tls: { caCerts: [], clientCert: null, clientKey: null },
+      timeoutMs: TIMEOUT_MS,
+    };
+    const { body } = await client.request(request, new AbortController().signal);
+    return new TextDecoder().decode(body).includes("config_reloader_build_info");
+  } catch {
+    return false;
+  } finally {
+    client.close();
+  }
+}

@@ -1,0 +1,378 @@
+import assert from "node:assert/strict";
+import { runCheck } from "../../src/commands/check.ts";
+import { checkApp } from "../../src/commands/check/app.ts";
+import { type Finding, renderText } from "../../src/commands/check/finding.ts";
+import { checkServer } from "../../src/commands/check/server.ts";
+import { createClock } from "../../src/clock.ts";
+import type { Config } from "../../src/config.ts";
+import type { StatusReading } from "../../src/model.ts";
+import { createTestConfig } from "../support/config.ts";
+import { createPod, type Pod, type PodOptions } from "../support/pod_namespace.ts";
+
+const STRICT = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true } as const;
+const USER = 65532;
+const ESCAPE = String.fromCharCode(27);
+const AMP = {
+  status: "success",
+  attempts: 3,
+  split_state: false,
+  healthy: true,
+  last_reload: "2026-11-24T08:00:00Z",
+};
+
+function podTest(name: string, options: PodOptions, run: (pod: Pod) => Promise<void>): void {
+  Deno.test({
+    name,
+    ...STRICT,
+    fn: async () => {
+      const pod = await createPod(options);
+      try {
+        await run(pod);
+      } finally {
+        await pod.close();
+      }
+    },
+  });
+}
+
+/** A status URL, in the network namespace that the pods of these tests share with the machine. */
+function serveStatus(body: unknown, status = 200) {
+  return Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    () => Response.json(body, { status }),
+  );
+}
+
+/** A volume with one file, as kubelet lays it out. */
+async function makeVolume(pod: Pod): Promise<{ volume: string; payload: string; mounted: string }> {
+  const volume = `${pod.dir}/pods/1/volumes/kubernetes.io~configmap/cfg`;
+  const payload = `${volume}/..2026_11_24_08_16_55.1234567890`;
+  const mounted = `${pod.dir}/etc`;
+  await Deno.mkdir(payload, { recursive: true });
+  await Deno.mkdir(mounted);
+  await Deno.writeTextFile(`${payload}/config.yaml`, "v: 1\n");
+  await Deno.symlink("..2026_11_24_08_16_55.1234567890", `${volume}/..data`);
+  await Deno.symlink("..data/config.yaml", `${volume}/config.yaml`);
+  return { volume, payload, mounted };
+}
+
+podTest("check: all is well, word for word; nobody is signalled and nothing changes", {}, async (pod) => {
+  const server = serveStatus(AMP);
+  try {
+    const { volume, mounted } = await makeVolume(pod);
+    const setup = `mount --bind ${volume} ${mounted}`;
+    const app = await pod.start({ program: "amp", args: ["handle", "workers=1"], uid: USER, setup });
+    const probe = await pod.start({ program: "probe", args: ["handle"], container: "amp", uid: USER });
+    const sidecar = await pod.sidecar({ uid: USER, setup });
+    const before = [...Deno.readDirSync(volume)].map((entry) => entry.name).sort();
+    const config = {
+      configFiles: [`${mounted}/config.yaml`],
+      reloadUrl: `http://127.0.0.1:${server.addr.port}/health/reload`,
+      metricsPort: 0,
+    };
+    const { code, text } = await sidecar.check(config);
+    const plain = text.replaceAll(mounted, "/etc/amp").replaceAll(`${server.addr.port}`, "8080");
+    assert.equal(
+      plain,
+      `config-reloader 0.1.0 check
+
+Watched paths
+✓ /etc/amp/config.yaml: 5 bytes, a volume that is swapped as a whole
+✓ 1 file in the content, hash ecd05c925a11
+
+Watcher
+✓ Kernel events for 1 directory, and a full re-check every 5 s
+
+Target
+✓ PID ${app.pid} (amp, user 65532): the only application container in the pod
+    PID ${probe.pid} (probe, user 65532): started beside a container's first process (exec, probe or hook)
+    PID 1 (pause, user 65535): the pause process
+    PID ${sidecar.pid} (deno, user 65532): config-reloader itself
+✓ User 65532 may send SIGHUP to it
+✓ It has a handler for SIGHUP
+✓ amp sees updates of its mount /etc/amp
+
+Status URL and trigger
+✓ http://127.0.0.1:8080/health/reload answers in AMP's format: success, 3 reloads tried
+
+Own server
+✓ Can listen on a free port, which the log will name
+
+Nothing stands in the way of a reload
+`,
+    );
+    assert.equal(code, 0);
+    assert.deepEqual([...Deno.readDirSync(volume)].map((entry) => entry.name).sort(), before);
+    for (const process of [app, probe]) assert.ok(process.isAlive() && process.hups().length === 0);
+    const json = JSON.parse((await sidecar.check({ ...config, logFormat: "json" })).text);
+    assert.deepEqual(
+      [json.ok, json.findings.map((finding: Finding) => `${finding.area} ${finding.level} ${finding.code}`)],
+      [true, [
+        "paths ok swapped",
+        "paths ok content",
+        "watcher ok inotify",
+        "target ok target",
+        "target ok permitted",
+        "target ok handled",
+        "target ok app-mount",
+        "status ok status",
+        "server ok port",
+      ]],
+    );
+  } finally {
+    await server.shutdown();
+  }
+});
+
+/** Faults and warnings with their YAML: what a user acts on. */
+async function faultsOf(
+  pod: Pod,
+  config: Parameters<Awaited<ReturnType<Pod["sidecar"]>>["check"]>[0],
+  setup = "",
+) {
+  const sidecar = await pod.sidecar({ uid: USER, setup });
+  const { code, text } = await sidecar.check({
+    verify: "none",
+    metricsPort: 0,
+    logFormat: "json",
+    ...config,
+  });
+  const { findings } = JSON.parse(text) as { findings: Finding[] };
+  const shown = findings.filter((finding) => finding.level !== "ok" && finding.code !== "unverified");
+  return {
+    code,
+    codes: shown.map((finding) => finding.code),
+    yaml: shown.map((finding) => finding.fix?.yaml ?? "").join("\n"),
+    shown,
+  };
+}
+
+podTest("check: without shareProcessNamespace", { pause: null }, async (pod) => {
+  await Deno.writeTextFile(`${pod.dir}/config.yaml`, "v: 1\n");
+  const { code, codes, yaml } = await faultsOf(pod, { configFiles: [`${pod.dir}/config.yaml`] });
+  assert.deepEqual([code, codes], [1, ["no-shared-process-namespace"]]);
+  assert.match(yaml, /^spec:\n {2}shareProcessNamespace: true$/m);
+});
+
+podTest("check: different users", {}, async (pod) => {
+  await Deno.writeTextFile(`${pod.dir}/config.yaml`, "v: 1\n");
+  const app = await pod.start({ program: "amp", args: ["handle"], uid: 1000 });
+  const { code, codes, yaml } = await faultsOf(pod, { configFiles: [`${pod.dir}/config.yaml`] });
+  assert.deepEqual([code, codes], [1, ["permission"]]);
+  assert.match(yaml, /securityContext:\n {6}runAsUser: 1000$/m);
+  assert.ok(app.isAlive());
+});
+
+podTest("check: two candidates", {}, async (pod) => {
+  await Deno.writeTextFile(`${pod.dir}/config.yaml`, "v: 1\n");
+  await pod.start({ program: "amp", args: ["handle"], uid: USER });
+  await pod.start({ program: "envoy", args: ["handle"], uid: USER });
+  const { code, codes, yaml, shown } = await faultsOf(pod, { configFiles: [`${pod.dir}/config.yaml`] });
+  assert.deepEqual([code, codes], [1, ["several-candidates"]]);
+  assert.match(yaml, /args:\n {6}- --process-name=(amp|envoy)$/m);
+  assert.match(shown[0]!.fix!.say, /one of amp, envoy/);
+  assert.equal(shown[0]!.details!.filter((line) => /first process of a container/.test(line)).length, 2);
+});
+
+podTest("check: pause named by --pid 1", {}, async (pod) => {
+  await Deno.writeTextFile(`${pod.dir}/config.yaml`, "v: 1\n");
+  await pod.start({ program: "amp", args: ["handle"], uid: USER });
+  const { code, codes } = await faultsOf(pod, { configFiles: [`${pod.dir}/config.yaml`], pid: 1 });
+  assert.deepEqual([code, codes], [1, ["pause"]]);
+});
+
+podTest("check: mounts that never change, the sidecar's and the app's", {}, async (pod) => {
+  const { volume, payload, mounted } = await makeVolume(pod);
+  const config = { configFiles: [`${mounted}/config.yaml`] };
+  await pod.start({
+    program: "amp",
+    args: ["handle"],
+    uid: USER,
+    setup: `mount --bind ${payload} ${mounted}`,
+  });
+  const app = await faultsOf(pod, config, `mount --bind ${volume} ${mounted}`);
+  assert.deepEqual([app.code, app.codes], [1, ["app-subpath"]]);
+  assert.match(app.yaml, /name: amp\n {4}volumeMounts:/);
+});
+
+podTest("check: the sidecar's own subPath, and an app without the volume", {}, async (pod) => {
+  const { payload, mounted } = await makeVolume(pod);
+  await pod.start({ program: "amp", args: ["handle"], uid: USER });
+  const own = await faultsOf(
+    pod,
+    { configFiles: [`${mounted}/config.yaml`] },
+    `mount --bind ${payload} ${mounted}`,
+  );
+  assert.deepEqual([own.code, own.codes], [1, ["subpath", "app-no-mount"]]);
+  assert.match(own.yaml, /mountPath: .*# a directory, without subPath/);
+});
+
+podTest("check: files that are missing or may not be read", {}, async (pod) => {
+  await pod.start({ program: "amp", args: ["handle"], uid: USER });
+  const secret = `${pod.dir}/secret.yaml`;
+  await Deno.writeTextFile(secret, "v: 1\n", { mode: 0o600 });
+  const { code, codes, yaml } = await faultsOf(pod, { configFiles: [secret, `${pod.dir}/none.yaml`] });
+  assert.deepEqual([code, codes.sort()], [1, ["missing", "unreadable"]]);
+  assert.match(yaml, /fsGroup: 65532/);
+  assert.match(yaml, /configMap:\n/);
+});
+
+podTest("check: no handler", {}, async (pod) => {
+  await Deno.writeTextFile(`${pod.dir}/config.yaml`, "v: 1\n");
+  await pod.start({ program: "amp", args: ["late=100000"], uid: USER });
+  const young = await faultsOf(pod, { configFiles: [`${pod.dir}/config.yaml`] });
+  assert.deepEqual([young.code, young.codes], [0, ["starting"]]);
+});
+
+const STATUSES: readonly [string, Partial<Config>, StatusReading, string, string][] = [
+  ["refused", {}, { kind: "error", reason: "connection refused" }, "fault", "status-unusable"],
+  ["amp after a failure", {}, amp({ healthy: false, status: "failed" }), "warn", "status-failed"],
+  ["amp in a split state", {}, amp({ splitState: true }), "warn", "status-failed"],
+  ["amp", {}, amp({}), "ok", "status"],
+  ["prometheus", {}, prometheus(true), "ok", "status"],
+  ["prometheus after a failure", {}, prometheus(false), "warn", "status-failed"],
+  [
+    "json",
+    { verify: "json" },
+    { kind: "status", status: { format: "json", ok: true, token: '"7"' } },
+    "ok",
+    "status",
+  ],
+  [
+    "json that does not hold",
+    { verify: "json", verifyOk: { pointer: "/status", value: "ok" } },
+    { kind: "status", status: { format: "json", ok: false, token: null } },
+    "warn",
+    "status-failed",
+  ],
+  ["HTTP 200 as asked for", { verify: "http" }, http(200), "ok", "status"],
+  ["HTTP 200 of no known format", {}, http(200), "warn", "status-weak"],
+  ["HTTP 503", {}, http(503), "fault", "status-code"],
+];
+
+function amp(more: Record<string, unknown>): StatusReading {
+  const status = {
+    format: "amp",
+    healthy: true,
+    status: "success",
+    attempts: 1,
+    splitState: false,
+    restartRequired: [],
+    lastReloadWallMs: null,
+  };
+  return {
+    kind: "status",
+    status: { ...status, ...more } as StatusReading & { kind: "status" } extends { status: infer S } ? S
+      : never,
+  };
+}
+function prometheus(successful: boolean): StatusReading {
+  return {
+    kind: "status",
+    status: { format: "prometheus", successful, successWallMs: 1, wholeSeconds: false },
+  };
+}
+function http(code: number): StatusReading {
+  return { kind: "status", status: { format: "http", code } };
+}
+
+for (const [name, config, reading, level, code] of STATUSES) {
+  Deno.test(`check: status URL, ${name}`, STRICT, async () => {
+    const [finding] = await checkApp(createTestConfig(config), { read: () => Promise.resolve(reading) });
+    assert.deepEqual([finding!.level, finding!.code], [level, code], finding!.message);
+    if (level === "fault") assert.match(finding!.fix!.yaml!, /--reload-url=/);
+  });
+}
+
+Deno.test("check: triggers are named, and never tried", STRICT, async () => {
+  const probe = { read: () => Promise.resolve(amp({})) };
+  const trigger = async (more: Partial<Config>) =>
+    (await checkApp(createTestConfig(more), probe)).slice(1).map((f) => f.message);
+  assert.deepEqual(await trigger({}), []);
+  assert.match((await trigger({ trigger: "none" }))[0]!, /--trigger none/);
+  const [url] = await trigger({ trigger: "http", triggerUrls: ["http://user:secret@localhost:1/-/reload"] });
+  assert.match(url!, /POST http:.*localhost:1\/-\/reload, not tried now/);
+  assert.doesNotMatch(url!, /secret/);
+});
+
+Deno.test("check: the own port, taken by somebody else or by a running config-reloader", STRICT, async () => {
+  const clock = createClock();
+  for (const [body, code] of [["hello", "port-taken"], ["config_reloader_build_info 1\n", "port-ours"]]) {
+    const server = Deno.serve({ port: 0, onListen: () => {} }, () => new Response(body));
+    try {
+      const findings = await checkServer(createTestConfig({ metricsPort: server.addr.port }), clock);
+      assert.deepEqual(findings.map((finding) => finding.code), [code]);
+      if (code === "port-taken") assert.match(findings[0]!.fix!.yaml!, /--metrics-port=9091/);
+    } finally {
+      await server.shutdown();
+    }
+  }
+  const free = await checkServer(createTestConfig({ metricsPort: 0 }), clock);
+  assert.deepEqual(free.map((finding) => finding.level), ["ok"]);
+  assert.deepEqual(await checkServer(createTestConfig({ once: true }), clock), []);
+  const broken = await checkServer(
+    createTestConfig({
+      metricsPort: 0,
+      authFile: "/nonexistent",
+      tlsCertFile: "/nonexistent",
+      tlsKeyFile: "/nonexistent",
+    }),
+    clock,
+  );
+  assert.deepEqual(broken.map((finding) => finding.code), ["auth-file", "tls-file"]);
+});
+
+Deno.test("check: a FIFO in the directory, and polling as configured", STRICT, async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${dir}/config.yaml`, "v: 1\n");
+    const codes = async (more: Partial<Config>) => {
+      let text = "";
+      const config = createTestConfig({
+        configFiles: [`${dir}/config.yaml`],
+        trigger: "none",
+        verify: "none",
+        metricsPort: 0,
+        logFormat: "json",
+        ...more,
+      });
+      await runCheck(config, ["a warning"], (part) => Promise.resolve(void (text += part)));
+      return (JSON.parse(text).findings as Finding[]).map((finding) => `${finding.area} ${finding.code}`);
+    };
+    assert.deepEqual(await codes({}), [
+      "settings setting",
+      "paths plain",
+      "paths content",
+      "watcher inotify",
+      "status unverified",
+      "status no-trigger",
+      "server port",
+    ]);
+    assert.ok((await codes({ watchMethod: "poll" })).includes("watcher poll"));
+    assert.ok((await new Deno.Command("mkfifo", { args: [`${dir}/pipe`] }).output()).success);
+    assert.ok((await codes({})).includes("watcher fifo"));
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("check: colours mark the lines, and the marks say the same without", STRICT, () => {
+  const findings: Finding[] = [
+    { area: "paths", level: "ok", code: "plain", message: "fine" },
+    { area: "target", level: "warn", code: "starting", message: "wait" },
+    {
+      area: "server",
+      level: "fault",
+      code: "port-taken",
+      message: "taken",
+      fix: { say: "change it", yaml: "a:\n  b" },
+    },
+  ];
+  const plain = renderText(findings, "1", false);
+  const coloured = renderText(findings, "1", true);
+  assert.ok(!plain.includes(ESCAPE));
+  assert.ok(coloured.includes(`${ESCAPE}[32m✓${ESCAPE}[0m fine`));
+  assert.equal(coloured.replaceAll(new RegExp(`${ESCAPE}\\[\\d+m`, "g"), ""), plain);
+  assert.match(plain, /✗ taken \[port-taken\]\n {4}→ change it:\n {6}a:\n {8}b\n/);
+  assert.match(plain, /1 fault to fix, 1 warning\n$/);
+});
