@@ -9,7 +9,7 @@ import { createHttpClient } from "../http/client.ts";
 import type { StatusView } from "../model.ts";
 import { createLogger, type ProcessLogger } from "../observe/logger.ts";
 import { createMetrics } from "../observe/metrics.ts";
-import type { Clock, Watcher } from "../ports.ts";
+import type { Clock, Logger, Watcher } from "../ports.ts";
 import { createRecorder, type Recorder } from "../recorder.ts";
 import { createReloader, type Reloader } from "../reloader.ts";
 import { createHandler } from "../server/handler.ts";
@@ -49,7 +49,7 @@ async function runParts(config: Config, logger: ProcessLogger, stop: Stop): Prom
   const parts = createParts(config, logger);
   const { clock, reloader, watcher } = parts;
   stop.onHangup(() => reloader.hint("signal"));
-  stop.useClock(clock);
+  stop.use(clock, logger);
   const server = config.once ? keepAlive() : await startServer(config, logger, parts);
   const ended = new AbortController();
   const watching = watcher.run(reloader.hint, AbortSignal.any([stop.stopping, ended.signal]));
@@ -161,7 +161,7 @@ interface Stop {
   /** Resolves at the second signal. */
   readonly atOnce: Promise<number>;
   onHangup(act: () => void): void;
-  useClock(clock: Clock): void;
+  use(clock: Clock, logger: Logger): void;
 }
 
 /**
@@ -173,21 +173,26 @@ function createStop(config: Config): Stop {
   const aborted = new AbortController();
   const atOnce = Promise.withResolvers<number>();
   let hangup = () => {};
-  let clock: Clock | null = null;
-  const stop = () => {
+  let begin = (_signal: string) => {};
+  const stop = (signal: string) => () => {
     if (stopping.signal.aborted) return atOnce.resolve(0);
     stopping.abort();
-    clock?.sleep(config.shutdownTimeoutMs).then(() => aborted.abort());
+    begin(signal);
   };
-  Deno.addSignalListener("SIGTERM", stop);
-  Deno.addSignalListener("SIGINT", stop);
+  Deno.addSignalListener("SIGTERM", stop("SIGTERM"));
+  Deno.addSignalListener("SIGINT", stop("SIGINT"));
   Deno.addSignalListener("SIGHUP", () => hangup());
   return {
     stopping: stopping.signal,
     aborted: aborted.signal,
     atOnce: atOnce.promise,
     onHangup: (act) => hangup = act,
-    useClock: (real) => clock = real,
+    use: (clock, logger) => {
+      begin = (signal) => {
+        logger.info(`Stopping: ${signal} received`, { signal });
+        clock.sleep(config.shutdownTimeoutMs).then(() => aborted.abort());
+      };
+    },
   };
 }
 
