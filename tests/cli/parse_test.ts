@@ -28,6 +28,7 @@ Deno.test("help and version work on each command and win over every mistake", ()
   }
   assert.equal(topic("--help"), "help run");
   assert.equal(topic("--interval", "--help"), "help run");
+  assert.equal(topic("--interval", "-h"), "help run");
   assert.equal(topic("--help", "--version"), "help run");
   assert.equal(topic("--version", "--help"), "version");
   assert.equal(topic("help"), "help run");
@@ -101,8 +102,9 @@ Deno.test("other service links are silent, unknown variables are told with what 
       "CONFIG_RELOADER_XYZZY: unknown variable, ignored",
     ],
   );
-  assert.deepEqual(run(["check"].slice(1), { CONFIG_RELOADER_HELP: "1" }).warnings, [
+  assert.deepEqual(run([], { CONFIG_RELOADER_HELP: "1", CONFIG_RELOADER_once: "1" }).warnings, [
     "CONFIG_RELOADER_HELP: unknown variable, ignored",
+    "CONFIG_RELOADER_once: unknown variable, ignored, did you mean CONFIG_RELOADER_ONCE?",
   ]);
 });
 
