@@ -1,0 +1,134 @@
+/**
+ * Debian's nginx under the product's own command line: SIGHUP to the master, the proof from a location that tells a
+ * value of the configuration; and the ways to reach an app that nginx offers: basic auth, client certificate, socket.
+ */
+
+import assert from "node:assert/strict";
+import { type Nginx, startNginx } from "../../support/apps.ts";
+import { test } from "../../support/strict.ts";
+import { get, ready, type Sidecar, startSidecar } from "../faults/scene.ts";
+
+const TLS = new URL("../../testdata/tls/", import.meta.url).pathname;
+/** `never`, since a second is long for an app that was started only just now. */
+const QUICK = [
+  "--interval",
+  "500ms",
+  "--reload-on-start",
+  "never",
+  "--retry-interval",
+  "300ms",
+  "--max-backoff",
+  "600ms",
+];
+
+/** Starts the sidecar beside nginx, runs `fn`, and stops it whatever happens. */
+async function beside(app: Nginx, args: string[], fn: (sidecar: Sidecar) => Promise<void>): Promise<void> {
+  const sidecar = await startSidecar({
+    args: ["--config-file", app.file, "--process-name", app.name, "--verify", "json", ...QUICK, ...args],
+  });
+  try {
+    await ready(sidecar);
+    await fn(sidecar);
+    for (const secret of ["secret", "PRIVATE KEY"]) assert.ok(!sidecar.log().includes(secret));
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\n--- sidecar:\n${sidecar.log()}\n--- app:\n${app.log()}`, {
+      cause: error,
+    });
+  } finally {
+    await sidecar.stop();
+  }
+}
+
+async function versionOf(app: Nginx): Promise<string> {
+  return JSON.parse(await get(`${app.url}/config`, 2000)).version;
+}
+
+async function successes(sidecar: Sidecar, wanted: number): Promise<void> {
+  await sidecar.metricIs("config_reload_successes_total", (value) => value >= wanted, 15_000);
+  assert.equal(await sidecar.metric("config_reload_successes_total"), wanted);
+  assert.equal(await sidecar.metric("config_reload_in_sync"), 1);
+}
+
+for (const token of ["/version", "/worker"]) {
+  test(`nginx by SIGHUP to its master, proved by ${token}: good, bad, back`, async () => {
+    await using app = await startNginx();
+    const args = ["--reload-url", `${app.url}/config`, "--verify-token", token, "--reload-timeout", "2s"];
+    await beside(app, args, async (sidecar) => {
+      app.swap("v1");
+      await successes(sidecar, 1);
+      assert.equal(await versionOf(app), "v1");
+      await sidecar.logged(`Sending SIGHUP to main process (PID ${app.pid})`);
+
+      app.swap("BAD");
+      await sidecar.metricIs(
+        'config_reload_outcomes_total{outcome="timeout"}',
+        (value) => value >= 1,
+        15_000,
+      );
+      assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
+      await sidecar.logged("reload verification timeout");
+      assert.ok(app.isAlive());
+      assert.equal(await versionOf(app), "v1");
+      assert.match(app.log(), /unknown directive "no_such_directive"/);
+
+      app.swap("v1");
+      await successes(sidecar, 2);
+      app.swap("v2");
+      await successes(sidecar, 3);
+      assert.equal(await versionOf(app), "v2");
+    });
+  });
+}
+
+/** Name, flags, and what to break so that the status can no longer be read. */
+const WAYS: readonly [what: string, args: (app: Nginx) => string[]][] = [
+  ["a unix socket", (app) => ["--reload-url", `unix:${app.dir}/app.sock:/config`]],
+  ["basic auth from a file", (app) => {
+    Deno.writeTextFileSync(`${app.dir}/basic`, "me:secret\n");
+    return ["--reload-url", `${app.url}/secure`, "--basic-auth-file", `${app.dir}/basic`];
+  }],
+  ["basic auth in the URL", (app) => ["--reload-url", `http://me:secret@127.0.0.1:${app.port}/secure`]],
+  ["a client certificate", (app) => [
+    "--reload-url",
+    `https://localhost:${app.tlsPort}/config`,
+    "--ca-file",
+    `${TLS}ca.pem`,
+    "--client-cert-file",
+    `${TLS}client.pem`,
+    "--client-key-file",
+    `${TLS}client.key`,
+  ]],
+];
+for (const [what, args] of WAYS) {
+  test(`nginx asked through ${what}`, async () => {
+    await using app = await startNginx();
+    await beside(app, ["--verify-token", "/version", ...args(app)], async (sidecar) => {
+      app.swap("v1");
+      await successes(sidecar, 1);
+    });
+  });
+}
+
+test("nginx: wrong credentials are told as such, and right ones are taken up without a restart", async () => {
+  await using app = await startNginx();
+  const file = `${app.dir}/basic`;
+  Deno.writeTextFileSync(file, "me:wrong\n");
+  const args = ["--reload-url", `${app.url}/secure`, "--basic-auth-file", file, "--reload-timeout", "1s"];
+  // The worker: a value of the configuration that was there before the first answer could never be seen to change.
+  await beside(app, ["--verify-token", "/worker", ...args], async (sidecar) => {
+    app.swap("v1");
+    await sidecar.metricIs('config_reload_outcomes_total{outcome="timeout"}', (value) => value >= 1);
+    await sidecar.logged("HTTP 401");
+    Deno.writeTextFileSync(file, "me:secret\n");
+    await successes(sidecar, 1);
+  });
+});
+
+test("nginx: a missing client certificate is told as such", async () => {
+  await using app = await startNginx();
+  const args = ["--reload-url", `https://localhost:${app.tlsPort}/config`, "--ca-file", `${TLS}ca.pem`];
+  await beside(app, ["--verify-token", "/version", "--reload-timeout", "1s", ...args], async (sidecar) => {
+    app.swap("v1");
+    await sidecar.logged("HTTP 400");
+  });
+});

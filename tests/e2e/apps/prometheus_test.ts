@@ -1,0 +1,126 @@
+/**
+ * Debian's Prometheus under the product's own command line: changes are applied and proved, bad ones are told as
+ * rejected while it lives on, and going back is applied. By signal and by HTTP, asked in both of its formats.
+ */
+
+import assert from "node:assert/strict";
+import { type App, prometheusConfig, prometheusLabel, startPrometheus } from "../../support/apps.ts";
+import { test } from "../../support/strict.ts";
+import { ready, type Sidecar, startSidecar } from "../faults/scene.ts";
+
+/** `never`, since a second is long for an app that was started only just now. */
+const ALWAYS = ["--interval", "500ms", "--reload-on-start", "never"];
+const QUICK = [...ALWAYS, "--retry-interval", "300ms", "--max-backoff", "600ms"];
+
+/** Starts the sidecar beside Prometheus, runs `fn`, and stops it whatever happens. */
+async function beside(app: App, args: string[], fn: (sidecar: Sidecar) => Promise<void>): Promise<void> {
+  const sidecar = await startSidecar({ args: ["--config-file", app.file, ...args] });
+  try {
+    await ready(sidecar);
+    await fn(sidecar);
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\n--- sidecar:\n${sidecar.log()}\n--- app:\n${app.log()}`, {
+      cause: error,
+    });
+  } finally {
+    await sidecar.stop();
+  }
+}
+
+async function successes(sidecar: Sidecar, wanted: number): Promise<void> {
+  await sidecar.metricIs("config_reload_successes_total", (value) => value >= wanted, 15_000);
+  assert.equal(await sidecar.metric("config_reload_successes_total"), wanted);
+  assert.equal(await sidecar.metric("config_reload_in_sync"), 1);
+}
+
+/** A good change, a bad one, the way back, another good one; each as Prometheus itself sees it. */
+async function goodBadBack(app: App, sidecar: Sidecar): Promise<void> {
+  assert.equal(await sidecar.metric("config_reload_attempts_total"), 0);
+  app.volume.swap(prometheusConfig("v1"));
+  await successes(sidecar, 1);
+  assert.equal(await prometheusLabel(app), "v1");
+  await sidecar.logged("✅ Reload successful");
+
+  app.volume.swap(prometheusConfig("BAD"));
+  await sidecar.metricIs('config_reload_outcomes_total{outcome="rejected"}', (value) => value >= 1, 15_000);
+  assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
+  assert.equal(await sidecar.metric("config_reload_last_successful"), 0);
+  await sidecar.logged("Reload rejected by the app: ");
+  assert.ok(app.isAlive());
+  assert.equal(await prometheusLabel(app), "v1");
+
+  app.volume.swap(prometheusConfig("v1"));
+  await successes(sidecar, 2);
+  app.volume.swap(prometheusConfig("v2"));
+  await successes(sidecar, 3);
+  assert.equal(await prometheusLabel(app), "v2");
+}
+
+const SIGNALLED: readonly [what: string, path: string, verify: string][] = [
+  ["runtime info", "/api/v1/status/runtimeinfo", "prometheus"],
+  ["metrics", "/metrics", "prometheus"],
+  ["metrics, recognised by itself", "/metrics", "auto"],
+];
+for (const [what, path, verify] of SIGNALLED) {
+  test(`prometheus by SIGHUP, asked by ${what}: good, bad, back`, async () => {
+    await using app = await startPrometheus();
+    const args = ["--process-name", app.name, "--reload-url", app.url + path, "--verify", verify];
+    await beside(app, [...QUICK, ...args], async (sidecar) => {
+      await goodBadBack(app, sidecar);
+      await sidecar.logged(`Sending SIGHUP to main process (PID ${app.pid})`);
+    });
+  });
+}
+
+test("prometheus by HTTP: good, bad, back", async () => {
+  await using app = await startPrometheus();
+  const args = ["--trigger", "http", "--trigger-url", `${app.url}/-/reload`];
+  await beside(
+    app,
+    [...QUICK, ...args, "--reload-url", `${app.url}/api/v1/status/runtimeinfo`],
+    async (sidecar) => {
+      await goodBadBack(app, sidecar);
+      await sidecar.logged("failed to reload config");
+    },
+  );
+});
+
+test("prometheus: several reloads within a second of its clock are each proved", async () => {
+  await using app = await startPrometheus();
+  const url = `${app.url}/api/v1/status/runtimeinfo`;
+  const args = ["--process-name", app.name, "--reload-url", url, "--min-reload-interval", "0s", ...QUICK];
+  await beside(app, args, async (sidecar) => {
+    for (let i = 1; i <= 6; i++) {
+      const startMs = performance.now();
+      app.volume.swap(prometheusConfig(`v${i}`));
+      await successes(sidecar, i);
+      const tookMs = performance.now() - startMs;
+      assert.ok(tookMs < 4_000, `reload ${i} took ${tookMs} ms`);
+      assert.equal(await prometheusLabel(app), `v${i}`);
+    }
+    assert.equal(await sidecar.metric("config_reload_failures_total"), 0);
+  });
+});
+
+test("prometheus: a second bad configuration in a row is rejected too, before the timeout", async () => {
+  await using app = await startPrometheus();
+  const args = [
+    "--process-name",
+    app.name,
+    "--reload-url",
+    `${app.url}/metrics`,
+    "--retry-interval",
+    "5m",
+    ...ALWAYS,
+  ];
+  await beside(app, args, async (sidecar) => {
+    const rejected = 'config_reload_outcomes_total{outcome="rejected"}';
+    app.volume.swap(prometheusConfig("BAD1"));
+    await sidecar.metricIs(rejected, (value) => value === 1, 5_000);
+    app.volume.swap(prometheusConfig("BAD2"));
+    await sidecar.metricIs(rejected, (value) => value === 2, 10_000);
+    assert.equal(await sidecar.metric('config_reload_outcomes_total{outcome="timeout"}'), 0);
+    app.volume.swap(prometheusConfig("v1"));
+    await successes(sidecar, 1);
+  });
+});

@@ -1,0 +1,199 @@
+/**
+ * Real programs of Debian for the sidecar to look after: Prometheus and nginx, each on loopback ports in a temporary
+ * directory, its configuration in a kubelet-style volume. Never started as a system service, never touching one.
+ */
+
+import { freePort, get, requireProgram } from "../e2e/faults/scene.ts";
+import { createKubeletVolume, type KubeletVolume, type Payload } from "./kubelet.ts";
+import { until } from "./poll.ts";
+
+/** A running program. */
+export interface App extends AsyncDisposable {
+  readonly dir: string;
+  readonly volume: KubeletVolume;
+  /** The watched file. */
+  readonly file: string;
+  readonly pid: number;
+  readonly port: number;
+  /** Base URL without a slash at its end. */
+  readonly url: string;
+  /** Name under which it runs, unlike that of every other process: other tests may run the same program. */
+  readonly name: string;
+  /** What it wrote to its standard error so far. */
+  log(): string;
+  isAlive(): boolean;
+}
+
+interface Recipe {
+  readonly program: string;
+  readonly key: string;
+  /** May use the directory and the port; the volume's first payload. */
+  payload(dir: string, port: number): Payload;
+  args(file: string, dir: string, port: number): string[];
+  readyPath: string;
+}
+
+async function startApp(recipe: Recipe): Promise<App> {
+  requireProgram(recipe.program, `the package ${recipe.program}`);
+  const dir = await Deno.makeTempDir({ prefix: "apps-" });
+  await Deno.chmod(dir, 0o755);
+  const port = freePort();
+  const volume = createKubeletVolume(`${dir}/volume`, recipe.payload(dir, port));
+  const file = volume.path(recipe.key);
+  // Through a link, so that its name is its own. The kernel cuts it to 15 bytes.
+  const name = `${recipe.program}-${crypto.randomUUID().slice(0, 8)}`;
+  await Deno.symlink(await find(recipe.program), `${dir}/${name}`);
+  const child = new Deno.Command(`${dir}/${name}`, {
+    args: recipe.args(file, dir, port),
+    cwd: dir,
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  let log = "";
+  let alive = true;
+  const reading = (async () => {
+    const decoder = new TextDecoder();
+    for await (const chunk of child.stderr) log += decoder.decode(chunk, { stream: true });
+  })();
+  const ended = child.status.then(() => alive = false);
+  const url = `http://127.0.0.1:${port}`;
+  const app: App = {
+    dir,
+    volume,
+    file,
+    pid: child.pid,
+    port,
+    url,
+    name,
+    log: () => log,
+    isAlive: () => alive,
+    [Symbol.asyncDispose]: async () => {
+      const timer = setTimeout(() => child.kill("SIGKILL"), 5000);
+      if (alive) child.kill("SIGTERM");
+      await ended;
+      clearTimeout(timer);
+      await reading;
+      await Deno.remove(dir, { recursive: true });
+    },
+  };
+  try {
+    await until(`${recipe.program} to be ready`, async () => {
+      if (!alive) return true;
+      return (await get(url + recipe.readyPath, 1000)) !== "";
+    }, { timeoutMs: 20_000, everyMs: 50 });
+    if (!alive) throw new Error(`${recipe.program} ended at once`);
+  } catch (error) {
+    await app[Symbol.asyncDispose]();
+    throw new Error(`${(error as Error).message}\n${log}`);
+  }
+  return app;
+}
+
+async function find(program: string): Promise<string> {
+  const path = `${Deno.env.get("PATH") ?? "/usr/bin:/bin"}:/usr/sbin`;
+  for (const dir of path.split(":")) {
+    try {
+      return await Deno.realPath(`${dir}/${program}`);
+    } catch { /* not there */ }
+  }
+  throw new Error(`There is no ${program} in ${path}`);
+}
+
+/** A configuration for Prometheus; `label` tells one from another. Rejected where the label is `BAD`. */
+export function prometheusConfig(label: string): Payload {
+  const text = label.startsWith("BAD")
+    ? `# ${label}\nglobal: { scrape_interval: never }\n`
+    : `global: { scrape_interval: 1h, external_labels: { version: "${label}" } }\n`;
+  return { "prometheus.yml": text };
+}
+
+/** Starts Prometheus with `--web.enable-lifecycle`; its first configuration has the label `v0`. */
+export function startPrometheus(): Promise<App> {
+  return startApp({
+    program: "prometheus",
+    key: "prometheus.yml",
+    payload: () => prometheusConfig("v0"),
+    args: (file, dir, port) => [
+      `--config.file=${file}`,
+      `--storage.tsdb.path=${dir}/data`,
+      `--web.listen-address=127.0.0.1:${port}`,
+      "--web.enable-lifecycle",
+    ],
+    readyPath: "/-/ready",
+  });
+}
+
+/** The label of the configuration that Prometheus runs. */
+export async function prometheusLabel(app: App): Promise<string> {
+  const { data } = JSON.parse(await get(`${app.url}/api/v1/status/config`, 2000));
+  return /version: "?(\w+)"?/.exec(data.yaml)?.[1] ?? "";
+}
+
+const TLS = new URL("../testdata/tls/", import.meta.url).pathname;
+
+/**
+ * A configuration for nginx; `version` is what its locations tell. Rejected where it starts with `BAD`.
+ * `/config` is open; `/secure` wants `me:secret`; `app.sock` is a unix socket; port `tlsPort` wants a client certificate.
+ */
+export function nginxConfig(version: string, dir: string, port: number, tlsPort: number): Payload {
+  const json = `default_type application/json; return 200 '{"version":"${version}","worker":$pid}';`;
+  return {
+    "nginx.conf": `
+      daemon off;
+      pid ${dir}/nginx.pid;
+      error_log stderr notice;
+      worker_processes 1;
+      ${version.startsWith("BAD") ? "no_such_directive on;" : ""}
+      events { worker_connections 64; }
+      http {
+        access_log off;
+        client_body_temp_path ${dir}/tmp; proxy_temp_path ${dir}/tmp; fastcgi_temp_path ${dir}/tmp;
+        uwsgi_temp_path ${dir}/tmp; scgi_temp_path ${dir}/tmp;
+        server {
+          listen 127.0.0.1:${port};
+          listen unix:${dir}/app.sock;
+          location = /config { ${json} }
+          location = /secure {
+            auth_basic closed;
+            auth_basic_user_file ${dir}/users;
+            try_files /no-such-file @secure;
+          }
+          location @secure { ${json} }
+        }
+        server {
+          listen 127.0.0.1:${tlsPort} ssl;
+          ssl_certificate ${TLS}server.pem;
+          ssl_certificate_key ${TLS}server.key;
+          ssl_client_certificate ${TLS}ca.pem;
+          ssl_verify_client on;
+          location = /config { ${json} }
+        }
+      }
+    `,
+  };
+}
+
+/** nginx and how to change what it runs. */
+export interface Nginx extends App {
+  readonly tlsPort: number;
+  swap(version: string): void;
+}
+
+/** Starts nginx, master and worker; its first configuration has the version `v0`. */
+export async function startNginx(): Promise<Nginx> {
+  const tlsPort = freePort();
+  const app = await startApp({
+    program: "nginx",
+    key: "nginx.conf",
+    payload: (dir, port) => {
+      Deno.mkdirSync(`${dir}/tmp`);
+      Deno.writeTextFileSync(`${dir}/users`, "me:{PLAIN}secret\n");
+      return nginxConfig("v0", dir, port, tlsPort);
+    },
+    args: (file, dir) => ["-c", file, "-p", dir, "-e", "stderr"],
+    readyPath: "/config",
+  });
+  const swap = (version: string) => app.volume.swap(nginxConfig(version, app.dir, app.port, tlsPort));
+  return { ...app, [Symbol.asyncDispose]: app[Symbol.asyncDispose], tlsPort, swap };
+}
