@@ -22,7 +22,11 @@ const test = (name: string, fn: () => Promise<void>) => Deno.test({ name, fn, ..
 /** Runs the product to its end. */
 async function run(args: string[], env: Record<string, string> = {}) {
   const [command, ...first] = PRODUCT;
-  const output = await new Deno.Command(command!, { args: [...first, ...args], env, stdin: "null" }).output();
+  const output = await new Deno.Command(command!, {
+    args: [...first, ...args],
+    env: { CONFIG_RELOADER_BIN: "", ...env },
+    stdin: "null",
+  }).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code: output.code, out: text(output.stdout), err: text(output.stderr) };
 }
@@ -402,6 +406,7 @@ test("SIGTERM during a reload waits for it, ends when its app is gone, and a sec
   const orphan = await begin(scene, "--shutdown-timeout=1m", "--reload-on-start=always");
   await orphan.logged("Sending SIGHUP");
   orphan.kill("SIGTERM");
+  await orphan.logged("Stopping");
   scene.app.kill("SIGKILL");
   assert.equal((await orphan.status).code, 0);
   assert.ok(

@@ -70,7 +70,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     stdin: "null",
     stdout: "null",
     stderr: "piped",
-    ...(options.env ? { env: options.env } : {}),
+    // Ours, and no setting of the product.
+    env: { CONFIG_RELOADER_BIN: "", ...options.env },
     ...(options.clearEnv ? { clearEnv: true } : {}),
   }).spawn();
   let log = "";
