@@ -1,0 +1,88 @@
+/** The how-to pages name only flags that exist, explain every stable code of the product, and link to headings that are there. */
+
+import assert from "node:assert/strict";
+import { FLAGS } from "../../../src/cli/flags.ts";
+import { VERSION } from "../../../src/version.ts";
+import { ROOT } from "./support.ts";
+
+const PAGES = ["kubernetes", "migrating", "troubleshooting", "security", "release", "footprint"];
+/** Flags of other programs that the pages show. */
+const OTHERS =
+  /^--(help|version|overwrite|pid|network|read-only|name|target|build-arg|engine|check|output|certificate-[a-z-]+)$/;
+
+const read = (page: string) => Deno.readTextFile(`${ROOT}/docs/${page}.md`);
+
+/** GitHub's anchor of a heading. */
+const anchorOf = (title: string) =>
+  title.trim().toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-");
+
+const anchorsOf = (text: string) => [...text.matchAll(/^#+ (.+)$/gm)].map(([, title]) => anchorOf(title!));
+
+Deno.test("the pages name only flags that exist", async () => {
+  const known = new Set(Object.keys(FLAGS).map((name) => `--${name}`));
+  for (const page of PAGES) {
+    // in the tables of migrating.md the first column holds the other tool's flags
+    const text = (await read(page)).replace(page === "migrating" ? /^\| [^|]*\|/gm : /$^/g, "");
+    const named = new Set(text.match(/(?<![\w-])--[a-z][a-z-]+/g) ?? []);
+    assert.deepEqual(
+      [...named].filter((flag) => !known.has(flag) && !OTHERS.test(flag)),
+      [],
+      `docs/${page}.md`,
+    );
+  }
+});
+
+Deno.test("every link between the pages leads somewhere", async () => {
+  for (const page of PAGES) {
+    for (const [, target] of (await read(page)).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(target!)) continue;
+      const [file, anchor] = target!.split("#");
+      const text = await Deno.readTextFile(`${ROOT}/docs/${file || `${page}.md`}`);
+      if (anchor) assert.ok(anchorsOf(text).includes(anchor), `docs/${page}.md links to ${target}`);
+    }
+  }
+});
+
+Deno.test("troubleshooting explains every code that a target, a trigger or check can give", async () => {
+  const text = await read("troubleshooting");
+  const codes = new Set<string>();
+  for (const part of ["target", "commands/check", "trigger", "attempt.ts", "verification.ts"]) {
+    for await (const source of sources(`${ROOT}/src/${part}`)) {
+      for (
+        const pattern of [
+          /\bcode: "([a-z-]+)"/g,
+          /\b(?:none|notSent|fail|failure|end)\(\s*"([a-z]+-[a-z-]+|gone|kill|changed|self)"/g,
+          /\b(?:say|found)\("(?:warn|fault)", "([a-z-]+)"/g,
+        ]
+      ) for (const [, code] of source.matchAll(pattern)) codes.add(code!);
+    }
+  }
+  // states that are no fault, and what cannot be without a programming error
+  const fine = [
+    "permitted",
+    "content",
+    "settling",
+    "setting",
+    "target",
+    "status",
+    "handled",
+    "internal",
+    "app-mount",
+  ];
+  const missing = [...codes].filter((code) => !fine.includes(code) && !text.includes(`\`${code}\``));
+  assert.ok(codes.size > 15, `only ${codes.size} codes were found in the source`);
+  assert.deepEqual(missing.sort(), []);
+});
+
+/** Texts of a file or of all files of a directory. */
+async function* sources(path: string): AsyncGenerator<string> {
+  if ((await Deno.stat(path)).isFile) return yield await Deno.readTextFile(path);
+  for await (const { name } of Deno.readDir(path)) yield* sources(`${path}/${name}`);
+}
+
+Deno.test("the manifests name the image of this version", async () => {
+  for (const part of ["base", "components/config-reloader", "components/native-sidecar"]) {
+    const text = await Deno.readTextFile(`${ROOT}/k8s/${part}/kustomization.yaml`);
+    assert.match(text, new RegExp(`name: config-reloader, newTag: ${VERSION.replaceAll(".", "\\.")} }`));
+  }
+});
