@@ -19,7 +19,7 @@ import type { Candidate } from "./scan.ts";
 /** Up to here every look hashes everything (the original's limits). */
 const SMALL_FILES_MAX = 100;
 const SMALL_BYTES_MAX = 1024 * 1024;
-/** A file changed within this time before it was read may change again without a new time: read it again next time. */
+/** A file changed within this time before it was read may change again without a new time: it is read again next time. */
 const FRESH_MS = 2_000;
 /** Disk operations at once. Deno has 32 threads for all of them, and name lookups need some too. */
 const CONCURRENCY = 8;

@@ -66,12 +66,22 @@ function checkStat(info: Deno.FileInfo): FileStat | FileProblem {
   return {
     sizeBytes: info.size,
     mtimeMs: info.mtime?.getTime() ?? 0,
-    ctimeMs: info.ctime?.getTime() ?? 0,
+    ctimeMs: changeTime(info.ctime?.getTime() ?? 0, info.mtime?.getTime() ?? 0),
     ino: info.ino ?? 0,
     dev: info.dev,
     mode: (info.mode ?? 0) & 0o7777,
     nlink: info.nlink ?? 1,
   };
+}
+
+/**
+ * Deno 2.9.6 gives the change time in whole seconds, cut. Where the time of the last write falls into that second it
+ * stands for both; else the end of the second does, since a change that is dated too late costs one reload at most.
+ */
+function changeTime(ctimeMs: number, mtimeMs: number): number {
+  if (ctimeMs % 1000 !== 0) return ctimeMs;
+  const second = Math.floor(mtimeMs / 1000) * 1000;
+  return second === ctimeMs ? mtimeMs : ctimeMs + 999;
 }
 
 function kindOf(info: Deno.FileInfo): string {

@@ -14,6 +14,8 @@ export interface WatchPlace {
 export interface WatchPlan {
   /** Sorted, one a path. */
   readonly places: readonly WatchPlace[];
+  /** Directories as they were named, where links lead to a place: another directory there makes the plan void. */
+  readonly anchors: readonly string[];
   /** A directory is not there yet: its nearest parent is watched in its stead. */
   readonly missing: boolean;
 }
@@ -26,19 +28,25 @@ const FIFO_ENTRIES_MAX = 20_000;
 /** Makes the plan. Never throws. */
 export async function planWatch(sources: readonly Source[]): Promise<WatchPlan> {
   const places = new Map<string, boolean>();
+  const anchors = new Set<string>();
   let missing = false;
   const add = (path: string, recursive = false) => places.set(path, recursive || (places.get(path) ?? false));
   for (const source of sources) {
     const path = source.kind === "glob" ? source.glob.base : source.path;
     const way = await followPath(path);
     way.parents.forEach((parent) => add(parent));
+    anchors.add(source.kind === "file" ? parentOf(path) : path);
     // A named file may be absent while its directory is there; that is nothing to wait for with a watch elsewhere.
     if (way.end === null) missing ||= source.kind !== "file" || way.missingParent;
     else if (source.kind === "file") add(parentOf(way.end));
     else add(way.end, await isRecursive(source, way.end));
   }
   const sorted = [...places].map(([path, recursive]) => ({ path, recursive }));
-  return { places: sorted.sort((a, b) => a.path < b.path ? -1 : 1), missing };
+  return {
+    places: sorted.sort((a, b) => a.path < b.path ? -1 : 1),
+    anchors: [...anchors].filter((path) => !places.has(path)),
+    missing,
+  };
 }
 
 /** A volume changes by one rename in its top directory; the root directory is too much for anybody. */

@@ -30,8 +30,10 @@ const FIFO_REASON = "a FIFO in a watched directory holds up kernel events";
 /** The watches in place. */
 interface Armed {
   readonly watchers: readonly Deno.FsWatcher[];
+  /** The readers of their events; a watcher is closed for good only when its reader has ended. */
+  readonly pumps: readonly Promise<void>[];
   readonly plan: WatchPlan;
-  /** Device and inode by path, as they were when the watch was set. */
+  /** Of each place and anchor, as they were when the watch was set. */
   readonly identities: readonly string[];
 }
 
@@ -111,10 +113,16 @@ function watchEvents(
     poll(reason);
   };
 
-  const disarm = (): void => {
-    const watchers = state.armed?.watchers ?? [];
+  /**
+   * Watches are counted by path: one that is opened before the old one is gone never tells anything. And the old one is
+   * gone only a turn of the event loop after its pending read has ended (Deno 2.9.6).
+   */
+  const disarm = async (): Promise<void> => {
+    const { watchers, pumps } = state.armed ?? { watchers: [], pumps: [] };
     state.armed = null;
     for (const watcher of watchers) close(watcher);
+    await Promise.all(pumps);
+    await new Promise((resolve) => setTimeout(resolve, 0));
   };
 
   const pump = async (watcher: Deno.FsWatcher, path: string): Promise<void> => {
@@ -124,7 +132,10 @@ function watchEvents(
         hint("event");
         budget = takeEvent(budget, clock.nowMs());
         const isBusy = budget.tokens < 0 && config.watchMethod === "auto";
-        const isNear = state.armed?.plan.missing === true || event.paths.includes(path);
+        const isSelf = event.paths.includes(path);
+        // Removed or renamed away: another directory in its place may even have its inode number.
+        if (isSelf && event.kind !== "modify") state.broken = true;
+        const isNear = isSelf || state.armed?.plan.missing === true;
         caretaker.soon(isBusy ? 0 : isNear ? RECHECK_SOON_MS : RECHECK_MS);
       }
     } catch (error) {
@@ -139,20 +150,21 @@ function watchEvents(
     caretaker.soon(breakPauseMs(state.breaks));
   };
 
-  const open = (plan: WatchPlan, identities: readonly string[]): void => {
+  const open = async (plan: WatchPlan, identities: readonly string[]): Promise<void> => {
     const watchers: Deno.FsWatcher[] = [];
-    state.armed = { watchers, plan, identities };
+    const pumps: Promise<void>[] = [];
+    state.armed = { watchers, pumps, plan, identities };
     for (const place of plan.places) {
       const watcher = openWatcher(place);
       if (!(watcher instanceof Error)) {
         watchers.push(watcher);
-        pump(watcher, place.path);
+        pumps.push(pump(watcher, place.path));
         continue;
       }
       state.errors++;
       const limit = limitOf(watcher);
       if (limit !== null) {
-        disarm();
+        await disarm();
         return rest(`${limit} is used up; all processes of this user on the node share it`);
       }
       logger.debug("A directory cannot be watched", { path: place.path, error: watcher.message });
@@ -178,15 +190,14 @@ function watchEvents(
   const rearm = async (): Promise<void> => {
     const plan = await guard.run("plan", () => planWatch(sources));
     if (plan === null) return poll("the disk does not answer");
-    const identities = await guard.run("identities", () => readIdentities(plan.places));
+    const identities = await guard.run("identities", () => readIdentities(plan));
     const { armed, broken } = state;
     if (identities === null) return;
     if (armed !== null && !broken && state.method === "inotify" && isSame(armed, plan, identities)) return;
     if (!await isSafe(plan.places)) return;
-    // Watches are counted by path: one that is opened before the old one is closed never tells anything.
-    disarm();
+    await disarm();
     state.broken = false;
-    open(plan, identities);
+    await open(plan, identities);
     // What happened until now nobody has told.
     hint("event");
   };
@@ -195,7 +206,7 @@ function watchEvents(
     const { armed } = state;
     if (armed !== null && budget.tokens < 0 && config.watchMethod === "auto") {
       if (!await isSafe([])) return;
-      disarm();
+      await disarm();
       return rest("a watched directory is too busy");
     }
     if (state.pause !== null && clock.nowMs() < state.pause.untilMs) return;
@@ -204,7 +215,7 @@ function watchEvents(
     if (armed === null || full || state.broken || armed.plan.missing || state.method === "poll") {
       return await rearm();
     }
-    const identities = await guard.run("identities", () => readIdentities(armed.plan.places));
+    const identities = await guard.run("identities", () => readIdentities(armed.plan));
     if (identities !== null && !sameTexts(identities, armed.identities)) await rearm();
   };
 
@@ -216,7 +227,7 @@ function watchEvents(
       const places = state.armed?.plan.places ?? [];
       const fifo = await createGuard(END_MS_MAX).run("fifo", () => holdsFifo(places)) ?? true;
       // Nothing is closed that could freeze the end; the process takes its watchers with it.
-      if (!fifo && !thread.isStuck()) disarm();
+      if (!fifo && !thread.isStuck()) await disarm();
     },
   };
 }
@@ -248,11 +259,12 @@ function limitOf(error: Error): string | null {
   return null;
 }
 
-/** Device and inode of each place, in order; empty for one that cannot be looked at. */
-function readIdentities(places: readonly WatchPlace[]): Promise<string[]> {
-  return Promise.all(places.map(async ({ path }) => {
+/** Device, inode and birth of each place and anchor, in order; empty for one that cannot be looked at. */
+function readIdentities({ places, anchors }: WatchPlan): Promise<string[]> {
+  const paths = [...places.map((place) => place.path), ...anchors];
+  return Promise.all(paths.map(async (path) => {
     const info = await Deno.stat(path).catch(() => null);
-    return info === null ? "" : `${info.dev}:${info.ino}`;
+    return info === null ? "" : `${info.dev}:${info.ino}:${info.birthtime?.getTime()}`;
   }));
 }
 
