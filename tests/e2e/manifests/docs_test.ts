@@ -8,7 +8,7 @@ import { ROOT } from "./support.ts";
 const PAGES = ["kubernetes", "migrating", "troubleshooting", "security", "release", "footprint"];
 /** Flags of other programs that the pages show. */
 const OTHERS =
-  /^--(help|version|overwrite|pid|network|read-only|name|target|build-arg|engine|check|output|certificate-[a-z-]+)$/;
+  /^--(help|version|short|overwrite|pid|network|read-only|name|target|build-arg|engine|check|output|certificate-[a-z-]+)$/;
 
 const read = (page: string) => Deno.readTextFile(`${ROOT}/docs/${page}.md`);
 
