@@ -9,6 +9,7 @@ import type { Target, TriggerResult } from "../model.ts";
 import type { ProcReader } from "../proc/reader.ts";
 import { hasSignal } from "../proc/signals.ts";
 import type { SignalOptions } from "./handler.ts";
+import type { Pidfds } from "./pidfd.ts";
 import { isPid, PID_MAX } from "./rules.ts";
 
 /** `Deno.kill`, or a fake; 0 only asks whether the signal would be permitted (kill(2)). */
@@ -17,22 +18,34 @@ export type Kill = (pid: number, signal: Deno.Signal | 0) => void;
 /** The real thing. Deno takes the number 0, its types do not say so. */
 export const denoKill: Kill = (pid, signal) => Deno.kill(pid, signal as Deno.Signal);
 
+/** What sending needs of the world. */
+export interface SendEffects {
+  readonly reader: ProcReader;
+  readonly clock: Clock;
+  readonly kill: Kill;
+  readonly pidfds: Pidfds;
+}
+
 /** Sends the signal to the target if it still is exactly that process; never throws. */
-export function sendSignal(
-  reader: ProcReader,
-  clock: Clock,
-  kill: Kill,
-  target: Target,
-  options: SignalOptions,
-): TriggerResult {
-  const problem = identityProblem(reader, target, options);
-  if (problem) return problem;
-  const [atMs, wallMs] = [clock.nowMs(), clock.wallMs()];
+export function sendSignal(effects: SendEffects, target: Target, options: SignalOptions): TriggerResult {
+  const { reader, clock, kill, pidfds } = effects;
+  // Taken before the checks, so that what passes them is what the descriptor holds.
+  const fd = isPid(target.pid) ? pidfds.open(target.pid) : null;
   try {
+    const problem = identityProblem(reader, target, options);
+    if (problem) return problem;
+    const [atMs, wallMs] = [clock.nowMs(), clock.wallMs()];
+    if (fd !== null && pidfds.send(fd, options.signalNumber)) return { kind: "sent", atMs, wallMs };
+    // The descriptor did not work: the process has ended, or is another user's, or a seccomp profile forbids the call.
+    // kill tells which, and does it in the last case.
+    const problemNow = fd !== null && identityProblem(reader, target, options);
+    if (problemNow) return problemNow;
     kill(target.pid, options.signal);
     return { kind: "sent", atMs, wallMs };
   } catch (error) {
     return killProblem(target, options.signal, error);
+  } finally {
+    if (fd !== null) pidfds.close(fd);
   }
 }
 

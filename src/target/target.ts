@@ -10,6 +10,7 @@ import { createProcReader, type ProcReader } from "../proc/reader.ts";
 import { signalNumber } from "../proc/signals.ts";
 import { judgeHandler } from "./handler.ts";
 import { readPidFile } from "./pid_file.ts";
+import { createPidfds, type Pidfds } from "./pidfd.ts";
 import { select } from "./select.ts";
 import { denoKill, type Kill, maySignal, permissionText, sendSignal } from "./send.ts";
 import { createStaleCheck } from "./stale.ts";
@@ -21,6 +22,7 @@ export interface TargetDeps {
   readonly clock: Clock;
   readonly reader?: ProcReader;
   readonly kill?: Kill;
+  readonly pidfds?: Pidfds;
 }
 
 /** A target port that also tells, for `check`, what was thought of each process. */
@@ -33,7 +35,7 @@ const PID_FILE_AGE_MS = 60_000;
 
 /** Makes the port; nothing is read before its first use. @throws when the signal has no number on Linux */
 export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder {
-  const { clock, kill = denoKill, reader = createProcReader() } = deps;
+  const { clock, kill = denoKill, pidfds = createPidfds(), reader = createProcReader() } = deps;
   const named = config.processName !== null || config.processCmdline !== null;
   const tables = createTableMaker(reader, () => performance.now(), !named);
   const staleMounts = createStaleCheck(config, reader);
@@ -86,7 +88,7 @@ export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder
       return stat !== null && stat !== "hidden" && stat.startTicks === target.startTicks &&
         stat.state !== "Z" && stat.state !== "X";
     },
-    send: (target) => sendSignal(reader, clock, kill, target, options),
+    send: (target) => sendSignal({ reader, clock, kill, pidfds }, target, options),
     staleMounts,
     preflight,
   };

@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import type { Target } from "../../src/model.ts";
+import { type Mount, parseMountinfo } from "../../src/proc/mountinfo.ts";
+import { createProcReader } from "../../src/proc/reader.ts";
+import { createStaleCheck, judgeMounts, watchedMounts } from "../../src/target/stale.ts";
+import { createTestConfig } from "../support/config.ts";
+
+const STRICT = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true } as const;
+const TARGET: Target = {
+  pid: 7,
+  startTicks: 1,
+  comm: "amp",
+  name: "amp",
+  uid: 0,
+  startedWallMs: 0,
+  reason: "",
+  handled: true,
+};
+const VOLUME = "/var/lib/kubelet/pods/1/volumes/kubernetes.io~configmap/cfg";
+
+/** Lines of mountinfo: root in the file system, and where it is mounted. */
+function lines(...mounts: readonly (readonly [string, string])[]): string {
+  return mounts.map(([root, point], n) =>
+    `${n + 30} ${n === 0 ? 20 : 30} 8:1 ${root} ${point} rw - ext4 /dev/sda1 rw\n`
+  ).join(
+    "",
+  );
+}
+const parse = (...mounts: readonly (readonly [string, string])[]): Mount[] =>
+  parseMountinfo(lines(...mounts));
+
+Deno.test("judgeMounts: blind only where every mount of the volume is stale", STRICT, () => {
+  const watched = parse([VOLUME, "/etc/app"]);
+  const whole = [VOLUME, "/etc/amp"] as const;
+  const sub = [`${VOLUME}/..2026_11_24_08_16_55.12/config.yaml`, "/etc/amp/config.yaml"] as const;
+  const replaced = [`${VOLUME}//deleted`, "/etc/amp"] as const;
+  const other = [
+    "/var/lib/kubelet/pods/1/volumes/kubernetes.io~configmap/other//deleted",
+    "/etc/other",
+  ] as const;
+  const judge = (...app: readonly (readonly [string, string])[]) => {
+    const { blind, stale } = judgeMounts(watched, parse(...app), TARGET);
+    return [blind, stale.map((mount) => mount.reason)];
+  };
+  assert.deepEqual(judge(), [false, []]);
+  assert.deepEqual(judge(other), [false, []], "another volume");
+  assert.deepEqual(judge(whole), [false, []]);
+  assert.deepEqual(judge(sub), [true, ["subpath"]]);
+  assert.deepEqual(judge(replaced), [true, ["replaced"]]);
+  assert.deepEqual(judge(whole, sub), [false, ["subpath"]], "one of two mounts sees the new content");
+  assert.deepEqual(judge(sub, replaced), [true, ["subpath", "replaced"]]);
+});
+
+Deno.test("stale check: reads afresh, and takes nobody's mounts for another's", STRICT, () => {
+  let app = lines([VOLUME, "/etc/amp"]);
+  let reads = 0;
+  const reader = {
+    ...createProcReader("/nonexistent"),
+    mountinfo: (pid: number) => {
+      reads++;
+      return pid === Deno.pid ? lines([VOLUME, "/etc/amp"]) : app;
+    },
+  };
+  const check = createStaleCheck(createTestConfig({ configFiles: ["/etc/amp/config.yaml"] }), reader);
+  assert.equal(check(TARGET).blind, false);
+  assert.equal(reads, 2);
+  assert.equal(check(TARGET).blind, false);
+  assert.equal(reads, 3, "the sidecar's own is parsed again only when the app's has changed");
+  app = lines([`${VOLUME}//deleted`, "/etc/amp"]);
+  assert.equal(check(TARGET).blind, true);
+  assert.match(check({ ...TARGET, pid: 8, name: "other" }).stale[0]!.message, /other \(PID 8\)/);
+  assert.match(check({ ...TARGET, pid: 8, name: "again", startTicks: 2 }).stale[0]!.message, /again/);
+});
+
+Deno.test("watchedMounts: of files, globs and directories, through links", STRICT, async () => {
+  const dir = await Deno.realPath(await Deno.makeTempDir());
+  try {
+    await Deno.mkdir(`${dir}/real`);
+    await Deno.symlink("real", `${dir}/link`);
+    const own = parse(["/", "/"], [VOLUME, `${dir}/real`], ["/x/config.yaml", `${dir}/real/config.yaml`]);
+    const points = (more: Parameters<typeof createTestConfig>[0]) =>
+      watchedMounts(createTestConfig({ configFiles: [], ...more }), own).map((mount) =>
+        mount.mountPoint.replace(dir, "")
+      );
+    assert.deepEqual(points({ configFiles: [`${dir}/link/other.yaml`] }), ["/real"]);
+    assert.deepEqual(
+      points({ configFiles: [`${dir}/link/config.yaml`] }),
+      ["/real/config.yaml"],
+      "a file that is a mount itself",
+    );
+    assert.deepEqual(points({ configFiles: [`${dir}/link/*.yaml`] }), ["/real"]);
+    assert.deepEqual(points({ watchedDirs: [`${dir}/real`] }), ["/real"]);
+    assert.deepEqual(points({ configFiles: ["/nonexistent/x/config.yaml"] }), ["/"]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
