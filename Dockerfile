@@ -1,5 +1,5 @@
 # config-reloader as a container image. Two targets: `distroless` (the default) and `scratch` (the binary and the few shared
-# libraries it needs, nothing else).
+# libraries it needs, nothing else); a third, `demo-app`, is the app of k8s/base.
 #   docker build -t config-reloader .
 #   docker build -t config-reloader --target scratch --build-arg ENGINE=quickjs .
 # Arguments: ENGINE v8 or quickjs; BUILD_REVISION git revision told by --version; BASE_DIGEST pins the base (@sha256:…);
@@ -31,6 +31,13 @@ RUN ldd /rootfs/config-reloader | grep -oE '/[^ ]+' | while read -r library; do 
       mkdir -p "/rootfs$(dirname "$library")" && cp -L "$library" "/rootfs$library" || exit 1; done
 
 FROM ${ROOTFS} AS rootfs
+
+# the app of k8s/base, to try it with
+FROM ${DENO_IMAGE} AS demo-app
+COPY examples/demo-app/app.ts /app.ts
+USER 65532:65532
+EXPOSE 8080
+ENTRYPOINT ["deno", "run", "-A", "--no-prompt", "--no-config", "--no-lock", "--no-check", "/app.ts", "/etc/amp/config.yaml", "8080"]
 
 # the target is named for what it is
 # hadolint ignore=DL3063

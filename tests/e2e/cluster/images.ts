@@ -9,7 +9,9 @@ import { V8_FLAGS } from "../../../scripts/compile.ts";
 /** Image with the product: the binary in `CONFIG_RELOADER_BIN`, else the bundle and this machine's Deno. */
 export const PRODUCT_IMAGE = "localhost/config-reloader:e2e";
 /** Image with `tests/support/target_app.ts` (reads /etc/amp/config.yaml, port 8080) and busybox in /bin. */
-export const APP_IMAGE = "localhost/demo-app:e2e";
+export const APP_IMAGE = "localhost/target-app:e2e";
+/** The same files, but what it starts is `examples/demo-app`, as the Dockerfile's target `demo-app` has it. */
+export const DEMO_IMAGE = "localhost/demo-app:e2e";
 
 const decoder = new TextDecoder();
 
@@ -58,41 +60,44 @@ interface ImageConfig {
   readonly User: string;
 }
 
-/** Packs a directory as an image of one layer in the docker-archive format. */
-async function pack(name: string, root: string, out: string, config: ImageConfig): Promise<void> {
+/** Packs a directory as images of one common layer, by name, in the docker-archive format. */
+async function pack(out: string, root: string, images: Readonly<Record<string, ImageConfig>>): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: "image-" });
   try {
     const same = ["--owner=0", "--group=0", "--numeric-owner", "--mtime=@0", "--sort=name"];
     await run("tar", [...same, "-C", root, "-cf", `${dir}/layer.tar`, "."]);
     const diff = (await run("sha256sum", [`${dir}/layer.tar`])).slice(0, 64);
-    await Deno.writeTextFile(
-      `${dir}/config.json`,
-      JSON.stringify({
-        architecture: Deno.build.arch === "aarch64" ? "arm64" : "amd64",
-        os: "linux",
-        created: "1970-01-01T00:00:00Z",
-        config: { WorkingDir: "/", ...config },
-        rootfs: { type: "layers", diff_ids: [`sha256:${diff}`] },
-        history: [{ created: "1970-01-01T00:00:00Z" }],
-      }),
-    );
-    const manifest = [{ Config: "config.json", RepoTags: [name], Layers: ["layer.tar"] }];
+    const manifest = [];
+    for (const [index, [name, config]] of Object.entries(images).entries()) {
+      await Deno.writeTextFile(
+        `${dir}/config-${index}.json`,
+        JSON.stringify({
+          architecture: Deno.build.arch === "aarch64" ? "arm64" : "amd64",
+          os: "linux",
+          created: "1970-01-01T00:00:00Z",
+          config: { WorkingDir: "/", ...config },
+          rootfs: { type: "layers", diff_ids: [`sha256:${diff}`] },
+          history: [{ created: "1970-01-01T00:00:00Z" }],
+        }),
+      );
+      manifest.push({ Config: `config-${index}.json`, RepoTags: [name], Layers: ["layer.tar"] });
+    }
     await Deno.writeTextFile(`${dir}/manifest.json`, JSON.stringify(manifest));
-    await run("tar", [...same, "-C", dir, "-cf", out, "config.json", "layer.tar", "manifest.json"]);
+    await run("tar", [...same, "-C", dir, "-cf", out, "."]);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
 }
 
 /** Packs the product as an image into the archive `out`. */
-export async function packProduct(out: string, name = PRODUCT_IMAGE): Promise<void> {
+export async function packProduct(out: string): Promise<void> {
   const root = await Deno.makeTempDir({ prefix: "root-" });
   await Deno.chmod(root, 0o755);
   try {
     const binary = Deno.env.get("CONFIG_RELOADER_BIN");
     if (binary) {
       await addProgram(root, binary, "/config-reloader");
-      await pack(name, root, out, { Entrypoint: ["/config-reloader"], User: "65532:65532" });
+      await pack(out, root, { [PRODUCT_IMAGE]: { Entrypoint: ["/config-reloader"], User: "65532:65532" } });
       return;
     }
     await addProgram(root, Deno.execPath(), "/deno");
@@ -105,10 +110,12 @@ export async function packProduct(out: string, name = PRODUCT_IMAGE): Promise<vo
       "--cached-only",
       `--v8-flags=${V8_FLAGS.join(",")}`,
     ];
-    await pack(name, root, out, {
-      Entrypoint: ["/deno", "run", ...flags, "/bundle/main.js"],
-      Env: ["DENO_DIR=/nonexistent", "DENO_NO_UPDATE_CHECK=1", "NO_COLOR=1"],
-      User: "65532:65532",
+    await pack(out, root, {
+      [PRODUCT_IMAGE]: {
+        Entrypoint: ["/deno", "run", ...flags, "/bundle/main.js"],
+        Env: ["DENO_DIR=/nonexistent", "DENO_NO_UPDATE_CHECK=1", "NO_COLOR=1"],
+        User: "65532:65532",
+      },
     });
   } finally {
     await Deno.remove(root, { recursive: true });
@@ -116,31 +123,31 @@ export async function packProduct(out: string, name = PRODUCT_IMAGE): Promise<vo
 }
 
 /** The busybox applets in the app image, all in /bin. */
-export const APPLETS =
-  "sh ls cat sleep ps kill id grep sed date stat echo head tail wc env find readlink sort tr awk wget touch ln rm true false";
+const APPLETS =
+  "sh ls cat sleep ps kill id grep sed date stat echo head tail wc env find readlink sort tr awk wget touch ln rm true false"
+    .split(" ");
 
-/** Packs the test app as an image into the archive `out`. */
-export async function packApp(out: string, name = APP_IMAGE): Promise<void> {
+/** Packs the test app and the demo app as images into the archive `out`. */
+export async function packApps(out: string): Promise<void> {
   const root = await Deno.makeTempDir({ prefix: "root-" });
   await Deno.chmod(root, 0o755);
   try {
     await addProgram(root, Deno.execPath(), "/bin/deno");
     await addProgram(root, "/bin/busybox", "/bin/busybox");
-    for (const applet of APPLETS.split(" ")) await Deno.symlink("busybox", `${root}/bin/${applet}`);
+    for (const applet of APPLETS) await Deno.symlink("busybox", `${root}/bin/${applet}`);
     await Deno.copyFile(`${ROOT}/tests/support/target_app.ts`, `${root}/app.ts`);
-    await pack(name, root, out, {
-      Entrypoint: [
-        "/bin/deno",
-        "run",
-        "-A",
-        "--no-prompt",
-        "--no-config",
-        "--no-lock",
-        "--no-check",
-        "--quiet",
-        "/app.ts",
-      ],
-      Cmd: ["--config", "/etc/amp/config.yaml", "--port", "8080"],
+    await Deno.copyFile(`${ROOT}/examples/demo-app/app.ts`, `${root}/demo-app.ts`);
+    const deno = [
+      "/bin/deno",
+      "run",
+      "-A",
+      "--no-prompt",
+      "--no-config",
+      "--no-lock",
+      "--no-check",
+      "--quiet",
+    ];
+    const common = {
       Env: [
         "PATH=/bin",
         "DENO_DIR=/nonexistent",
@@ -149,6 +156,18 @@ export async function packApp(out: string, name = APP_IMAGE): Promise<void> {
         "DENO_V8_FLAGS=--single-threaded",
       ],
       User: "65532:65532",
+    };
+    await pack(out, root, {
+      [APP_IMAGE]: {
+        Entrypoint: [...deno, "/app.ts"],
+        Cmd: ["--config", "/etc/amp/config.yaml", "--port", "8080"],
+        ...common,
+      },
+      [DEMO_IMAGE]: {
+        Entrypoint: [...deno, "/demo-app.ts"],
+        Cmd: ["/etc/amp/config.yaml", "8080"],
+        ...common,
+      },
     });
   } finally {
     await Deno.remove(root, { recursive: true });

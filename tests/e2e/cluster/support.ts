@@ -4,9 +4,9 @@
  */
 
 import { until } from "../../support/poll.ts";
-import { load, packApp, packProduct, run } from "./images.ts";
+import { APP_IMAGE, load, packApps, packProduct, PRODUCT_IMAGE, run } from "./images.ts";
 
-export { APP_IMAGE, PRODUCT_IMAGE } from "./images.ts";
+export { APP_IMAGE, DEMO_IMAGE, PRODUCT_IMAGE } from "./images.ts";
 
 /** Any Kubernetes object. */
 // deno-lint-ignore no-explicit-any -- manifests are walked freely in tests
@@ -35,9 +35,9 @@ export function loadImages(): Promise<void> {
     const dir = await Deno.makeTempDir({ prefix: "images-" });
     try {
       await packProduct(`${dir}/product.tar`);
-      await packApp(`${dir}/app.tar`);
+      await packApps(`${dir}/apps.tar`);
       await load(`${dir}/product.tar`);
-      await load(`${dir}/app.tar`);
+      await load(`${dir}/apps.tar`);
     } finally {
       await Deno.remove(dir, { recursive: true });
     }
@@ -260,7 +260,7 @@ export function podManifest(options: PodOptions = {}): Manifest {
       containers: [
         {
           name: "app",
-          image: "localhost/demo-app:e2e",
+          image: APP_IMAGE,
           imagePullPolicy: "Never",
           args: ["--config", "/etc/amp/config.yaml", "--port", "8080", ...(options.appArgs ?? [])],
           securityContext: RESTRICTED,
@@ -269,7 +269,7 @@ export function podManifest(options: PodOptions = {}): Manifest {
         },
         {
           name: "config-reloader",
-          image: "localhost/config-reloader:e2e",
+          image: PRODUCT_IMAGE,
           imagePullPolicy: "Never",
           args: options.sidecarArgs ?? ["--config-file=/etc/amp/config.yaml"],
           securityContext: RESTRICTED,

@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { addProgram, packApp, sharedLibraries } from "../cluster/images.ts";
+import { addProgram, APP_IMAGE, packApps, sharedLibraries } from "../cluster/images.ts";
 import { createKubeletVolume } from "../../support/kubelet.ts";
 import { until } from "../../support/poll.ts";
 import { binaryUnderTest, type Containers, createContainers } from "./support.ts";
@@ -117,7 +117,7 @@ Deno.test("the images", async (t) => {
   }
 
   await t.step("docker run --pid=container:app: PID 1 is the app, and it reloads", async () => {
-    await packApp(`${containers.dir}/app.tar`);
+    await packApps(`${containers.dir}/app.tar`);
     await containers.podman("load", "--input", `${containers.dir}/app.tar`);
     await Deno.chmod(containers.dir, 0o755);
     const volume = createKubeletVolume(`${containers.dir}/config`, { "config.yaml": "a: 1\n" });
@@ -129,7 +129,7 @@ Deno.test("the images", async (t) => {
       "--network=none",
       "--cap-drop=all",
       mount,
-      "localhost/demo-app:e2e",
+      APP_IMAGE,
     );
     await containers.podman(
       ...[
