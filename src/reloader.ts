@@ -41,6 +41,8 @@ export interface Reloader {
    * `--once`, until the app matches the disk or cannot be made to. Returns the exit code.
    */
   run(stopping: AbortSignal, aborted: AbortSignal): Promise<number>;
+  /** Whether a reload is in progress. */
+  reloading(): boolean;
   health(): Health;
   ready(): Health;
 }
@@ -56,6 +58,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   let state = INITIAL_STATE;
   let lastTurnAtMs = clock.nowMs();
   let looked = false;
+  let reloading = false;
   let wakeAtMs = Infinity;
   let startedAtMs = 0;
   let lastReading: StatusReading | null = null;
@@ -112,7 +115,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     state = decision.state;
     recorder.looked(observation, state);
     // Off the way from a change to its signal: an attempt looks for the target itself.
-    if (decision.action.kind !== "reload") deps.targetWatch.refresh();
+    if (decision.action.kind !== "reload" && deps.targetWatch.refresh()) queue.push("target", clock.nowMs());
     if (config.once && observation.kind === "content" && rendersOutput(config)) {
       return await renderOnce(observation.snapshot);
     }
@@ -172,12 +175,15 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     hint: Hint,
     baseline: Promise<StatusReading> | null,
   ): Promise<number | null> {
+    if (stopping.aborted) return null;
     survival.watch(null, 0);
     recorder.attemptStarted(state, job, hint.causes);
+    reloading = true;
     const over = new AbortController();
     const flapped = watchDisk(job.digest, over.signal);
     const report = await attempt(job, snapshot, baseline);
     over.abort();
+    reloading = false;
     if (aborted.aborted || stopping.aborted && report.result.code === "stopped") {
       recorder.stopped(job);
       return config.once ? 1 : null;
@@ -251,6 +257,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
 
   return {
     hint: (cause) => queue.push(cause, clock.nowMs()),
+    reloading: () => reloading,
     health: () => judgeHealth(lastTurnAtMs, clock.nowMs(), config.intervalMs),
     ready: () => {
       if (!looked) return { ok: false, reason: "the disk has not been looked at yet" };

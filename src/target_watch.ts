@@ -9,8 +9,11 @@ import type { StaleMount, Target, TargetView } from "./model.ts";
 import type { Logger, SnapshotReader, TargetPort } from "./ports.ts";
 
 export interface TargetWatch {
-  /** Looks again where the known target is gone or not in order; cheap while it is (one read of /proc). */
-  refresh(): void;
+  /**
+   * Looks again where the known target is gone or not in order; cheap while it is (one read of /proc). True where a
+   * target has come that was not there at the last look.
+   */
+  refresh(): boolean;
   /** Takes over what an attempt found out. */
   after(report: AttemptReport): void;
   /** The living target as far as known. */
@@ -68,8 +71,11 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
 
   return {
     refresh() {
-      if (config.trigger === "signal" && !(known && view?.ok && deps.target.isAlive(known))) lookAfresh();
+      const before = known;
+      const isLost = before !== null && !deps.target.isAlive(before);
+      if (config.trigger === "signal" && (isLost || before === null || !view?.ok)) lookAfresh();
       tellMounts();
+      return known !== null && (before === null || isLost);
     },
     after(report) {
       if (config.trigger !== "signal" || report.target === null) return;

@@ -11,6 +11,7 @@ import { createLogger, type ProcessLogger } from "../observe/logger.ts";
 import { createMetrics } from "../observe/metrics.ts";
 import type { Clock, Logger, Watcher } from "../ports.ts";
 import { createRecorder, type Recorder } from "../recorder.ts";
+import { APP_NOT_THERE } from "../reload/state.ts";
 import { createReloader, type Reloader } from "../reloader.ts";
 import { createHandler } from "../server/handler.ts";
 import { createServer } from "../server/listener.ts";
@@ -25,6 +26,8 @@ import { createWatcher } from "../watch/watcher.ts";
 
 /** Longest time for the last log lines to be written, in milliseconds. */
 const FLUSH_TIMEOUT_MS = 500;
+/** How long the parts may take for their end before it comes anyway, in milliseconds. */
+const END_GRACE_MS = 300;
 
 /**
  * Runs the sidecar. `warnings` are told first.
@@ -49,7 +52,7 @@ async function runParts(config: Config, logger: ProcessLogger, stop: Stop): Prom
   const parts = createParts(config, logger);
   const { clock, reloader, watcher } = parts;
   stop.onHangup(() => reloader.hint("signal"));
-  stop.use(clock, logger);
+  stop.use(clock, logger, () => reloader.reloading());
   const server = config.once ? keepAlive() : await startServer(config, logger, parts);
   const ended = new AbortController();
   const watching = watcher.run(reloader.hint, AbortSignal.any([stop.stopping, ended.signal]));
@@ -133,6 +136,7 @@ function statusView(
   parts: { clock: Clock; recorder: Recorder; watcher: Watcher; targetWatch: TargetWatch; reloader: Reloader },
 ): StatusView {
   const { lastScanWallMs, ...recorded } = parts.recorder.view();
+  const target = parts.targetWatch.view();
   return {
     version: VERSION,
     revision: REVISION,
@@ -141,7 +145,10 @@ function statusView(
     ...recorded,
     staleMounts: parts.targetWatch.staleMounts(),
     watcher: { ...parts.watcher.view(), lastScanWallMs },
-    target: parts.targetWatch.view(),
+    outOfSyncReason: recorded.outOfSyncReason === APP_NOT_THERE && target?.ok === false
+      ? target.message
+      : recorded.outOfSyncReason,
+    target,
     settings: config.settings,
   };
 }
@@ -161,7 +168,7 @@ interface Stop {
   /** Resolves at the second signal. */
   readonly atOnce: Promise<number>;
   onHangup(act: () => void): void;
-  use(clock: Clock, logger: Logger): void;
+  use(clock: Clock, logger: Logger, isReloading: () => boolean): void;
 }
 
 /**
@@ -173,7 +180,7 @@ function createStop(config: Config): Stop {
   const aborted = new AbortController();
   const atOnce = Promise.withResolvers<number>();
   let hangup = () => {};
-  let begin = (_signal: string) => {};
+  let begin: (signal: string) => void = () => {};
   const stop = (signal: string) => () => {
     if (stopping.signal.aborted) return atOnce.resolve(0);
     stopping.abort();
@@ -187,10 +194,14 @@ function createStop(config: Config): Stop {
     aborted: aborted.signal,
     atOnce: atOnce.promise,
     onHangup: (act) => hangup = act,
-    use: (clock, logger) => {
-      begin = (signal) => {
+    use: (clock, logger, isReloading) => {
+      begin = async (signal) => {
         logger.info(`Stopping: ${signal} received`, { signal });
-        clock.sleep(config.shutdownTimeoutMs).then(() => aborted.abort());
+        if (isReloading()) await clock.sleep(config.shutdownTimeoutMs);
+        aborted.abort();
+        // What hangs, such as a read of a dead disk or a slow client, must not hold up the end.
+        await clock.sleep(END_GRACE_MS);
+        atOnce.resolve(0);
       };
     },
   };

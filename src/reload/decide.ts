@@ -126,6 +126,8 @@ export function decideReload(state: ReloadState, moment: Moment, policy: Policy)
   const digest = state.disk!;
   const failure = state.failure?.digest === digest ? state.failure : null;
   const asked = moment.causes.includes("signal");
+  // An app that is there again has read this content at its start: no reason to wait before it is verified.
+  const early = asked || moment.causes.includes("target");
   if (failure && failure.retryAtMs === null && !asked) {
     return { state: { ...state, pending: null }, action: { kind: "skip", reason: "invalid" } };
   }
@@ -137,7 +139,7 @@ export function decideReload(state: ReloadState, moment: Moment, policy: Policy)
   const untilMs = Math.max(
     pending.notBeforeMs,
     state.lastTriggerAtMs === null ? -Infinity : state.lastTriggerAtMs + policy.minReloadIntervalMs,
-    failure && !asked ? failure.retryAtMs ?? -Infinity : -Infinity,
+    failure && !early ? failure.retryAtMs ?? -Infinity : -Infinity,
   );
   if (moment.nowMs < untilMs) {
     // A retry waits without being pending: new content meanwhile must not inherit its time.

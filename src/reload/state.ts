@@ -163,12 +163,15 @@ export function isInSync(state: ReloadState): boolean {
   return state.diskProblem === null && state.disk !== null && state.disk === state.applied && !state.dirty;
 }
 
+/** Said while there is nobody to ask; whoever knows more of the target can say why. */
+export const APP_NOT_THERE = "the app is not there yet";
+
 /** Why not in sync, for people; empty where it is. */
 export function outOfSyncReason(state: ReloadState): string {
   if (isInSync(state)) return "";
   if (state.diskProblem !== null) return state.diskProblem;
   if (state.disk === null) return "the content has not been read yet";
-  if (state.waiting !== null) return "the app is not there yet";
+  if (state.waiting !== null) return APP_NOT_THERE;
   if (state.failure !== null) return state.failure.reason;
   return "the content on disk has changed and is being reloaded";
 }

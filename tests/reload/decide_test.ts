@@ -211,6 +211,12 @@ Deno.test("invalid content waits for a change; SIGHUP to the sidecar tries every
   assert.equal(reloadOf(invalid, content("b"), at(10, { causes: ["signal"] })).job.why, "retry");
   const timeout = tried(running("a"), "b", 0, "timeout");
   assert.equal(reloadOf(timeout, content("b"), at(1_500, { causes: ["signal"] })).job.attempt, 2);
+  assert.equal(
+    reloadOf(timeout, content("b"), at(1_500, { causes: ["target"] })).job.attempt,
+    2,
+    "the app is back",
+  );
+  assert.equal(decide(invalid, content("b"), at(9e9, { causes: ["target"] }), POLICY).action.kind, "skip");
 });
 
 Deno.test("jitter puts a reload off once, evenly over its range", () => {
@@ -227,6 +233,19 @@ Deno.test("jitter puts a reload off once, evenly over its range", () => {
     2,
     "none at a retry",
   );
+});
+
+Deno.test("jitter spreads evenly: each quarter of its range gets its share", () => {
+  const quarters = [0, 0, 0, 0];
+  for (let i = 0; i < 4_000; i++) {
+    const { action } = decide(running("a"), content("b"), at(0, { random: Math.random() }), {
+      ...POLICY,
+      jitterMs: 8_000,
+    });
+    if (action.kind === "wait") quarters[Math.floor(action.untilMs / 2_000)]!++;
+  }
+  // Six standard deviations of a fair draw around 1,000.
+  for (const count of quarters) assert.ok(Math.abs(count - 1_000) < 165, `${quarters}`);
 });
 
 Deno.test("content whose signal ended the app is never signalled again, other content is", () => {

@@ -1,0 +1,337 @@
+import assert from "node:assert/strict";
+import { attemptReload } from "../src/attempt.ts";
+import {
+  type AttemptDeps,
+  type AttemptInput,
+  type AttemptReport,
+  BASELINE_WAIT_MS,
+} from "../src/attempt_types.ts";
+import type { Config } from "../src/config.ts";
+import type { Resolution, Status, StatusReading, Target, TriggerResult } from "../src/model.ts";
+import { createTestConfig } from "./support/config.ts";
+import { createFakeClock, type FakeClock } from "./support/fake_clock.ts";
+import { test } from "./support/strict.ts";
+
+const AMP: Status = {
+  format: "amp",
+  healthy: true,
+  status: "success",
+  attempts: 3,
+  splitState: false,
+  restartRequired: [],
+  lastReloadWallMs: null,
+};
+const reading = (status: Status): StatusReading => ({ kind: "status", status });
+const amp = (more: Partial<typeof AMP>) => reading({ ...AMP, ...more } as Status);
+const DOWN: StatusReading = { kind: "error", reason: "connection refused" };
+
+/** A bench with one attempt on it; the fields are what the fakes answer. */
+function createBench(config: Partial<Config> = {}) {
+  const clock = createFakeClock();
+  const bench = {
+    clock,
+    target: targetOf(clock, -60_000),
+    resolution: null as Resolution | null,
+    alive: true,
+    blind: [] as string[],
+    readings: [amp({})] as (StatusReading | Promise<StatusReading>)[],
+    signals: 0,
+    reads: 0,
+    onSignal: () => {},
+    refused: null as TriggerResult | null,
+    prepared: { kind: "ok", written: false } as Awaited<ReturnType<AttemptDeps["prepare"]>>,
+    stopping: new AbortController(),
+    aborted: new AbortController(),
+    debug: [] as string[],
+  };
+  const deps: AttemptDeps = {
+    config: createTestConfig(config),
+    clock,
+    logger: { debug: (text) => bench.debug.push(text), info() {}, warn() {}, error() {} },
+    prepare: () => Promise.resolve(bench.prepared),
+    target: {
+      resolve: () => bench.resolution ?? { kind: "target", target: bench.target },
+      isAlive: () => bench.alive,
+      send() {
+        if (bench.refused) return bench.refused;
+        bench.signals++;
+        bench.onSignal();
+        return { kind: "sent", atMs: clock.nowMs(), wallMs: clock.wallMs() };
+      },
+      staleMounts: () => ({
+        stale: bench.blind.map((message) => ({
+          container: "app",
+          reason: "subpath",
+          mountPoint: "/x",
+          message,
+        })),
+        blind: bench.blind.length > 0,
+      }),
+      preflight: () => assert.fail("not a part of an attempt"),
+    },
+    httpTrigger: () =>
+      Promise.resolve(bench.refused ?? { kind: "sent", atMs: clock.nowMs(), wallMs: clock.wallMs() }),
+    probe: {
+      read: () => {
+        bench.reads++;
+        return Promise.resolve(bench.readings.length > 1 ? bench.readings.shift()! : bench.readings[0]!);
+      },
+    },
+    turned: () => {},
+  };
+  const input = (more: Partial<AttemptInput["job"]>): AttemptInput => ({
+    job: {
+      digest: "b",
+      oldDigest: "a",
+      why: "change",
+      attempt: 1,
+      seenAtMs: 0,
+      changedAtMs: 0,
+      mayTrigger: true,
+      ...more,
+    },
+    snapshot: { digest: "b", files: [], changedWallMs: clock.wallMs() },
+    baseline: null,
+    lastReading: null,
+    tokens: { baseline: null, provedToken: null },
+    stopping: bench.stopping.signal,
+    aborted: bench.aborted.signal,
+  });
+  return {
+    ...bench,
+    set: (change: Partial<typeof bench>) => Object.assign(bench, change),
+    signals: () => bench.signals,
+    reads: () => bench.reads,
+    debug: bench.debug,
+    /** Starts the attempt; the result is there once enough time has passed. */
+    start(more: Partial<AttemptInput["job"]> = {}) {
+      const run: { report: AttemptReport | null; done: () => boolean } = {
+        report: null,
+        done: () => run.report !== null,
+      };
+      attemptReload(deps, input(more)).then((report) => run.report = report);
+      return run;
+    },
+  };
+}
+
+function targetOf(clock: FakeClock, startedAtMs: number): Target {
+  return {
+    pid: 7,
+    startTicks: 1,
+    comm: "app",
+    name: "app",
+    uid: 65532,
+    startedWallMs: clock.wallMs() + startedAtMs - clock.nowMs(),
+    reason: "",
+    handled: true,
+  };
+}
+
+test("a reload is proved by a higher count that is still good one poll later", async () => {
+  const bench = createBench();
+  bench.set({ readings: [amp({}), amp({}), amp({ attempts: 4 })] });
+  const run = bench.start();
+  await bench.clock.advance(100);
+  assert.equal(bench.signals(), 1);
+  assert.equal(run.done(), false, "not before it has settled");
+  await bench.clock.advance(600);
+  assert.equal(run.report?.result.outcome, "success");
+  assert.equal(run.report.result.triggeredAtMs, 0);
+});
+
+test("a rollback after the first success is a rejection", async () => {
+  const bench = createBench();
+  bench.set({ readings: [amp({}), amp({ attempts: 4 }), amp({ attempts: 4, status: "rolled_back" })] });
+  const run = bench.start();
+  await bench.clock.advance(2_000);
+  assert.equal(run.report?.result.outcome, "rejected");
+  assert.match(run.report.result.reason, /rolled_back/);
+});
+
+test("what needs a restart is told with the success", async () => {
+  const bench = createBench();
+  bench.set({ readings: [amp({}), amp({ attempts: 4, restartRequired: ["W600"] })] });
+  const run = bench.start();
+  await bench.clock.advance(2_000);
+  assert.deepEqual(run.report?.result.restartRequired, ["W600"]);
+});
+
+test("a baseline that does not come in time does not hold up the signal", async () => {
+  const bench = createBench();
+  bench.set({
+    readings: [new Promise(() => {}), DOWN],
+  });
+  bench.start();
+  await bench.clock.advance(BASELINE_WAIT_MS - 1);
+  assert.equal(bench.signals(), 0);
+  await bench.clock.advance(1);
+  assert.equal(bench.signals(), 1);
+});
+
+test("without a baseline the first answer becomes one and the trigger goes out once more, and only once", async () => {
+  const bench = createBench();
+  bench.set({ readings: [DOWN, DOWN, amp({ attempts: 9 }), amp({ attempts: 9 }), amp({ attempts: 10 })] });
+  const run = bench.start();
+  await bench.clock.advance(1_500);
+  assert.equal(bench.signals(), 2);
+  assert.equal(run.report?.result.outcome, "success");
+  assert.equal(bench.debug.length, 1);
+});
+
+test("an app that is starting is waited for, then signalled", async () => {
+  const bench = createBench();
+  bench.set({ resolution: { kind: "starting", target: bench.target, message: "it has no handler yet" } });
+  bench.start();
+  await bench.clock.advance(3_000);
+  assert.equal(bench.signals(), 0);
+  bench.set({ resolution: null });
+  await bench.clock.advance(100);
+  assert.equal(bench.signals(), 1);
+});
+
+test("one that never finishes starting fails when the reload timeout is over", async () => {
+  const bench = createBench({ reloadTimeoutMs: 3_000 });
+  bench.set({ resolution: { kind: "starting", target: bench.target, message: "it has no handler yet" } });
+  const run = bench.start();
+  await bench.clock.advance(3_100);
+  assert.equal(run.report?.result.outcome, "failed");
+  assert.equal(run.report.result.code, "starting");
+  assert.equal(bench.signals(), 0);
+});
+
+test("a target that comes back by itself is waited for; one that does not is a failure at once", async () => {
+  const bench = createBench();
+  bench.set({
+    resolution: { kind: "none", code: "pid-file", message: "the pid file is empty", again: true },
+  });
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.set({ resolution: null });
+  await bench.clock.advance(100);
+  assert.equal(bench.signals(), 1);
+  const other = createBench();
+  other.set({ resolution: { kind: "none", code: "several-candidates", message: "there are two" } });
+  const run = other.start();
+  await other.clock.advance(0);
+  assert.deepEqual([run.report?.result.outcome, run.report?.result.code], ["failed", "several-candidates"]);
+});
+
+test("an app that started after the change is verified, not signalled; its first status is proof", async () => {
+  const bench = createBench();
+  bench.set({ target: targetOf(bench.clock, 500), readings: [amp({ attempts: 0, status: "initial" })] });
+  await bench.clock.advance(1_000);
+  const run = bench.start({ mayTrigger: false });
+  await bench.clock.advance(2_000);
+  assert.equal(run.report?.result.outcome, "success");
+  assert.equal(bench.signals(), 0);
+  assert.equal(run.report.result.triggeredAtMs, null);
+});
+
+test("content whose signal ended the app before is not signalled", async () => {
+  const bench = createBench();
+  const run = bench.start({ mayTrigger: false });
+  await bench.clock.advance(0);
+  assert.deepEqual([run.report?.result.code, bench.signals()], ["killed-before", 0]);
+});
+
+test("an app that cannot see the content is not signalled, and the text says which mount", async () => {
+  const bench = createBench();
+  bench.set({ blind: ["/etc/app/config.yaml is a subPath mount"] });
+  const run = bench.start();
+  await bench.clock.advance(0);
+  assert.deepEqual([run.report?.result.outcome, run.report?.result.code, bench.signals()], [
+    "failed",
+    "stale-mount",
+    0,
+  ]);
+  assert.match(run.report!.result.reason, /subPath/);
+  assert.equal(run.report!.result.appIsBlind, true);
+});
+
+test("a process that ends within 2 s of the signal was killed by it", async () => {
+  const bench = createBench();
+  bench.set({ readings: [amp({}), DOWN], onSignal: () => bench.set({ alive: false }) });
+  const run = bench.start();
+  await bench.clock.advance(100);
+  assert.deepEqual([run.report?.result.outcome, run.report?.result.killed], ["failed", true]);
+  assert.match(run.report!.result.reason, /the signal killed it/);
+});
+
+test("one that restarts later counts as reloaded once its status is good again", async () => {
+  const bench = createBench();
+  bench.set({ readings: [amp({}), amp({})] });
+  const run = bench.start();
+  await bench.clock.advance(3_000);
+  bench.set({ alive: false, readings: [DOWN] });
+  await bench.clock.advance(3_000);
+  assert.equal(run.done(), false);
+  bench.set({ readings: [amp({ attempts: 0, status: "initial" })] });
+  await bench.clock.advance(3_000);
+  assert.equal(run.report?.result.outcome, "success");
+});
+
+test("a status that never proves anything is a timeout that says what was seen last", async () => {
+  const bench = createBench();
+  const run = bench.start();
+  await bench.clock.advance(29_000);
+  assert.equal(run.done(), false);
+  await bench.clock.advance(1_000);
+  assert.equal(run.report?.result.outcome, "timeout");
+  assert.match(run.report.result.reason, /^reload verification timeout after 30s: .*attempts is still 3/);
+});
+
+test("--verify none: a delivered signal is the end of it, and no status is read", async () => {
+  const bench = createBench({ verify: "none" });
+  const run = bench.start();
+  await bench.clock.advance(0);
+  assert.equal(run.report?.result.outcome, "success");
+  assert.equal(bench.reads(), 0);
+});
+
+test("content that is invalid, or cannot be written, sends nothing", async () => {
+  for (const kind of ["invalid", "failed"] as const) {
+    const bench = createBench();
+    bench.set({ prepared: { kind, reason: "line 3" } });
+    const run = bench.start();
+    await bench.clock.advance(0);
+    assert.deepEqual([run.report?.result.outcome, bench.signals()], [kind, 0]);
+  }
+});
+
+test("a signal that cannot be sent is a failure with its code", async () => {
+  const bench = createBench();
+  bench.set({ refused: { kind: "not-sent", code: "permission", message: "user 1 may not signal user 2" } });
+  const run = bench.start();
+  await bench.clock.advance(0);
+  assert.deepEqual([run.report?.result.outcome, run.report?.result.code], ["failed", "permission"]);
+});
+
+test("--trigger http: an app that says no has rejected; one that is away has not", async () => {
+  for (const [code, outcome] of [["trigger-refused", "rejected"], ["trigger-failed", "failed"]] as const) {
+    const bench = createBench({ trigger: "http" });
+    bench.set({ refused: { kind: "not-sent", code, message: "HTTP 500" } });
+    const run = bench.start();
+    await bench.clock.advance(0);
+    assert.equal(run.report?.result.outcome, outcome);
+  }
+});
+
+test("a shutdown ends it when the app is gone, and at the latest when the time is over", async () => {
+  const bench = createBench();
+  const run = bench.start();
+  await bench.clock.advance(1_000);
+  bench.stopping.abort();
+  await bench.clock.advance(100);
+  assert.equal(run.done(), false, "the app lives: its reload is finished");
+  bench.set({ alive: false });
+  await bench.clock.advance(100);
+  assert.equal(run.report?.result.code, "stopped");
+  const other = createBench();
+  const late = other.start();
+  await other.clock.advance(1_000);
+  other.aborted.abort();
+  other.stopping.abort();
+  await other.clock.advance(600);
+  assert.equal(late.report?.result.code, "stopped");
+});
