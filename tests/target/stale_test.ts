@@ -20,11 +20,10 @@ const VOLUME = "/var/lib/kubelet/pods/1/volumes/kubernetes.io~configmap/cfg";
 
 /** Lines of mountinfo: root in the file system, and where it is mounted. */
 function lines(...mounts: readonly (readonly [string, string])[]): string {
-  return mounts.map(([root, point], n) =>
-    `${n + 30} ${n === 0 ? 20 : 30} 8:1 ${root} ${point} rw - ext4 /dev/sda1 rw\n`
-  ).join(
-    "",
-  );
+  return mounts.map(([root, point], n) => `${n + 30} ${n + 29} 8:1 ${root} ${point} rw - ext4 /dev/sda1 rw\n`)
+    .join(
+      "",
+    );
 }
 const parse = (...mounts: readonly (readonly [string, string])[]): Mount[] =>
   parseMountinfo(lines(...mounts));
