@@ -39,7 +39,7 @@ export function createHandler(deps: HandlerDeps): Handler {
   let rendering: Promise<string> | null = null;
   /** Scrapes at the same moment share one text: a flood of them costs little more than one. */
   const sharedMetrics = () => rendering ??= deps.metrics().finally(() => rendering = null);
-  const routes: Readonly<Record<string, () => Answer | Promise<Answer>>> = {
+  const routes: Readonly<Record<string, (ask: Ask) => Answer | Promise<Answer>>> = {
     "/metrics": async () => ({ status: 200, type: METRICS_TYPE, body: await sharedMetrics() }),
     "/healthz": () => probe(deps.health()),
     "/readyz": () => probe(deps.ready()),
@@ -48,10 +48,10 @@ export function createHandler(deps: HandlerDeps): Handler {
       type: "application/json; charset=utf-8",
       body: JSON.stringify(deps.status(), null, 2) + "\n",
     }),
-    "/": async () => {
+    "/": async (ask) => {
       // The page and its helper are loaded when somebody looks, not at every start.
       const { renderPage } = await import("./page.ts");
-      return await renderPage(deps.status());
+      return await renderPage(deps.status(), { refresh: ask.query !== "refresh=off" });
     },
   };
   return async (ask) => {
@@ -65,7 +65,7 @@ export function createHandler(deps: HandlerDeps): Handler {
       if (challenge !== null) return text(401, "credentials are needed\n", { "WWW-Authenticate": challenge });
     }
     try {
-      return await route();
+      return await route(ask);
     } catch (error) {
       deps.onError(ask.path, error);
       return text(500, "internal error; the log has it\n");

@@ -1,7 +1,8 @@
 /**
  * The own HTTP server: listens, accepts, and survives. An accept that fails (no descriptors) is tried again, a socket that
- * keeps failing is opened anew, and the pool bounds what clients can take: the probes are answered whatever they do. It replaces `Deno.serve`, which has no timeouts, ends for good on EMFILE,
- * and costs 9 ms of CPU at the start (ARCHITECTURE.md has the figures).
+ * keeps failing is opened anew, and the pool bounds what clients can take: the probes are answered whatever they do.
+ * It replaces `Deno.serve`, which has no timeouts, ends for good on EMFILE, and costs 9 ms of CPU at the start
+ * (ARCHITECTURE.md has the figures).
  */
 
 import { readMaxFds } from "../observe/process_stats.ts";

@@ -1,12 +1,128 @@
-/** The status page; a first form. */
+/**
+ * The status page for people: what `/status` tells, in the order in which somebody asks at three in the morning. Rendered
+ * here, without scripts; everything that comes from outside is escaped by hono's `html`. Loaded when somebody looks.
+ */
+
+import { html, raw } from "hono/html";
 import type { StatusView } from "../model.ts";
+import {
+  capitalize,
+  content,
+  type Html,
+  settings,
+  target,
+  time,
+  timeline,
+  type Tone,
+  watcher,
+} from "./page_sections.ts";
+import { STYLE } from "./page_style.ts";
+import { renderMs, renderSpan, renderTime } from "./page_text.ts";
 import type { Answer } from "./wire.ts";
 
-/** Renders the page. */
-export function renderPage(view: StatusView): Promise<Answer> {
-  return Promise.resolve({
+/** Seconds between two refreshes: often enough to watch a reload, seldom enough to read. */
+const REFRESH_SECONDS = 5;
+/**
+ * Renders the page.
+ * @param refresh whether it asks the browser to load it again; readers can turn that off (WCAG 2.2.2)
+ */
+export async function renderPage(view: StatusView, { refresh }: { refresh: boolean }): Promise<Answer> {
+  const state = judgeState(view);
+  const body = await html`
+    <!DOCTYPE html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8">
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <title>${state.mark} ${state.title} · config-reloader</title>
+        <link rel="icon" href="${icon(state)}">
+        <style>${raw(STYLE)}</style>
+      </head>
+      <body>
+        <div class="page">
+          <header><strong>config-reloader</strong>
+    <span>${view.version} (${view.revision}), started ${time(view.startedWallMs, view)}</span></header>
+          <main>
+    ${hero(view, state)}
+    ${warnings(view)}
+    ${content(view)}
+    <div class="two">${target(view)}${watcher(view)}</div>
+    ${timeline(view)}
+    ${settings(view)}
+          </main>
+          <footer><a href="/status">Status as JSON</a> <a href="/metrics">Metrics</a>
+    ${refresh
+      ? html`<a href="/?refresh=off">Stop refreshing</a> Loaded again every ${REFRESH_SECONDS} seconds.`
+      : html`<a href="/">Refresh by itself</a> As of ${renderTime(view.nowWallMs)}.`}
+          </footer>
+        </div>
+      </body>
+    </html>
+  `;
+  return {
     status: 200,
     type: "text/html; charset=utf-8",
-    body: `<!doctype html><title>${view.inSync}</title>`,
-  });
+    body: String(body).trim() + "\n",
+    headers: {
+      "Content-Security-Policy":
+        `default-src 'none'; style-src 'sha256-${await styleHash()}'; img-src data:; ` +
+        `base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+      ...(refresh ? { "Refresh": String(REFRESH_SECONDS) } : {}),
+    },
+  };
+}
+
+/** The policy allows exactly this style sheet. */
+async function styleHash(): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(STYLE));
+  return btoa(String.fromCharCode(...new Uint8Array(digest)));
+}
+
+function judgeState(view: StatusView): Tone & { readonly title: string } {
+  if (view.reloads[0]?.outcome === "in progress") return { tone: "busy", mark: "…", title: "Reloading" };
+  if (view.inSync) return { tone: "good", mark: "✓", title: "In sync" };
+  return { tone: "bad", mark: "✗", title: "Not in sync" };
+}
+
+/** A dot in the state's colour, so that a tab tells it too. */
+function icon({ tone }: Tone): string {
+  const colour = { good: "1a9c55", bad: "d3382d", wait: "d99000", busy: "2f6fdb" }[tone];
+  return `data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E` +
+    `%3Ccircle cx='8' cy='8' r='7' fill='%23${colour}'/%3E%3C/svg%3E`;
+}
+
+function hero(view: StatusView, state: ReturnType<typeof judgeState>): Html {
+  const meaning = view.inSync
+    ? "The app runs what is on disk."
+    : "The app is not known to run what is on disk.";
+  const sinceMs = view.nowWallMs - view.inSyncSinceWallMs;
+  const retryMs = view.nextRetryWallMs === null ? null : Math.max(0, view.nextRetryWallMs - view.nowWallMs);
+  return html`<section class="hero ${state.tone}" aria-labelledby="state">
+<h1 id="state"><span class="mark" aria-hidden="true">${state.mark}</span> ${state.title}</h1>
+<p>${meaning} ${view.inSync ? "In sync" : "Out of sync"} for <time datetime="${
+    renderTime(view.inSyncSinceWallMs)
+  }" title="since ${renderTime(view.inSyncSinceWallMs)}">${renderSpan(sinceMs)}</time>.</p>
+${view.outOfSyncReason === "" ? "" : html`<p class="why">${capitalize(view.outOfSyncReason)}</p>`}
+${
+    retryMs === null
+      ? ""
+      : html`<p>Next try in <strong>${
+        renderMs(retryMs, "whole seconds")
+      }</strong>, sooner if the content changes.</p>`
+  }
+</section>`;
+}
+
+function warnings(view: StatusView): Html | string {
+  const lines = [
+    ...view.staleMounts.map((mount) => mount.message),
+    ...view.restartRequired.map((what) => `The app needs a restart for a part of the change: ${what}`),
+  ];
+  if (lines.length === 0) return "";
+  return html`
+    <section class="note" aria-labelledby="attention">
+      <h2 id="attention"><span aria-hidden="true">⚠</span> Needs attention</h2>
+      <ul>${lines.map((line) => html`<li>${capitalize(line)}</li>`)}</ul>
+    </section>
+  `;
 }

@@ -9,6 +9,8 @@ export interface Ask {
   readonly method: string;
   /** Without query; as sent, nothing is decoded. Empty where the target has none (`CONNECT host:1`, `OPTIONS *`). */
   readonly path: string;
+  /** After the `?`, as sent; empty where there is none. */
+  readonly query: string;
   /** Value of the first header of that (lower case) name, null where there is none. */
   header(name: string): string | null;
   /** The client expects the connection to stay open, and no body follows. */
@@ -79,18 +81,19 @@ function parseLines(lines: readonly string[], bytesUsed: number): Parsed {
     : !connection.includes("close");
   const ask: Ask = {
     method,
-    path: pathOf(target),
+    ...splitTarget(target),
     header: (name) => headers.get(name) ?? null,
     keepAlive: keepAlive && !hasBody,
   };
   return { kind: "ask", ask, bytesUsed };
 }
 
-/** Path of a target in origin form or absolute form (which a server must accept: RFC 9112, 3.2.2). */
-function pathOf(target: string): string {
+/** Path and query of a target in origin form, or in absolute form (which a server must accept: RFC 9112, 3.2.2). */
+function splitTarget(target: string): { path: string; query: string } {
   const absolute = /^https?:\/\/[^\/?#]*(.*)$/i.exec(target);
-  const path = absolute ? absolute[1] || "/" : target;
-  return path.startsWith("/") ? path.replace(/[?#].*$/, "") : "";
+  const rest = absolute ? absolute[1] || "/" : target;
+  const [, path = "", query = ""] = /^(\/[^?#]*)(?:\?([^#]*))?/.exec(rest) ?? [];
+  return { path, query };
 }
 
 /** Index just after the empty line that ends a head, -1 where it has not come yet. */

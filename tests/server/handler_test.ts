@@ -35,7 +35,7 @@ test("scrapes at the same moment share one text, later ones get a new one", asyn
     auth: null,
     onError: (_, error) => assert.fail(String(error)),
   });
-  const scrape = { method: "GET", path: "/metrics", header: () => null, keepAlive: true };
+  const scrape = { method: "GET", path: "/metrics", query: "", header: () => null, keepAlive: true };
   const answers = await Promise.all([handler(scrape), handler(scrape), handler(scrape)]);
   assert.deepEqual(answers.map((answer) => answer.body), Array(3).fill("renders 1\n"));
   assert.equal((await handler(scrape)).body, "renders 2\n");

@@ -1,0 +1,47 @@
+/** Times, durations and sizes as people say them. Pure; loaded with the page only. */
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** `2026-11-24T08:00:00Z`; a time out of range (a broken clock) is `unknown`. */
+export function renderTime(wallMs: number): string {
+  const time = new Date(wallMs);
+  return Number.isNaN(time.getTime()) ? "unknown" : time.toISOString().replace(/\.\d+Z$/, "Z");
+}
+
+/** A rough span: `less than a second`, `12 s`, `3 min`, `2 h 5 min`, `4 d`. A negative one counts as none. */
+export function renderSpan(ms: number): string {
+  if (!(ms >= SECOND)) return "less than a second";
+  if (ms < MINUTE) return `${Math.floor(ms / SECOND)} s`;
+  if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min`;
+  if (ms >= 2 * DAY) return `${Math.floor(ms / DAY)} d`;
+  const minutes = Math.floor((ms % HOUR) / MINUTE);
+  return `${Math.floor(ms / HOUR)} h${minutes > 0 ? ` ${minutes} min` : ""}`;
+}
+
+/** How long ago: `just now`, `12 s ago`, `3 min ago`. A time to come counts as now. */
+export function renderAgo(ms: number): string {
+  return ms >= SECOND ? `${renderSpan(ms)} ago` : "just now";
+}
+
+/** A duration: `0.4 ms`, `38 ms`, `1.5 s`, `2 min 5 s`; in whole seconds for what counts down. */
+export function renderMs(ms: number, precision: "fine" | "whole seconds" = "fine"): string {
+  if (precision === "fine") {
+    if (ms < 10) return `${Number(ms.toFixed(1))} ms`;
+    if (ms < SECOND) return `${Math.round(ms)} ms`;
+    if (ms < 10 * SECOND) return `${Number((ms / SECOND).toFixed(1))} s`;
+  }
+  const seconds = Math.round(ms / SECOND);
+  if (seconds < 60) return `${seconds} s`;
+  const rest = seconds % 60;
+  return `${Math.floor(seconds / 60)} min${rest > 0 ? ` ${rest} s` : ""}`;
+}
+
+/** `812 B`, `2.1 KiB`, `1 MiB`. */
+export function renderBytes(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`;
+  if (bytes < 1024 * 1024) return `${Number((bytes / 1024).toFixed(1))} KiB`;
+  return `${Number((bytes / 1024 / 1024).toFixed(1))} MiB`;
+}
