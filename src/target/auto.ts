@@ -4,10 +4,11 @@
  */
 
 import type { ProcessStat } from "../proc/process.ts";
-import { describe, forbids, isWholeMachine, NAME_IT, refusal, unwrap } from "./rules.ts";
+import { describe, forbids, isDead, isSidecar, isWholeMachine, NAME_IT, refusal, unwrap } from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
 import {
   firstProcesses,
+  isAncestor,
   isFirst,
   none,
   NOTES,
@@ -133,11 +134,25 @@ function nobody(table: ProcessTable, othersVisible: boolean, waitFor: ProcessSta
         "config-reloader as the application's user (securityContext.runAsUser)",
     );
   }
+  if ([...table.processes.values()].some((stat) => isBesideUs(table, stat))) {
+    return none(
+      "own-container",
+      "No process of another container is visible, only some in config-reloader's own: if the application is one of " +
+        `those, ${NAME_IT}; if it runs in another container, set shareProcessNamespace: true in the pod's spec`,
+    );
+  }
   return none(
     "no-shared-process-namespace",
     "No process of another container is visible, so there is nobody to signal: set shareProcessNamespace: true in " +
       "the pod's spec (with Docker: --pid=container:NAME)",
   );
+}
+
+/** In our container, and neither this program nor what started it or was started by it. */
+function isBesideUs(table: ProcessTable, stat: ProcessStat): boolean {
+  const self = table.processes.get(table.selfPid)!;
+  return !isSidecar(table, stat) && !isDead(stat) && !isAncestor(table, stat, self) &&
+    !isAncestor(table, self, stat);
 }
 
 function hostInit(table: ProcessTable): Selection {

@@ -8,6 +8,7 @@ import { isDead, isPause, isRuntime, isSidecar, isWrapper, type Refusal, refusal
 import type { ProcessTable } from "./table.ts";
 import {
   firstProcesses,
+  isAncestor,
   isFirst,
   none,
   NOTES,
@@ -49,10 +50,12 @@ export function selectMatching(
   }
   // `sh -c "app"` and `tini app` match what they start: they are not meant where that matches too.
   for (const stat of [...matching]) {
-    const startsAnother = [...matching].some((other) => isDescendant(table, other, stat));
+    const startsAnother = [...matching].some((other) => isAncestor(table, stat, other));
     if (startsAnother && isWrapper(table, stat, signal)) matching.delete(stat);
   }
-  const roots = [...matching].filter((stat) => !hasAncestorIn(table, stat, matching));
+  const roots = [...matching].filter((stat) =>
+    ![...matching].some((other) => isAncestor(table, other, stat))
+  );
   if (roots.length === 1) {
     const workers = matching.size - 1;
     return {
@@ -84,19 +87,6 @@ function matches(
   }
   const exe = table.exe(stat.pid)?.replace(/ \(deleted\)$/, "");
   return exe !== undefined && (exe === name || programName(exe) === name);
-}
-
-function isDescendant(table: ProcessTable, stat: ProcessStat, ancestor: ProcessStat): boolean {
-  return stat !== ancestor && hasAncestorIn(table, stat, new Set([ancestor]));
-}
-
-function hasAncestorIn(table: ProcessTable, stat: ProcessStat, set: ReadonlySet<ProcessStat>): boolean {
-  let current = table.processes.get(stat.ppid);
-  for (let depth = table.processes.size; current && depth > 0; depth--) {
-    if (set.has(current)) return true;
-    current = table.processes.get(current.ppid);
-  }
-  return false;
 }
 
 /** Names of what could have been meant, for the text of a name that matches nothing. */

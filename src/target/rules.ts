@@ -43,10 +43,14 @@ export function isPause(stat: ProcessStat, argv: readonly string[]): boolean {
  * own signal handlers, keeps PID and start time through exec, and the container fails to start when it is signalled.
  */
 export function isRuntime(stat: ProcessStat, argv: readonly string[]): boolean {
-  if (/^(runc|youki):\[/.test(stat.comm) || stat.comm === "crun" || stat.comm === "youki") return true;
-  const last = argv.length - 1;
-  return last >= 1 && argv[last] === "init" && /^(runc|crun|youki|exe)$/.test(programName(argv[last - 1]!));
+  if (/^(runc|youki):\[/.test(stat.comm) || isWord(RUNTIMES, stat.comm)) return true;
+  if (argv.length === 0) return false;
+  // A runtime started from memory has a descriptor's number for a name; crun titles itself `[libcrun:create]`.
+  if (isWord(RUNTIMES, programName(argv[0]!)) || argv[0]!.startsWith("[libcrun:")) return true;
+  return argv.length > 1 && argv.at(-1) === "init" && isWord(`exe ${RUNTIMES}`, programName(argv.at(-2)!));
 }
+
+const RUNTIMES = "runc crun youki";
 
 /** This product, whichever instance: another one's command line matches every pattern it was given. */
 export function isSidecar(table: ProcessTable, stat: ProcessStat): boolean {

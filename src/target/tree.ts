@@ -74,6 +74,16 @@ export function topOf(table: ProcessTable, stat: ProcessStat): ProcessStat {
   return current;
 }
 
+/** True where `stat` was started by `above`, or by what that has started. */
+export function isAncestor(table: ProcessTable, above: ProcessStat, stat: ProcessStat): boolean {
+  let current = table.processes.get(stat.ppid);
+  for (let depth = table.processes.size; current && depth > 0; depth--) {
+    if (current === above) return true;
+    current = table.processes.get(current.ppid);
+  }
+  return false;
+}
+
 /** True where the top of a tree is its container's first process, and not an exec, probe or hook. */
 export function isFirst(
   firsts: ReadonlyMap<string, ProcessStat>,

@@ -150,6 +150,39 @@ const CASES: readonly Case[] = [
     want: "runtime",
   },
   {
+    name: "crun by the title it gives itself",
+    list: [PAUSE, SIDECAR, app(7, { comm: "3", argv: ["[libcrun:create]", "--root", "/run/crun"] })],
+    want: "runtime",
+  },
+  {
+    name: "the runtime started from its own executable",
+    list: [PAUSE, SIDECAR, app(7, { comm: "exe", argv: ["/proc/self/exe", "init"] })],
+    want: "runtime",
+  },
+  {
+    name: "an app with an argument called init is an app",
+    list: [PAUSE, SIDECAR, app(7, { argv: ["/bin/amp", "init"] })],
+    want: 7,
+  },
+  {
+    name: "an application in the sidecar's own container has to be named",
+    list: [
+      { pid: 1, comm: "sh", argv: ["sh", "/start.sh"], container: "sidecar", startTicks: 1 },
+      { ...SIDECAR, ppid: 1 },
+      app(7, { ppid: 1, container: "sidecar" }),
+    ],
+    want: "own-container",
+    says: /name the application with --process-name.*shareProcessNamespace: true/,
+  },
+  {
+    name: "another config-reloader and its own children are no such application",
+    list: [{ pid: 1, comm: "tini", argv: ["tini"], container: "sidecar" }, { ...SIDECAR, ppid: 1 }, {
+      ...SIDECAR,
+      pid: 95,
+    }, app(96, { ppid: SELF, container: "sidecar" })],
+    want: "no-shared-process-namespace",
+  },
+  {
     name: "two applications",
     list: [PAUSE, SIDECAR, app(7), app(15, { comm: "envoy", argv: ["envoy"], uid: 1337 })],
     want: "several-candidates",

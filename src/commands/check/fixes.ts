@@ -37,6 +37,8 @@ export function targetFix(code: string, { signal, uid, names }: TargetFacts): Fi
         say: "share the pod's processes, not the node's",
         yaml: "spec:\n  hostPID: false\n  shareProcessNamespace: true",
       };
+    case "own-container":
+      return argsFix("name the application's program", "--process-name=NAME");
     case "several-candidates":
       return argsFix(`say which it is, one of ${names.join(", ")}`, `--process-name=${names[0] ?? "NAME"}`);
     case "no-match":
