@@ -1,0 +1,125 @@
+/**
+ * What comes between the content and the trigger: unpack and expand, validate, write the output, run the check command.
+ *
+ * The check command shall see what the app would read, and it is told nothing but its own arguments: so the output is in
+ * its place when it runs. If it says no, the old output is put back, and an app that restarts finds the good one.
+ * Validation looks at what would be written, before anything is.
+ */
+
+import type { Config } from "../config.ts";
+import type { SnapshotFile } from "../model.ts";
+import type { Logger, Prepare, PrepareResult } from "../ports.ts";
+import { digestOf } from "./read_file.ts";
+import type { Staged } from "./render.ts";
+
+/** What of the configuration this needs. */
+export type PrepareConfig = Pick<
+  Config,
+  "validate" | "checkCommand" | "configEnvsubstFile" | "outputDir" | "maxFileSizeBytes" | "httpTimeoutMs"
+>;
+
+/** Makes the preparation that `config` asks for; with nothing asked for it is always `ok` and costs nothing. */
+export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
+  const { configEnvsubstFile, outputDir } = config;
+  const rendersFiles = configEnvsubstFile !== null || outputDir !== null;
+  /** Outputs that are this program's: written, or found to be just what it would have written. */
+  const outputs = new Set<string>();
+  /** Variables that were told to have no value. */
+  const told = new Set<string>();
+  let cleaned = false;
+
+  const tellUnset = (file: SnapshotFile, unset: readonly string[]) => {
+    const fresh = [...new Set(unset)].filter((name) => !told.has(name));
+    if (fresh.length === 0) return;
+    fresh.forEach((name) => told.add(name));
+    const names = fresh.map((name) => `$(${name})`).join(", ");
+    logger.warn(`Left as they are in "${file.path}", since no such variable is set: ${names}`, {
+      path: file.path,
+      variables: fresh,
+      count: unset.length,
+    });
+  };
+
+  /** The bytes the app would read, validated. */
+  const convert = async (file: SnapshotFile): Promise<Uint8Array> => {
+    const { expandVariables, gunzip } = await import("./expand.ts");
+    const input = file.bytes ?? await readAgain(file);
+    let bytes = await gunzip(input, config.maxFileSizeBytes).catch((error: Error) => {
+      throw new InvalidContent(`"${file.path}" is ${error.message}`);
+    });
+    if (rendersFiles) {
+      const expanded = expandVariables(bytes, (name) => Deno.env.get(name));
+      tellUnset(file, expanded.unset);
+      bytes = expanded.bytes;
+    }
+    if (config.validate !== "none") {
+      const { validateContent } = await import("./validate.ts");
+      const problem = await validateContent(file.path, bytes, config.validate);
+      if (problem !== null) throw new InvalidContent(`"${file.path}" is ${problem}`);
+    }
+    return bytes;
+  };
+
+  /** Converts all files and, where there is an output, writes each beside its place. */
+  const stage = async (
+    files: readonly SnapshotFile[],
+    staged: Staged[],
+    signal: AbortSignal,
+  ): Promise<void> => {
+    const { parentOf, planOutputs, removeLeftovers, stageOutput } = await import("./render.ts");
+    const dir = outputDir ?? (configEnvsubstFile === null ? null : parentOf(configEnvsubstFile));
+    if (dir !== null && !cleaned) await removeLeftovers(dir, Date.now());
+    cleaned = true;
+    const plan = outputDir === null ? null : planOutputs(files, outputDir);
+    for (const file of files) {
+      if (signal.aborted) throw new Error("stopped");
+      const path = configEnvsubstFile ?? plan?.get(file) ?? null;
+      const bytes = await convert(file);
+      if (path !== null && dir !== null) staged.push(await stageOutput(path, bytes, file.mode, dir));
+    }
+  };
+
+  const run = async (files: readonly SnapshotFile[], signal: AbortSignal): Promise<PrepareResult> => {
+    const staged: Staged[] = [];
+    const { placeOutputs, removeOutputs, settleOutputs } = await import("./render.ts");
+    try {
+      if (rendersFiles || config.validate !== "none") await stage(files, staged, signal);
+      await placeOutputs(staged);
+    } catch (error) {
+      await settleOutputs(staged, false);
+      const reason = error instanceof Error ? error.message : String(error);
+      return { kind: error instanceof InvalidContent ? "invalid" : "failed", reason };
+    }
+    if (config.checkCommand !== null) {
+      const { runCheckCommand } = await import("./check_command.ts");
+      const result = await runCheckCommand(config.checkCommand, config.httpTimeoutMs, signal);
+      if (result.kind !== "ok") {
+        await settleOutputs(staged, false);
+        return result;
+      }
+    }
+    await settleOutputs(staged, true);
+    const current = new Set(staged.map((file) => file.path));
+    const gone = [...outputs].filter((path) => !current.has(path));
+    if (outputDir !== null) await removeOutputs(gone, outputDir);
+    outputs.clear();
+    for (const path of current) outputs.add(path);
+    return { kind: "ok", written: gone.length > 0 || staged.some((file) => file.placed) };
+  };
+
+  const isNeeded = rendersFiles || config.validate !== "none" || config.checkCommand !== null;
+  return (snapshot, signal) =>
+    isNeeded ? run(snapshot.files, signal) : Promise.resolve({ kind: "ok", written: false });
+}
+
+/** The content itself is at fault, not the disk. */
+class InvalidContent extends Error {}
+
+/** Bytes that were not kept (there is too much of them): only the very content that was hashed will do. */
+async function readAgain(file: SnapshotFile): Promise<Uint8Array> {
+  const bytes = await Deno.readFile(file.path).catch((error) => {
+    throw new Error(`Cannot read config file "${file.path}" again`, { cause: error });
+  });
+  if (await digestOf(bytes) === file.digest) return bytes;
+  throw new Error(`Cannot use config file "${file.path}": it changed after it was read`);
+}

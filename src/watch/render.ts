@@ -1,0 +1,190 @@
+/**
+ * Writes what the app shall read to `--config-envsubst-file` or `--output-dir`: all temporary files first, each synced,
+ * then the renames; so an error leaves the old output whole. Removes only files it wrote itself, and never writes
+ * outside of its directory.
+ */
+
+import type { SnapshotFile } from "../model.ts";
+import { OWN_PREFIX } from "./own_files.ts";
+
+/** One file on its way: written beside its place, not yet seen by the app. */
+export interface Staged {
+  readonly path: string;
+  /** Null where the output is already as it should be. */
+  readonly temporary: string | null;
+  /** The old output under another name, kept until the new one is good; null where there was none. */
+  backup: string | null;
+  /** It has been renamed into place. */
+  placed: boolean;
+}
+
+let counter = 0;
+
+function temporaryBeside(path: string): string {
+  return `${parentOf(path)}/${OWN_PREFIX}${Deno.pid}-${++counter}.tmp`;
+}
+
+/**
+ * Where each file goes in `dir`.
+ * @throws where two inputs have one name, or a name leads out of `dir`
+ */
+export function planOutputs(files: readonly SnapshotFile[], dir: string): Map<SnapshotFile, string> {
+  const plan = new Map<SnapshotFile, string>();
+  const inputs = new Map<string, string>();
+  for (const file of files) {
+    const parts = file.name.split("/");
+    if (file.name === "" || parts.some((part) => part === "" || part === "." || part === "..")) {
+      throw new Error(
+        `Cannot write "${file.path}" to "${dir}": the name "${file.name}" would leave the directory`,
+      );
+    }
+    const other = inputs.get(file.name);
+    if (other !== undefined) {
+      throw new Error(
+        `Cannot write "${file.name}" to "${dir}": both "${other}" and "${file.path}" have that name`,
+      );
+    }
+    inputs.set(file.name, file.path);
+    plan.set(file, `${dir}/${file.name}`);
+  }
+  return plan;
+}
+
+/**
+ * Writes `bytes` beside `path`, synced and with `mode`, unless `path` has just that already. `dir` is the output
+ * directory; links in it must not lead out of it.
+ * @throws where that fails; nothing is left behind then
+ */
+export async function stageOutput(
+  path: string,
+  bytes: Uint8Array,
+  mode: number,
+  dir: string,
+): Promise<Staged> {
+  const parent = parentOf(path);
+  await makeInside(parent, dir);
+  if (await isUpToDate(path, bytes)) {
+    await Deno.chmod(path, mode).catch(() => {});
+    return { path, temporary: null, backup: null, placed: false };
+  }
+  const temporary = temporaryBeside(path);
+  try {
+    using file = await Deno.open(temporary, { write: true, createNew: true, mode: 0o600 });
+    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+    await file.sync();
+    await Deno.chmod(temporary, mode);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {});
+    throw new Error(`Cannot write "${path}": ${reasonOf(error)}`, { cause: error });
+  }
+  return { path, temporary, backup: null, placed: false };
+}
+
+async function makeInside(parent: string, dir: string): Promise<void> {
+  try {
+    await Deno.mkdir(dir, { recursive: true });
+    const root = await Deno.realPath(dir);
+    // Part by part: a link that leads out must be found before anything is made behind it.
+    let current = dir;
+    for (const part of parent.slice(dir.length).split("/").filter((name) => name !== "")) {
+      current += `/${part}`;
+      await Deno.mkdir(current).catch((error) => {
+        if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+      });
+      const real = await Deno.realPath(current);
+      if (!real.startsWith(`${root}/`)) throw new Error(`it leads to "${real}", outside of "${dir}"`);
+    }
+  } catch (error) {
+    throw new Error(`Cannot write to "${parent}": ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+async function isUpToDate(path: string, bytes: Uint8Array): Promise<boolean> {
+  const info = await Deno.lstat(path).catch(() => null);
+  if (info === null || !info.isFile || info.size !== bytes.length) return false;
+  const old = await Deno.readFile(path).catch(() => null);
+  return old !== null && old.length === bytes.length && old.every((byte, i) => byte === bytes[i]);
+}
+
+/**
+ * Renames all files into place; the old outputs stay under other names until `settleOutputs`.
+ * @throws where that fails; `settleOutputs` puts back what was placed until then
+ */
+export async function placeOutputs(staged: readonly Staged[]): Promise<void> {
+  try {
+    for (const file of staged) {
+      if (file.temporary === null) continue;
+      file.backup = await keepOld(file.path);
+      await Deno.rename(file.temporary, file.path);
+      file.placed = true;
+    }
+  } catch (error) {
+    throw new Error(`Cannot replace the output: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+/** Null where there is no old output. */
+async function keepOld(path: string): Promise<string | null> {
+  const backup = temporaryBeside(path);
+  const info = await Deno.lstat(path).catch(() => null);
+  if (info === null) return null;
+  if (info.isDirectory) throw new Error("a directory is there");
+  // Some file systems have no hard links.
+  await Deno.link(path, backup).catch(() => Deno.copyFile(path, backup));
+  return backup;
+}
+
+/** Ends it: drops the old outputs where the new ones are `good`, else puts them back. To be called once. Never throws. */
+export async function settleOutputs(staged: readonly Staged[], good: boolean): Promise<void> {
+  for (const file of staged) {
+    if (file.temporary === null) continue;
+    if (!file.placed) await Deno.remove(file.temporary).catch(() => {});
+    if (good || !file.placed) {
+      if (file.backup !== null) await Deno.remove(file.backup).catch(() => {});
+    } else if (file.backup !== null) await Deno.rename(file.backup, file.path).catch(() => {});
+    else await Deno.remove(file.path).catch(() => {});
+    file.backup = null;
+  }
+}
+
+/** Removes outputs of inputs that are gone, and directories that are empty then. Never throws. */
+export async function removeOutputs(paths: Iterable<string>, dir: string): Promise<void> {
+  for (const path of paths) {
+    await Deno.remove(path).catch(() => {});
+    for (let parent = parentOf(path); parent.startsWith(`${dir}/`); parent = parentOf(parent)) {
+      try {
+        await Deno.remove(parent);
+      } catch {
+        break;
+      }
+    }
+  }
+}
+
+/** Removes what a process that was killed left behind in `dir`: its temporary files, once they are a minute old. */
+export async function removeLeftovers(dir: string, wallMs: number): Promise<void> {
+  try {
+    for await (const { name, isFile } of Deno.readDir(dir)) {
+      if (!isFile || !name.startsWith(OWN_PREFIX)) continue;
+      const path = `${dir}/${name}`;
+      const { mtime } = await Deno.lstat(path);
+      if (wallMs - (mtime?.getTime() ?? wallMs) > 60_000) await Deno.remove(path);
+    }
+  } catch {
+    // The directory is not there yet, or somebody else was faster.
+  }
+}
+
+/** What went wrong, without the path that Deno appends. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  if (error instanceof Deno.errors.NotFound) return "no such directory";
+  if (error instanceof Deno.errors.IsADirectory) return "a directory is there";
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(/\(os error \d+\).*$/s, "").trim();
+}
+
+/** The directory of an absolute path. */
+export function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
+}

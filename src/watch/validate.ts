@@ -1,0 +1,115 @@
+/**
+ * Says whether content parses, with line and column. Never repeats content in a message: those reach logs and the
+ * status page, and a configuration may hold secrets.
+ */
+
+import type { ValidateMode } from "../config.ts";
+
+/**
+ * Null where the content parses or `mode` does not look at such a file; else where and why it does not, as
+ * `line 3, column 5: …`. `auto` goes by the extension of `name` and leaves all others alone.
+ */
+export async function validateContent(
+  name: string,
+  bytes: Uint8Array,
+  mode: ValidateMode,
+): Promise<string | null> {
+  const format = mode === "auto" ? formatOf(name) : mode;
+  if (format === "none") return null;
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return `no valid ${format.toUpperCase()}: not UTF-8`;
+  }
+  const problem = format === "json" ? findJsonError(text) : await findYamlError(text);
+  return problem === null ? null : `no valid ${format.toUpperCase()}: ${problem}`;
+}
+
+function formatOf(name: string): "yaml" | "json" | "none" {
+  const plain = name.toLowerCase().replace(/\.gz$/, "");
+  if (plain.endsWith(".yaml") || plain.endsWith(".yml")) return "yaml";
+  return plain.endsWith(".json") ? "json" : "none";
+}
+
+/** The first error of a stream of YAML documents. */
+async function findYamlError(text: string): Promise<string | null> {
+  // Costs 4 MB and some milliseconds, and only --validate needs it.
+  const { LineCounter, parseAllDocuments } = await import("yaml");
+  const lines = new LineCounter();
+  const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false });
+  if (!Array.isArray(documents)) return null;
+  for (const { errors } of documents) {
+    const error = errors[0];
+    if (error === undefined) continue;
+    const { line, col } = lines.linePos(error.pos[0]);
+    // Some messages end in the offending text.
+    return `line ${line}, column ${col}: ${error.message.replace(/:? *["'`].*$/s, "")}`;
+  }
+  return null;
+}
+
+function findJsonError(text: string): string | null {
+  try {
+    JSON.parse(text);
+    return null;
+  } catch (error) {
+    // V8 tells the position in some messages only; the others quote the text instead.
+    const match = /^(.*) in JSON at position (\d+)/s.exec(error instanceof Error ? error.message : "");
+    const offset = match ? Number(match[2]) : findJsonErrorOffset(text);
+    const before = text.slice(0, offset);
+    const line = before.split("\n").length;
+    const column = offset - before.lastIndexOf("\n");
+    const what = match?.[1] ?? (offset >= text.length ? "unexpected end" : "unexpected token");
+    return `line ${line}, column ${column}: ${what}`;
+  }
+}
+
+const SPACE = /[ \t\n\r]*/y;
+/** Lax about control characters in strings: for those V8 tells the position. */
+const SCALAR =
+  /"(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
+
+/** Offset of the first character that no JSON text (RFC 8259) has there. */
+export function findJsonErrorOffset(text: string): number {
+  const closers: string[] = [];
+  let at = 0;
+  const take = (pattern: RegExp): boolean => {
+    pattern.lastIndex = at;
+    const found = pattern.exec(text);
+    if (found !== null) at += found[0].length;
+    return found !== null && found[0] !== "";
+  };
+  // What may come: a value (or, just after an opener, its closer), or what follows a value.
+  for (let expects: "value" | "first" | "after" = "value";;) {
+    take(SPACE);
+    const char = text[at];
+    if (expects !== "after") {
+      if (expects === "first" && char === closers.at(-1)) {
+        at++;
+        closers.pop();
+        expects = "after";
+        continue;
+      }
+      if (closers.at(-1) === "}") {
+        if (char !== '"' || !take(SCALAR)) return at;
+        take(SPACE);
+        if (text[at] !== ":") return at;
+        at++;
+        take(SPACE);
+      }
+      const opener = text[at];
+      if (opener === "{" || opener === "[") {
+        closers.push(opener === "{" ? "}" : "]");
+        at++;
+        expects = "first";
+      } else if (take(SCALAR)) expects = "after";
+      else return at;
+    } else if (closers.length === 0 || (char !== "," && char !== closers.at(-1))) return at;
+    else {
+      at++;
+      if (char === ",") expects = "value";
+      else closers.pop();
+    }
+  }
+}

@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { expandVariables, gunzip } from "../../src/watch/expand.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const text = (value: Uint8Array) => new TextDecoder().decode(value);
+
+async function gzip(data: Uint8Array): Promise<Uint8Array> {
+  const stream = new Blob([data as BlobPart]).stream().pipeThrough(new CompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+Deno.test("variables are expanded once, and unset ones stay", () => {
+  const values: Record<string, string> = { A: "1", B_2: "$(A)", EMPTY: "", ü: "x", HOST: "grüße" };
+  const cases: [string, string, string[]][] = [
+    ["", "", []],
+    ["plain", "plain", []],
+    ["a $(A) b", "a 1 b", []],
+    ["$(A)$(A)", "11", []],
+    ["$(B_2)", "$(A)", []],
+    ["[$(EMPTY)]", "[]", []],
+    ["$(NOPE) $(A) $(NOPE)", "$(NOPE) 1 $(NOPE)", ["NOPE", "NOPE"]],
+    ["$() $(A $(A-B) ${A} $A $(ü)", "$() $(A $(A-B) ${A} $A $(ü)", []],
+    ["$$(A)", "$1", []],
+    ["$($(A))", "$(1)", []],
+    ["$(HOST)", "grüße", []],
+    ["$(", "$(", []],
+    ["$(A", "$(A", []],
+  ];
+  for (const [input, output, unset] of cases) {
+    const found = expandVariables(bytes(input), (name) => values[name]);
+    assert.equal(text(found.bytes), output, input);
+    assert.deepEqual(found.unset, unset, input);
+  }
+});
+
+Deno.test("bytes that are no text pass unharmed", () => {
+  fc.assert(fc.property(fc.uint8Array(), fc.uint8Array(), (before, after) => {
+    fc.pre(!before.includes(0x24) && !after.includes(0x24));
+    const found = expandVariables(new Uint8Array([...before, ...bytes("$(A)"), ...after]), () => "v");
+    assert.deepEqual([...found.bytes], [...before, 0x76, ...after]);
+  }));
+});
+
+Deno.test("gzip content is told by its magic bytes and unpacked", async () => {
+  assert.equal(text(await gunzip(await gzip(bytes("hello")), 100)), "hello");
+  assert.equal(text(await gunzip(bytes("hello"), 2)), "hello");
+  assert.deepEqual(await gunzip(new Uint8Array([0x1f, 0x8b]), 100), new Uint8Array([0x1f, 0x8b]));
+});
+
+Deno.test("damaged gzip content and a bomb are refused", async () => {
+  const packed = await gzip(bytes("hello".repeat(1000)));
+  await assert.rejects(gunzip(packed.slice(0, packed.length - 9), 100_000), /damaged gzip content/);
+  packed[12]! ^= 0xff;
+  await assert.rejects(gunzip(packed, 100_000), /damaged gzip content/);
+  const bomb = await gzip(new Uint8Array(20_000_000));
+  assert.ok(bomb.length < 100_000);
+  await assert.rejects(gunzip(bomb, 1_000_000), /unpacked larger than --max-file-size \(1000000 bytes\)/);
+});

@@ -1,0 +1,271 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import type { Snapshot, SnapshotFile } from "../../src/model.ts";
+import type { Logger } from "../../src/ports.ts";
+import { createPrepare, type PrepareConfig } from "../../src/watch/prepare.ts";
+import { digestOf } from "../../src/watch/read_file.ts";
+
+const OPTIONS = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true };
+const signal = new AbortController().signal;
+const BASE: PrepareConfig = {
+  validate: "none",
+  checkCommand: null,
+  configEnvsubstFile: null,
+  outputDir: null,
+  maxFileSizeBytes: 1_000_000,
+  httpTimeoutMs: 5_000,
+};
+
+async function snapshotOf(files: Record<string, string>, mode = 0o644, dir = "/in"): Promise<Snapshot> {
+  const all: SnapshotFile[] = [];
+  for (const [name, text] of Object.entries(files)) {
+    const bytes = new TextEncoder().encode(text);
+    const digest = await digestOf(bytes);
+    all.push({ path: `${dir}/${name}`, name, digest, sizeBytes: bytes.length, mode, bytes, error: null });
+  }
+  return { digest: "", files: all, changedWallMs: 0 };
+}
+
+function createLog(): Logger & { lines: string[] } {
+  const lines: string[] = [];
+  const push = (text: string) => void lines.push(text);
+  return { lines, debug: push, info: push, warn: push, error: push };
+}
+
+/** A directory, removed afterwards. */
+async function inDir(body: (dir: string) => Promise<void>): Promise<void> {
+  const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "prepare_" }));
+  try {
+    await body(dir);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+}
+
+/** All files below `dir` by name, temporary ones too. */
+function listing(dir: string, below = ""): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const { name, isDirectory } of Deno.readDirSync(join(dir, below))) {
+    const path = join(below, name);
+    if (isDirectory) Object.assign(found, listing(dir, path));
+    else found[path] = Deno.readTextFileSync(join(dir, path));
+  }
+  return found;
+}
+
+Deno.test({ ...OPTIONS, name: "with nothing asked for everything is ok" }, async () => {
+  const prepare = createPrepare(BASE, createLog());
+  assert.deepEqual(await prepare(await snapshotOf({ a: "{" }), signal), { kind: "ok", written: false });
+});
+
+Deno.test(
+  { ...OPTIONS, name: "one file is expanded, written with its mode, and not rewritten" },
+  () =>
+    inDir(async (dir) => {
+      const log = createLog();
+      const output = join(dir, "sub", "out.yaml");
+      const prepare = createPrepare({ ...BASE, configEnvsubstFile: output }, log);
+      Deno.env.set("PREPARE_TEST_SET", "value");
+      const first = await snapshotOf({ "in.yaml": "a: $(PREPARE_TEST_SET) $(PREPARE_TEST_UNSET)" }, 0o440);
+      assert.deepEqual(await prepare(first, signal), { kind: "ok", written: true });
+      assert.equal(Deno.readTextFileSync(output), "a: value $(PREPARE_TEST_UNSET)");
+      const info = Deno.statSync(output);
+      assert.equal(info.mode! & 0o777, 0o440);
+      assert.deepEqual(await prepare(first, signal), { kind: "ok", written: false });
+      assert.equal(Deno.statSync(output).ino, info.ino);
+      assert.deepEqual(log.lines, [
+        'Left as they are in "/in/in.yaml", since no such variable is set: $(PREPARE_TEST_UNSET)',
+      ]);
+      const second = await snapshotOf({ "in.yaml": "b $(PREPARE_TEST_UNSET)" });
+      assert.deepEqual(await prepare(second, signal), { kind: "ok", written: true });
+      assert.equal(log.lines.length, 1, "told once");
+      assert.deepEqual(listing(dir), { "sub/out.yaml": "b $(PREPARE_TEST_UNSET)" });
+      Deno.env.delete("PREPARE_TEST_SET");
+    }),
+);
+
+Deno.test({
+  ...OPTIONS,
+  name: "several files go to a directory; what is gone is removed, what is foreign stays",
+}, () =>
+  inDir(async (dir) => {
+    const prepare = createPrepare({ ...BASE, outputDir: dir }, createLog());
+    Deno.writeTextFileSync(join(dir, "foreign"), "f");
+    await prepare(await snapshotOf({ "a.yaml": "1", "sub/deep/b.yaml": "2" }), signal);
+    assert.deepEqual(listing(dir), { foreign: "f", "a.yaml": "1", "sub/deep/b.yaml": "2" });
+    assert.deepEqual(await prepare(await snapshotOf({ "a.yaml": "1" }), signal), {
+      kind: "ok",
+      written: true,
+    });
+    assert.deepEqual(listing(dir), { foreign: "f", "a.yaml": "1" });
+    assert.throws(() => Deno.statSync(join(dir, "sub")), Deno.errors.NotFound);
+    // A new process takes over what it finds as it would have written it.
+    const next = createPrepare({ ...BASE, outputDir: dir }, createLog());
+    assert.deepEqual(await next(await snapshotOf({ "a.yaml": "1", b: "2" }), signal), {
+      kind: "ok",
+      written: true,
+    });
+    await next(await snapshotOf({ b: "2" }), signal);
+    assert.deepEqual(listing(dir), { foreign: "f", b: "2" });
+  }));
+
+Deno.test(
+  { ...OPTIONS, name: "a name or a link that leaves the output directory is refused" },
+  () =>
+    inDir(async (dir) => {
+      const out = join(dir, "out");
+      Deno.mkdirSync(out);
+      Deno.mkdirSync(join(dir, "elsewhere"));
+      Deno.symlinkSync("../elsewhere", join(out, "link"));
+      const prepare = createPrepare({ ...BASE, outputDir: out }, createLog());
+      for (const name of ["../x", "a/../../x", "link/x", "/x", "."]) {
+        const result = await prepare(await snapshotOf({ [name]: "1" }), signal);
+        assert.equal(result.kind, "failed", name);
+      }
+      assert.deepEqual(listing(join(dir, "elsewhere")), {});
+    }),
+);
+
+Deno.test(
+  { ...OPTIONS, name: "two inputs with one name are an error, and nothing is written" },
+  () =>
+    inDir(async (dir) => {
+      const one = await snapshotOf({ same: "1" }, 0o644, "/one");
+      const two = await snapshotOf({ same: "2" }, 0o644, "/two");
+      const prepare = createPrepare({ ...BASE, outputDir: dir }, createLog());
+      const result = await prepare({ ...one, files: [...one.files, ...two.files] }, signal);
+      assert.deepEqual(result, {
+        kind: "failed",
+        reason: `Cannot write "same" to "${dir}": both "/one/same" and "/two/same" have that name`,
+      });
+      assert.deepEqual(listing(dir), {});
+    }),
+);
+
+Deno.test(
+  { ...OPTIONS, name: "an error in the last file leaves all old outputs and no temporary files" },
+  () =>
+    inDir(async (dir) => {
+      const prepare = createPrepare({ ...BASE, outputDir: dir, validate: "auto" }, createLog());
+      await prepare(await snapshotOf({ "a.yaml": "v: 1", "b.yaml": "v: 1" }), signal);
+      const bad = await prepare(await snapshotOf({ "a.yaml": "v: 2", "b.yaml": "v: [" }), signal);
+      assert.equal(bad.kind, "invalid");
+      assert.match(
+        bad.kind === "invalid" ? bad.reason : "",
+        /^"\/in\/b.yaml" is no valid YAML: line 1, column 5: /,
+      );
+      assert.deepEqual(listing(dir), { "a.yaml": "v: 1", "b.yaml": "v: 1" });
+      Deno.removeSync(join(dir, "b.yaml"));
+      Deno.mkdirSync(join(dir, "b.yaml"));
+      const blocked = await prepare(await snapshotOf({ "a.yaml": "v: 3", "b.yaml": "v: 3" }), signal);
+      assert.deepEqual(blocked, {
+        kind: "failed",
+        reason: "Cannot replace the output: a directory is there",
+      });
+      assert.deepEqual(listing(dir), { "a.yaml": "v: 1" });
+    }),
+);
+
+Deno.test({ ...OPTIONS, name: "validation looks at what would be written" }, () =>
+  inDir(async (dir) => {
+    Deno.env.set("PREPARE_TEST_LIST", "]");
+    const config = { ...BASE, configEnvsubstFile: join(dir, "out"), validate: "yaml" as const };
+    const good = await createPrepare(config, createLog())(
+      await snapshotOf({ a: "a: [1$(PREPARE_TEST_LIST)" }),
+      signal,
+    );
+    assert.deepEqual(good, { kind: "ok", written: true });
+    Deno.env.delete("PREPARE_TEST_LIST");
+  }));
+
+Deno.test(
+  { ...OPTIONS, name: "the check command sees the new output; after a no the old one is back" },
+  () =>
+    inDir(async (dir) => {
+      const output = join(dir, "out.conf");
+      const checkCommand = ["sh", "-c", `grep -q good ${output} || { cat ${output} >&2; exit 7; }`];
+      const prepare = createPrepare({ ...BASE, configEnvsubstFile: output, checkCommand }, createLog());
+      const failing = { kind: "invalid", reason: 'check command "sh": exit code 7: bad 1' };
+      assert.deepEqual(await prepare(await snapshotOf({ a: "bad 1" }), signal), failing);
+      assert.deepEqual(listing(dir), {}, "there was no old one");
+      assert.deepEqual(await prepare(await snapshotOf({ a: "good" }), signal), { kind: "ok", written: true });
+      const { ino } = Deno.statSync(output);
+      assert.deepEqual(await prepare(await snapshotOf({ a: "bad 1" }), signal), failing);
+      assert.deepEqual(listing(dir), { "out.conf": "good" });
+      assert.equal(Deno.statSync(output).ino, ino, "the very file");
+      assert.deepEqual(await prepare(await snapshotOf({ a: "good 2" }), signal), {
+        kind: "ok",
+        written: true,
+      });
+      assert.deepEqual(listing(dir), { "out.conf": "good 2" });
+    }),
+);
+
+Deno.test(
+  { ...OPTIONS, name: "bytes that were not kept are read again, if they are still the same" },
+  () =>
+    inDir(async (dir) => {
+      const input = join(dir, "in");
+      Deno.writeTextFileSync(input, "content");
+      const snapshot = await snapshotOf({ in: "content" }, 0o644, dir);
+      const lean = { ...snapshot, files: snapshot.files.map((file) => ({ ...file, bytes: null })) };
+      const prepare = createPrepare({ ...BASE, outputDir: join(dir, "out") }, createLog());
+      assert.deepEqual(await prepare(lean, signal), { kind: "ok", written: true });
+      assert.equal(Deno.readTextFileSync(join(dir, "out", "in")), "content");
+      Deno.writeTextFileSync(input, "other");
+      assert.deepEqual(await prepare(lean, signal), {
+        kind: "failed",
+        reason: `Cannot use config file "${input}": it changed after it was read`,
+      });
+    }),
+);
+
+Deno.test(
+  { ...OPTIONS, name: "gzip is unpacked, a damaged one is invalid content" },
+  () =>
+    inDir(async (dir) => {
+      const stream = new Blob(["hello $(HOME"]).stream().pipeThrough(new CompressionStream("gzip"));
+      const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+      const snapshot = await snapshotOf({ "a.gz": "" });
+      const of = (data: Uint8Array) => ({
+        ...snapshot,
+        files: snapshot.files.map((file) => ({ ...file, bytes: data })),
+      });
+      const prepare = createPrepare({ ...BASE, outputDir: dir }, createLog());
+      assert.deepEqual(await prepare(of(bytes), signal), { kind: "ok", written: true });
+      assert.deepEqual(listing(dir), { "a.gz": "hello $(HOME" });
+      const bad = await prepare(of(bytes.slice(0, 20)), signal);
+      assert.equal(bad.kind, "invalid");
+      assert.match(bad.kind === "invalid" ? bad.reason : "", /^"\/in\/a.gz" is damaged gzip content/);
+    }),
+);
+
+Deno.test(
+  { ...OPTIONS, name: "old temporary files of a killed predecessor are removed, young ones are not" },
+  () =>
+    inDir(async (dir) => {
+      Deno.writeTextFileSync(join(dir, ".config-reloader-1-1.tmp"), "old");
+      Deno.utimeSync(join(dir, ".config-reloader-1-1.tmp"), new Date(), new Date(Date.now() - 3_600_000));
+      Deno.writeTextFileSync(join(dir, ".config-reloader-2-1.tmp"), "young");
+      await createPrepare({ ...BASE, outputDir: dir }, createLog())(await snapshotOf({ a: "1" }), signal);
+      assert.deepEqual(listing(dir), { a: "1", ".config-reloader-2-1.tmp": "young" });
+    }),
+);
+
+Deno.test({ ...OPTIONS, name: "a reader never sees half an output" }, () =>
+  inDir(async (dir) => {
+    const output = join(dir, "out");
+    const prepare = createPrepare({ ...BASE, configEnvsubstFile: output }, createLog());
+    const contents = ["a", "b"].map((letter) => letter.repeat(300_000));
+    await prepare(await snapshotOf({ in: contents[0]! }), signal);
+    let done = false;
+    const reader = (async () => {
+      while (!done) {
+        const text = await Deno.readTextFile(output);
+        assert.ok(contents.includes(text), `${text.length} characters`);
+      }
+    })();
+    for (let i = 1; i <= 20; i++) await prepare(await snapshotOf({ in: contents[i % 2]! }), signal);
+    done = true;
+    await reader;
+  }));
