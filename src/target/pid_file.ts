@@ -1,5 +1,6 @@
 /** Reads `--pid-file`. Must never block on it (a FIFO, a device) and never read more than a line of it. */
 
+/** What a PID file holds. */
 export type PidFile =
   | { readonly kind: "pid"; readonly pid: number; readonly writtenWallMs: number | null }
   /** Missing, empty, half-written: it is waited for. */

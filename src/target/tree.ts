@@ -15,6 +15,7 @@ export type Wanted =
   /** Either may be null, not both; where both are given both must hold. */
   | { readonly kind: "match"; readonly name: string | null; readonly cmdline: RegExp | null };
 
+/** Settings of one choice. */
 export interface SelectOptions {
   readonly wanted: Wanted;
   readonly signal: number;
@@ -24,6 +25,7 @@ export interface SelectOptions {
   readonly losers?: ReadonlySet<string>;
 }
 
+/** The one process, or why there is none. */
 export type Selection =
   | {
     readonly kind: "process";

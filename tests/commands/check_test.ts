@@ -219,7 +219,7 @@ podTest("check: files that are missing or may not be read", {}, async (pod) => {
 
 podTest("check: no handler", {}, async (pod) => {
   await Deno.writeTextFile(`${pod.dir}/config.yaml`, "v: 1\n");
-  await pod.start({ program: "amp", args: ["late=100000"], uid: USER });
+  await pod.start({ program: "amp", args: ["late"], uid: USER });
   const young = await faultsOf(pod, { configFiles: [`${pod.dir}/config.yaml`] });
   assert.deepEqual([young.code, young.codes], [0, ["starting"]]);
 });

@@ -1,8 +1,8 @@
 /*
  * A process of a test pod that behaves as its arguments say, in order:
  *   handle      install a SIGHUP handler that prints "HUP <pid>"
- *   late=MS     do so after MS milliseconds; until then SIGHUP kills
- *   once        after "late": the same as handle, but the handler is lost at the first signal (SA_RESETHAND)
+ *   late        do so at SIGUSR2, and print "late <pid>"; until then SIGHUP kills
+ *   once        the same as handle, but the handler is lost at the first signal (SA_RESETHAND)
  *   die         install a handler that dies of the signal, as Go, the JVM and Deno do
  *   ignore      ignore SIGHUP
  *   wait        block SIGHUP (threads started before it do not) and take it from a signalfd, as systemd does
@@ -40,6 +40,11 @@ static void say(const char *word) {
 }
 static void on_hup(int s) { (void)s; say("HUP"); }
 static void on_hup_die(int s) { signal(s, SIG_DFL); raise(s); }
+static void set(int sig, void (*f)(int), int flags) {
+  struct sigaction a = {.sa_handler = f, .sa_flags = flags};
+  sigaction(sig, &a, 0);
+}
+static void on_usr2(int s) { (void)s; set(SIGHUP, on_hup, SA_RESTART); say("late"); }
 static void on_usr1(int s) {
   (void)s;
   sigset_t all; sigfillset(&all); sigprocmask(SIG_UNBLOCK, &all, 0);
@@ -51,10 +56,6 @@ static void *churn(void *p) {
   for (;;) { pid_t c = fork(); if (c == 0) _exit(0); if (c > 0) waitpid(c, 0, 0); }
   return p;
 }
-static void set(int sig, void (*f)(int), int flags) {
-  struct sigaction a = {.sa_handler = f, .sa_flags = flags};
-  sigaction(sig, &a, 0);
-}
 static int value(const char *arg, const char *name, const char **v) {
   size_t n = strlen(name);
   if (strncmp(arg, name, n) || arg[n] != '=') return 0;
@@ -63,7 +64,7 @@ static int value(const char *arg, const char *name, const char **v) {
 }
 
 int main(int argc, char **argv) {
-  int port = 0, late = 0, waits = 0;
+  int port = 0, waits = 0;
   const char *v;
   sigset_t hup; sigemptyset(&hup); sigaddset(&hup, SIGHUP);
   for (int i = 1; i < argc; i++) {
@@ -76,7 +77,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(a, "hide")) prctl(PR_SET_DUMPABLE, 0);
     else if (!strcmp(a, "zombie")) { if (fork() == 0) _exit(0); }
     else if (!strcmp(a, "churn")) { pthread_t t; pthread_create(&t, 0, churn, 0); }
-    else if (value(a, "late", &v)) late = atoi(v);
+    else if (!strcmp(a, "late")) set(SIGUSR2, on_usr2, 0);
     else if (value(a, "end", &v)) { set(SIGALRM, SIG_DFL, 0); ualarm(atoi(v) * 1000, 0); }
     else if (value(a, "comm", &v)) prctl(PR_SET_NAME, v);
     else if (value(a, "threads", &v)) for (int n = atoi(v); n > 0; n--) { pthread_t t; pthread_create(&t, 0, idle, 0); }
@@ -97,6 +98,5 @@ int main(int argc, char **argv) {
     for (char info[128];;) if (read(fd, info, sizeof info) > 0) say("HUP");
   }
   printf("ready %d %d\n", (int)getpid(), port); fflush(stdout);
-  if (late) { usleep(late * 1000); set(SIGHUP, on_hup, SA_RESTART); say("late"); }
   idle(0);
 }

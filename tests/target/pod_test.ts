@@ -260,11 +260,13 @@ podTest("pod: a zombie is nobody, and nobody takes its place", {}, async (pod) =
 });
 
 podTest("pod: a late handler is waited for, a process that loses it is spared", {}, async (pod) => {
-  const app = await pod.start({ program: "amp", args: ["late=400"], uid: USER });
   const sidecar = await pod.sidecar({ uid: USER });
+  await sidecar.resolve();
+  const app = await pod.start({ program: "amp", args: ["late"], uid: USER });
   const first = (await sidecar.resolve()).resolution;
   assert.equal(first.kind, "starting", JSON.stringify(first));
   assert.equal((await sidecar.preflight()).code, "starting");
+  app.kill("SIGUSR2");
   await until("the handler", async () => (await sidecar.resolve()).resolution.kind === "target");
   await signalReaches(sidecar, app);
   const once = await pod.start({ program: "once", args: ["once"], uid: USER });
@@ -288,11 +290,12 @@ podTest("pod: a handler that dies of the signal", {}, async (pod) => {
 });
 
 podTest("pod: after 5 s without a handler the signal is refused; signalfd counts as one", {}, async (pod) => {
+  const sidecar = await pod.sidecar({ uid: USER });
+  await sidecar.resolve();
   const none = await pod.start({ program: "none", args: [], uid: USER });
   const deaf = await pod.start({ program: "deaf", args: ["ignore"], uid: USER });
   const waits = await pod.start({ program: "waits", args: ["wait", "threads=2"], uid: USER });
   const half = await pod.start({ program: "half", args: ["threads=1", "wait"], uid: USER });
-  const sidecar = await pod.sidecar({ uid: USER });
   const look = async (processName: string, more = {}) =>
     (await sidecar.resolve({ processName, ...more })).resolution;
   for (const name of ["none", "deaf", "waits"]) {

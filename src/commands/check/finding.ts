@@ -8,8 +8,10 @@ export type Level = "ok" | "warn" | "fault";
 
 /** Parts of the report, in its order. */
 export const AREAS = ["settings", "paths", "watcher", "target", "status", "server"] as const;
+/** One of them. */
 export type Area = typeof AREAS[number];
 
+/** One fact. */
 export interface Finding {
   readonly area: Area;
   readonly level: Level;
@@ -22,6 +24,7 @@ export interface Finding {
   readonly fix?: Fix;
 }
 
+/** What to change. */
 export interface Fix {
   /** Without full stop. */
   readonly say: string;
