@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { parse as parseYaml } from "yaml";
 import { runCheck } from "../../src/commands/check.ts";
 import { checkApp } from "../../src/commands/check/app.ts";
 import { type Finding, renderText } from "../../src/commands/check/finding.ts";
+import { mountFix, readableFix, targetFix, volumeFix } from "../../src/commands/check/fixes.ts";
 import { checkServer } from "../../src/commands/check/server.ts";
 import { createClock } from "../../src/clock.ts";
 import type { Config } from "../../src/config.ts";
@@ -375,4 +377,65 @@ Deno.test("check: colours mark the lines, and the marks say the same without", S
   assert.equal(coloured.replaceAll(new RegExp(`${ESCAPE}\\[\\d+m`, "g"), ""), plain);
   assert.match(plain, /✗ taken \[port-taken\]\n {4}→ change it:\n {6}a:\n {8}b\n/);
   assert.match(plain, /1 fault to fix, 1 warning\n$/);
+});
+
+Deno.test("check: every fix is YAML that says what to set", STRICT, () => {
+  const facts = { signal: "SIGHUP", uid: 1000, names: ["amp: x", "envoy"] };
+  const wanted: readonly [string, string][] = [
+    ["no-shared-process-namespace", "shareProcessNamespace"],
+    ["own-container", "--process-name=NAME"],
+    ["host-init", "hostPID"],
+    ["several-candidates", "--process-name=amp: x"],
+    ["no-match", "--process-name"],
+    ["bad-pid", "--process-name"],
+    ["self", "--process-name"],
+    ["pause", "--process-name"],
+    ["hidden-proc", "runAsUser"],
+    ["permission", "runAsUser"],
+    ["no-handler", "--trigger=http"],
+    ["ignored", "--trigger=http"],
+    ["pid-file", "--process-name"],
+  ];
+  for (const [code, part] of wanted) {
+    const { yaml, say } = targetFix(code, facts)!;
+    assert.ok(JSON.stringify(parseYaml(yaml!)).includes(part), `${code}: ${yaml}`);
+    assert.ok(say.length > 10 && !say.endsWith("."));
+  }
+  for (const passing of ["gone", "runtime", "no-app", "starting"]) {
+    assert.equal(targetFix(passing, facts), undefined);
+  }
+  for (const fix of [mountFix("x", "amp", "/etc/a b"), volumeFix("/etc/x: y"), readableFix(65532)]) {
+    parseYaml(fix.yaml!);
+  }
+  assert.deepEqual(
+    parseYaml(mountFix("x", "amp", "/etc/a: #b").yaml!).containers[0].volumeMounts[0].mountPath,
+    "/etc/a: #b",
+  );
+});
+
+Deno.test("check: coloured on a terminal only, and not with NO_COLOR", STRICT, async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${dir}/config.yaml`, "v: 1\n");
+    const main = new URL("../../main.ts", import.meta.url).pathname;
+    const args = ["run", "-A", "--no-check", main, "check", "--config-file", `${dir}/config.yaml`];
+    args.push("--trigger", "none", "--verify", "none", "--metrics-port", "0");
+    const command = [Deno.execPath(), ...args].join(" ");
+    const run = async (program: string, argv: string[], env: Record<string, string>) => {
+      const { stdout, success } = await new Deno.Command(program, {
+        args: argv,
+        env: { NO_COLOR: "", ...env },
+        stdin: "null",
+      }).output();
+      const text = new TextDecoder().decode(stdout);
+      assert.ok(success && text.includes("Watched paths"), text);
+      return text.includes(ESCAPE);
+    };
+    // script(1), of util-linux as unshare is, gives it a terminal.
+    assert.equal(await run("script", ["-qec", command, "/dev/null"], {}), true);
+    assert.equal(await run("script", ["-qec", command, "/dev/null"], { NO_COLOR: "1" }), false);
+    assert.equal(await run(Deno.execPath(), args, {}), false);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });
