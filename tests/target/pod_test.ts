@@ -193,6 +193,7 @@ podTest("pod: PID 1 is the app with docker run --pid=container:app", { pause: nu
 });
 
 podTest("pod: wrappers pass, the application behind them is meant", {}, async (pod) => {
+  await Deno.stat("/usr/bin/tini").catch(() => assert.fail("This test needs /usr/bin/tini (Debian: tini)"));
   const amp = await pod.install("amp");
   const script = `${amp} handle workers=1; true`;
   const wrapped = await pod.start({
