@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { bundle, ROOT, staticFiles } from "../../scripts/bundle.ts";
+import { test } from "../support/strict.ts";
 
 const outDir = await Deno.makeTempDir({ prefix: "bundle-" });
 const { metafile } = await bundle({ outDir, revision: "0123456789ab" });
@@ -12,7 +13,7 @@ const files = staticFiles(metafile);
 const texts = new Map(files.map((file) => [file, Deno.readTextFileSync(`${ROOT}/${file}`)]));
 await Deno.remove(outDir, { recursive: true });
 
-Deno.test("the bundle starts with main.ts and tells the revision", () => {
+test("the bundle starts with main.ts and tells the revision", () => {
   assert.ok(files.length > 0, "esbuild names no output for main.ts");
   assert.ok(
     [...texts.values()].some((text) => text.includes("0123456789ab")),
@@ -20,7 +21,7 @@ Deno.test("the bundle starts with main.ts and tells the revision", () => {
   );
 });
 
-Deno.test("nothing loaded at the start imports or requires a node: module", () => {
+test("nothing loaded at the start imports or requires a node: module", () => {
   for (const file of files) {
     const bad = metafile.outputs[file]?.imports.filter(({ kind, path }) =>
       kind !== "dynamic-import" && (path.startsWith("node:") || !files.includes(path))
@@ -33,7 +34,7 @@ Deno.test("nothing loaded at the start imports or requires a node: module", () =
   }
 });
 
-Deno.test("nothing loaded at the start mentions process, Buffer or require", () => {
+test("nothing loaded at the start mentions process, Buffer or require", () => {
   const allowed = [
     // prom-client's startTimer; the product measures durations itself and never calls it
     /process\.hrtime\((start)?\)/g,
@@ -50,7 +51,7 @@ Deno.test("nothing loaded at the start mentions process, Buffer or require", () 
   }
 });
 
-Deno.test("packages that only some flags need are not loaded at the start", () => {
+test("packages that only some flags need are not loaded at the start", () => {
   const inputs = files.flatMap((file) => Object.keys(metafile.outputs[file]?.inputs ?? {}));
   const lazy = [
     "/yaml/",

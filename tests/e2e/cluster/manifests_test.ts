@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { build } from "../manifests/support.ts";
 import { until } from "../../support/poll.ts";
 import { APP_IMAGE, configMap, createNamespace, type Namespace, podManifest } from "./support.ts";
+import { test } from "../../support/strict.ts";
 
 const IMAGES = `
 images:
@@ -46,7 +47,7 @@ async function assertNeverRestarted(ns: Namespace, pod: string) {
   assert.equal(status["restartCount"], 0, JSON.stringify(status));
 }
 
-Deno.test("base: a change of the ConfigMap is proved, in the original's 50 MiB and 50 thousandths of a core", async () => {
+test("base: a change of the ConfigMap is proved, in the original's 50 MiB and 50 thousandths of a core", async () => {
   await using ns = await createNamespace("base");
   await applyKustomization(ns, { "kustomization.yaml": `resources: [K8S/base]\n${IMAGES}` });
   const pod = await ns.untilPodReady("app.kubernetes.io/name=demo-app");
@@ -60,7 +61,7 @@ Deno.test("base: a change of the ConfigMap is proved, in the original's 50 MiB a
   assert.ok(ports.some(({ name }: { name: string }) => name === "metrics"));
 });
 
-Deno.test("base: a content that the app rejects is told, and going back is proved", async () => {
+test("base: a content that the app rejects is told, and going back is proved", async () => {
   await using ns = await createNamespace("reject");
   await applyKustomization(ns, { "kustomization.yaml": `resources: [K8S/base]\n${IMAGES}` });
   const pod = await ns.untilPodReady("app.kubernetes.io/name=demo-app");
@@ -96,7 +97,7 @@ data: { settings.yaml: "a: 1", other.yaml: "b: 1" }
 `;
 
 for (const component of ["config-reloader", "native-sidecar"]) {
-  Deno.test(`${component}: one line adds the sidecar to a foreign Deployment, and it works`, async () => {
+  test(`${component}: one line adds the sidecar to a foreign Deployment, and it works`, async () => {
     await using ns = await createNamespace("foreign");
     await applyKustomization(ns, {
       "web.yaml": FOREIGN,
@@ -131,7 +132,7 @@ spec:
       volumes: [{ name: config, configMap: { name: web } }]
 `;
 
-Deno.test("native-sidecar: starts before the app, ends after it, and does not keep a Job from completing", async () => {
+test("native-sidecar: starts before the app, ends after it, and does not keep a Job from completing", async () => {
   await using ns = await createNamespace("native");
   await applyKustomization(ns, {
     "web.yaml": `${FOREIGN}---${JOB}`,
@@ -154,7 +155,7 @@ Deno.test("native-sidecar: starts before the app, ends after it, and does not ke
   assert.ok(seconds < 15, `the pod took ${seconds.toFixed(1)} s of its 30 s grace time to go`);
 });
 
-Deno.test("probes: ready when it has looked at the disk, alive, and not ready before", async () => {
+test("probes: ready when it has looked at the disk, alive, and not ready before", async () => {
   await using ns = await createNamespace("probes");
   await ns.apply([
     configMap("config", { "other.yaml": "a: 1\n" }), // the watched file is missing: a sidecar must not hold up its pod
@@ -165,7 +166,7 @@ Deno.test("probes: ready when it has looked at the disk, alive, and not ready be
   assert.equal(await ns.metric(pod, "config_reload_in_sync"), 0);
 });
 
-Deno.test("32 MiB and 50 thousandths of a core are enough: ready, and five of five changes proved", async () => {
+test("32 MiB and 50 thousandths of a core are enough: ready, and five of five changes proved", async () => {
   await using ns = await createNamespace("small");
   await ns.apply([
     configMap("config", { "config.yaml": "a: 0\n" }),
@@ -180,7 +181,7 @@ Deno.test("32 MiB and 50 thousandths of a core are enough: ready, and five of fi
   await assertNeverRestarted(ns, "pod");
 });
 
-Deno.test("restarts: of the app while changes arrive, and of the sidecar while one is pending", async () => {
+test("restarts: of the app while changes arrive, and of the sidecar while one is pending", async () => {
   await using ns = await createNamespace("restart");
   await ns.apply([configMap("config", { "config.yaml": "a: 1\n" }), podManifest()]);
   await ns.untilReady("pod");
@@ -216,7 +217,7 @@ async function sha256(text: string): Promise<string> {
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-Deno.test("a ConfigMap and a Secret together: a change of either is proved", async () => {
+test("a ConfigMap and a Secret together: a change of either is proved", async () => {
   await using ns = await createNamespace("both");
   const mounts = [
     { name: "config", mountPath: "/etc/amp", readOnly: true },
@@ -247,7 +248,7 @@ Deno.test("a ConfigMap and a Secret together: a change of either is proved", asy
   assert.doesNotMatch(await ns.logs("pod", "config-reloader"), /\btwo\b/, "a secret must not be logged");
 });
 
-Deno.test("an app with a subPath mount cannot see the change: told, counted, not signalled", async () => {
+test("an app with a subPath mount cannot see the change: told, counted, not signalled", async () => {
   await using ns = await createNamespace("subpath");
   await ns.apply([
     configMap("config", { "config.yaml": "a: 1\n" }),
@@ -266,7 +267,7 @@ Deno.test("an app with a subPath mount cannot see the change: told, counted, not
   assert.equal(await ns.metric("pod", "config_reload_in_sync"), 0);
 });
 
-Deno.test("a Service called metrics: its METRICS_PORT=tcp://… does no harm", async () => {
+test("a Service called metrics: its METRICS_PORT=tcp://… does no harm", async () => {
   await using ns = await createNamespace("links");
   for (const name of ["metrics", "config-reloader"]) {
     await ns.apply([{

@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { ROOT } from "./support.ts";
+import { test } from "../../support/strict.ts";
 
 const decoder = new TextDecoder();
 
@@ -34,7 +35,7 @@ async function sha256(path: string): Promise<string> {
   return decoder.decode(stdout).slice(0, 64);
 }
 
-Deno.test("two checkouts give the same bytes, and so does a second build in one of them", async () => {
+test("two checkouts give the same bytes, and so does a second build in one of them", async () => {
   const [first, second] = [await checkout(), await checkout()];
   try {
     const digests: string[] = [];
@@ -67,7 +68,7 @@ Deno.test("two checkouts give the same bytes, and so does a second build in one 
   }
 });
 
-Deno.test("bad arguments are refused before anything is built", async () => {
+test("bad arguments are refused before anything is built", async () => {
   for (
     const [args, message] of [
       [["--engine", "spidermonkey"], '--engine "spidermonkey": want v8 or quickjs'],
@@ -83,7 +84,7 @@ Deno.test("bad arguments are refused before anything is built", async () => {
   }
 });
 
-Deno.test("a runtime for another machine is noticed", async () => {
+test("a runtime for another machine is noticed", async () => {
   const dir = await Deno.makeTempDir({ prefix: "compile-" });
   try {
     const other = Deno.build.arch === "x86_64" ? "aarch64" : "x86_64";

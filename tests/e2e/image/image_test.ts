@@ -8,6 +8,7 @@ import { addProgram, APP_IMAGE, packApps, sharedLibraries } from "../cluster/ima
 import { createKubeletVolume } from "../../support/kubelet.ts";
 import { until } from "../../support/poll.ts";
 import { binaryUnderTest, type Containers, createContainers } from "./support.ts";
+import { test } from "../../support/strict.ts";
 
 const SCRATCH = "localhost/config-reloader:scratch";
 const DISTROLESS = "localhost/config-reloader:distroless";
@@ -56,7 +57,7 @@ async function listImage(
   return entries;
 }
 
-Deno.test("the images", async (t) => {
+test("the images", async (t) => {
   await using containers = await createContainers();
   const libraries = await sharedLibraries(binaryUnderTest());
 

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { FLAGS } from "../../../src/cli/flags.ts";
 import { VERSION } from "../../../src/version.ts";
 import { ROOT } from "./support.ts";
+import { test } from "../../support/strict.ts";
 
 const PAGES = ["kubernetes", "migrating", "troubleshooting", "security", "release", "footprint"];
 /** Flags of other programs that the pages show. */
@@ -18,7 +19,7 @@ const anchorOf = (title: string) =>
 
 const anchorsOf = (text: string) => [...text.matchAll(/^#+ (.+)$/gm)].map(([, title]) => anchorOf(title!));
 
-Deno.test("the pages name only flags that exist", async () => {
+test("the pages name only flags that exist", async () => {
   const known = new Set(Object.keys(FLAGS).map((name) => `--${name}`));
   for (const page of PAGES) {
     // in the tables of migrating.md the first column holds the other tool's flags
@@ -32,7 +33,7 @@ Deno.test("the pages name only flags that exist", async () => {
   }
 });
 
-Deno.test("every link between the pages leads somewhere", async () => {
+test("every link between the pages leads somewhere", async () => {
   for (const page of PAGES) {
     for (const [, target] of (await read(page)).matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^https?:/.test(target!)) continue;
@@ -43,7 +44,7 @@ Deno.test("every link between the pages leads somewhere", async () => {
   }
 });
 
-Deno.test("troubleshooting explains every code that a target, a trigger or check can give", async () => {
+test("troubleshooting explains every code that a target, a trigger or check can give", async () => {
   const text = await read("troubleshooting");
   const codes = new Set<string>();
   for (const part of ["target", "commands/check", "trigger", "attempt.ts", "verification.ts"]) {
@@ -80,7 +81,7 @@ async function* sources(path: string): AsyncGenerator<string> {
   for await (const { name } of Deno.readDir(path)) yield* sources(`${path}/${name}`);
 }
 
-Deno.test("the manifests name the image of this version", async () => {
+test("the manifests name the image of this version", async () => {
   for (const part of ["base", "components/config-reloader", "components/native-sidecar"]) {
     const text = await Deno.readTextFile(`${ROOT}/k8s/${part}/kustomization.yaml`);
     assert.match(text, new RegExp(`name: config-reloader, newTag: ${VERSION.replaceAll(".", "\\.")} }`));

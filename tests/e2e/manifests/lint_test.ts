@@ -3,13 +3,14 @@
 import assert from "node:assert/strict";
 import { parse } from "yaml";
 import { type Manifest, ROOT, run } from "./support.ts";
+import { test } from "../../support/strict.ts";
 
-Deno.test("hadolint has nothing to say about the Dockerfile", async () => {
+test("hadolint has nothing to say about the Dockerfile", async () => {
   const { code, out, err } = await run("hadolint", ["--no-color", "Dockerfile"]);
   assert.equal(code, 0, out + err);
 });
 
-Deno.test("the Dockerfile's final stages: user, entry point in exec form, port, pinned base, read-only root", async () => {
+test("the Dockerfile's final stages: user, entry point in exec form, port, pinned base, read-only root", async () => {
   const text = await Deno.readTextFile(`${ROOT}/Dockerfile`);
   const stages = text.split(/^FROM /m).slice(1);
   const final = stages.filter((stage) => /^(scratch|\$\{BASE\})/.test(stage));
@@ -28,7 +29,7 @@ Deno.test("the Dockerfile's final stages: user, entry point in exec form, port, 
   assert.match(text, /deno install --frozen/);
 });
 
-Deno.test("the Dockerfile, deno.json and the workflows name one version of Deno", async () => {
+test("the Dockerfile, deno.json and the workflows name one version of Deno", async () => {
   const read = (path: string) => Deno.readTextFile(`${ROOT}/${path}`);
   assert.match(
     await read("Dockerfile"),
@@ -41,7 +42,7 @@ Deno.test("the Dockerfile, deno.json and the workflows name one version of Deno"
   assert.match(await read(".ci/run"), new RegExp(`^DENO_VERSION=${Deno.version.deno}$`, "m"));
 });
 
-Deno.test("the build context holds what the Dockerfile copies", async () => {
+test("the build context holds what the Dockerfile copies", async () => {
   const ignore = (await Deno.readTextFile(`${ROOT}/.dockerignore`)).split("\n");
   const copied = [...(await Deno.readTextFile(`${ROOT}/Dockerfile`)).matchAll(/^COPY (?!--from)(.+) \S+$/gm)]
     .flatMap(([, sources]) => sources!.split(" "));
@@ -49,12 +50,12 @@ Deno.test("the build context holds what the Dockerfile copies", async () => {
   for (const source of copied) assert.ok(ignore.includes(`!${source}`), `.dockerignore keeps ${source} out`);
 });
 
-Deno.test("actionlint has nothing to say about the workflows", async () => {
+test("actionlint has nothing to say about the workflows", async () => {
   const { code, out, err } = await run("actionlint", ["-no-color", "-shellcheck=", "-pyflakes="]);
   assert.equal(code, 0, out + err);
 });
 
-Deno.test("the release tests, compiles both machines, measures in 32 MiB, signs what it pushed", async () => {
+test("the release tests, compiles both machines, measures in 32 MiB, signs what it pushed", async () => {
   const { jobs } = parse(await Deno.readTextFile(`${ROOT}/.github/workflows/release.yml`)) as Manifest;
   assert.equal(jobs.test.uses, "./.github/workflows/ci.yml");
   assert.equal(jobs.compile.needs, "test");

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { CRD_REQUIRED, unknownFields } from "./crd_fields.ts";
 import { build, find, type Manifest, run } from "./support.ts";
+import { test } from "../../support/strict.ts";
 
 const SIDECARS = ["config-reloader", "native-sidecar"];
 const EXTRAS = ["monitoring", "network-policy"];
@@ -68,7 +69,7 @@ const combinations = [
 ];
 
 for (const { name, files } of combinations) {
-  Deno.test(`${name}: builds, and every object fits its schema`, async () => {
+  test(`${name}: builds, and every object fits its schema`, async () => {
     const { text, objects } = await build(files);
     const custom = objects.filter((object) =>
       String(object["apiVersion"]).startsWith("monitoring.coreos.com/")
@@ -120,7 +121,7 @@ function assertProbes(sidecar: Manifest) {
   assert.ok(periodSeconds * failureThreshold >= 30, "a cold start on a busy node must not be killed");
 }
 
-Deno.test("base: the sidecar has the original's arguments and limits, and both containers one user", async () => {
+test("base: the sidecar has the original's arguments and limits, and both containers one user", async () => {
   const { objects } = await build(base());
   const { pod, sidecar } = sidecarOf(find(objects, "Deployment"));
   assert.deepEqual(sidecar["args"], [
@@ -144,7 +145,7 @@ Deno.test("base: the sidecar has the original's arguments and limits, and both c
   assertProbes(sidecar);
 });
 
-Deno.test("base: the Service has a port metrics that reaches the sidecar, and the ConfigMap keeps its name", async () => {
+test("base: the Service has a port metrics that reaches the sidecar, and the ConfigMap keeps its name", async () => {
   const { objects } = await build(base(["monitoring"]));
   const service = find(objects, "Service");
   const port = service["spec"].ports.find(({ name }: Manifest) => name === "metrics");
@@ -160,7 +161,7 @@ Deno.test("base: the Service has a port metrics that reaches the sidecar, and th
 });
 
 for (const component of SIDECARS) {
-  Deno.test(`${component}: added to a foreign Deployment by one line, and to no other`, async () => {
+  test(`${component}: added to a foreign Deployment by one line, and to no other`, async () => {
     const { objects } = await build(foreign([component, "monitoring", "network-policy"]));
     const web = find(objects, "Deployment", "web");
     const { pod, sidecar } = sidecarOf(web);
@@ -195,7 +196,7 @@ for (const component of SIDECARS) {
     assert.ok(port.length <= 15, "port names have 15 characters at most");
   });
 
-  Deno.test(`${component}: settings are replaced one by one by a patch`, async () => {
+  test(`${component}: settings are replaced one by one by a patch`, async () => {
     const where = component === "native-sidecar" ? "initContainers" : "containers";
     const { objects } = await build(foreign(
       [component],
@@ -224,7 +225,7 @@ patches:
   });
 }
 
-Deno.test("native-sidecar: an init container that is always restarted, in Jobs too", async () => {
+test("native-sidecar: an init container that is always restarted, in Jobs too", async () => {
   const { objects } = await build(foreign(["native-sidecar"]));
   for (const workload of [find(objects, "Deployment", "web"), find(objects, "Job", "once")]) {
     const { pod, sidecar } = sidecarOf(workload);
@@ -233,7 +234,7 @@ Deno.test("native-sidecar: an init container that is always restarted, in Jobs t
   }
 });
 
-Deno.test("network-policy: only the metrics port is closed to others", async () => {
+test("network-policy: only the metrics port is closed to others", async () => {
   const { objects } = await build(base(["network-policy"]));
   const [open, metrics] = find(objects, "NetworkPolicy")["spec"].ingress;
   const tcp = open.ports.filter(({ protocol }: Manifest) => protocol === "TCP");

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { stringify } from "yaml";
 import { CATALOGUE } from "../../../src/observe/catalogue.ts";
 import { build, find, type Manifest, ROOT, run } from "./support.ts";
+import { test } from "../../support/strict.ts";
 
 const MONITORING = {
   "kustomization.yaml": "resources: [K8S/base]\ncomponents: [K8S/components/monitoring]\n",
@@ -23,7 +24,7 @@ async function rules(): Promise<Manifest[]> {
   return find(objects, "PrometheusRule")["spec"].groups.flatMap(({ rules }: Manifest) => rules);
 }
 
-Deno.test("promtool finds the rules sound, and each alert fires when it should", async () => {
+test("promtool finds the rules sound, and each alert fires when it should", async () => {
   const { objects } = await build(MONITORING);
   const dir = await Deno.makeTempDir({ prefix: "promtool-" });
   try {
@@ -38,7 +39,7 @@ Deno.test("promtool finds the rules sound, and each alert fires when it should",
   }
 });
 
-Deno.test("every alert is tested both ways", async () => {
+test("every alert is tested both ways", async () => {
   const tests = await Deno.readTextFile(`${ROOT}/tests/e2e/manifests/rules_test.yaml`);
   for (const { alert } of await rules()) {
     const fires = new RegExp(`alertname: ${alert}\\n\\s+exp_alerts:`);
@@ -48,7 +49,7 @@ Deno.test("every alert is tested both ways", async () => {
   }
 });
 
-Deno.test("every alert says what is wrong, what it means, and where to read on", async () => {
+test("every alert says what is wrong, what it means, and where to read on", async () => {
   const list = await rules();
   assert.equal(list.length, 7);
   for (const { alert, annotations, labels } of list) {
@@ -62,7 +63,7 @@ Deno.test("every alert says what is wrong, what it means, and where to read on",
   }
 });
 
-Deno.test("rules and dashboard name only metrics that the product has", async () => {
+test("rules and dashboard name only metrics that the product has", async () => {
   const known = new Set(Object.keys(CATALOGUE));
   const { objects } = await build(MONITORING);
   const board = find(objects, "ConfigMap", "config-reloader-dashboard")["data"]["dashboard.json"];
@@ -73,7 +74,7 @@ Deno.test("rules and dashboard name only metrics that the product has", async ()
   }
 });
 
-Deno.test("the dashboard shows what the docs promise, panels do not overlap, and its expressions parse", async () => {
+test("the dashboard shows what the docs promise, panels do not overlap, and its expressions parse", async () => {
   const { objects } = await build(MONITORING);
   const map = find(objects, "ConfigMap", "config-reloader-dashboard");
   assert.equal(map["metadata"].labels.grafana_dashboard, "1");
