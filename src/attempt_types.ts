@@ -84,14 +84,22 @@ export function unsent(result: AttemptResult, target: Target | null = null): Att
 /** The status before the trigger, where it comes in time. */
 export async function baselineOf(deps: AttemptDeps, input: AttemptInput): Promise<StatusReading | null> {
   if (deps.config.verify === "none") return null;
-  const reading = input.baseline ?? deps.probe.read(input.aborted);
-  const giveUp = new AbortController();
-  const late = deps.clock.sleep(BASELINE_WAIT_MS, giveUp.signal).then(() => null);
-  const first = await Promise.race([reading, late]);
-  giveUp.abort();
+  const first = await inTime(deps, input.baseline ?? deps.probe.read(input.aborted));
   const waitMs = earliestTriggerWallMs(first?.kind === "status" ? first.status : null, deps.clock.wallMs()) -
     deps.clock.wallMs();
   if (waitMs > 0) await deps.clock.sleep(waitMs, input.stopping);
+  return first;
+}
+
+/** A reading, where it comes within `BASELINE_WAIT_MS`; else null. */
+export async function inTime(
+  { clock }: Pick<AttemptDeps, "clock">,
+  reading: Promise<StatusReading>,
+): Promise<StatusReading | null> {
+  const giveUp = new AbortController();
+  const late = clock.sleep(BASELINE_WAIT_MS, giveUp.signal).then(() => null);
+  const first = await Promise.race([reading, late]);
+  giveUp.abort();
   return first;
 }
 

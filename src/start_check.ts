@@ -4,7 +4,7 @@
  * that a rendered output is there before the app is.
  */
 
-import type { AttemptDeps } from "./attempt_types.ts";
+import { type AttemptDeps, inTime } from "./attempt_types.ts";
 import type { Snapshot, StatusReading } from "./model.ts";
 import { decideReload, type Decision, type Moment } from "./reload/decide.ts";
 import { decideStart } from "./reload/start.ts";
@@ -35,17 +35,21 @@ export async function checkStart(
   if (prepared.kind !== "ok") return { decision: reload(), reading: null };
   if (action.kind !== "ask-app") return { decision, reading: null };
 
-  const startedAtMs = targetStartedAtMs(deps);
-  const isThere = config.trigger !== "signal" || startedAtMs !== null;
-  const reading = isThere && config.verify !== "none" ? await deps.probe.read(aborted) : null;
-  const verdict = decideStart({
+  const facts = {
     trigger: config.trigger,
     changedWallMs: snapshot.changedWallMs,
     changedAtMs: prepared.written ? clock.nowMs() : state.changedAtMs,
-    targetStartedAtMs: startedAtMs,
+    targetStartedAtMs: targetStartedAtMs(deps),
     goneSinceAtMs: action.question.goneSinceAtMs,
-    status: reading?.kind === "status" ? reading.status : null,
-  });
+    status: null,
+  };
+  let verdict = decideStart(facts);
+  let reading: StatusReading | null = null;
+  // The app is asked only where its answer can matter: an app that hangs must not hold up the loop.
+  if ((verdict === "reload" || config.trigger !== "signal") && config.verify !== "none") {
+    reading = await inTime(deps, deps.probe.read(aborted));
+    verdict = decideStart({ ...facts, status: reading?.kind === "status" ? reading.status : null });
+  }
   switch (verdict) {
     case "reload":
       return { decision: reload(), reading };

@@ -40,7 +40,8 @@ export function readEnvironment(environment: Environment): EnvironmentTexts {
   };
   const unknown: string[] = [];
   for (const variable of Object.keys(environment)) {
-    if (!variable.startsWith(VARIABLE_PREFIX)) continue;
+    // Empty counts as unset, also where the name is unknown.
+    if (!variable.startsWith(VARIABLE_PREFIX) || environment[variable] === "") continue;
     const name = variable.slice(VARIABLE_PREFIX.length).toLowerCase().replaceAll("_", "-") as FlagName;
     if (findFlag(name) && variableOf(name) === variable) take(found, name, variable, environment[variable]!);
     else if (!isServiceLink(variable, environment[variable]!)) unknown.push(variable);

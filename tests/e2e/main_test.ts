@@ -51,7 +51,7 @@ async function nextLook(sidecar: Sidecar): Promise<void> {
 test("20 swaps: exactly 20 signals, 20 successes, in sync, and the contract's texts", async () => {
   await using scene = await createScene();
   const sidecar = await begin(scene);
-  assert.equal(await sidecar.metric("config_reload_in_sync"), 1);
+  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
   let old = await sha256("version: 0\n");
   for (let i = 1; i <= 20; i++) {
     const hash = await scene.swap(`version: ${i}\n`);
