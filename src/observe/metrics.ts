@@ -7,7 +7,7 @@
 import { type Outcome, OUTCOMES, type StaleMount } from "../model.ts";
 import type { GaugeOrCounterName } from "./catalogue.ts";
 import { createExposition, type Sample } from "./exposition.ts";
-import { type ProcessStats, readProcessStats } from "./process_stats.ts";
+import { createProcessReader, type ProcessStats } from "./process_stats.ts";
 
 /** What the watcher tells about itself. */
 export interface WatcherNumbers {
@@ -43,7 +43,7 @@ export interface Metrics {
 /** Creates the metrics of one run; every series of a closed set is there from the start. */
 export function createMetrics(
   build: { readonly version: string; readonly revision: string; readonly deno: string },
-  readProcess: () => ProcessStats = readProcessStats,
+  readProcess: () => ProcessStats = createProcessReader(),
 ): Metrics {
   const state = createState();
   const exposition = createExposition(createSources(state, build));

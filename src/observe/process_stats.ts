@@ -15,16 +15,27 @@ export interface ProcessStats {
 /** Clock ticks a second in /proc/PID/stat: USER_HZ, 100 on every architecture that Deno runs on. */
 const TICKS_PER_SECOND = 100;
 
-/** Reads the values of this process. @throws where /proc is missing or in a form that is not known */
-export function readProcessStats(): ProcessStats {
-  const stat = parseStat(Deno.readTextFileSync("/proc/self/stat"));
-  return {
-    cpuSeconds: stat.cpuTicks / TICKS_PER_SECOND,
-    residentBytes: matchNumber(Deno.readTextFileSync("/proc/self/status"), /^VmRSS:\s+(\d+) kB/m) * 1024,
-    startTimeSeconds: matchNumber(Deno.readTextFileSync("/proc/stat"), /^btime (\d+)/m) +
-      stat.startTicks / TICKS_PER_SECOND,
-    openFds: countOpenFds(),
-    maxFds: readMaxFds(),
+/**
+ * Creates the reader. What cannot change is read once: /proc/stat has a line of all interrupts, and reading it at each
+ * scrape cost more memory than all the rest of the scrape.
+ * @returns a function that throws where /proc is missing or in a form that is not known
+ */
+export function createProcessReader(): () => ProcessStats {
+  let bootTimeSeconds = NaN;
+  let maxFds = NaN;
+  return () => {
+    if (Number.isNaN(maxFds)) {
+      bootTimeSeconds = matchNumber(Deno.readTextFileSync("/proc/stat"), /^btime (\d+)/m);
+      maxFds = readMaxFds();
+    }
+    const stat = parseStat(Deno.readTextFileSync("/proc/self/stat"));
+    return {
+      cpuSeconds: stat.cpuTicks / TICKS_PER_SECOND,
+      residentBytes: Deno.memoryUsage().rss,
+      startTimeSeconds: bootTimeSeconds + stat.startTicks / TICKS_PER_SECOND,
+      openFds: countOpenFds(),
+      maxFds,
+    };
   };
 }
 
@@ -44,7 +55,10 @@ export function readMaxFds(): number {
     : matchNumber(limits, /^Max open files\s+(\d+)/m);
 }
 
+/** Linux tells the number as the directory's size since 6.2; before that it is 0, and the entries are counted. */
 function countOpenFds(): number {
+  const { size } = Deno.statSync("/proc/self/fd");
+  if (size > 0) return size;
   let count = 0;
   for (const _ of Deno.readDirSync("/proc/self/fd")) count++;
   // One of them was the listing's own.
