@@ -18,6 +18,11 @@ export function comparePaths(a: string, b: string): number {
   return a.length - b.length;
 }
 
+/** True where `comparePaths` and plain comparison may differ. */
+export function hasHighUnits(path: string): boolean {
+  return /[\ud800-\uffff]/.test(path);
+}
+
 /**
  * One line of `sha256sum`: `<hex>  <path>` and a newline. GNU coreutils escapes backslash, newline and carriage return
  * in a name and says so with a backslash at the start of the line.

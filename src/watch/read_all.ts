@@ -4,6 +4,7 @@
  * Must not decide whether a change counts.
  */
 
+import { type Entry, isSameStat } from "./entries.ts";
 import type { Guard } from "./guard.ts";
 import {
   type FileProblem,
@@ -12,13 +13,11 @@ import {
   readContent,
   type ReadLimits,
   readStat,
+  readStatSync,
 } from "./read_file.ts";
-import { readStatSync } from "./read_file.ts";
-import type { Candidate } from "./scan.ts";
 
-/** Up to here every look hashes everything (the original's limits). */
-const SMALL_FILES_MAX = 100;
-const SMALL_BYTES_MAX = 1024 * 1024;
+/** From here on stat(2) on the calling thread is worth it. */
+const MANY_FILES = 100;
 /** A file changed within this time before it was read may change again without a new time: it is read again next time. */
 const FRESH_MS = 2_000;
 /** Disk operations at once. Deno has 32 threads for all of them, and name lookups need some too. */
@@ -26,32 +25,10 @@ const CONCURRENCY = 8;
 /** Longest stretch on the calling thread before others get their turn. */
 const SLICE_MS_MAX = 4;
 
-/** What is known of one file. */
-export interface Entry {
-  readonly path: string;
-  candidate: Candidate;
-  /** Number of the last look that listed it. */
-  lookNo: number;
-  stat: FileStat | null;
-  /** Null where it could not be read. */
-  digest: string | null;
-  problem: FileProblem | null;
-  /** Only for the look at hand. */
-  bytes: Uint8Array | null;
-  stable: boolean;
-  /** Its times were old enough when it was read for `stat` to stand for its content. */
-  trusted: boolean;
-  /** What the look before found; null at the first. */
-  before:
-    | { readonly stat: FileStat | null; readonly digest: string | null; readonly error: string | null }
-    | null;
-  /** The state that last counted; null where it was no part of it. */
-  counted: { readonly digest: string | null; readonly error: string | null } | null;
-}
-
 export interface ReadAllOptions {
   readonly guard: Guard;
-  readonly limits: ReadLimits;
+  readonly limits: Omit<ReadLimits, "sync">;
+  readonly nowMs: number;
   readonly wallMs: number;
   /** Hash everything, whatever the times say. */
   readonly full: boolean;
@@ -59,17 +36,13 @@ export interface ReadAllOptions {
   readonly local: boolean;
 }
 
-/** Looks at size and times of every entry. Returns true where there is little enough to hash it all. */
-export async function statAll(entries: readonly Entry[], options: ReadAllOptions): Promise<boolean> {
-  if (entries.length > SMALL_FILES_MAX && options.local) await statInSlices(entries);
-  else {
-    await forEachLimited(entries, CONCURRENCY, async (entry) => {
-      const { readPath } = entry.candidate;
-      note(entry, await options.guard.run(readPath, () => readStat(readPath)) ?? noAnswer());
-    });
-  }
-  const bytes = entries.reduce((sum, entry) => sum + (entry.stat?.sizeBytes ?? 0), 0);
-  return entries.length <= SMALL_FILES_MAX && bytes <= SMALL_BYTES_MAX;
+/** Looks at size and times of every entry. */
+export async function statAll(entries: readonly Entry[], options: ReadAllOptions): Promise<void> {
+  if (entries.length > MANY_FILES && options.local) return await statInSlices(entries);
+  await forEachLimited(entries, CONCURRENCY, async (entry) => {
+    const { readPath } = entry.candidate;
+    note(entry, await options.guard.run(readPath, () => readStat(readPath)) ?? noAnswer());
+  });
 }
 
 async function statInSlices(entries: readonly Entry[]): Promise<void> {
@@ -91,22 +64,10 @@ function note(entry: Entry, found: FileStat | FileProblem): void {
     entry.digest = null;
     return;
   }
-  if (entry.stat === null || !sameStat(entry.stat, found)) entry.trusted = false;
   entry.problem = null;
+  if (isSameStat(entry.stat, found)) return;
+  entry.trusted = false;
   entry.stat = found;
-}
-
-/** True where this look found the file other than the look before. */
-export function hasMoved(entry: Entry): boolean {
-  const { before, stat, digest, problem } = entry;
-  if (before === null || before.digest !== digest || before.error !== (problem?.error ?? null)) return true;
-  return stat === null || before.stat === null ? stat !== before.stat : !sameStat(stat, before.stat);
-}
-
-function sameStat(a: FileStat, b: FileStat): boolean {
-  return a.sizeBytes === b.sizeBytes && a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs &&
-    a.ino === b.ino &&
-    a.dev === b.dev;
 }
 
 /** Reads and hashes what has to be: everything where `small`, else what has moved or cannot be trusted. */
@@ -115,10 +76,13 @@ export async function hashAll(
   small: boolean,
   options: ReadAllOptions,
 ): Promise<void> {
-  const limits = small ? options.limits : { ...options.limits, keepBytes: false };
+  const sync = options.local && entries.length > MANY_FILES;
+  const limits = { ...options.limits, keepBytes: options.limits.keepBytes && small, sync };
   const due = small || options.full
     ? entries
-    : entries.filter((entry) => !entry.trusted || entry.digest === null || !options.local);
+    : entries.filter((entry) =>
+      entry.problem === null && (!entry.trusted || entry.digest === null || !options.local)
+    );
   await forEachLimited(due, CONCURRENCY, async (entry) => {
     const { stat } = entry;
     if (stat === null) return;
@@ -134,7 +98,7 @@ export async function hashAll(
     entry.digest = found.digest;
     entry.bytes = found.bytes;
     entry.stable = found.stable;
-    entry.stat = found.stat;
+    if (!isSameStat(entry.stat, found.stat)) entry.stat = found.stat;
     entry.trusted = found.stable && options.wallMs - found.stat.ctimeMs > FRESH_MS;
   });
 }

@@ -36,6 +36,8 @@ export interface FileContent {
 export interface ReadLimits {
   readonly sizeBytesMax: number;
   readonly keepBytes: boolean;
+  /** Read small files on the calling thread once they are open: half the cost, for thousands of them on a local disk. */
+  readonly sync: boolean;
 }
 
 /** The digest built into the runtime takes a file whole; a larger one is hashed piece by piece. */
@@ -121,13 +123,14 @@ export async function readContent(
 
 async function readOpened(path: string, limits: ReadLimits): Promise<FileContent | FileProblem> {
   using file = await Deno.open(path);
-  const before = checkStat(await file.stat());
+  const stat = () => limits.sync ? file.statSync() : file.stat();
+  const before = checkStat(await stat());
   if (!isStat(before)) return before;
   if (before.sizeBytes > limits.sizeBytesMax) return tooLarge(before.sizeBytes, limits.sizeBytesMax);
   const streamed = before.sizeBytes > WHOLE_BYTES_MAX && !limits.keepBytes;
   const read = streamed ? await hashStream(file, limits) : await hashWhole(file, before.sizeBytes, limits);
   if (read === null) return tooLarge(before.sizeBytes, limits.sizeBytesMax);
-  const after = checkStat(await file.stat());
+  const after = checkStat(await stat());
   const stable = isStat(after) && after.mtimeMs === before.mtimeMs && after.sizeBytes === before.sizeBytes &&
     read.length === after.sizeBytes;
   return { kind: "content", stat: before, digest: read.digest, bytes: read.bytes, stable };
@@ -144,7 +147,8 @@ async function hashWhole(file: Deno.FsFile, sizeBytes: number, limits: ReadLimit
   let buffer = new Uint8Array(sizeBytes + 1);
   let length = 0;
   for (;;) {
-    const count = await file.read(buffer.subarray(length));
+    const isQuick = limits.sync && sizeBytes <= CHUNK_BYTES;
+    const count = isQuick ? file.readSync(buffer.subarray(length)) : await file.read(buffer.subarray(length));
     if (count === null) break;
     length += count;
     if (length > limits.sizeBytesMax) return null;
