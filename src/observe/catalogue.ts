@@ -3,6 +3,7 @@
  * `metric_table.ts` makes the README's table of it. Labels come from closed sets; no PID, URL or path is ever one.
  */
 
+/** The types of the text format that are used. */
 export type MetricType = "counter" | "gauge" | "histogram";
 
 /** What is fixed about a metric. */
@@ -101,10 +102,13 @@ export const CATALOGUE = {
   process_max_fds: { type: "gauge", help: "Most file descriptors that may be open." },
 } as const satisfies Readonly<Record<string, MetricInfo>>;
 
+/** The name of a metric of the catalogue. */
 export type MetricName = keyof typeof CATALOGUE;
 
 type NameOfType<T extends MetricType> = {
   [N in MetricName]: (typeof CATALOGUE)[N]["type"] extends T ? N : never;
 }[MetricName];
+/** Those that observe; the sources of all others are asked at each scrape. */
 export type HistogramName = NameOfType<"histogram">;
+/** Those that have a source. */
 export type GaugeOrCounterName = NameOfType<"counter" | "gauge">;

@@ -23,6 +23,7 @@ export interface Sample {
   readonly value: number;
 }
 
+/** The catalogue, ready to be scraped. */
 export interface Exposition {
   /** Counts `seconds` in a histogram; ignored unless it is a number from 0. */
   observe(name: HistogramName, seconds: number): void;

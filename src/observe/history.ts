@@ -5,6 +5,7 @@ import type { ReloadRecord } from "../model.ts";
 /** Reloads that are remembered (contract: `GET /status`). */
 export const HISTORY_LENGTH_MAX = 20;
 
+/** What is remembered. */
 export interface History {
   /** Adds a reload that has begun; returns the function that replaces it by its state at the end. */
   begin(record: ReloadRecord): (ended: ReloadRecord) => void;

@@ -27,6 +27,7 @@ export interface HandlerDeps {
 /** Judges the value of `Authorization`: null lets the request pass, else the value of `WWW-Authenticate`. */
 export type Authorize = (authorization: string | null) => string | null;
 
+/** Answers one request; never rejects for what goes wrong behind a path. */
 export type Handler = (ask: Ask) => Promise<Answer>;
 
 const TEXT = "text/plain; charset=utf-8";

@@ -3,6 +3,7 @@
  * contrast of 4.5 to 1 (WCAG AA), and none carries a meaning that a word does not. Loaded with the page only.
  */
 
+/** The style sheet, exactly as it stands between the tags: its hash is in the policy. */
 export const STYLE = `
 :root{color-scheme:light dark;--bg:#f6f7f9;--card:#fff;--text:#1c2430;--soft:#556070;--line:#e1e5ea;--link:#0b5cad;
 --good:#12683a;--good-bg:#e6f5ec;--bad:#a3231b;--bad-bg:#fdecea;--wait:#7a4b00;--wait-bg:#fdf2dc;--busy:#1f4e9e;--busy-bg:#e8effb}
