@@ -63,13 +63,13 @@ function createMatcher(part: string): (name: string) => boolean {
   for (let i = 0; i < part.length; i++) {
     const char = part[i]!;
     const end = char === "[" ? bracketEnd(part, i) : -1;
-    if (char === "\\" && i + 1 < part.length) source += quote(part[++i]!);
+    if (char === "\\" && i + 1 < part.length) source += RegExp.escape(part[++i]!);
     else if (char === "*") source += "[^/]*";
     else if (char === "?") source += "[^/]";
     else if (end > 0) {
       source += bracket(part.slice(i + 1, end));
       i = end;
-    } else source += quote(char);
+    } else source += RegExp.escape(char);
   }
   const expression = new RegExp(`^${source}$`, "su");
   const dotAllowed = part.startsWith(".") || part.startsWith("\\.");
@@ -102,12 +102,8 @@ function bracket(inside: string): string {
       source += CLASSES[name];
       i += name.length + 3;
     } else if (char === "-" && i > (negated ? 1 : 0) && i < inside.length - 1) source += "-";
-    else if (char === "\\" && i + 1 < inside.length) source += quote(inside[++i]!);
-    else source += quote(char);
+    else if (char === "\\" && i + 1 < inside.length) source += RegExp.escape(inside[++i]!);
+    else source += RegExp.escape(char);
   }
   return negated ? `[^/${source}]` : `[${source}]`;
-}
-
-function quote(char: string): string {
-  return /[\\^$.*+?()[\]{}|/-]/.test(char) ? `\\${char}` : char;
 }

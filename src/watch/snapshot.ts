@@ -42,9 +42,9 @@ export function createSnapshotReader(config: ReaderConfig, clock: Clock): Snapsh
   let running: Promise<unknown> = Promise.resolve();
   return {
     look: ({ onLikelyChange, signal }) => {
-      const result = orAborted(running.then(() => reader.look(onLikelyChange)), signal, clock);
-      running = result;
-      return result;
+      const look = running.then(() => reader.look(onLikelyChange));
+      running = look;
+      return orAborted(look, signal, clock);
     },
     staleMounts: () => reader.mounts()?.stale ?? [],
   };

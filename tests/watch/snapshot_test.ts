@@ -1,0 +1,339 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { createClock } from "../../src/clock.ts";
+import type { Observation } from "../../src/model.ts";
+import type { SnapshotReader } from "../../src/ports.ts";
+import { createSnapshotReader, type ReaderConfig } from "../../src/watch/snapshot.ts";
+import { createKubeletVolume } from "../support/kubelet.ts";
+
+const OPTIONS = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true };
+const clock = createClock();
+const signal = new AbortController().signal;
+const BASE: ReaderConfig = {
+  configFiles: [],
+  watchedDirs: [],
+  delayIntervalMs: "auto",
+  maxFileSizeBytes: 16 * 1024 * 1024,
+  validate: "none",
+  configEnvsubstFile: null,
+  outputDir: null,
+};
+const sha = (text: string | Uint8Array) => createHash("sha256").update(text).digest("hex");
+
+async function inDir(body: (dir: string) => Promise<void>): Promise<void> {
+  const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "snapshot_" }));
+  try {
+    await body(dir);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+}
+
+/** Looks until something counts. */
+async function settled(reader: SnapshotReader, onLikelyChange = () => {}): Promise<Observation> {
+  for (;;) {
+    const found = await reader.look({ onLikelyChange, signal });
+    if (found.kind !== "settling") return found;
+    await clock.sleep(found.againAtMs - clock.nowMs());
+  }
+}
+
+async function content(reader: SnapshotReader) {
+  const found = await settled(reader);
+  assert.ok(found.kind === "content", JSON.stringify(found));
+  return found.snapshot;
+}
+
+/** Makes files old, so that the first look need not let them settle. */
+function age(...paths: string[]): void {
+  for (const path of paths) Deno.utimeSync(path, new Date(1_000_000), new Date(1_000_000));
+}
+
+Deno.test(
+  { ...OPTIONS, name: "one named file has its own digest, everything else that of the listing" },
+  () =>
+    inDir(async (dir) => {
+      const path = join(dir, "a.yaml");
+      Deno.writeTextFileSync(path, "one");
+      const listing = sha(`${sha("one")}  ${path}\n`);
+      const cases: [Partial<ReaderConfig>, string][] = [
+        [{ configFiles: [path] }, sha("one")],
+        [{ configFiles: [join(dir, "*.yaml")] }, listing],
+        [{ watchedDirs: [dir] }, listing],
+        [{ watchedDirs: [`${dir}/`] }, listing],
+        [{ configFiles: [path], watchedDirs: [dir] }, listing],
+        [{ configFiles: [path, join(dir, "*")] }, listing],
+      ];
+      for (const [config, digest] of cases) {
+        const snapshot = await content(
+          createSnapshotReader({ ...BASE, delayIntervalMs: 0, ...config }, clock),
+        );
+        assert.equal(snapshot.digest, digest, JSON.stringify(config));
+        assert.deepEqual(snapshot.files.map((file) => file.path), [path]);
+      }
+    }),
+);
+
+Deno.test(
+  { ...OPTIONS, name: "names for the output: base name, or path relative to the watched directory" },
+  () =>
+    inDir(async (dir) => {
+      Deno.mkdirSync(join(dir, "d/sub"), { recursive: true });
+      Deno.writeTextFileSync(join(dir, "d/sub/b"), "2");
+      Deno.writeTextFileSync(join(dir, "a"), "1");
+      const config = {
+        ...BASE,
+        delayIntervalMs: 0,
+        configFiles: [join(dir, "a")],
+        watchedDirs: [join(dir, "d")],
+      };
+      const snapshot = await content(createSnapshotReader(config, clock));
+      assert.deepEqual(snapshot.files.map((file) => [file.name, file.mode]), [["a", 0o644], [
+        "sub/b",
+        0o644,
+      ]]);
+    }),
+);
+
+Deno.test(
+  { ...OPTIONS, name: "bytes are kept only where something later needs them" },
+  () =>
+    inDir(async (dir) => {
+      const path = join(dir, "a");
+      Deno.writeTextFileSync(path, "one");
+      const base = { ...BASE, delayIntervalMs: 0, configFiles: [path] };
+      assert.equal((await content(createSnapshotReader(base, clock))).files[0]!.bytes, null);
+      for (
+        const more of [{ validate: "yaml" as const }, { outputDir: "/out" }, { configEnvsubstFile: "/out" }]
+      ) {
+        const reader = createSnapshotReader({ ...base, ...more }, clock);
+        for (let look = 0; look < 2; look++) {
+          assert.equal(new TextDecoder().decode((await content(reader)).files[0]!.bytes!), "one");
+        }
+      }
+    }),
+);
+
+Deno.test({ ...OPTIONS, name: "own outputs and temporary files are no content" }, () =>
+  inDir(async (dir) => {
+    for (const name of ["a", "out", ".config-reloader-1-1.tmp"]) {
+      Deno.writeTextFileSync(join(dir, name), name);
+    }
+    const config = { ...BASE, delayIntervalMs: 0, watchedDirs: [dir], configEnvsubstFile: join(dir, "out") };
+    const { files } = await content(createSnapshotReader(config, clock));
+    assert.deepEqual(files.map((file) => file.name), ["a"]);
+  }));
+
+Deno.test(
+  { ...OPTIONS, name: "a swap is likely a change before it is hashed, a look without change is not" },
+  () =>
+    inDir(async (dir) => {
+      const volume = createKubeletVolume(join(dir, "vol"), { a: "1" });
+      const reader = createSnapshotReader({ ...BASE, configFiles: [volume.path("a")] }, clock);
+      let likely = 0;
+      const look = () => settled(reader, () => void likely++);
+      await look();
+      assert.equal(likely, 0, "the first content is no change");
+      await look();
+      assert.equal(likely, 0);
+      volume.swap({ a: "2" });
+      await look();
+      assert.equal(likely, 1);
+      await look();
+      assert.equal(likely, 1);
+    }),
+);
+
+Deno.test(
+  { ...OPTIONS, name: "a plain file is likely changed in the look that decides" },
+  () =>
+    inDir(async (dir) => {
+      const path = join(dir, "a");
+      Deno.writeTextFileSync(path, "one");
+      const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 30, configFiles: [path] }, clock);
+      await settled(reader);
+      Deno.writeTextFileSync(path, "two");
+      const seen: string[] = [];
+      for (;;) {
+        const found = await reader.look({ onLikelyChange: () => void seen.push("likely"), signal });
+        seen.push(found.kind);
+        if (found.kind !== "settling") break;
+        await clock.sleep(found.againAtMs - clock.nowMs());
+      }
+      assert.deepEqual(seen, ["settling", "settling", "likely", "content"]);
+    }),
+);
+
+Deno.test(
+  { ...OPTIONS, name: "old files count at the first look, fresh ones settle first" },
+  () =>
+    inDir(async (dir) => {
+      const path = join(dir, "a");
+      Deno.writeTextFileSync(path, "one");
+      const fresh = createSnapshotReader({ ...BASE, delayIntervalMs: 60_000, configFiles: [path] }, clock);
+      assert.equal((await fresh.look({ signal })).kind, "settling");
+      await clock.sleep(1_100);
+      const old = createSnapshotReader({ ...BASE, delayIntervalMs: 50, configFiles: [path] }, clock);
+      assert.equal((await old.look({ signal })).kind, "content");
+    }),
+);
+
+Deno.test(
+  { ...OPTIONS, name: "while it settles, a look before its time does not touch the disk" },
+  () =>
+    inDir(async (dir) => {
+      const path = join(dir, "a");
+      Deno.writeTextFileSync(path, "one");
+      const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 500, configFiles: [path] }, clock);
+      const first = await reader.look({ signal });
+      Deno.removeSync(path);
+      const second = await reader.look({ signal });
+      assert.deepEqual(second, first);
+    }),
+);
+
+Deno.test(
+  { ...OPTIONS, name: "the time of a change is that of the swap, not of a later touch" },
+  () =>
+    inDir(async (dir) => {
+      const volume = createKubeletVolume(join(dir, "vol"), { a: "1" });
+      const reader = createSnapshotReader({ ...BASE, configFiles: [volume.path("a")] }, clock);
+      const swappedAt = Deno.lstatSync(join(volume.dir, "..data")).mtime!.getTime();
+      assert.equal((await content(reader)).changedWallMs, swappedAt);
+      await clock.sleep(20);
+      volume.swap({ a: "1" });
+      assert.equal((await content(reader)).changedWallMs, swappedAt, "the same content");
+      volume.swap({ a: "2" });
+      const next = Deno.lstatSync(join(volume.dir, "..data")).mtime!.getTime();
+      assert.equal((await content(reader)).changedWallMs, next);
+      assert.ok(Math.abs(Date.now() - next) < 2_000);
+    }),
+);
+
+Deno.test(
+  { ...OPTIONS, name: "a plain file's change is never dated before it happened" },
+  () =>
+    inDir(async (dir) => {
+      const path = join(dir, "a");
+      Deno.writeTextFileSync(path, "one");
+      const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 0, configFiles: [path] }, clock);
+      await settled(reader);
+      const before = Date.now();
+      // A file made long ago and moved into place now: its time of writing is old, that of its change is not.
+      Deno.writeTextFileSync(join(dir, "b"), "two");
+      age(join(dir, "b"));
+      Deno.renameSync(join(dir, "b"), path);
+      const { changedWallMs } = await content(reader);
+      assert.ok(
+        changedWallMs >= before - 10 && changedWallMs <= Date.now() + 1_000,
+        `${changedWallMs - before}`,
+      );
+    }),
+);
+
+Deno.test({ ...OPTIONS, name: "a removed file is dated by its directory" }, () =>
+  inDir(async (dir) => {
+    for (const name of ["a", "b"]) Deno.writeTextFileSync(join(dir, name), name);
+    const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 0, watchedDirs: [dir] }, clock);
+    await settled(reader);
+    await clock.sleep(1_100);
+    const before = Date.now();
+    Deno.removeSync(join(dir, "b"));
+    const { changedWallMs, files } = await content(reader);
+    assert.equal(files.length, 1);
+    assert.ok(changedWallMs >= before - 10, `${changedWallMs - before}`);
+  }));
+
+Deno.test(
+  { ...OPTIONS, name: "a file beyond one mebibyte has the same digest, streamed or whole" },
+  () =>
+    inDir(async (dir) => {
+      const path = join(dir, "large");
+      const bytes = new Uint8Array(3_000_000).map((_, i) => i % 251);
+      Deno.writeFileSync(path, bytes);
+      for (const validate of ["none", "json"] as const) {
+        const reader = createSnapshotReader(
+          { ...BASE, delayIntervalMs: 0, configFiles: [path], validate },
+          clock,
+        );
+        const { digest } = await content(reader);
+        assert.equal(digest, sha(bytes));
+      }
+    }),
+);
+
+Deno.test({
+  ...OPTIONS,
+  name: "much content: a change with old times is found at the twelfth look at the latest",
+}, () =>
+  inDir(async (dir) => {
+    for (let i = 0; i < 120; i++) Deno.writeTextFileSync(join(dir, `f${i}`), `${i}`);
+    const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 0, watchedDirs: [dir] }, clock);
+    const first = await content(reader);
+    assert.equal((await content(reader)).digest, first.digest);
+    Deno.writeTextFileSync(join(dir, "f7"), "x");
+    const second = await content(reader);
+    assert.notEqual(second.digest, first.digest);
+    assert.equal(await content(reader), second, "the very same object: nothing was built anew");
+  }));
+
+Deno.test({ ...OPTIONS, name: "the end of the sidecar ends a look at once" }, async () => {
+  const abort = new AbortController();
+  const reader = createSnapshotReader({ ...BASE, configFiles: ["/etc/hostname"] }, clock);
+  const looking = reader.look({ signal: abort.signal });
+  abort.abort();
+  assert.equal((await looking).kind, "settling");
+  // The look itself goes on until the disk answers; the next one waits for it.
+  await settled(reader);
+});
+
+Deno.test({ ...OPTIONS, name: "looks at once wait for each other" }, () =>
+  inDir(async (dir) => {
+    const volume = createKubeletVolume(join(dir, "vol"), { a: "1", b: "1" });
+    const reader = createSnapshotReader({ ...BASE, watchedDirs: [volume.dir] }, clock);
+    const all = await Promise.all(Array.from({ length: 10 }, () => reader.look({ signal })));
+    assert.deepEqual(new Set(all.map((found) => found.kind)), new Set(["content"]));
+  }));
+
+Deno.test({
+  ...OPTIONS,
+  name: "200 swaps of 8 files at random gaps: no torn snapshot, and the last one is reached",
+}, () =>
+  inDir(async (dir) => {
+    const payload = (version: number) =>
+      Object.fromEntries(Array.from({ length: 8 }, (_, i) => [`f${i}.yaml`, `version ${version}`]));
+    const volume = createKubeletVolume(join(dir, "vol"), payload(0));
+    const allowed = new Set<string>();
+    const digestOf = (version: number) =>
+      sha(
+        Object.entries(payload(version)).map(([name, text]) => `${sha(text)}  ${volume.path(name)}\n`).join(
+          "",
+        ),
+      );
+    for (let version = 0; version <= 200; version++) allowed.add(digestOf(version));
+    const readers = [
+      createSnapshotReader({ ...BASE, configFiles: [join(volume.dir, "*.yaml")] }, clock),
+      createSnapshotReader({ ...BASE, watchedDirs: [volume.dir] }, clock),
+    ];
+    let swapping = true;
+    let looks = 0;
+    const watching = readers.map(async (reader) => {
+      while (swapping) {
+        const found = await reader.look({ signal });
+        looks++;
+        if (found.kind === "content") assert.ok(allowed.has(found.snapshot.digest), "a mixture");
+        else assert.equal(found.kind, "settling");
+      }
+    });
+    let seed = 42;
+    for (let version = 1; version <= 200; version++) {
+      volume.swap(payload(version));
+      seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+      await clock.sleep(1 + seed % 40);
+    }
+    swapping = false;
+    await Promise.all(watching);
+    for (const reader of readers) assert.equal((await content(reader)).digest, digestOf(200));
+    assert.ok(looks > 400, `${looks} looks`);
+  }));
