@@ -4,10 +4,20 @@
  */
 
 import type { ProcessStat } from "../proc/process.ts";
-import { describe, forbids, isDead, isSidecar, isWholeMachine, NAME_IT, refusal, unwrap } from "./rules.ts";
+import { firstProcesses, type KnownFirsts } from "./firsts.ts";
+import {
+  describe,
+  forbids,
+  isDead,
+  isSidecar,
+  isWholeMachine,
+  NAME_IT,
+  type Refusal,
+  refusal,
+  unwrap,
+} from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
 import {
-  firstProcesses,
   isAncestor,
   isFirst,
   none,
@@ -19,6 +29,16 @@ import {
   type Trace,
 } from "./tree.ts";
 
+const NOTHING_KNOWN: KnownFirsts = new Map();
+
+const LEFTOVERS: Refusal = {
+  code: "gone",
+  message:
+    "The application has ended, and only what an exec or a probe started beside it is left in its container; " +
+    "looking again",
+  again: true,
+};
+
 const MOUNT_PROC = "mount the container's own /proc";
 
 /** Chooses without being told whom. */
@@ -29,19 +49,25 @@ export function selectAuto(table: ProcessTable, options: SelectOptions, trace?: 
   }
   if (isWholeMachine(table)) return hostInit(table);
   const own = table.container(topOf(table, self).pid);
-  const firsts = firstProcesses(table);
+  const firsts = firstProcesses(table, options.known ?? NOTHING_KNOWN);
   if (trace) traceOthers(table, firsts, trace);
   const candidates: ProcessStat[] = [];
-  let waitFor: ProcessStat | null = null;
+  let waitFor: Refusal | null = null;
   for (const [container, stat] of firsts) {
     if (container === own || container === table.container(self.pid)) {
-      trace?.(stat, stat === self ? "config-reloader itself" : "in config-reloader's own container");
+      if (stat) {
+        trace?.(stat, stat === self ? "config-reloader itself" : "in config-reloader's own container");
+      }
+      continue;
+    }
+    if (stat === null) {
+      waitFor ??= LEFTOVERS;
       continue;
     }
     const code = forbids(table, stat);
     if (code !== null) {
       trace?.(stat, NOTES[code] ?? code);
-      if (code === "runtime" || code === "gone") waitFor = stat;
+      if (code === "runtime" || code === "gone") waitFor = refusal(table, stat, "");
       continue;
     }
     for (const found of unwrap(table, stat, options.signal)) {
@@ -69,7 +95,11 @@ function containerOf(table: ProcessTable, stat: ProcessStat): string {
   return table.container(topOf(table, stat).pid);
 }
 
-function traceOthers(table: ProcessTable, firsts: ReadonlyMap<string, ProcessStat>, trace: Trace): void {
+function traceOthers(
+  table: ProcessTable,
+  firsts: ReadonlyMap<string, ProcessStat | null>,
+  trace: Trace,
+): void {
   for (const stat of table.processes.values()) {
     if (!isFirst(firsts, table, stat)) {
       trace(stat, "started beside a container's first process (exec, probe or hook)");
@@ -117,9 +147,8 @@ function breakTie(table: ProcessTable, candidates: readonly ProcessStat[], port:
   return several(table, candidates, `${candidates.length} processes may be the application${hint}`);
 }
 
-function nobody(table: ProcessTable, othersVisible: boolean, waitFor: ProcessStat | null): Selection {
-  const wait = waitFor && refusal(table, waitFor, "");
-  if (wait) return { kind: "none", ...wait };
+function nobody(table: ProcessTable, othersVisible: boolean, waitFor: Refusal | null): Selection {
+  if (waitFor) return { kind: "none", ...waitFor };
   if (othersVisible) {
     return none(
       "no-app",

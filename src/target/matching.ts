@@ -3,16 +3,17 @@
  * error, since nothing says which was meant.
  */
 
+import { firstProcesses } from "./firsts.ts";
 import { displayName, type ProcessStat, programName } from "../proc/process.ts";
 import { isDead, isPause, isRuntime, isSidecar, isWrapper, type Refusal, refusal } from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
 import {
-  firstProcesses,
   isAncestor,
   isFirst,
   none,
   NOTES,
   type Selection,
+  type SelectOptions,
   several,
   topOf,
   type Trace,
@@ -25,14 +26,14 @@ type Match = Extract<Wanted, { kind: "match" }>;
 export function selectMatching(
   table: ProcessTable,
   wanted: Match,
-  signal: number,
+  options: SelectOptions,
   trace?: Trace,
 ): Selection {
   const asked = [
     wanted.name !== null && `--process-name ${JSON.stringify(wanted.name)}`,
     wanted.cmdline && `--process-cmdline ${JSON.stringify(wanted.cmdline.source)}`,
   ].filter(Boolean).join(" and ");
-  const firsts = firstProcesses(table);
+  const firsts = firstProcesses(table, options.known ?? new Map());
   const matching = new Set<ProcessStat>();
   let refused: Refusal | null = null;
   for (const stat of table.processes.values()) {
@@ -51,7 +52,7 @@ export function selectMatching(
   // `sh -c "app"` and `tini app` match what they start: they are not meant where that matches too.
   for (const stat of [...matching]) {
     const startsAnother = [...matching].some((other) => isAncestor(table, stat, other));
-    if (startsAnother && isWrapper(table, stat, signal)) matching.delete(stat);
+    if (startsAnother && isWrapper(table, stat, options.signal)) matching.delete(stat);
   }
   const roots = [...matching].filter((stat) =>
     ![...matching].some((other) => isAncestor(table, other, stat))

@@ -16,7 +16,7 @@ export function select(table: ProcessTable, options: SelectOptions, trace?: Trac
     ? selectAuto(table, options, trace)
     : wanted.kind === "pid"
     ? selectPid(table, wanted.pid, wanted.asked)
-    : selectMatching(table, wanted, options.signal, trace);
+    : selectMatching(table, wanted, options, trace);
   if (chosen.kind === "none") return chosen;
   const refused = refusal(table, chosen.stat, "");
   return refused ? { kind: "none", ...refused } : chosen;

@@ -23,6 +23,8 @@ export interface ProcessTable {
   exe(pid: number): string | null;
   /** Whether every thread blocks the signal: then a signalfd takes it, and nothing dies of it. */
   blocks(pid: number, signal: number): boolean;
+  /** The machine's uptime in ms, to 10 ms; the same throughout one table. */
+  uptimeMs(): number;
   /** Age in ms, to 20 ms. */
   ageMs(stat: ProcessStat): number;
   /** Whether /proc keeps other users' processes from us (hidepid). */
@@ -93,6 +95,7 @@ export function createTableMaker(reader: ProcReader, nowMs: () => number, rememb
       return entry;
     };
     let uptimeMs: number | null = null;
+    const uptime = () => uptimeMs ??= readUptime(reader, processes.get(selfPid), nowMs());
     return {
       selfPid,
       selfUid,
@@ -112,8 +115,8 @@ export function createTableMaker(reader: ProcReader, nowMs: () => number, rememb
         const threads = reader.threads(pid);
         return threads.length > 0 && threads.every((thread) => hasSignal(thread.blocked, signal));
       },
-      ageMs: (stat) =>
-        (uptimeMs ??= uptime(reader, processes.get(selfPid), nowMs())) - stat.startTicks * TICK_MS,
+      uptimeMs: uptime,
+      ageMs: (stat) => uptime() - stat.startTicks * TICK_MS,
       isHidden: () => hidden > 0 || / \/proc [^\n]*\bhidepid=[12ip]/.test(reader.mountinfo(selfPid) ?? ""),
       listeners: (pids, port) => {
         const inodes = [
@@ -145,7 +148,7 @@ function readContainer(reader: ProcReader, pid: number): string {
  * Time since boot. lxcfs shows a container's own uptime in /proc/uptime while start times stay the machine's: where
  * our own age by it is impossible, the start of our own process is the anchor instead.
  */
-function uptime(reader: ProcReader, self: ProcessStat | undefined, sinceStartMs: number): number {
+function readUptime(reader: ProcReader, self: ProcessStat | undefined, sinceStartMs: number): number {
   const uptimeMs = reader.uptimeMs();
   if (!self) return uptimeMs ?? 0;
   const startedMs = self.startTicks * TICK_MS;

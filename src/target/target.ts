@@ -8,9 +8,11 @@ import type { Resolution, Target, TargetView } from "../model.ts";
 import type { Clock, TargetPort } from "../ports.ts";
 import { createProcReader, type ProcReader } from "../proc/reader.ts";
 import { signalNumber } from "../proc/signals.ts";
+import { type KnownFirsts, nextFirsts, seenAgain } from "./firsts.ts";
 import { judgeHandler } from "./handler.ts";
 import { readPidFile } from "./pid_file.ts";
 import { createPidfds, type Pidfds } from "./pidfd.ts";
+import { isDead } from "./rules.ts";
 import { select } from "./select.ts";
 import { denoKill, type Kill, maySignal, permissionText, sendSignal } from "./send.ts";
 import { createStaleCheck } from "./stale.ts";
@@ -47,6 +49,9 @@ export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder
   };
 
   let losers: ReadonlySet<string> = new Set();
+  let known: KnownFirsts = new Map();
+  let uptimeMs = 0;
+  let lookedAtMs = 0;
 
   const resolve = (trace?: Trace): Resolution => {
     try {
@@ -56,9 +61,11 @@ export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder
         return { kind: "none", code: "pid-file", message: asked.message, again: true };
       }
       const table = tables.look();
+      known = nextFirsts(known, table);
+      [uptimeMs, lookedAtMs] = [table.uptimeMs(), performance.now()];
       const chosen = select(
         table,
-        { wanted: asked.wanted, signal: options.signalNumber, port, losers },
+        { wanted: asked.wanted, signal: options.signalNumber, port, losers, known },
         trace,
       );
       if (chosen.kind === "none") return chosen;
@@ -85,8 +92,11 @@ export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder
     resolve,
     isAlive: (target) => {
       const stat = reader.stat(target.pid);
-      return stat !== null && stat !== "hidden" && stat.startTicks === target.startTicks &&
-        stat.state !== "Z" && stat.state !== "X";
+      if (stat === null || stat === "hidden" || stat.startTicks !== target.startTicks || isDead(stat)) {
+        return false;
+      }
+      known = seenAgain(known, target, uptimeMs + performance.now() - lookedAtMs);
+      return true;
     },
     send: (target) => sendSignal({ reader, clock, kill, pidfds }, target, options),
     staleMounts,

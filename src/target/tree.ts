@@ -1,10 +1,11 @@
 /**
- * What auto and named selection share: the types of a choice, trees of processes, and the first process of each
- * container. Pure; chooses nothing.
+ * What auto and named selection share: the types of a choice, and the ways through a tree of processes. Pure; chooses
+ * nothing.
  */
 
 import type { ProcessStat } from "../proc/process.ts";
-import { byAge, describe, NAME_IT, type Refusal } from "./rules.ts";
+import type { KnownFirsts } from "./firsts.ts";
+import { describe, NAME_IT, type Refusal } from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
 
 /** How the user wants the target to be found. */
@@ -23,6 +24,8 @@ export interface SelectOptions {
   readonly port: number | null;
   /** Containers that lost a tie before (`Selection.losers`): not the application, also when they are all that is left. */
   readonly losers?: ReadonlySet<string>;
+  /** First processes of containers at earlier looks (`nextFirsts`), so that none is replaced by what it left behind. */
+  readonly known?: KnownFirsts;
 }
 
 /** The one process, or why there is none. */
@@ -49,21 +52,6 @@ export const NOTES: Readonly<Record<string, string>> = {
   "bad-pid": "a kernel thread",
 };
 
-/**
- * The first process of each container, by container. Whatever else has parent 0 (`kubectl exec`, probes, hooks) is
- * younger than the first one. A zombie counts here, or what was started beside a process that just died would take its place.
- */
-export function firstProcesses(table: ProcessTable): Map<string, ProcessStat> {
-  const firsts = new Map<string, ProcessStat>();
-  for (const stat of table.processes.values()) {
-    if (stat.ppid !== 0 || stat.kernelThread) continue;
-    const key = table.container(stat.pid);
-    const other = firsts.get(key);
-    if (!other || byAge(stat, other) < 0) firsts.set(key, stat);
-  }
-  return firsts;
-}
-
 /** The process at the top of the tree that `stat` is in. */
 export function topOf(table: ProcessTable, stat: ProcessStat): ProcessStat {
   let current = stat;
@@ -88,7 +76,7 @@ export function isAncestor(table: ProcessTable, above: ProcessStat, stat: Proces
 
 /** True where the top of a tree is its container's first process, and not an exec, probe or hook. */
 export function isFirst(
-  firsts: ReadonlyMap<string, ProcessStat>,
+  firsts: ReadonlyMap<string, ProcessStat | null>,
   table: ProcessTable,
   top: ProcessStat,
 ): boolean {

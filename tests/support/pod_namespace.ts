@@ -182,7 +182,8 @@ export async function createPod({ pause = {}, cgroups = true }: PodOptions = {})
     { container: name, uid = 0, setup = "" }: Partial<StartOptions>,
   ) => {
     const container = containers.get(name!) ?? await createContainer(name!, cgroup);
-    const isFirst = !containers.has(name!);
+    // Its first process is gone: the container is started again under its old ID, as Docker and Podman do.
+    const isFirst = podPidOf(container.firstHostPid) === null;
     containers.set(name!, container);
     const join = container.cgroup ? `echo $$ > ${container.cgroup}/cgroup.procs && ` : "";
     const inside = isFirst ? ["unshare", "--mount", "--propagation", "private"] : [];

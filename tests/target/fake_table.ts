@@ -84,6 +84,7 @@ export function tableOf(list: readonly FakeProcess[], more: Partial<ProcessTable
       return exe === undefined ? "/bin/program" : exe;
     },
     blocks: (pid, signal) => (((all.get(pid)?.blocked ?? 0) >>> (signal - 1)) & 1) === 1,
+    uptimeMs: () => 1_000_000,
     ageMs: (stat) => all.get(stat.pid)?.ageMs ?? 60_000,
     isHidden: () => false,
     listeners: (pids, port) => pids.filter((pid) => all.get(pid)?.listens === port),

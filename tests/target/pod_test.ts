@@ -260,6 +260,37 @@ podTest("pod: a zombie is nobody, and nobody takes its place", {}, async (pod) =
   assert.ok(probe.isAlive() && probe.hups().length === 0);
 });
 
+podTest("pod: what an exec left behind never takes the place of an app that ended", {}, async (pod) => {
+  const sidecar = await pod.sidecar({ uid: USER });
+  const app = await pod.start({ program: "amp", args: ["handle"], uid: USER });
+  const before = await pod.start({ program: "before", args: ["handle"], container: "amp", uid: USER });
+  assert.equal(targetOf((await sidecar.resolve()).resolution).pid, app.pid);
+  const named = { processName: "after" };
+  assert.equal(codeOf((await sidecar.resolve(named)).resolution), "no-match");
+  const after = await pod.start({ program: "after", args: ["handle"], container: "amp", uid: USER });
+  app.kill("SIGKILL");
+  await app.ended;
+  const { resolution } = await sidecar.resolve();
+  assert.equal(codeOf(resolution), "gone", JSON.stringify(resolution));
+  assert.equal((resolution as { again?: boolean }).again, true);
+  assert.equal(codeOf((await sidecar.resolve(named)).resolution), "no-match");
+  assert.equal(
+    codeOf((await sidecar.resolve({ pid: after.pid })).resolution),
+    "target",
+    "unless it is named by its PID",
+  );
+  // A container that is started again under its old ID is believed after two seconds; what was seen beside the app never.
+  after.kill("SIGKILL");
+  await after.ended;
+  const again = await pod.start({ program: "amp2", args: ["handle"], container: "amp", uid: USER });
+  const target = await until("the new app", async () => {
+    const { resolution } = await sidecar.resolve();
+    return resolution.kind === "target" ? resolution.target : null;
+  });
+  assert.equal(target.pid, again.pid);
+  await signalReaches(sidecar, again, [before]);
+});
+
 podTest("pod: a late handler is waited for, a process that loses it is spared", {}, async (pod) => {
   const sidecar = await pod.sidecar({ uid: USER });
   await sidecar.resolve();

@@ -1,0 +1,110 @@
+/**
+ * The first process of each container, and what is known of it from earlier looks. When it ends, what an exec or a
+ * probe started beside it lives on for some milliseconds (26 were seen with containerd) and would be the oldest then:
+ * such a leftover must never pass for the application. Pure.
+ */
+
+import type { ProcessStat } from "../proc/process.ts";
+import { byAge, isDead, isRuntime } from "./rules.ts";
+import { type ProcessTable, TICK_MS } from "./table.ts";
+
+/** The first process of one container, as an earlier look found it. Times are the machine's uptime in ms. */
+export interface KnownFirst {
+  readonly pid: number;
+  readonly startTicks: number;
+  /** When it was last seen alive: what had started by then beside it is no first process, ever. */
+  readonly seenMs: number;
+  /** Since when it is gone; null while it is there. */
+  readonly goneSinceMs: number | null;
+}
+/** All of them, by container. */
+export type KnownFirsts = ReadonlyMap<string, KnownFirst>;
+
+/**
+ * How long what may be a container started again under its old ID (Docker and Podman do that, Kubernetes does not)
+ * must live to be believed, in ms. Runtimes kill leftovers at once.
+ */
+export const LEFTOVER_MS_MAX = 2000;
+
+/**
+ * The first process of each container, by container; null where it is gone and only leftovers are there. Whatever else
+ * has parent 0 (`kubectl exec`, probes, hooks) is younger. A zombie counts as there.
+ */
+export function firstProcesses(table: ProcessTable, known: KnownFirsts): Map<string, ProcessStat | null> {
+  const firsts = new Map<string, ProcessStat | null>();
+  for (const [container, oldest] of oldestProcesses(table, () => true)) {
+    const before = known.get(container);
+    if (before === undefined) {
+      firsts.set(container, oldest);
+      continue;
+    }
+    const stat = table.processes.get(before.pid);
+    firsts.set(container, stat?.startTicks === before.startTicks ? stat : null);
+  }
+  return firsts;
+}
+
+/** What is known after this look. A container without processes is forgotten. */
+export function nextFirsts(before: KnownFirsts, table: ProcessTable): KnownFirsts {
+  const next = new Map<string, KnownFirst>();
+  const nowMs = table.uptimeMs();
+  for (
+    const [container, oldest] of oldestProcesses(table, (stat) => !isRuntime(stat, table.argv(stat.pid)))
+  ) {
+    const known = before.get(container);
+    const seen = (stat: ProcessStat): KnownFirst => ({
+      pid: stat.pid,
+      startTicks: stat.startTicks,
+      seenMs: nowMs,
+      goneSinceMs: null,
+    });
+    if (known === undefined) {
+      next.set(container, seen(oldest));
+      continue;
+    }
+    const stat = table.processes.get(known.pid);
+    if (stat?.startTicks === known.startTicks) {
+      next.set(container, isDead(stat) ? known : seen(stat));
+      continue;
+    }
+    const goneSinceMs = known.goneSinceMs ?? nowMs;
+    const again = nowMs - goneSinceMs < LEFTOVER_MS_MAX
+      ? undefined
+      : startedAfter(table, container, known.seenMs);
+    next.set(container, again ? seen(again) : { ...known, goneSinceMs });
+  }
+  return next;
+}
+
+/** Notes that a process was seen alive between two looks. */
+export function seenAgain(
+  known: KnownFirsts,
+  stat: { pid: number; startTicks: number },
+  nowMs: number,
+): KnownFirsts {
+  for (const [container, first] of known) {
+    if (first.pid !== stat.pid || first.startTicks !== stat.startTicks) continue;
+    return new Map(known).set(container, { ...first, seenMs: Math.max(first.seenMs, nowMs) });
+  }
+  return known;
+}
+
+function oldestProcesses(
+  table: ProcessTable,
+  counts: (stat: ProcessStat) => boolean,
+): Map<string, ProcessStat> {
+  const oldest = new Map<string, ProcessStat>();
+  for (const stat of table.processes.values()) {
+    if (stat.ppid !== 0 || stat.kernelThread || !counts(stat)) continue;
+    const key = table.container(stat.pid);
+    const other = oldest.get(key);
+    if (!other || byAge(stat, other) < 0) oldest.set(key, stat);
+  }
+  return oldest;
+}
+
+function startedAfter(table: ProcessTable, container: string, ms: number): ProcessStat | undefined {
+  const counts = (stat: ProcessStat) =>
+    stat.startTicks * TICK_MS > ms && !isRuntime(stat, table.argv(stat.pid));
+  return oldestProcesses(table, counts).get(container);
+}
