@@ -7,6 +7,7 @@ import type { Config } from "./config.ts";
 import type {
   AttemptResult,
   Outcome,
+  Resolution,
   Snapshot,
   Status,
   StatusReading,
@@ -37,12 +38,40 @@ export interface AttemptDeps {
   readonly turned: () => void;
 }
 
+/** What is begun as soon as a change is noticed, while the content is being read and hashed. */
+export interface Advance {
+  /** The baseline request; null with `--verify none`. */
+  readonly baseline: Promise<StatusReading> | null;
+  /** The look for the target, and what it can see; null where nothing is signalled. */
+  readonly found: { readonly resolution: Resolution; readonly mounts: AppMounts | null } | null;
+  readonly atMs: number;
+}
+
+/** Config mounts of the target; see `TargetPort.staleMounts`. */
+export type AppMounts = ReturnType<TargetPort["staleMounts"]>;
+
+/** How long a look for the target counts as fresh, in milliseconds; its identity is checked again at the signal. */
+export const FOUND_FRESH_MS = 100;
+
+/** Begins what can go on beside the reading of the content. */
+export function beginAdvance(
+  { clock, config, probe, target }: Pick<AttemptDeps, "clock" | "config" | "probe" | "target">,
+  signal: AbortSignal,
+): Advance {
+  const baseline = config.verify === "none" || config.trigger === "none" ? null : probe.read(signal);
+  if (config.trigger !== "signal") return { baseline, found: null, atMs: clock.nowMs() };
+  // Synchronous, but in the shadow of the requests that are on their way.
+  const resolution = target.resolve();
+  const mounts = resolution.kind === "target" ? target.staleMounts(resolution.target) : null;
+  return { baseline, found: { resolution, mounts }, atMs: clock.nowMs() };
+}
+
 /** What one attempt is about. */
 export interface AttemptInput {
   readonly job: ReloadJob;
   readonly snapshot: Snapshot;
-  /** The baseline, requested when the change was noticed; null where it has not been. */
-  readonly baseline: Promise<StatusReading> | null;
+  /** What was begun when the change was noticed; null where nothing was. */
+  readonly advance: Advance | null;
   /** For `--trigger none`: the last status seen before this change, since the app may have reloaded already. */
   readonly lastReading: StatusReading | null;
   /** For `--verify json`: what earlier attempts have shown. */
@@ -84,7 +113,7 @@ export function unsent(result: AttemptResult, target: Target | null = null): Att
 /** The status before the trigger, where it comes in time. */
 export async function baselineOf(deps: AttemptDeps, input: AttemptInput): Promise<StatusReading | null> {
   if (deps.config.verify === "none") return null;
-  const first = await inTime(deps, input.baseline ?? deps.probe.read(input.aborted));
+  const first = await inTime(deps, input.advance?.baseline ?? deps.probe.read(input.aborted));
   const waitMs = earliestTriggerWallMs(first?.kind === "status" ? first.status : null, deps.clock.wallMs()) -
     deps.clock.wallMs();
   if (waitMs > 0) await deps.clock.sleep(waitMs, input.stopping);

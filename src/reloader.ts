@@ -5,7 +5,13 @@
  */
 
 import { attemptReload } from "./attempt.ts";
-import { type AttemptDeps, type AttemptReport, failure } from "./attempt_types.ts";
+import {
+  type Advance,
+  type AttemptDeps,
+  type AttemptReport,
+  beginAdvance,
+  failure,
+} from "./attempt_types.ts";
 import type { Cause, Observation, Snapshot, StatusReading } from "./model.ts";
 import type { Random, SnapshotReader } from "./ports.ts";
 import type { Recorder } from "./recorder.ts";
@@ -101,8 +107,8 @@ export function createReloader(deps: ReloaderDeps): Reloader {
 
   /** One look at the disk and what follows from it. Returns the exit code where `--once` is done. */
   async function turn(hint: Hint): Promise<number | null> {
-    const change = createBaseline();
-    const observation = await deps.reader.look({ onLikelyChange: change.start, signal: aborted });
+    const early = createEarlyStart();
+    const observation = await deps.reader.look({ onLikelyChange: early.begin, signal: aborted });
     looked = true;
     const moment = {
       nowMs: clock.nowMs(),
@@ -125,8 +131,8 @@ export function createReloader(deps: ReloaderDeps): Reloader {
       lastReading = checked.reading ?? lastReading;
     }
     state = decision.state;
-    const code = await act(decision, observation, hint, change.reading());
-    change.drop();
+    const code = await act(decision, observation, hint, early.advance());
+    early.drop();
     return code;
   }
 
@@ -134,7 +140,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     { action }: Decision,
     observation: Observation,
     hint: Hint,
-    baseline: Promise<StatusReading> | null,
+    advance: Advance | null,
   ): Promise<number | null> {
     wakeAtMs = Infinity;
     switch (action.kind) {
@@ -143,7 +149,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
         return null;
       case "reload":
         if (observation.kind !== "content") return null;
-        return await reload(action.job, observation.snapshot, hint, baseline);
+        return await reload(action.job, observation.snapshot, hint, advance);
       case "skip":
         recorder.state(state);
         return onceCode(action.reason);
@@ -173,7 +179,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     job: ReloadJob,
     snapshot: Snapshot,
     hint: Hint,
-    baseline: Promise<StatusReading> | null,
+    advance: Advance | null,
   ): Promise<number | null> {
     if (stopping.aborted) return null;
     survival.watch(null, 0);
@@ -181,7 +187,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     reloading = true;
     const over = new AbortController();
     const flapped = watchDisk(job.digest, over.signal);
-    const report = await attempt(job, snapshot, baseline);
+    const report = await attempt(job, snapshot, advance);
     over.abort();
     reloading = false;
     if (aborted.aborted || stopping.aborted && report.result.code === "stopped") {
@@ -223,13 +229,13 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   async function attempt(
     job: ReloadJob,
     snapshot: Snapshot,
-    baseline: Promise<StatusReading> | null,
+    advance: Advance | null,
   ): Promise<AttemptReport> {
     try {
       return await attemptReload(attemptDeps, {
         job,
         snapshot,
-        baseline,
+        advance,
         lastReading,
         tokens: tokens.recall(job.digest),
         stopping,
@@ -242,15 +248,15 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     }
   }
 
-  /** The baseline request of one turn: started by the reader as soon as it sees signs of a change. */
-  function createBaseline() {
+  /** What one turn begins as soon as the reader sees signs of a change. */
+  function createEarlyStart() {
     const cancel = new AbortController();
-    let reading: Promise<StatusReading> | null = null;
+    let advance: Advance | null = null;
     return {
-      start: () => {
-        if (config.verify !== "none" && config.trigger !== "none") reading ??= deps.probe.read(cancel.signal);
+      begin: () => {
+        advance ??= beginAdvance(deps, cancel.signal);
       },
-      reading: () => reading,
+      advance: () => advance,
       drop: () => cancel.abort(),
     };
   }

@@ -4,16 +4,18 @@
  */
 
 import {
+  type AppMounts,
   type AttemptDeps,
   type AttemptInput,
   type AttemptReport,
   baselineOf,
   failure,
+  FOUND_FRESH_MS,
   report,
   triggerTimes,
   unsent,
 } from "./attempt_types.ts";
-import type { Target } from "./model.ts";
+import type { Resolution, Target } from "./model.ts";
 import { startedAfter } from "./reload/start.ts";
 import { verifyReload } from "./verification.ts";
 
@@ -27,8 +29,7 @@ export async function attemptBySignal(deps: AttemptDeps, input: AttemptInput): P
   const { target } = found;
   const fail = (reason: string, code: string) => unsent(failure("failed", reason, code), target);
 
-  const startedAtMs = deps.clock.nowMs() - (deps.clock.wallMs() - target.startedWallMs);
-  if (startedAfter(startedAtMs, input.job.changedAtMs)) return await verifyStarted(deps, input, target);
+  if (hasReadIt(deps, input, target)) return await verifyStarted(deps, input, target);
   if (!input.job.mayTrigger) {
     return fail(
       `a signal with this content ended the app before, so ${target.name} (PID ${target.pid}) is not signalled ` +
@@ -36,7 +37,7 @@ export async function attemptBySignal(deps: AttemptDeps, input: AttemptInput): P
       "killed-before",
     );
   }
-  const mounts = deps.target.staleMounts(target);
+  const mounts = found.mounts ?? deps.target.staleMounts(target);
   if (mounts.blind) return fail(mounts.stale.map((mount) => mount.message).join("; "), "stale-mount");
 
   const baseline = await baselineOf(deps, input);
@@ -89,21 +90,37 @@ async function verifyStarted(
 }
 
 /** Looks until there is a target that has finished starting, nobody, or no time left. */
-async function findTarget(deps: AttemptDeps, input: AttemptInput) {
+async function findTarget(deps: AttemptDeps, input: AttemptInput): Promise<Found> {
   const deadlineMs = deps.clock.nowMs() + deps.config.reloadTimeoutMs;
+  const { advance } = input;
+  const isFresh = advance !== null && deps.clock.nowMs() - advance.atMs < FOUND_FRESH_MS;
+  let { resolution, mounts } = (isFresh ? advance.found : null) ?? lookAfresh(deps);
   for (;;) {
-    const found = deps.target.resolve();
     deps.turned();
-    if (found.kind === "target" || found.kind === "none" && !found.again) return found;
-    if (found.kind === "starting") {
-      const { target } = found;
-      const startedAtMs = deps.clock.nowMs() - (deps.clock.wallMs() - target.startedWallMs);
-      if (startedAfter(startedAtMs, input.job.changedAtMs)) return { kind: "target", target } as const;
+    if (resolution.kind === "target") return { ...resolution, mounts };
+    if (resolution.kind === "none" && !resolution.again) return resolution;
+    if (resolution.kind === "starting" && hasReadIt(deps, input, resolution.target)) {
+      return { kind: "target", target: resolution.target, mounts };
     }
     if (input.stopping.aborted || deps.clock.nowMs() >= deadlineMs) {
-      const { message } = found;
-      return { kind: "none", code: found.kind === "none" ? found.code : "starting", message } as const;
+      const code = resolution.kind === "none" ? resolution.code : "starting";
+      return { kind: "none", code, message: resolution.message };
     }
     await deps.clock.sleep(STARTING_PAUSE_MS, input.stopping);
+    ({ resolution, mounts } = lookAfresh(deps));
   }
+}
+
+/** The target that was settled on, or nobody. */
+type Found =
+  | { readonly kind: "target"; readonly target: Target; readonly mounts: AppMounts | null }
+  | { readonly kind: "none"; readonly code: string; readonly message: string };
+
+function lookAfresh(deps: AttemptDeps): { resolution: Resolution; mounts: AppMounts | null } {
+  return { resolution: deps.target.resolve(), mounts: null };
+}
+
+/** Whether the process started with the content that is to be reloaded. */
+function hasReadIt({ clock }: AttemptDeps, { job }: AttemptInput, target: Target): boolean {
+  return startedAfter(clock.nowMs() - (clock.wallMs() - target.startedWallMs), job.changedAtMs);
 }

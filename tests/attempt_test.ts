@@ -79,7 +79,7 @@ function createBench(config: Partial<Config> = {}) {
     },
     turned: () => {},
   };
-  const input = (more: Partial<AttemptInput["job"]>): AttemptInput => ({
+  const input = (more: Partial<AttemptInput["job"]>, advance: AttemptInput["advance"]): AttemptInput => ({
     job: {
       digest: "b",
       oldDigest: "a",
@@ -91,7 +91,7 @@ function createBench(config: Partial<Config> = {}) {
       ...more,
     },
     snapshot: { digest: "b", files: [], changedWallMs: clock.wallMs() },
-    baseline: null,
+    advance,
     lastReading: null,
     tokens: { baseline: null, provedToken: null },
     stopping: bench.stopping.signal,
@@ -104,12 +104,12 @@ function createBench(config: Partial<Config> = {}) {
     reads: () => bench.reads,
     debug: bench.debug,
     /** Starts the attempt; the result is there once enough time has passed. */
-    start(more: Partial<AttemptInput["job"]> = {}) {
+    start(more: Partial<AttemptInput["job"]> = {}, advance: AttemptInput["advance"] = null) {
       const run: { report: AttemptReport | null; done: () => boolean } = {
         report: null,
         done: () => run.report !== null,
       };
-      attemptReload(deps, input(more)).then((report) => run.report = report);
+      attemptReload(deps, input(more, advance)).then((report) => run.report = report);
       return run;
     },
   };
@@ -334,4 +334,17 @@ test("a shutdown ends it when the app is gone, and at the latest when the time i
   other.stopping.abort();
   await other.clock.advance(600);
   assert.equal(late.report?.result.code, "stopped");
+});
+
+test("a look for the target made while the content was read is used while it is fresh, and made again when it is not", async () => {
+  for (const [ageMs, signals] of [[FOUND_FRESH_MS - 1, 1], [FOUND_FRESH_MS, 0]] as const) {
+    const bench = createBench();
+    const found = { resolution: { kind: "target", target: bench.target }, mounts: null } as const;
+    const advance = { baseline: Promise.resolve(amp({})), found, atMs: bench.clock.nowMs() };
+    await bench.clock.advance(ageMs);
+    bench.set({ resolution: { kind: "none", code: "no-app", message: "there is none" } });
+    bench.start({}, advance);
+    await bench.clock.advance(0);
+    assert.equal(bench.signals(), signals);
+  }
 });
