@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { createGuard } from "../../src/watch/guard.ts";
+
+const OPTIONS = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true };
+
+/** An operation that ends when it is told to. */
+function createHanging() {
+  const pending = Promise.withResolvers<string>();
+  let started = 0;
+  return {
+    run: () => {
+      started++;
+      return pending.promise;
+    },
+    end: pending.resolve,
+    started: () => started,
+  };
+}
+
+Deno.test({ ...OPTIONS, name: "an answer passes, and so does an error" }, async () => {
+  const guard = createGuard(1_000);
+  assert.equal(await guard.run("a", () => Promise.resolve("x")), "x");
+  await assert.rejects(guard.run("a", () => Promise.reject(new Error("no"))), /no/);
+  assert.equal(await guard.run("a", () => Promise.resolve("y")), "y");
+});
+
+Deno.test(
+  { ...OPTIONS, name: "of what hangs one is in flight, and it is asked again when it has ended" },
+  async () => {
+    const guard = createGuard(20);
+    const hanging = createHanging();
+    assert.equal(await guard.run("a", hanging.run), null);
+    assert.equal(await guard.run("a", hanging.run), null);
+    assert.equal(hanging.started(), 1);
+    assert.equal(await guard.run("b", () => Promise.resolve("other")), "other");
+    hanging.end("late");
+    await Promise.resolve();
+    assert.equal(await guard.run("a", () => Promise.resolve("again")), "again");
+  },
+);
+
+Deno.test({ ...OPTIONS, name: "eight that hang are enough" }, async () => {
+  const guard = createGuard(10);
+  const all = Array.from({ length: 8 }, createHanging);
+  await Promise.all(all.map((hanging, i) => guard.run(`${i}`, hanging.run)));
+  let started = false;
+  const ninth = () => {
+    started = true;
+    return Promise.resolve("x");
+  };
+  assert.equal(await guard.run("ninth", ninth), null);
+  assert.equal(started, false);
+  all.forEach((hanging) => hanging.end(""));
+  await Promise.resolve();
+  assert.equal(await guard.run("ninth", ninth), "x");
+});

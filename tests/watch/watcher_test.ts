@@ -1,0 +1,227 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { createClock } from "../../src/clock.ts";
+import type { Cause } from "../../src/model.ts";
+import type { Logger } from "../../src/ports.ts";
+import { breakPauseMs, createEventBudget, nextPauseMs, takeEvent } from "../../src/watch/watch_policy.ts";
+import { createWatcher, type WatcherConfig } from "../../src/watch/watcher.ts";
+import { createFakeClock } from "../support/fake_clock.ts";
+import { until } from "../support/poll.ts";
+
+const OPTIONS = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true };
+
+/** Runs a watcher on a new directory around `body`. */
+async function watching(
+  config: Partial<WatcherConfig>,
+  body: (
+    run: { dir: string; hints: Cause[]; warnings: string[]; watcher: ReturnType<typeof createWatcher> },
+  ) => unknown,
+): Promise<void> {
+  const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "watcher_" }));
+  const abort = new AbortController();
+  const hints: Cause[] = [];
+  const warnings: string[] = [];
+  const none = () => {};
+  const logger: Logger = { debug: none, info: none, warn: (text) => void warnings.push(text), error: none };
+  const all = {
+    configFiles: [join(dir, "a")],
+    watchedDirs: [],
+    intervalMs: 60_000,
+    watchMethod: "auto" as const,
+  };
+  const watcher = createWatcher({ ...all, ...config }, createClock(), logger);
+  const running = watcher.run((cause) => void hints.push(cause), abort.signal);
+  try {
+    await body({ dir, hints, warnings, watcher });
+  } finally {
+    abort.abort();
+    await running;
+    Deno.removeSync(dir, { recursive: true });
+  }
+}
+
+Deno.test(
+  { ...OPTIONS, name: "an event is a hint, whatever its name and kind" },
+  () =>
+    watching({}, async ({ dir, hints, watcher }) => {
+      await until("the watcher", () => watcher.view().method === "inotify");
+      for (
+        const step of [
+          () => Deno.writeTextFileSync(join(dir, "noise"), "x"),
+          () => Deno.renameSync(join(dir, "noise"), join(dir, "..data")),
+          () => Deno.removeSync(join(dir, "..data")),
+        ]
+      ) {
+        hints.length = 0;
+        step();
+        await until("a hint", () => hints.includes("event"));
+      }
+      assert.equal(watcher.view().reason, "kernel events and interval");
+      assert.ok(watcher.view().events >= 3);
+    }),
+);
+
+Deno.test(
+  { ...OPTIONS, name: "the interval hints whatever the watcher says" },
+  () =>
+    watching({ intervalMs: 20 }, async ({ hints }) => {
+      await until("intervals", () => hints.filter((cause) => cause === "interval").length >= 3);
+    }),
+);
+
+Deno.test(
+  { ...OPTIONS, name: "poll needs no kernel events" },
+  () =>
+    watching({ watchMethod: "poll", intervalMs: 20 }, async ({ dir, hints, watcher, warnings }) => {
+      for (let i = 0; i < 10; i++) Deno.writeTextFileSync(join(dir, "a"), `${i}`);
+      await until("intervals", () => hints.length >= 5);
+      assert.deepEqual(new Set(hints), new Set(["interval"]));
+      assert.deepEqual(watcher.view(), { method: "poll", reason: "as configured", events: 0, errors: 0 });
+      assert.deepEqual(warnings, []);
+    }),
+);
+
+Deno.test(
+  { ...OPTIONS, name: "a busy directory is polled for a while, with one warning" },
+  () =>
+    watching({ intervalMs: 50 }, async ({ dir, watcher, warnings }) => {
+      await until("the watcher", () => watcher.view().method === "inotify");
+      await until("polling", async () => {
+        for (let i = 0; i < 200; i++) Deno.writeTextFileSync(join(dir, "log"), "x");
+        await Promise.resolve();
+        return watcher.view().method === "poll";
+      }, { timeoutMs: 20_000, everyMs: 1 });
+      assert.equal(watcher.view().reason, "a watched directory is too busy");
+      assert.equal(warnings.length, 1);
+    }),
+);
+
+Deno.test(
+  { ...OPTIONS, name: "with inotify asked for a busy directory is borne" },
+  () =>
+    watching({ intervalMs: 50, watchMethod: "inotify" }, async ({ dir, watcher }) => {
+      await until("the watcher", () => watcher.view().method === "inotify");
+      await until("many events", () => {
+        for (let i = 0; i < 200; i++) Deno.writeTextFileSync(join(dir, "log"), "x");
+        return watcher.view().events > 6_000;
+      }, { timeoutMs: 20_000, everyMs: 1 });
+      assert.equal(watcher.view().method, "inotify");
+    }),
+);
+
+Deno.test("a budget bears a burst and a steady trickle, not a steady stream", () => {
+  let budget = createEventBudget(0);
+  for (let i = 0; i < 4_000; i++) budget = takeEvent(budget, 1);
+  assert.ok(budget.tokens > 0, "a checkout");
+  const last = (eventsPerSecond: number) => {
+    let trickle = createEventBudget(0);
+    let least = Infinity;
+    for (let i = 0; i < eventsPerSecond * 3600; i++) {
+      trickle = takeEvent(trickle, i * 1000 / eventsPerSecond);
+      least = Math.min(least, trickle.tokens);
+    }
+    return least;
+  };
+  assert.ok(last(10) > 0);
+  assert.ok(last(100) < 0);
+});
+
+Deno.test("pauses grow, and have an end", () => {
+  assert.deepEqual([nextPauseMs(null), nextPauseMs(60_000), nextPauseMs(500_000)], [
+    60_000,
+    120_000,
+    600_000,
+  ]);
+  assert.deepEqual([breakPauseMs(1), breakPauseMs(2), breakPauseMs(100)], [50, 100, 25_600]);
+});
+
+Deno.test({ ...OPTIONS, name: "events given up for a limit are tried again after a minute" }, async () => {
+  // The clock is fake, so that the minute passes at once; the directory is real.
+  const clock = createFakeClock();
+  const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "watcher_" }));
+  const abort = new AbortController();
+  const none = () => {};
+  const logger: Logger = { debug: none, info: none, warn: none, error: none };
+  const config = {
+    configFiles: [join(dir, "a")],
+    watchedDirs: [],
+    intervalMs: 30_000,
+    watchMethod: "auto" as const,
+  };
+  const original = Deno.watchFs;
+  let refuse = true;
+  Deno.watchFs = (...args) => {
+    if (refuse) throw new Error("Too many open files (os error 24)");
+    return original(...args);
+  };
+  try {
+    const watcher = createWatcher(config, clock, logger);
+    const running = watcher.run(none, abort.signal);
+    await until("polling", () => watcher.view().reason.includes("max_user_instances"));
+    refuse = false;
+    await clock.advance(30_000);
+    await until("the tick", () => clock.pending() > 0);
+    assert.equal(watcher.view().method, "poll", "not yet");
+    await clock.advance(31_000);
+    await until("events again", () => watcher.view().method === "inotify");
+    abort.abort();
+    await running;
+  } finally {
+    Deno.watchFs = original;
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
+
+/** Reader and watcher as in the sidecar, ending on SIGTERM; prints `ready`, and a dot a look. */
+const CHILD = `
+import { createDriver } from ${JSON.stringify(new URL("../support/watch_script.ts", import.meta.url).href)};
+const driver = createDriver({
+  configFiles: [Deno.args[0] + "/a"], watchedDirs: [Deno.args[0]], intervalMs: 50, watchMethod: "auto",
+  delayIntervalMs: "auto", maxFileSizeBytes: 1e6, validate: "none", configEnvsubstFile: null, outputDir: null,
+});
+Deno.addSignalListener("SIGTERM", async () => { await driver.stop(); Deno.exit(0); });
+const timer = setInterval(() => { if (driver.last) { console.log("ready"); clearInterval(timer); } }, 10);
+`;
+
+Deno.test(
+  { ...OPTIONS, name: "SIGTERM ends it within a second: a FIFO, a hung reader and a full queue" },
+  async () => {
+    const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "watcher_" }));
+    const watched = join(dir, "watched");
+    Deno.mkdirSync(watched);
+    Deno.writeTextFileSync(join(watched, "a"), "1");
+    Deno.writeTextFileSync(join(dir, "child.ts"), CHILD);
+    const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-check", "--config", config, join(dir, "child.ts"), watched],
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    try {
+      const reader = child.stdout.getReader();
+      await reader.read();
+      const sh = (script: string) =>
+        new Deno.Command("sh", { args: ["-c", script], cwd: watched }).outputSync();
+      sh("mkfifo pipe");
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      // The thread behind the events hangs now; a file turns into a FIFO under the reader, and events pile up.
+      sh("for i in $(seq 2000); do echo $i > noise; done; rm a; mkfifo a");
+      const started = performance.now();
+      child.kill("SIGTERM");
+      const status = await child.status;
+      const tookMs = performance.now() - started;
+      assert.equal(status.code, 0);
+      assert.ok(tookMs < 1_000, `${tookMs} ms`);
+      await reader.cancel();
+    } finally {
+      try {
+        child.kill("SIGKILL");
+      } catch {
+        // It has ended, as it should.
+      }
+      await child.status;
+      Deno.removeSync(dir, { recursive: true });
+    }
+  },
+);
