@@ -262,6 +262,8 @@ function join(sink: Sink): Uint8Array<ArrayBuffer> {
   for (const part of sink.parts) {
     all.set(part, at);
     at += part.length;
+    // Gives the memory back now, not when the collector comes.
+    part.buffer.transfer?.(0);
   }
   return all;
 }

@@ -17,6 +17,13 @@ export interface Answer {
 /** So much of a body is decoded at a time: small enough to be young garbage. */
 const PIECE_BYTES = 64 * 1024;
 const LF = 10;
+const QUOTE = 34;
+const COMMA = 44;
+const OPEN_BRACKET = 91;
+const BACKSLASH = 92;
+const CLOSE_BRACKET = 93;
+const OPEN_BRACE = 123;
+const CLOSE_BRACE = 125;
 
 /** The body as texts of whole lines, one after the other; bytes that are no UTF-8 are replaced. */
 export function* decodePieces({ body }: Answer): Generator<string> {
@@ -38,11 +45,11 @@ export function startsObject({ body }: Answer): boolean {
   let at = 0;
   // Space, tab and line ends.
   while (body[at] === 32 || body[at] === 9 || body[at] === 10 || body[at] === 13) at++;
-  return body[at] === 123;
+  return body[at] === OPEN_BRACE;
 }
 
-/** Shorter texts are parsed as they are: whatever is in them, they cannot cost much. */
-const SMALL_LENGTH_MAX = 16 * 1024;
+/** Smaller bodies are parsed as they are: whatever is in them, they cannot cost much. */
+const SMALL_BYTES_MAX = 16 * 1024;
 /** Values in a JSON status: 1 MiB of `[[[[…` or `{},{},…` would take up to 80 MB once parsed. */
 const JSON_VALUES_MAX = 50_000;
 /** Nesting of a JSON status; each level costs about 80 bytes, and stack in every walk over it. */
@@ -52,14 +59,15 @@ const JSON_DEPTH_MAX = 500;
 export function parseJson(answer: Answer): { readonly value: unknown } | StatusReading {
   if (answer.truncated) return unusable(answer, "body is larger than 1 MiB");
   if (answer.body.length === 0) return unusable(answer, "empty body");
+  // Before it is decoded: the text of a hostile answer would be as large again.
+  if (answer.body.length > SMALL_BYTES_MAX && !isModestJson(answer.body)) {
+    return unusable(answer, "JSON has too many values or levels for a status");
+  }
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(answer.body);
   } catch {
     return unusable(answer, "body is not UTF-8");
-  }
-  if (text.length > SMALL_LENGTH_MAX && !isModestJson(text)) {
-    return unusable(answer, "JSON has too many values or levels for a status");
   }
   try {
     return { value: JSON.parse(text) };
@@ -68,27 +76,21 @@ export function parseJson(answer: Answer): { readonly value: unknown } | StatusR
   }
 }
 
-/** Whether a JSON text stays within the limits above; junk may pass, since the parser refuses it. */
-function isModestJson(text: string): boolean {
+/** Whether a JSON body stays within the limits above; junk may pass, since the parser refuses it. */
+function isModestJson(body: Uint8Array): boolean {
   let values = 0;
   let depth = 0;
-  for (let i = 0; i < text.length; i++) {
-    switch (text[i]) {
-      case '"':
-        for (i++; i < text.length && text[i] !== '"'; i++) if (text[i] === "\\") i++;
-        break;
-      case "{":
-      case "[":
-        values++;
-        if (++depth > JSON_DEPTH_MAX) return false;
-        break;
-      case "}":
-      case "]":
-        depth--;
-        break;
-      case ",":
-        values++;
-        break;
+  for (let i = 0; i < body.length; i++) {
+    const byte = body[i]!;
+    if (byte === QUOTE) {
+      for (i++; i < body.length && body[i] !== QUOTE; i++) if (body[i] === BACKSLASH) i++;
+    } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+      values++;
+      if (++depth > JSON_DEPTH_MAX) return false;
+    } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
+      depth--;
+    } else if (byte === COMMA) {
+      values++;
     }
     if (values > JSON_VALUES_MAX) return false;
   }

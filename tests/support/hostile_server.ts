@@ -212,17 +212,13 @@ async function sendAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
 }
 
-/** 200 MB of zeros, packed into 200 KB. */
+/** 200 MB of zeros, packed into 200 KB: a gzip file may have several members (RFC 1952, 2.2). */
 async function gzipBomb(): Promise<Uint8Array> {
-  const zeros = new Uint8Array(1024 * 1024);
-  let left = 200;
-  const source = new ReadableStream<Uint8Array<ArrayBuffer>>({
-    pull(controller) {
-      if (left-- > 0) controller.enqueue(zeros);
-      else controller.close();
-    },
-  });
-  return new Uint8Array(await new Response(source.pipeThrough(new CompressionStream("gzip"))).arrayBuffer());
+  const zeros = new Blob([new Uint8Array(1024 * 1024)]);
+  const member = await new Response(zeros.stream().pipeThrough(new CompressionStream("gzip"))).bytes();
+  const bomb = new Uint8Array(200 * member.length);
+  for (let i = 0; i < 200; i++) bomb.set(member, i * member.length);
+  return bomb;
 }
 
 function byteLength(text: string): number {
