@@ -5,6 +5,7 @@ import {
   type AttemptInput,
   type AttemptReport,
   BASELINE_WAIT_MS,
+  FOUND_FRESH_MS,
 } from "../src/attempt_types.ts";
 import type { Config } from "../src/config.ts";
 import type { Resolution, Status, StatusReading, Target, TriggerResult } from "../src/model.ts";
