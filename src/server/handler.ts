@@ -56,7 +56,7 @@ export function createHandler(deps: HandlerDeps): Handler {
     },
   };
   return async (ask) => {
-    const route = Object.hasOwn(routes, ask.path) ? routes[ask.path] : undefined;
+    const route = routes[ask.path];
     if (route === undefined && ask.path !== "") return text(404, "not found\n");
     if (route === undefined || (ask.method !== "GET" && ask.method !== "HEAD")) {
       return text(405, "only GET and HEAD are answered here\n", { "Allow": "GET, HEAD" });

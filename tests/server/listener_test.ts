@@ -11,6 +11,7 @@ import { createFakeClock, settle } from "../support/fake_clock.ts";
 import { closeAll, connect, exchange, get } from "../support/http_attack.ts";
 import { test } from "../support/strict.ts";
 
+const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const CONFIG: ListenConfig = { metricsPort: 0, metricsHost: null, tlsCertFile: null, tlsKeyFile: null };
 const REQUEST = "GET /healthz HTTP/1.1\r\n\r\n";
 const okHandler: Handler = (ask) =>
@@ -226,16 +227,16 @@ test("few descriptors: clients get a quarter of them", async () => {
 test("an accept that fails is tried again: said once, and that it goes again", async () => {
   const { arrive, clock, fail, log, stop, server } = await startFakeServer();
   for (let i = 0; i < 10; i++) await arrive();
-  for (let i = 0; i < 5; i++) {
+  for (let i = 0; i < 8; i++) {
     await fail(new Error("Too many open files (os error 24)"));
-    await clock.advance(1_000);
+    await clock.advance(500);
   }
   assert.deepEqual(log, ["warn Cannot accept connections on port 4711: Too many open files; trying again"]);
   assert.ok(server.connections() <= 4, "connections were let go");
   const client = await arrive();
   await client.push(REQUEST);
   assert.match(client.output, /200 OK/);
-  assert.equal(log.at(-1), "info Connections are accepted again on port 4711 after 5 s");
+  assert.equal(log.at(-1), "info Connections are accepted again on port 4711 after 4 s");
   await stop();
 });
 
@@ -266,6 +267,43 @@ async function pushed(client: ReturnType<typeof createFakeSocket>) {
   return client;
 }
 
+test("what a refused client still sends is read for a while, so that it sees the answer and not a reset", async () => {
+  const { arrive, clock, stop } = await startFakeServer();
+  const talker = await arrive();
+  await talker.push("garbage\r\n\r\n");
+  assert.match(talker.output, /^HTTP\/1\.1 400 /);
+  assert.equal(talker.closed, false);
+  for (let kib = 0; kib < 80; kib++) await talker.push("x".repeat(1024));
+  assert.equal(talker.closed, true, "but not without end");
+  const silent = await arrive();
+  await silent.push("garbage\r\n\r\n");
+  await clock.advance(6_001);
+  assert.equal(silent.closed, true);
+  await stop();
+});
+
+test("a full backlog does not keep the rest of the program from its turn", async () => {
+  const clock = createFakeClock();
+  let accepted = 0;
+  const open = (): SocketListener => ({
+    addr: { transport: "tcp", hostname: "::", port: 4711 },
+    accept: () =>
+      ++accepted <= 1_000
+        ? Promise.resolve(createFakeSocket() as unknown as Deno.Conn)
+        : new Promise<Deno.Conn>(() => {}),
+    close: () => {},
+  });
+  const server = createServer(CONFIG, okHandler, quiet, clock, { open, readMaxFds: () => 1024 });
+  await server.start();
+  await settle();
+  assert.equal(accepted, 16);
+  await clock.advance(0);
+  assert.ok(accepted > 16);
+  const stopped = server.stop();
+  await clock.advance(1_000);
+  await stopped;
+});
+
 test("stop lets an answer in progress be written, and no longer than a second", async () => {
   const answers: (() => void)[] = [];
   const { arrive, clock, server } = await startFakeServer({
@@ -283,8 +321,6 @@ test("stop lets an answer in progress be written, and no longer than a second", 
   await stopped;
   assert.equal(never.closed, true);
 });
-
-const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 test("port 0 is a port of the kernel's choice, on both address families", async () => {
   const server = createServer(CONFIG, okHandler, quiet, createClock());
