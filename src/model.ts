@@ -5,6 +5,7 @@
 
 /** How a reload ended. */
 export const OUTCOMES = ["success", "rejected", "failed", "timeout", "invalid"] as const;
+/** One of the outcomes; the values of a metric's label. */
 export type Outcome = typeof OUTCOMES[number];
 
 /** Why the loop was woken. A hint carries its cause and nothing else. */

@@ -35,6 +35,7 @@ export interface Logger {
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
 }
+/** Fields of a log line; never a secret. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
 
 /** What is on disk. */
@@ -62,6 +63,7 @@ export type Prepare = (
   snapshot: import("./model.ts").Snapshot,
   signal: AbortSignal,
 ) => Promise<PrepareResult>;
+/** What came of preparing the content. */
 export type PrepareResult =
   /** `written`: an output file was made or replaced. */
   | { readonly kind: "ok"; readonly written: boolean }

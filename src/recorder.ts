@@ -14,6 +14,7 @@ import { formatMs, shortHash } from "./reload/text.ts";
 /** How many finished reloads `/status` keeps. */
 export const HISTORY_MAX = 20;
 
+/** Takes what happened, one verb a fact. */
 export interface Recorder {
   /** A look at the disk is over. */
   looked(observation: Observation, state: ReloadState): void;
@@ -42,6 +43,7 @@ export interface RecorderView {
   readonly restartRequired: readonly string[];
 }
 
+/** What a recorder writes to. */
 export interface RecorderDeps {
   readonly config: Config;
   readonly clock: Clock;

@@ -32,6 +32,7 @@ import { createSurvival } from "./survival.ts";
 import type { TargetWatch } from "./target_watch.ts";
 import { createTokenMemory } from "./token_memory.ts";
 
+/** The parts that the loop drives. */
 export interface ReloaderDeps extends Omit<AttemptDeps, "turned"> {
   readonly reader: SnapshotReader;
   readonly random: Random;
@@ -39,6 +40,7 @@ export interface ReloaderDeps extends Omit<AttemptDeps, "turned"> {
   readonly targetWatch: TargetWatch;
 }
 
+/** The loop, seen from outside. */
 export interface Reloader {
   /** Wakes the loop; coalesces with hints that wait. */
   hint(cause: Cause): void;

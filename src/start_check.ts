@@ -10,6 +10,7 @@ import { decideReload, type Decision, type Moment } from "./reload/decide.ts";
 import { decideStart } from "./reload/start.ts";
 import { adopt, type Policy, waitForApp } from "./reload/state.ts";
 
+/** The settled decision. */
 export interface StartCheck {
   readonly decision: Decision;
   /** The app's answer where it was asked: the baseline of an app that watches by itself. */

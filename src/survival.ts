@@ -12,6 +12,7 @@ export const DEATH_WINDOW_MS = 2_000;
 /** Pause between two looks, in milliseconds. */
 const LOOK_MS = 100;
 
+/** The watch over one process at a time. */
 export interface Survival {
   /** Watches `target` from now on; null ends it. */
   watch(target: Target | null, triggeredAtMs: number): void;

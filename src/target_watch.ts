@@ -8,6 +8,7 @@ import type { Config } from "./config.ts";
 import type { StaleMount, Target, TargetView } from "./model.ts";
 import type { Logger, SnapshotReader, TargetPort } from "./ports.ts";
 
+/** The watch, seen from the loop and the status. */
 export interface TargetWatch {
   /**
    * Looks again where the known target is gone or not in order; cheap while it is (one read of /proc). True where a
@@ -24,6 +25,7 @@ export interface TargetWatch {
   staleMounts(): readonly StaleMount[];
 }
 
+/** What it looks with, and whom it tells. */
 export interface TargetWatchDeps {
   readonly config: Config;
   readonly logger: Logger;

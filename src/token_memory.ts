@@ -13,6 +13,7 @@ export interface TokenHints {
   readonly provedToken: string | null;
 }
 
+/** The memory; see the top of this file. */
 export interface TokenMemory {
   /** What is known about the content `digest`. */
   recall(digest: string): TokenHints;

@@ -16,6 +16,7 @@ import { nextPollDelayMs } from "./verify/probe.ts";
 /** Pause between two looks at whether the app still lives while the sidecar is being stopped, in milliseconds. */
 const STOPPING_PAUSE_MS = 50;
 
+/** The effects of a verification. */
 export interface VerificationDeps {
   readonly config: Config;
   readonly clock: Clock;
@@ -25,6 +26,7 @@ export interface VerificationDeps {
   readonly turned: () => void;
 }
 
+/** What one verification is about. */
 export interface VerificationInput {
   /** The status before the trigger, or why there is none; null where it was not asked for or came too late. */
   readonly baseline: StatusReading | null;

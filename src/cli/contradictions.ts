@@ -7,7 +7,7 @@ import { formatDuration } from "./duration.ts";
 import type { FlagName } from "./flags.ts";
 import { findOutputConflict } from "./outputs.ts";
 import type { Resolved } from "./resolve.ts";
-import { hideUrlSecrets } from "./urls.ts";
+import { hideUrlSecrets } from "../http/hide_url.ts";
 import { quote } from "./usage_error.ts";
 
 /** The first contradiction as one line for people, or null. */

@@ -13,6 +13,7 @@ export const GROUPS = [
   "Server",
   "Logs and end",
 ] as const;
+/** One of the groups. */
 export type Group = typeof GROUPS[number];
 
 /** One row; its key in the table is the flag's name without dashes. */

@@ -12,6 +12,7 @@ import { WATCHING_FLAGS } from "./flags/watching.ts";
 /** Every flag by its name without dashes, in the order of the contract. */
 export const FLAGS = { ...WATCHING_FLAGS, ...TARGET_FLAGS, ...VERIFICATION_FLAGS, ...RUNNING_FLAGS } as const;
 
+/** The name of a flag, without dashes. */
 export type FlagName = keyof typeof FLAGS;
 /** The parsed value of each flag. */
 export type Values = { readonly [N in FlagName]: ValueOf<typeof FLAGS[N]> };

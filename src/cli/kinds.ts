@@ -8,7 +8,8 @@ import { formatDuration, parseDurationMs } from "./duration.ts";
 import { absolutePath } from "./paths.ts";
 import { splitShellWords } from "./shell_words.ts";
 import { parseSizeBytes } from "./size.ts";
-import { hideUrlSecrets, parseAppUrl } from "./urls.ts";
+import { hideUrlSecrets } from "../http/hide_url.ts";
+import { parseAppUrl } from "./urls.ts";
 import { quote, UsageError } from "./usage_error.ts";
 import * as values from "./values.ts";
 
@@ -117,25 +118,33 @@ export const PROCESS_NAME: Kind<string> = {
   },
 };
 
+/** A signal by name or number. */
 export const SIGNAL: Kind<Deno.Signal> = {
   placeholder: "SIGNAL",
   choices: ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGWINCH"],
   parse: values.parseSignal,
 };
+/** `auto` or a process ID. */
 export const PID: Kind<number | "auto"> = {
   placeholder: "auto|PID",
   choices: ["auto"],
   parse: values.parsePid,
 };
+/** A TCP port; 0 lets the kernel pick one. */
 export const PORT: Kind<number> = { placeholder: "PORT", parse: values.parsePort };
+/** An address to listen on. */
 export const HOST: Kind<string | null> = { placeholder: "HOST", parse: values.parseHost };
+/** An HTTP method. */
 export const METHOD: Kind<string> = {
   placeholder: "METHOD",
   choices: ["POST", "PUT", "GET"],
   parse: values.parseMethod,
 };
+/** A regular expression. */
 export const REGEXP: Kind<RegExp> = { placeholder: "REGEXP", parse: values.parseRegExp };
+/** A JSON pointer (RFC 6901). */
 export const POINTER: Kind<string> = { placeholder: "POINTER", parse: values.parseJsonPointer };
+/** `POINTER=VALUE`. */
 export const POINTER_VALUE: Kind<{ readonly pointer: string; readonly value: string }> = {
   placeholder: "POINTER=VALUE",
   parse: values.parsePointerValue,

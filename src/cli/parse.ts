@@ -15,6 +15,7 @@ import { orList, quote, UsageError } from "./usage_error.ts";
 export type Command = "run" | "check" | "healthcheck";
 /** Shells with completions. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;
+/** One of them. */
 export type Shell = typeof SHELLS[number];
 
 /** What the command line asks for. */

@@ -1,8 +1,6 @@
-/**
- * URLs of the app as the user writes them: `http://`, `https://`, or `unix:/path/to.sock:/path` for a unix socket.
- * Owns what of a URL may be shown: never user, password, query or fragment, which is where tokens live.
- */
+/** URLs of the app as the user writes them: `http://`, `https://`, or `unix:/path/to.sock:/path` for a unix socket. */
 
+import { hideUrlSecrets } from "../http/hide_url.ts";
 import { quote, UsageError } from "./usage_error.ts";
 
 /**
@@ -17,14 +15,4 @@ export function parseAppUrl(text: string): string {
   throw new UsageError(
     `${quote(hideUrlSecrets(text))} is no URL, want http://HOST:PORT/PATH, https://… or unix:/SOCKET:/PATH`,
   );
-}
-
-/** The URL with user and password, query and fragment replaced by `***`; also for text that is no valid URL. */
-export function hideUrlSecrets(url: string): string {
-  const rest = (text: string) => text.replace(/\?[^#]*/, "?***").replace(/#.*/s, "#***");
-  // Not a URL: whatever could be meant as user and password goes, before a `?` or `#` in it can hide its end.
-  const isUrl = /^(?:https?:\/\/|unix:\/)/i.test(url) && URL.canParse(url);
-  if (!isUrl) return rest(url.replace(/\/\/.*@/s, "//***@").replace(/^[^/]*:[^/]*@/, "***@"));
-  const { username, password } = new URL(url);
-  return rest(username === "" && password === "" ? url : url.replace(/\/\/[^/?#]*@/, "//***@"));
 }

@@ -6,7 +6,7 @@
  * 7 ms of CPU and 1.3 MB at its first request where this costs 1 ms and 0.1 MB (and 0.18 ms a request, not 0.05).
  */
 
-import { hideUrlSecrets } from "../cli/urls.ts";
+import { hideUrlSecrets } from "./hide_url.ts";
 import type { Clock } from "../ports.ts";
 import { connect, type Connection, type TlsMaterial } from "./connect.ts";
 import { type Endpoint, parseEndpoint } from "./endpoint.ts";

@@ -3,7 +3,7 @@
  * never put the user, the password or the query of a URL into an error.
  */
 
-import { hideUrlSecrets } from "../cli/urls.ts";
+import { hideUrlSecrets } from "./hide_url.ts";
 
 /** A URL taken apart. */
 export interface Endpoint {

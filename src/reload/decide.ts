@@ -11,6 +11,7 @@
 import type { Cause, Observation, Snapshot } from "../model.ts";
 import { adopt, type Policy, type Question, type ReloadJob, type ReloadState } from "./state.ts";
 
+/** What to do now. */
 export type Action =
   | { readonly kind: "skip"; readonly reason: "unchanged" | "unreadable" | "invalid" | "adopted" | "waiting" }
   | { readonly kind: "wait"; readonly untilMs: number }
@@ -29,6 +30,7 @@ export interface Moment {
   readonly random: number;
 }
 
+/** A new state, and what to do now. */
 export interface Decision {
   readonly state: ReloadState;
   readonly action: Action;

@@ -5,6 +5,7 @@ import { formatMs } from "./text.ts";
 /** Shortest silence of the loop that counts as dead, whatever the interval. */
 export const STALL_MIN_MS = 30_000;
 
+/** Well, or why not. */
 export type Health = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 
 /** Judges the loop by the time since its last turn: three intervals, at least `STALL_MIN_MS`. */

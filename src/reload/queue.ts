@@ -14,6 +14,7 @@ export interface Hint {
   readonly firstAtMs: number;
 }
 
+/** The queue; see the top of this file. */
 export interface HintQueue {
   /** Puts a hint into the waiting slot. */
   push(cause: Cause, nowMs: number): void;

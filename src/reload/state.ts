@@ -33,6 +33,7 @@ export interface Question {
   readonly goneSinceAtMs: number | null;
 }
 
+/** All that is remembered between two turns of the loop. */
 export interface ReloadState {
   /** Digest of the last complete content on disk. */
   readonly disk: string | null;

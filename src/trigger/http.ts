@@ -3,7 +3,7 @@
  * one a second time by itself, and never show a URL's secrets or more of an answer than its first line.
  */
 
-import { hideUrlSecrets } from "../cli/urls.ts";
+import { hideUrlSecrets } from "../http/hide_url.ts";
 import type { Config } from "../config.ts";
 import type { HttpClient, HttpResponse } from "../http/client.ts";
 import { readCredentials } from "../http/credentials.ts";

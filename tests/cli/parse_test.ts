@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { absolutePath, baseName, isWithin } from "../../src/cli/paths.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
-import { hideUrlSecrets, parseAppUrl } from "../../src/cli/urls.ts";
+import { hideUrlSecrets } from "../../src/http/hide_url.ts";
+import { parseAppUrl } from "../../src/cli/urls.ts";
 import { parseSignal, SIGNALS } from "../../src/cli/values.ts";
 import { signalNumber } from "../../src/proc/signals.ts";
 import { CWD, run, usage } from "./support.ts";

@@ -3,6 +3,7 @@
 import type { Flags } from "../flag.ts";
 import * as kind from "../kinds.ts";
 
+/** The rows of this group. */
 export const TARGET_FLAGS = {
   "trigger": {
     ...kind.oneOf("signal", "http", "none"),

@@ -9,6 +9,7 @@ const credential = {
   origin: "off: no credentials",
 } as const;
 
+/** The rows of this group. */
 export const VERIFICATION_FLAGS = {
   "reload-url": {
     ...kind.APP_URL,

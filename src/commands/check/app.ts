@@ -6,7 +6,7 @@
 import type { Config } from "../../config.ts";
 import type { Status } from "../../model.ts";
 import type { StatusProbe } from "../../ports.ts";
-import { hideUrlSecrets } from "../../cli/urls.ts";
+import { hideUrlSecrets } from "../../http/hide_url.ts";
 import type { Finding } from "./finding.ts";
 import { argsFix } from "./fixes.ts";
 

@@ -1,0 +1,14 @@
+/**
+ * What of a URL may be shown: never user, password, query or fragment, which is where tokens live. Every text with a
+ * URL in it goes through here.
+ */
+
+/** The URL with user and password, query and fragment replaced by `***`; also for text that is no valid URL. */
+export function hideUrlSecrets(url: string): string {
+  const rest = (text: string) => text.replace(/\?[^#]*/, "?***").replace(/#.*/s, "#***");
+  // Not a URL: whatever could be meant as user and password goes, before a `?` or `#` in it can hide its end.
+  const isUrl = /^(?:https?:\/\/|unix:\/)/i.test(url) && URL.canParse(url);
+  if (!isUrl) return rest(url.replace(/\/\/.*@/s, "//***@").replace(/^[^/]*:[^/]*@/, "***@"));
+  const { username, password } = new URL(url);
+  return rest(username === "" && password === "" ? url : url.replace(/\/\/[^/?#]*@/, "//***@"));
+}
