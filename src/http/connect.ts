@@ -25,8 +25,7 @@ export interface Connection {
 const LOCALHOST = ["127.0.0.1", "::1"] as const;
 
 /**
- * Connects, and for TLS shakes hands, so that a bad certificate is told as such. `signal` ends it: what Deno cannot
- * cancel (names, TLS, unix sockets) is closed as soon as it comes.
+ * Connects. `signal` ends it: what Deno cannot cancel (names, TLS, unix sockets) is closed as soon as it comes.
  * @throws HttpError
  */
 export async function connect(
@@ -67,8 +66,9 @@ async function connectLocalhost(port: number, signal: AbortSignal): Promise<Conn
   }
 }
 
-async function connectTls(endpoint: Endpoint, tls: TlsMaterial): Promise<Connection> {
-  const conn = await Deno.connectTls({
+/** The handshake comes with the first write, and its errors with it. */
+function connectTls(endpoint: Endpoint, tls: TlsMaterial): Promise<Connection> {
+  return Deno.connectTls({
     hostname: endpoint.host,
     port: endpoint.port,
     alpnProtocols: ["http/1.1"],
@@ -77,13 +77,6 @@ async function connectTls(endpoint: Endpoint, tls: TlsMaterial): Promise<Connect
       ? { keyFormat: "pem" as const, cert: tls.clientCert, key: tls.clientKey }
       : {}),
   });
-  try {
-    await conn.handshake();
-  } catch (error) {
-    conn.close();
-    throw error;
-  }
-  return conn;
 }
 
 /** Waits for a connection or for the abort, whichever is first; a connection that comes too late is closed. */

@@ -157,6 +157,8 @@ test("prometheus: several series: all must be successful, the oldest time counts
     `x_config_last_reload_success_timestamp_seconds{t="1"} 2000.5\n` +
     `x_config_last_reload_success_timestamp_seconds{t="2"} 1000\n`;
   const both = statusOf(parsePrometheus(answer(text(1, 1))));
+  const swapped = text(1, 1).replace("2000.5", "1000").replace(/1000\n$/, "2000.5\n");
+  assert.deepEqual(statusOf(parsePrometheus(answer(swapped))), both);
   assert.deepEqual(both, {
     format: "prometheus",
     successful: true,
