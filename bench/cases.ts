@@ -94,9 +94,11 @@ export async function measureLatency(context: Context): Promise<Row[]> {
       first.set(bay, await bay.triggered(bay.tool.slow ? 5000 : 2000));
       await sleep(100);
     }
+    await sleep(1500);
     for (let round = 0; round < scale.swaps; round++) {
       const began = performance.now();
-      for (const bay of shuffle(bays)) {
+      // Always in the same order: in another one a tool's swaps could come closer than a round is long.
+      for (const bay of bays) {
         if (bay.tool.slow) {
           if (round % 4 === 0) bay.swap();
           continue;
@@ -244,11 +246,5 @@ export async function measureStart(context: Context): Promise<Row[]> {
       "CPU, ms (median)": percentile(found[i]!.cpuMs, 0.5),
       "binary, MiB": tool.sizeBytes === null ? null : tool.sizeBytes / 1048576,
     })
-  );
-}
-
-function shuffle<T>(values: readonly T[]): T[] {
-  return values.map((value) => ({ value, at: Math.random() })).sort((a, b) => a.at - b.at).map(({ value }) =>
-    value
   );
 }

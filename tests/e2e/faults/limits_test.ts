@@ -32,20 +32,21 @@ Deno.test({
       const sidecar = await scene.start({ prefix });
       await ready(sidecar);
       let loading = true;
+      const failed: string[] = [];
       const load = (async () => {
-        while (loading) {
-          await Promise.all(
-            ["/metrics", "/status", "/", "/metrics"].map((path) =>
-              get(`http://127.0.0.1:${sidecar.port}${path}`, 5000)
-            ),
+        const paths = ["/metrics", "/status", "/", "/metrics"];
+        const read = (path: string) =>
+          get(`http://127.0.0.1:${sidecar.port}${path}`, 5000).catch((error) =>
+            failed.push(`${path}: ${error}`)
           );
-        }
+        while (loading) await Promise.all(paths.map(read));
       })();
       for (let i = 1; i <= 40; i++) {
         await scene.applied(await scene.swap(`version: ${i}\n${"# filler\n".repeat(2000)}`));
       }
       loading = false;
       await load;
+      assert.deepEqual(failed, [], "no request fails");
       await sidecar.metricIs("config_reload_successes_total", (value) => value === 40);
       assert.equal(group.pressure().kills, 0);
       assert.equal((await scene.app.counts()).signals, 40);
@@ -70,7 +71,7 @@ Deno.test({
         await scene.applied(hash, BINARY ? 2000 : 10_000);
         await new Promise((resolve) => setTimeout(resolve, 300));
       }
-      assert.equal((await scene.app.counts()).signals, 5);
+      assert.equal((await scene.app.counts()).signals, 5, sidecar.log());
       assert.ok(await sidecar.healthz(3000) < 1000);
       assert.equal(group.pressure().kills, 0);
     });

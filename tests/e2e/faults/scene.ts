@@ -17,6 +17,9 @@ export const PRODUCT: readonly string[] = BINARY === null
   ? [Deno.execPath(), "run", "--no-prompt", "--quiet", "-A", `${ROOT}main.ts`]
   : [BINARY];
 
+/** The tests' own environment, without the variable that the sidecar would warn about. */
+const { CONFIG_RELOADER_BIN: _, ...ENVIRONMENT } = Deno.env.toObject();
+
 /** Options of `Deno.test` for a test of this folder: every sanitizer on. */
 export const STRICT = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true } as const;
 
@@ -51,6 +54,8 @@ export interface SidecarOptions {
   /** `ignored`: a pipe that nobody reads. `closed`: a pipe whose reader is gone. */
   readonly stderr?: "read" | "ignored" | "closed";
   readonly port?: number;
+  /** `never` unless given: the app starts within milliseconds of its volume here, and signals are counted. */
+  readonly reloadOnStart?: "auto" | "always";
 }
 
 /** Starts the sidecar; does not wait until it is ready. */
@@ -70,9 +75,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     stdin: "null",
     stdout: "null",
     stderr: "piped",
-    // Ours, and no setting of the product.
-    env: { CONFIG_RELOADER_BIN: "", ...options.env },
-    ...(options.clearEnv ? { clearEnv: true } : {}),
+    env: { ...(options.clearEnv ? {} : ENVIRONMENT), ...options.env },
+    clearEnv: true,
   }).spawn();
   let log = "";
   let reading: Promise<void> = Promise.resolve();
