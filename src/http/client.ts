@@ -11,7 +11,8 @@ import type { Clock } from "../ports.ts";
 import { connect, type Connection, type TlsMaterial } from "./connect.ts";
 import { type Endpoint, parseEndpoint } from "./endpoint.ts";
 import { HttpError, printable, toHttpError } from "./errors.ts";
-import { createIntake, type Intake, readAnswer, type WireAnswer } from "./wire.ts";
+import { createIntake, type Intake } from "./intake.ts";
+import { readAnswer, type WireAnswer } from "./wire.ts";
 
 /** Longest body that is kept of an answer; a longer one is cut. Contract: "a body is cut at 1 MiB". */
 export const BODY_BYTES_MAX = 1024 * 1024;

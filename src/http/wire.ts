@@ -4,32 +4,16 @@
  */
 
 import { HttpError, printable } from "./errors.ts";
+import { fill, type Intake, latin1 } from "./intake.ts";
 
 /** Longest head (status line and headers) that is read; the apps we ask send below 1 KiB. */
 export const HEAD_BYTES_MAX = 32 * 1024;
 /** Interim 1xx answers that are skipped before the real one. */
 const INTERIM_MAX = 8;
-/** One read of a usual answer; kept with the connection. */
-const FIRST_BUFFER_BYTES = 16 * 1024;
 /** How every answer starts. */
 const START = "HTTP/1.";
 const LF = 10;
 const CR = 13;
-
-/** Where bytes come from: `Deno.Conn` fits. null is the end of the stream. */
-export interface ByteSource {
-  read(into: Uint8Array): Promise<number | null>;
-}
-
-/** Bytes that arrived and were not used yet; belongs to one connection. */
-export interface Intake {
-  readonly source: ByteSource;
-  buffer: Uint8Array<ArrayBuffer>;
-  start: number;
-  end: number;
-  /** Bytes received since the request went out. */
-  received: number;
-}
 
 /** One answer. */
 export interface WireAnswer {
@@ -41,11 +25,6 @@ export interface WireAnswer {
   readonly truncated: boolean;
   /** The connection may carry another request. */
   readonly reusable: boolean;
-}
-
-/** Makes the intake of a new connection. */
-export function createIntake(source: ByteSource): Intake {
-  return { source, buffer: new Uint8Array(FIRST_BUFFER_BYTES), start: 0, end: 0, received: 0 };
 }
 
 /**
@@ -230,26 +209,6 @@ function take(intake: Intake, count: number, sink: Sink): void {
   intake.start += count;
 }
 
-/** Reads more bytes behind those that wait; false at the end of the stream. */
-async function fill(intake: Intake): Promise<boolean> {
-  if (intake.start === intake.end) {
-    intake.start = intake.end = 0;
-  } else if (intake.end === intake.buffer.length) {
-    const waiting = intake.buffer.subarray(intake.start, intake.end);
-    const bigger = intake.start > 0 ? intake.buffer.length : intake.buffer.length * 2;
-    const buffer = new Uint8Array(bigger);
-    buffer.set(waiting);
-    intake.buffer = buffer;
-    intake.end -= intake.start;
-    intake.start = 0;
-  }
-  const count = await intake.source.read(intake.buffer.subarray(intake.end));
-  if (count === null) return false;
-  intake.end += count;
-  intake.received += count;
-  return true;
-}
-
 function endedEarly(): HttpError {
   return new HttpError("closed", "connection closed in the middle of the answer");
 }
@@ -266,11 +225,4 @@ function join(sink: Sink): Uint8Array<ArrayBuffer> {
     part.buffer.transfer?.(0);
   }
   return all;
-}
-
-/** Bytes as text, one character a byte: a head is ASCII, and odd bytes must not throw. */
-function latin1(bytes: Uint8Array): string {
-  let text = "";
-  for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i]!);
-  return text;
 }

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { HttpError } from "../../src/http/errors.ts";
-import { type ByteSource, createIntake, HEAD_BYTES_MAX, readAnswer } from "../../src/http/wire.ts";
+import { type ByteSource, createIntake } from "../../src/http/intake.ts";
+import { HEAD_BYTES_MAX, readAnswer } from "../../src/http/wire.ts";
 import { test } from "../support/strict.ts";
 
 /** A stream of these bytes in pieces of these sizes (the last size goes on), then its end. */

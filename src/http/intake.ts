@@ -1,0 +1,53 @@
+/**
+ * Bytes that come in on a connection and wait to be used. Owns the buffer of a connection; knows nothing of HTTP.
+ */
+
+/** One read of a usual answer; kept with the connection. */
+const FIRST_BUFFER_BYTES = 16 * 1024;
+
+/** Where bytes come from: `Deno.Conn` fits. null is the end of the stream. */
+export interface ByteSource {
+  read(into: Uint8Array): Promise<number | null>;
+}
+
+/** Bytes that arrived and were not used yet; belongs to one connection. */
+export interface Intake {
+  readonly source: ByteSource;
+  buffer: Uint8Array<ArrayBuffer>;
+  start: number;
+  end: number;
+  /** Bytes received since the request went out. */
+  received: number;
+}
+
+/** Makes the intake of a new connection. */
+export function createIntake(source: ByteSource): Intake {
+  return { source, buffer: new Uint8Array(FIRST_BUFFER_BYTES), start: 0, end: 0, received: 0 };
+}
+
+/** Reads more bytes behind those that wait; false at the end of the stream. */
+export async function fill(intake: Intake): Promise<boolean> {
+  if (intake.start === intake.end) {
+    intake.start = intake.end = 0;
+  } else if (intake.end === intake.buffer.length) {
+    const waiting = intake.buffer.subarray(intake.start, intake.end);
+    const bigger = intake.start > 0 ? intake.buffer.length : intake.buffer.length * 2;
+    const buffer = new Uint8Array(bigger);
+    buffer.set(waiting);
+    intake.buffer = buffer;
+    intake.end -= intake.start;
+    intake.start = 0;
+  }
+  const count = await intake.source.read(intake.buffer.subarray(intake.end));
+  if (count === null) return false;
+  intake.end += count;
+  intake.received += count;
+  return true;
+}
+
+/** Bytes as text, one character a byte: a head is ASCII, and odd bytes must not throw. */
+export function latin1(bytes: Uint8Array): string {
+  let text = "";
+  for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i]!);
+  return text;
+}
