@@ -10,7 +10,7 @@ import type { Clock, Logger, StatusProbe, TargetPort } from "./ports.ts";
 import { formatMs } from "./reload/text.ts";
 import { DEATH_WINDOW_MS, deathText } from "./survival.ts";
 import type { TokenHints } from "./token_memory.ts";
-import { judge } from "./verify/judge.ts";
+import { earliestTriggerWallMs, judge } from "./verify/judge.ts";
 import { nextPollDelayMs } from "./verify/probe.ts";
 
 /** Pause between two looks at whether the app still lives while the sidecar is being stopped, in milliseconds. */
@@ -124,6 +124,8 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
     baseline = status;
     if (triggeredAgain || input.triggerAgain === null) return null;
     triggeredAgain = true;
+    // A second trigger within the second that the app has just told could not be seen in a time of whole seconds.
+    await pause(earliestTriggerWallMs(status, clock.wallMs()) - clock.wallMs());
     const sent = await input.triggerAgain();
     if (sent.kind === "not-sent") return end("failed", sent.message, sent.code, status);
     deps.logger.debug("There was no status before the trigger: triggered once more to prove the reload");

@@ -349,3 +349,21 @@ test("a look for the target made while the content was read is used while it is 
     assert.equal(bench.signals(), signals);
   }
 });
+
+test("without a baseline, an app that tells whole seconds is triggered again in the next second, and proved", async () => {
+  const bench = createBench();
+  const seconds = (wallMs: number) => Math.floor(wallMs / 1000) * 1000;
+  const prometheus = (successWallMs: number) =>
+    reading({ format: "prometheus", successful: true, successWallMs, wholeSeconds: true });
+  const first = bench.clock.wallMs() + 300;
+  await bench.clock.advance(300);
+  bench.set({ readings: [DOWN, prometheus(seconds(first))] });
+  const run = bench.start();
+  await bench.clock.advance(600);
+  assert.equal(bench.signals(), 1, "not again within the same second");
+  await bench.clock.advance(200);
+  assert.equal(bench.signals(), 2);
+  bench.set({ readings: [prometheus(seconds(bench.clock.wallMs()))] });
+  await bench.clock.advance(600);
+  assert.equal(run.report?.result.outcome, "success");
+});
