@@ -18,6 +18,8 @@ export interface BundleOptions {
   readonly outDir: string;
   /** Git revision that `--version` tells. */
   readonly revision: string;
+  /** `v8` or `quickjs`: what the second cannot do (calls into libraries) is left out there. */
+  readonly engine?: string;
 }
 
 /** The bundle on disk. */
@@ -50,7 +52,10 @@ export async function bundle(options: BundleOptions): Promise<Bundle> {
     // A `node:` module may only be reached through a dynamic import, and then Deno provides it.
     external: ["node:*"],
     alias: { util: `${ROOT}/scripts/util_shim.ts` },
-    define: { BUILD_REVISION: JSON.stringify(options.revision) },
+    define: {
+      BUILD_REVISION: JSON.stringify(options.revision),
+      BUILD_ENGINE: JSON.stringify(options.engine ?? "v8"),
+    },
     entryNames: "[name]",
     chunkNames: "[name]-[hash]",
     legalComments: "none",

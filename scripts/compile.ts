@@ -43,7 +43,11 @@ export interface CompileOptions {
 export async function compile(options: CompileOptions): Promise<void> {
   const slash = options.output.lastIndexOf("/");
   const dir = options.output.slice(0, slash);
-  const { entry } = await bundle({ outDir: `${dir}/bundle`, revision: readRevision() });
+  const { entry } = await bundle({
+    outDir: `${dir}/bundle`,
+    revision: readRevision(),
+    engine: options.engine,
+  });
   const args = [
     "compile",
     "--quiet",

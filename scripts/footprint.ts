@@ -66,6 +66,8 @@ async function measure(binary: string, limits: Limits, changes: number, gapMs: n
     stdout: "null",
     stderr: "null",
   }).spawn();
+  let ended = false;
+  child.status.then(() => ended = true);
   try {
     await poll("the sidecar to be ready", async () => await isListening(port) || null, { timeoutMs: 60_000 });
     const readyMs = performance.now() - begun;
@@ -80,6 +82,7 @@ async function measure(binary: string, limits: Limits, changes: number, gapMs: n
         timeoutMs: 5000,
         everyMs: 1,
       }).catch(() => null);
+      if (ended && !group.pressure().kills) throw new Error(`${binary} ended by itself at change ${i}`);
       delays.push(signal === null ? null : signal - swappedMs);
       await new Promise((resolve) => setTimeout(resolve, gapMs));
     }

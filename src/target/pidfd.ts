@@ -5,6 +5,8 @@
  * 30 KiB.
  */
 
+declare const BUILD_ENGINE: string | undefined;
+
 /** Process descriptors, or the lack of them. */
 export interface Pidfds {
   /** A descriptor for the process that has this PID now; null where that does not work. */
@@ -27,6 +29,8 @@ const PIDFD_OPEN = 434n;
 export function createPidfds(): Pidfds {
   let libc: Deno.DynamicLibrary<typeof SYMBOLS> | null | undefined;
   const load = () => {
+    // Deno's QuickJS engine panics at calls into a library, most often the first (`ext/ffi/dlfcn.rs`, Deno 2.9.6).
+    if (typeof BUILD_ENGINE !== "undefined" && BUILD_ENGINE === "quickjs") return null;
     if (libc === undefined) {
       try {
         libc = Deno.dlopen("libc.so.6", SYMBOLS);
