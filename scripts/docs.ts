@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- what it prints is its output
 /**
  * `deno task docs`: writes the tables of flags and metrics into README.md from the code they describe. With `--check` it
  * changes nothing and ends with 1 where the file says something else.

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- what it prints is its output
 /**
  * `deno task fuzz [--seed N] [--runs M]`: the simulation over M seeds from N (by default 1,000 from a random one), or one seed
  * with `--runs 1`. Prints each seed that breaks an invariant and ends with 1 if there was one.

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- what it prints is its output
 /**
  * A small real application to try config-reloader with: it reads a configuration file at its start and again at
  * SIGHUP, refuses a bad one and goes on with the old one, and tells at `/health/reload` how its last reload went.

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- what it prints is its output
 /**
  * `deno task demo`: a real app, a volume laid out as kubelet does it, and the sidecar, each its own process. Swaps the
  * config three times and shows what both say. Exit code 0 only if everything happened as told.

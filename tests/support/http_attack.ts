@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- what it prints is its output
 /**
  * The own server in a process of its own, and clients that mean it no good. Run as a program this file is the server; it
  * also does some work like a reload all the time (reads files, counts), so that an attack that stops that is seen.
