@@ -5,7 +5,7 @@
 
 import type { AttemptReport } from "./attempt_types.ts";
 import type { Config } from "./config.ts";
-import type { Cause, FileState, Observation, ReloadRecord } from "./model.ts";
+import type { Cause, FileState, Observation, ReloadRecord, StatusView } from "./model.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import type { Clock, Logger } from "./ports.ts";
 import { isInSync, outOfSyncReason, type ReloadJob, type ReloadState } from "./reload/state.ts";
@@ -30,17 +30,20 @@ export interface Recorder {
 }
 
 /** The recorder's part of `/status`. */
-export interface RecorderView {
-  readonly inSync: boolean;
-  readonly inSyncSinceWallMs: number;
-  readonly outOfSyncReason: string;
-  readonly diskDigest: string | null;
-  readonly appliedDigest: string | null;
-  readonly files: readonly FileState[];
+export interface RecorderView extends
+  Pick<
+    StatusView,
+    | "inSync"
+    | "inSyncSinceWallMs"
+    | "outOfSyncReason"
+    | "diskDigest"
+    | "appliedDigest"
+    | "files"
+    | "reloads"
+    | "nextRetryWallMs"
+    | "restartRequired"
+  > {
   readonly lastScanWallMs: number | null;
-  readonly reloads: readonly ReloadRecord[];
-  readonly nextRetryWallMs: number | null;
-  readonly restartRequired: readonly string[];
 }
 
 /** What a recorder writes to. */
