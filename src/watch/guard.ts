@@ -11,40 +11,64 @@ const HUNG_MAX = 8;
 
 export interface Guard {
   /**
-   * Runs `operation` unless one of that name is still on its way, and waits 5 s at most.
+   * Runs `operation` unless one of that name is still on its way, and waits 5 to 10 s at most.
    * Resolves to null where there is no answer. An operation that hangs is forgotten when it ends.
    */
   run<T>(name: string, operation: () => Promise<T>): Promise<T | null>;
+  /** To be called when a series of operations is over: stops the timer they share. */
+  rest(): void;
+}
+
+interface Flight {
+  readonly startedMs: number;
+  readonly giveUp: () => void;
+  late: boolean;
 }
 
 /** Makes a guard. `answerMsMax` is for tests. */
 export function createGuard(answerMsMax = ANSWER_MS_MAX): Guard {
-  const inFlight = new Set<string>();
+  const inFlight = new Map<string, Flight>();
   let hung = 0;
+  // One timer for all: a look has four operations and more, and is over in a fraction of a millisecond.
+  let timer: ReturnType<typeof setTimeout> | null = null;
+
+  const sweep = () => {
+    timer = null;
+    const nowMs = performance.now();
+    for (const flight of inFlight.values()) {
+      if (flight.late || nowMs - flight.startedMs < answerMsMax - 1) continue;
+      flight.late = true;
+      hung++;
+      flight.giveUp();
+    }
+    if (inFlight.size > hung) timer = setTimeout(sweep, answerMsMax);
+  };
+
+  const land = (name: string, flight: Flight) => {
+    inFlight.delete(name);
+    if (flight.late) hung--;
+  };
+
   return {
     run: (name, operation) => {
       if (inFlight.has(name) || hung >= HUNG_MAX) return Promise.resolve(null);
       return new Promise((resolve, reject) => {
-        inFlight.add(name);
-        let late = false;
-        const timer = setTimeout(() => {
-          late = true;
-          hung++;
-          resolve(null);
-        }, answerMsMax);
-        const end = () => {
-          inFlight.delete(name);
-          clearTimeout(timer);
-          if (late) hung--;
-        };
+        const flight = { startedMs: performance.now(), giveUp: () => resolve(null), late: false };
+        inFlight.set(name, flight);
+        timer ??= setTimeout(sweep, answerMsMax);
         operation().then((value) => {
-          end();
+          land(name, flight);
           resolve(value);
         }, (error) => {
-          end();
+          land(name, flight);
           reject(error);
         });
       });
+    },
+    rest: () => {
+      if (timer === null || inFlight.size > hung) return;
+      clearTimeout(timer);
+      timer = null;
     },
   };
 }

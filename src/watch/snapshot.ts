@@ -40,27 +40,31 @@ export type ReaderConfig = Pick<
 export function createSnapshotReader(config: ReaderConfig, clock: Clock): SnapshotReader {
   const reader = createReader(config, clock);
   let running: Promise<unknown> = Promise.resolve();
+  /** The callers that wait, and the signals that are listened to: mostly one, the same each time. */
+  const waiting = new Map<(observation: Observation) => void, AbortSignal>();
+  const listened = new WeakSet<AbortSignal>();
+  // When the sidecar ends, nobody waits for a disk.
+  const abort = (signal: AbortSignal) => {
+    for (const [resolve, own] of waiting) {
+      if (own === signal) resolve({ kind: "settling", againAtMs: clock.nowMs() });
+    }
+  };
   return {
-    look: ({ onLikelyChange, signal }) => {
-      const look = running.then(() => reader.look(onLikelyChange));
-      running = look;
-      return orAborted(look, signal, clock);
-    },
+    look: ({ onLikelyChange, signal }) =>
+      new Promise((resolve) => {
+        waiting.set(resolve, signal);
+        if (signal.aborted) abort(signal);
+        else if (!listened.has(signal)) {
+          listened.add(signal);
+          signal.addEventListener("abort", () => abort(signal), { once: true });
+        }
+        running = running.then(async () => {
+          resolve(await reader.look(onLikelyChange));
+          waiting.delete(resolve);
+        });
+      }),
     staleMounts: () => reader.mounts()?.stale ?? [],
   };
-}
-
-/** An answer in time: when the sidecar ends, nobody waits for a disk. */
-function orAborted(look: Promise<Observation>, signal: AbortSignal, clock: Clock): Promise<Observation> {
-  return new Promise((resolve) => {
-    const abort = () => resolve({ kind: "settling", againAtMs: clock.nowMs() });
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    look.then((observation) => {
-      signal.removeEventListener("abort", abort);
-      resolve(observation);
-    });
-  });
 }
 
 function createReader(config: ReaderConfig, clock: Clock) {
@@ -159,6 +163,8 @@ function createReader(config: ReaderConfig, clock: Clock) {
         // A fault of this program, or of the disk that nobody thought of: an error state, never a dead loop.
         const text = error instanceof Error ? error.message : String(error);
         return { kind: "unreadable", files: [fileError(sources[0]?.path ?? "", text)] };
+      } finally {
+        guard.rest();
       }
     },
   };

@@ -219,13 +219,15 @@ function watchEvents(
     if (identities !== null && !sameTexts(identities, armed.identities)) await rearm();
   };
 
-  const caretaker = createCaretaker(check, clock, signal);
+  const caretaker = createCaretaker((full) => check(full).finally(() => guard.rest()), clock, signal);
   return {
     check: caretaker.now,
     end: async () => {
       await caretaker.idle();
       const places = state.armed?.plan.places ?? [];
-      const fifo = await createGuard(END_MS_MAX).run("fifo", () => holdsFifo(places)) ?? true;
+      const patience = createGuard(END_MS_MAX);
+      const fifo = await patience.run("fifo", () => holdsFifo(places)) ?? true;
+      patience.rest();
       // Nothing is closed that could freeze the end; the process takes its watchers with it.
       if (!fifo && !thread.isStuck()) await disarm();
     },

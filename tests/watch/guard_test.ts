@@ -22,6 +22,7 @@ Deno.test({ ...OPTIONS, name: "an answer passes, and so does an error" }, async 
   assert.equal(await guard.run("a", () => Promise.resolve("x")), "x");
   await assert.rejects(guard.run("a", () => Promise.reject(new Error("no"))), /no/);
   assert.equal(await guard.run("a", () => Promise.resolve("y")), "y");
+  guard.rest();
 });
 
 Deno.test(
@@ -36,6 +37,7 @@ Deno.test(
     hanging.end("late");
     await Promise.resolve();
     assert.equal(await guard.run("a", () => Promise.resolve("again")), "again");
+    guard.rest();
   },
 );
 
@@ -53,4 +55,5 @@ Deno.test({ ...OPTIONS, name: "eight that hang are enough" }, async () => {
   all.forEach((hanging) => hanging.end(""));
   await Promise.resolve();
   assert.equal(await guard.run("ninth", ninth), "x");
+  guard.rest();
 });
