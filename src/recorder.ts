@@ -8,6 +8,8 @@ import type { Config } from "./config.ts";
 import type { Cause, FileState, Observation, ReloadRecord, StatusView } from "./model.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import type { Clock, Logger } from "./ports.ts";
+import { createProblemLog } from "./problem_log.ts";
+import { failureText, nextText, startText } from "./record_text.ts";
 import { isInSync, outOfSyncReason, type ReloadJob, type ReloadState } from "./reload/state.ts";
 import { formatMs, shortHash } from "./reload/text.ts";
 
@@ -21,7 +23,8 @@ export interface Recorder {
   /** The state changed without an attempt. */
   state(state: ReloadState): void;
   attemptStarted(state: ReloadState, job: ReloadJob, causes: readonly Cause[]): void;
-  attemptEnded(state: ReloadState, job: ReloadJob, report: AttemptReport): void;
+  /** `stopping`: the sidecar is being stopped, so a failure has no further try. */
+  attemptEnded(state: ReloadState, job: ReloadJob, report: AttemptReport, stopping: boolean): void;
   /** The app died although its reload had counted. */
   died(state: ReloadState, reason: string): void;
   /** An attempt was given up because of a shutdown: no failure. */
@@ -56,8 +59,8 @@ export interface RecorderDeps {
 
 /** Makes a recorder with an empty history. */
 export function createRecorder(deps: RecorderDeps): Recorder {
-  const { clock, logger, metrics } = deps;
-  const problems = createProblemLog(deps);
+  const { config, clock, logger, metrics } = deps;
+  const problems = createProblemLog(config, clock, logger);
   let inSync = false;
   let inSyncSinceWallMs = clock.wallMs();
   let last: ReloadState | null = null;
@@ -65,6 +68,10 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   let lastScanWallMs: number | null = null;
   let restartRequired: readonly string[] = [];
   const reloads: ReloadRecord[] = [];
+  /** Since when reloads have failed, as told; null while none has since the app was last in sync. */
+  let failing: { readonly sinceMs: number; readonly reason: string } | null = null;
+  /** The last content of which it was told that the app runs it. */
+  let toldApplied: string | null = null;
 
   function take(state: ReloadState): void {
     last = state;
@@ -94,7 +101,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     take(state);
     metrics.attemptStarted();
     const [oldHash, newHash] = [shortHash(job.oldDigest), shortHash(job.digest)];
-    logger.info(startText(job, oldHash, newHash), {
+    logger.info(startText(job), {
       old_hash: oldHash,
       new_hash: newHash,
       attempt: job.attempt,
@@ -115,7 +122,12 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     reloads.length = Math.min(reloads.length, HISTORY_MAX);
   }
 
-  function attemptEnded(state: ReloadState, job: ReloadJob, report: AttemptReport): void {
+  function attemptEnded(
+    state: ReloadState,
+    job: ReloadJob,
+    report: AttemptReport,
+    stopping: boolean,
+  ): void {
     const { result, target } = report;
     const durationMs = clock.nowMs() - job.seenAtMs;
     const triggerDelayMs = result.triggeredAtMs === null
@@ -136,7 +148,26 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       triggerDelayMs,
     };
     take(state);
-    tellOutcome(state, job, report, durationMs);
+    tellOutcome(state, job, report, durationMs, stopping);
+    tellRecovery();
+  }
+
+  /** The state changed without an attempt: says so where that settles what the app runs. */
+  function settled(state: ReloadState): void {
+    take(state);
+    if (inSync && state.applied !== toldApplied) {
+      toldApplied = state.applied;
+      logger.info(`The app runs what is on disk (hash: ${shortHash(state.applied)}): nothing to reload`, {
+        new_hash: shortHash(state.applied),
+      });
+    }
+    tellRecovery();
+  }
+
+  function tellRecovery(): void {
+    if (!inSync || failing === null) return;
+    logger.info(`In sync again after ${formatMs(clock.nowMs() - failing.sinceMs)}`);
+    failing = null;
   }
 
   function tellOutcome(
@@ -144,6 +175,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     job: ReloadJob,
     { result, target }: AttemptReport,
     durationMs: number,
+    stopping: boolean,
   ): void {
     const fields = {
       outcome: result.outcome,
@@ -154,6 +186,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       duration_ms: Math.round(durationMs * 10) / 10,
     };
     if (result.outcome === "success") {
+      toldApplied = job.digest;
       logger.info("✅ Reload successful", fields);
       if (result.restartRequired.length > 0) {
         logger.warn(
@@ -165,21 +198,25 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       }
       return;
     }
-    const retryAtMs = state.failure?.retryAtMs ?? null;
-    const next = retryAtMs === null
-      ? "nothing was sent; waiting until the content changes"
-      : `next try in ${formatMs(retryAtMs - clock.nowMs())}`;
-    logger.error(`${failureText(result)}; ${next}`, fields);
+    const again = failing?.reason === result.reason;
+    logger.error(`${failureText(result, again)}; ${nextText(result, retryInMs(state), stopping)}`, fields);
+    failing = { sinceMs: failing?.sinceMs ?? clock.nowMs(), reason: result.reason };
+  }
+
+  function retryInMs(state: ReloadState): number | null {
+    const atMs = state.failure?.retryAtMs ?? null;
+    return atMs === null ? null : atMs - clock.nowMs();
   }
 
   return {
     looked,
-    state: take,
+    state: settled,
     attemptStarted,
     attemptEnded,
     died(state, reason) {
       take(state);
-      logger.error(`${reason}; next look in ${formatMs((state.failure?.retryAtMs ?? 0) - clock.nowMs())}`, {
+      failing = { sinceMs: failing?.sinceMs ?? clock.nowMs(), reason };
+      logger.error(`Reload failed after all: ${reason}; next look in ${formatMs(retryInMs(state) ?? 0)}`, {
         code: "killed",
       });
     },
@@ -209,60 +246,4 @@ function nextRetryWallMs(state: ReloadState | null, clock: Clock): number | null
 
 function withoutBytes({ path, digest, sizeBytes, error }: FileState): FileState {
   return { path, digest, sizeBytes, error };
-}
-
-function startText(job: ReloadJob, oldHash: string, newHash: string): string {
-  switch (job.why) {
-    case "start":
-      return `Config found that the app may not have read yet (hash: ${newHash})`;
-    case "revert":
-      return `Config is back to what was applied before (hash: ${newHash}): reloading it to be certain`;
-    case "retry":
-      return `Trying the reload again (hash: ${newHash}, attempt ${job.attempt})`;
-    case "change":
-      return `Config change detected (hash: ${oldHash} -> ${newHash})`;
-  }
-}
-
-function failureText(result: AttemptReport["result"]): string {
-  switch (result.outcome) {
-    case "rejected":
-      return `Reload rejected by the app: ${result.reason}`;
-    case "invalid":
-      return `Config is invalid: ${result.reason}`;
-    case "timeout":
-      return result.reason;
-    default:
-      return `Reload failed: ${result.reason}`;
-  }
-}
-
-/** Tells problems with the disk once when they begin, and once when they end. */
-function createProblemLog({ clock, logger }: RecorderDeps) {
-  /** Problem text by path, with the time it began. */
-  let open = new Map<string, { text: string; sinceMs: number }>();
-  return {
-    tell(observation: Observation): void {
-      const now = new Map<string, string>();
-      if (observation.kind === "replaced") now.set(observation.path, observation.message);
-      if (observation.kind === "unreadable") {
-        for (const file of observation.files) if (file.error !== null) now.set(file.path, file.error);
-      }
-      if (observation.kind === "content") {
-        for (const file of observation.skipped) if (file.error !== null) now.set(file.path, file.error);
-      }
-      const next: typeof open = new Map();
-      for (const [path, text] of now) {
-        const before = open.get(path);
-        if (before?.text !== text) logger.warn(text, { path });
-        next.set(path, before?.text === text ? before : { text, sinceMs: clock.nowMs() });
-      }
-      for (const [path, { sinceMs }] of open) {
-        if (!now.has(path)) {
-          logger.info(`In order again after ${formatMs(clock.nowMs() - sinceMs)}: ${path}`, { path });
-        }
-      }
-      open = next;
-    },
-  };
 }

@@ -204,7 +204,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     if (target && result.triggeredAtMs !== null && !result.killed) {
       survival.watch(target, result.triggeredAtMs);
     }
-    recorder.attemptEnded(state, job, report);
+    recorder.attemptEnded(state, job, report, stopping.aborted);
     deps.targetWatch.after(report);
     // The disk may have changed meanwhile, and the hint for it may have been lost: look again at once.
     wakeAtMs = clock.nowMs();

@@ -26,8 +26,8 @@ export interface Survival {
 export function deathText(target: Target, signal: string, sinceMs: number): string {
   return `${target.name} (PID ${target.pid}) ended ${
     formatMs(sinceMs)
-  } after ${signal}: the signal killed it. ` +
-    "The same content is not signalled again; the app reads it when it starts";
+  } after ${signal}: the signal killed it; ` +
+    "this content is not signalled again, the app reads it when it starts";
 }
 
 /** Makes a watch over nobody. */

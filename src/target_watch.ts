@@ -6,7 +6,8 @@
 import type { AttemptReport } from "./attempt_types.ts";
 import type { Config } from "./config.ts";
 import type { StaleMount, Target, TargetView } from "./model.ts";
-import type { Logger, SnapshotReader, TargetPort } from "./ports.ts";
+import type { Clock, Logger, SnapshotReader, TargetPort } from "./ports.ts";
+import { formatMs } from "./reload/text.ts";
 
 /** The watch, seen from the loop and the status. */
 export interface TargetWatch {
@@ -28,6 +29,7 @@ export interface TargetWatch {
 /** What it looks with, and whom it tells. */
 export interface TargetWatchDeps {
   readonly config: Config;
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly target: TargetPort;
   readonly reader: SnapshotReader;
@@ -36,9 +38,11 @@ export interface TargetWatchDeps {
 
 /** Makes the watch; nothing is looked at before `refresh`. */
 export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
-  const { config, logger } = deps;
+  const { clock, config, logger } = deps;
   let known: Target | null = null;
   let view: TargetView | null = null;
+  /** Since when there has been nobody to signal, as told; null while there is. */
+  let brokenSinceMs: number | null = null;
   let mounts: readonly StaleMount[] = [];
   let appMounts: readonly StaleMount[] = [];
 
@@ -47,12 +51,19 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
     known = found.kind === "none" ? null : found.target;
     const before = view?.message;
     view = deps.target.preflight();
-    if (view.message !== before) {
-      const fields = { code: view.code, pid: view.pid };
-      if (view.ok) logger.info(`Target: ${view.message}`, fields);
-      else logger.warn(`Target: ${view.message}`, fields);
-    }
+    if (view.message !== before) tell(view);
     appMounts = known === null ? [] : deps.target.staleMounts(known).stale;
+  }
+
+  function tell({ ok, message, code, pid }: TargetView): void {
+    const fields = { code, pid };
+    if (!ok) {
+      brokenSinceMs ??= clock.nowMs();
+      return logger.warn(`Target: ${message}`, fields);
+    }
+    const after = brokenSinceMs === null ? "" : `; in order after ${formatMs(clock.nowMs() - brokenSinceMs)}`;
+    brokenSinceMs = null;
+    logger.info(`Target: ${message}${after}`, fields);
   }
 
   function tellMounts(): void {

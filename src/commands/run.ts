@@ -82,6 +82,7 @@ function createParts(config: Config, logger: ProcessLogger) {
   const recorder = createRecorder({ config, clock, logger, metrics });
   const targetWatch = createTargetWatch({
     config,
+    clock,
     logger,
     target,
     reader,

@@ -7,7 +7,7 @@ export function shortHash(digest: string | null): string {
 
 /** A duration rounded as a person would say it: `8ms`, `1.5s`, `45s`, `4m30s`, `2h5m`. */
 export function formatMs(ms: number): string {
-  if (ms < 1000) return `${Math.max(0, Math.round(ms))}ms`;
+  if (ms < 995) return `${Math.max(0, Math.round(ms))}ms`;
   if (ms < 10_000) return `${Math.round(ms / 100) / 10}s`;
   const seconds = Math.round(ms / 1000);
   if (seconds < 60) return `${seconds}s`;

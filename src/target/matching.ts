@@ -31,7 +31,7 @@ export function selectMatching(
 ): Selection {
   const asked = [
     wanted.name !== null && `--process-name ${JSON.stringify(wanted.name)}`,
-    wanted.cmdline && `--process-cmdline ${JSON.stringify(wanted.cmdline.source)}`,
+    wanted.cmdline && `--process-cmdline "${wanted.cmdline.source.replaceAll("\\/", "/")}"`,
   ].filter(Boolean).join(" and ");
   const firsts = firstProcesses(table, options.known ?? new Map());
   const matching = new Set<ProcessStat>();

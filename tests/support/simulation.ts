@@ -86,6 +86,7 @@ function createRun(random: SeededRandom, traits: AppTraits) {
     const recorder = createRecorder({ config, clock, logger, metrics: truth.metrics });
     const targetWatch = createTargetWatch({
       config,
+      clock,
       logger,
       target: world.target,
       reader: world.reader,

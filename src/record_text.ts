@@ -1,0 +1,45 @@
+/**
+ * What the log says of a reload: why it begins, how it failed, and what comes next. Pure; a text names the fact first
+ * and the way out after it.
+ */
+
+import type { AttemptResult } from "./model.ts";
+import type { ReloadJob } from "./reload/state.ts";
+import { formatMs, shortHash } from "./reload/text.ts";
+
+/** The line with which an attempt begins. */
+export function startText(job: ReloadJob): string {
+  const [oldHash, newHash] = [shortHash(job.oldDigest), shortHash(job.digest)];
+  switch (job.why) {
+    case "start":
+      return `Config found that the app may not have read yet (hash: ${newHash})`;
+    case "revert":
+      return `Config is back to what was applied before (hash: ${newHash}): reloading it to be certain`;
+    case "retry":
+      return `Trying the reload again (hash: ${newHash}, attempt ${job.attempt})`;
+    case "change":
+      return `Config change detected (hash: ${oldHash} -> ${newHash})`;
+  }
+}
+
+/** How an attempt failed. `again`: for the same reason as the one before, so that the way out is not told again. */
+export function failureText(result: AttemptResult, again: boolean): string {
+  const reason = again ? result.reason.split("; ", 1)[0]! : result.reason;
+  switch (result.outcome) {
+    case "rejected":
+      return `Reload rejected by the app: ${reason}`;
+    case "invalid":
+      return `Config is invalid: ${reason}`;
+    case "timeout":
+      return reason;
+    default:
+      return `Reload failed: ${reason}`;
+  }
+}
+
+/** What comes after a failure. `retryInMs`: null where only new content, or a SIGHUP, leads to another try. */
+export function nextText(result: AttemptResult, retryInMs: number | null, stopping: boolean): string {
+  if (stopping) return "no further try, since config-reloader is being stopped";
+  if (retryInMs === null) return "nothing was sent; waiting until the content changes";
+  return `next ${result.killed ? "look" : "try"} in ${formatMs(retryInMs)}`;
+}
