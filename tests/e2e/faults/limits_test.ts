@@ -41,11 +41,14 @@ Deno.test({
           );
         while (loading) await Promise.all(paths.map(read));
       })();
-      for (let i = 1; i <= 40; i++) {
-        await scene.applied(await scene.swap(`version: ${i}\n${"# filler\n".repeat(2000)}`));
+      try {
+        for (let i = 1; i <= 40; i++) {
+          await scene.applied(await scene.swap(`version: ${i}\n${"# filler\n".repeat(2000)}`), 5000);
+        }
+      } finally {
+        loading = false;
+        await load;
       }
-      loading = false;
-      await load;
       assert.deepEqual(failed, [], "no request fails");
       await sidecar.metricIs("config_reload_successes_total", (value) => value === 40);
       assert.equal(group.pressure().kills, 0);
