@@ -28,8 +28,8 @@ export const FULL: Scale = {
   scrapes: 10_000,
   starts: 15,
   manyFiles: 10_000,
-  limitedChanges: 20,
-  limitedRuns: 3,
+  limitedChanges: 15,
+  limitedRuns: 2,
 };
 export const QUICK: Scale = {
   swaps: 15,
@@ -198,7 +198,7 @@ export async function measureMemory(context: Context): Promise<Row[]> {
     for (let i = 0; i < scale.reloads; i++) {
       for (const bay of bays) {
         bay.swap();
-        await bay.triggered(300);
+        await bay.triggered(100);
       }
       if (i % 250 === 249) say(`  ${i + 1} reloads`);
     }
