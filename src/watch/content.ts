@@ -41,7 +41,10 @@ export async function countContent(
   const only = files[0];
   const digest = single && only !== undefined ? only.digest : await digestOfListing(files);
   const isSame = memory.last !== null && memory.last.digest === digest;
-  const changedWallMs = isSame ? memory.last!.changedWallMs : await changeTime(memory, look, comparison);
+  // The same content under a new target was swapped in just now, perhaps after something else.
+  const isOld = isSame &&
+    ![...look.scan.volumes].some(([dir, { target }]) => memory.targets.get(dir) !== target);
+  const changedWallMs = isOld ? memory.last!.changedWallMs : await changeTime(memory, look, comparison);
   const snapshot: Snapshot = { digest, files, changedWallMs };
   // What is built anew each time is not kept, and its bytes least of all.
   memory.last = look.small ? { digest, files: [], changedWallMs } : snapshot;

@@ -4,19 +4,20 @@
  * wait for a FIFO or a dead server, nothing of that works any more.
  */
 
+import type { Clock } from "../ports.ts";
+
 /** How long one file or directory may take before the look goes on without it. */
 const ANSWER_MS_MAX = 5_000;
 /** With so many operations hanging no new ones are started. A quarter of Deno's threads. */
 const HUNG_MAX = 8;
 
+/** Bounds operations; see the top of this file. */
 export interface Guard {
   /**
    * Runs `operation` unless one of that name is still on its way, and waits 5 to 10 s at most.
    * Resolves to null where there is no answer. An operation that hangs is forgotten when it ends.
    */
   run<T>(name: string, operation: () => Promise<T>): Promise<T | null>;
-  /** To be called when a series of operations is over: stops the timer they share. */
-  rest(): void;
 }
 
 interface Flight {
@@ -25,23 +26,29 @@ interface Flight {
   late: boolean;
 }
 
-/** Makes a guard. `answerMsMax` is for tests. */
-export function createGuard(answerMsMax = ANSWER_MS_MAX): Guard {
+/** Makes a guard; `answerMsMax` is for tests. Its one timer runs out by itself when nothing is in flight. */
+export function createGuard(clock: Pick<Clock, "nowMs" | "sleep">, answerMsMax = ANSWER_MS_MAX): Guard {
   const inFlight = new Map<string, Flight>();
   let hung = 0;
-  // One timer for all: a look has four operations and more, and is over in a fraction of a millisecond.
-  let timer: ReturnType<typeof setTimeout> | null = null;
+  let sleeping = false;
+
+  // One sleeper for all: a look has four operations and more, and is over in a fraction of a millisecond.
+  const arm = () => {
+    if (sleeping) return;
+    sleeping = true;
+    clock.sleep(answerMsMax).then(sweep);
+  };
 
   const sweep = () => {
-    timer = null;
-    const nowMs = performance.now();
+    sleeping = false;
+    const nowMs = clock.nowMs();
     for (const flight of inFlight.values()) {
       if (flight.late || nowMs - flight.startedMs < answerMsMax - 1) continue;
       flight.late = true;
       hung++;
       flight.giveUp();
     }
-    if (inFlight.size > hung) timer = setTimeout(sweep, answerMsMax);
+    if (inFlight.size > hung) arm();
   };
 
   const land = (name: string, flight: Flight) => {
@@ -53,9 +60,9 @@ export function createGuard(answerMsMax = ANSWER_MS_MAX): Guard {
     run: (name, operation) => {
       if (inFlight.has(name) || hung >= HUNG_MAX) return Promise.resolve(null);
       return new Promise((resolve, reject) => {
-        const flight = { startedMs: performance.now(), giveUp: () => resolve(null), late: false };
+        const flight = { startedMs: clock.nowMs(), giveUp: () => resolve(null), late: false };
         inFlight.set(name, flight);
-        timer ??= setTimeout(sweep, answerMsMax);
+        arm();
         operation().then((value) => {
           land(name, flight);
           resolve(value);
@@ -64,11 +71,6 @@ export function createGuard(answerMsMax = ANSWER_MS_MAX): Guard {
           reject(error);
         });
       });
-    },
-    rest: () => {
-      if (timer === null || inFlight.size > hung) return;
-      clearTimeout(timer);
-      timer = null;
     },
   };
 }

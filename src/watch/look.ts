@@ -30,10 +30,12 @@ export async function lookOnce(memory: Memory, options: LookOptions, tell: () =>
   if (scan.replacedDir !== null) return { replacedDir: scan.replacedDir };
   if (scan.torn) return "torn";
   const canTell = memory.last !== null;
-  if (canTell && options.swapsAreFinal && memory.settling === null && isSwapped(memory, scan)) tell();
   const entries = takeEntries(memory, scan);
   const isPartial = memory.settling !== null && entries.length > ALL_WHILE_SETTLING_MAX;
-  await statAll(isPartial ? entries.filter(isUnsettled) : entries, options.read);
+  const asked = statAll(isPartial ? entries.filter(isUnsettled) : entries, options.read);
+  // What the caller begins now goes on beside the disk's answer.
+  if (canTell && options.swapsAreFinal && memory.settling === null && isSwapped(memory, scan)) tell();
+  await asked;
   const small = isSmall(entries);
   if (canTell && seemsSettled(memory, entries, options)) tell();
   await hashAll(entries, small, options.read);

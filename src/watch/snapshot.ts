@@ -74,7 +74,7 @@ function createReader(config: ReaderConfig, clock: Clock) {
   const delayMs = config.delayIntervalMs === "auto" ? AUTO_DELAY_MS : config.delayIntervalMs;
   const memory = createMemory();
   const volumes: VolumeMemory = { known: new Map(), homes: new Map() };
-  const guard = createGuard();
+  const guard = createGuard(clock);
   const isOwn = createOwnCheck(config);
   const limits = {
     sizeBytesMax: config.maxFileSizeBytes,
@@ -96,6 +96,7 @@ function createReader(config: ReaderConfig, clock: Clock) {
       wallMs: clock.wallMs(),
       full: memory.lookNo % FULL_EVERY_LOOKS === 0,
       local: mounts?.local ?? false,
+      pause: () => clock.sleep(0),
     },
     swapsAreFinal: isAuto,
     delayMs,
@@ -163,8 +164,6 @@ function createReader(config: ReaderConfig, clock: Clock) {
         // A fault of this program, or of the disk that nobody thought of: an error state, never a dead loop.
         const text = error instanceof Error ? error.message : String(error);
         return { kind: "unreadable", files: [fileError(sources[0]?.path ?? "", text)] };
-      } finally {
-        guard.rest();
       }
     },
   };

@@ -95,7 +95,7 @@ function watchEvents(
   signal: AbortSignal,
 ): { check(full: boolean): Promise<void>; end(): Promise<void> } {
   const sources = createSources(config.configFiles, config.watchedDirs);
-  const guard = createGuard();
+  const guard = createGuard(clock);
   const thread = createNotifyThread();
   let budget = createEventBudget(clock.nowMs());
 
@@ -118,11 +118,13 @@ function watchEvents(
    * gone only a turn of the event loop after its pending read has ended (Deno 2.9.6).
    */
   const disarm = async (): Promise<void> => {
-    const { watchers, pumps } = state.armed ?? { watchers: [], pumps: [] };
+    if (state.armed === null) return;
+    const { watchers, pumps } = state.armed;
     state.armed = null;
+    if (watchers.length === 0) return;
     for (const watcher of watchers) close(watcher);
     await Promise.all(pumps);
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await clock.sleep(0);
   };
 
   const pump = async (watcher: Deno.FsWatcher, path: string): Promise<void> => {
@@ -130,6 +132,8 @@ function watchEvents(
       for await (const event of watcher) {
         state.events++;
         hint("event");
+        // The loop goes first: what follows is upkeep, and a change is waiting for its signal.
+        await null;
         budget = takeEvent(budget, clock.nowMs());
         const isBusy = budget.tokens < 0 && config.watchMethod === "auto";
         const isSelf = event.paths.includes(path);
@@ -219,15 +223,14 @@ function watchEvents(
     if (identities !== null && !sameTexts(identities, armed.identities)) await rearm();
   };
 
-  const caretaker = createCaretaker((full) => check(full).finally(() => guard.rest()), clock, signal);
+  const caretaker = createCaretaker(check, clock, signal);
   return {
     check: caretaker.now,
     end: async () => {
       await caretaker.idle();
       const places = state.armed?.plan.places ?? [];
-      const patience = createGuard(END_MS_MAX);
+      const patience = createGuard(clock, END_MS_MAX);
       const fifo = await patience.run("fifo", () => holdsFifo(places)) ?? true;
-      patience.rest();
       // Nothing is closed that could freeze the end; the process takes its watchers with it.
       if (!fifo && !thread.isStuck()) await disarm();
     },

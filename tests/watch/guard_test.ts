@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { createClock } from "../../src/clock.ts";
 import { createGuard } from "../../src/watch/guard.ts";
 
+const CLOCK = createClock();
 const OPTIONS = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true };
 
 /** An operation that ends when it is told to. */
@@ -18,17 +20,16 @@ function createHanging() {
 }
 
 Deno.test({ ...OPTIONS, name: "an answer passes, and so does an error" }, async () => {
-  const guard = createGuard(1_000);
+  const guard = createGuard(CLOCK, 1_000);
   assert.equal(await guard.run("a", () => Promise.resolve("x")), "x");
   await assert.rejects(guard.run("a", () => Promise.reject(new Error("no"))), /no/);
   assert.equal(await guard.run("a", () => Promise.resolve("y")), "y");
-  guard.rest();
 });
 
 Deno.test(
   { ...OPTIONS, name: "of what hangs one is in flight, and it is asked again when it has ended" },
   async () => {
-    const guard = createGuard(20);
+    const guard = createGuard(CLOCK, 20);
     const hanging = createHanging();
     assert.equal(await guard.run("a", hanging.run), null);
     assert.equal(await guard.run("a", hanging.run), null);
@@ -37,12 +38,11 @@ Deno.test(
     hanging.end("late");
     await Promise.resolve();
     assert.equal(await guard.run("a", () => Promise.resolve("again")), "again");
-    guard.rest();
   },
 );
 
 Deno.test({ ...OPTIONS, name: "eight that hang are enough" }, async () => {
-  const guard = createGuard(10);
+  const guard = createGuard(CLOCK, 10);
   const all = Array.from({ length: 8 }, createHanging);
   await Promise.all(all.map((hanging, i) => guard.run(`${i}`, hanging.run)));
   let started = false;
@@ -55,5 +55,4 @@ Deno.test({ ...OPTIONS, name: "eight that hang are enough" }, async () => {
   all.forEach((hanging) => hanging.end(""));
   await Promise.resolve();
   assert.equal(await guard.run("ninth", ninth), "x");
-  guard.rest();
 });
