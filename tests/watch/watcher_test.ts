@@ -166,7 +166,12 @@ Deno.test({ ...OPTIONS, name: "events given up for a limit are tried again after
     await clock.advance(31_000);
     await until("events again", () => watcher.view().method === "inotify");
     abort.abort();
-    await running;
+    let ended = false;
+    running.then(() => ended = true);
+    await until("the end", async () => {
+      await clock.advance(1);
+      return ended;
+    });
   } finally {
     Deno.watchFs = original;
     Deno.removeSync(dir, { recursive: true });
