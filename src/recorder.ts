@@ -157,9 +157,12 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     take(state);
     if (inSync && state.applied !== toldApplied) {
       toldApplied = state.applied;
-      logger.info(`The app runs what is on disk (hash: ${shortHash(state.applied)}): nothing to reload`, {
-        new_hash: shortHash(state.applied),
-      });
+      logger.info(
+        `Nothing to reload: what is on disk counts as applied (hash: ${shortHash(state.applied)})`,
+        {
+          new_hash: shortHash(state.applied),
+        },
+      );
     }
     tellRecovery();
   }

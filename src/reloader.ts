@@ -68,6 +68,8 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   let looked = false;
   let reloading = false;
   let wakeAtMs = Infinity;
+  /** The date at which the next wake is due; none is pending where it is Infinity. */
+  let armedAtMs = Infinity;
   let startedAtMs = 0;
   let lastReading: StatusReading | null = null;
   const tokens = createTokenMemory();
@@ -88,15 +90,19 @@ export function createReloader(deps: ReloaderDeps): Reloader {
       const nowMs = clock.nowMs();
       if (hint) return hint;
       if (nowMs >= wakeAtMs) return { causes: ["retry"], firstAtMs: nowMs };
-      const untilMs = Math.min(wakeAtMs, nowMs + survival.dueMs());
-      const wake = new AbortController();
-      const stop = () => wake.abort();
-      stopping.addEventListener("abort", stop, { once: true });
-      const due = untilMs === Infinity ? deafUntil(wake.signal) : clock.sleep(untilMs - nowMs, wake.signal);
-      await Promise.race([queue.filled(), due]);
-      stopping.removeEventListener("abort", stop);
-      wake.abort();
+      armWake(Math.min(wakeAtMs, nowMs + survival.dueMs()));
+      await queue.filled();
     }
+  }
+
+  /** Wakes the loop at `atMs` at the latest. A date that has been overtaken wakes it for nothing, which is cheap. */
+  function armWake(atMs: number): void {
+    if (atMs >= armedAtMs) return;
+    armedAtMs = atMs;
+    clock.sleep(atMs - clock.nowMs(), stopping).then(() => {
+      if (armedAtMs === atMs) armedAtMs = Infinity;
+      queue.wake();
+    });
   }
 
   function checkSurvival(): void {
@@ -221,7 +227,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     while (!flapped) {
       await Promise.race([queue.filled(), ended]);
       if (over.aborted) break;
-      queue.take();
+      if (queue.take() === null) continue;
       const seen = await deps.reader.look({ signal: aborted });
       flapped = seen.kind === "content" ? seen.snapshot.digest !== digest : seen.kind !== "settling";
     }
@@ -278,6 +284,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
       stopping = stop;
       aborted = abort;
       startedAtMs = clock.nowMs();
+      stopping.addEventListener("abort", queue.wake, { once: true });
       queue.push("start", startedAtMs);
       for (;;) {
         const hint = await nextHint();

@@ -20,22 +20,27 @@ export interface HintQueue {
   push(cause: Cause, nowMs: number): void;
   /** Empties the slot; null where nothing waits. */
   take(): Hint | null;
-  /** Resolves as soon as the slot is filled (at once when it is). */
+  /** Resolves as soon as the slot is filled (at once when it is), or at the next `wake`. */
   filled(): Promise<void>;
+  /** Lets `filled` resolve although nothing has been put into the slot: a date has come. */
+  wake(): void;
 }
 
 /** Makes an empty queue. */
 export function createHintQueue(): HintQueue {
   let causes: Cause[] = [];
   let firstAtMs = 0;
-  let wake: (() => void) | null = null;
+  let resolve: (() => void) | null = null;
   let waiting: Promise<void> | null = null;
+  const wake = () => {
+    resolve?.();
+    resolve = waiting = null;
+  };
   return {
     push(cause, nowMs) {
       if (causes.length === 0) firstAtMs = nowMs;
       if (!causes.includes(cause)) causes.push(cause);
-      wake?.();
-      wake = waiting = null;
+      wake();
     },
     take() {
       if (causes.length === 0) return null;
@@ -45,7 +50,8 @@ export function createHintQueue(): HintQueue {
     },
     filled() {
       if (causes.length > 0) return Promise.resolve();
-      return waiting ??= new Promise((resolve) => wake = resolve);
+      return waiting ??= new Promise((done) => resolve = done);
     },
+    wake,
   };
 }

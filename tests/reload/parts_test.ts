@@ -43,6 +43,10 @@ Deno.test("hints coalesce into one waiting slot and keep causes and the time of 
   await Promise.all(waits);
   assert.equal(woken, 2);
   assert.deepEqual(queue.take()?.causes, ["signal"]);
+  const woken2 = queue.filled();
+  queue.wake();
+  await woken2;
+  assert.equal(queue.take(), null, "a wake is no hint");
 });
 
 const PROMETHEUS = {
