@@ -63,6 +63,8 @@ export interface Driver {
   readonly watcher: Watcher;
   readonly reader: SnapshotReader;
   stop(): Promise<void>;
+  /** After `stop`: waits for the disk, which a look that was cut short may still be asking. Not where it may hang. */
+  drain(): Promise<void>;
 }
 
 /** Starts reader, watcher and loop. */
@@ -112,6 +114,7 @@ export function createDriver(config: ReaderConfig & WatcherConfig): Driver {
       wake();
       await Promise.all([running, watching]);
     },
+    drain: async () => void await reader.look({ signal: new AbortController().signal }),
   };
   const running = loop();
   const watching = watcher.run(hint, abort.signal);
@@ -259,7 +262,10 @@ function createRun(script: Script, method: Method, root: string) {
       if (step === undefined) throw new Error(`unknown step "${name}"`);
       await step(args);
     },
-    stop: async () => await driver?.stop(),
+    stop: async () => {
+      await driver?.stop();
+      if (script.as === "") await driver?.drain();
+    },
     describe: () => {
       const { last, states, looks, warnings } = driver ?? { last: null, states: [], looks: 0, warnings: [] };
       return JSON.stringify(

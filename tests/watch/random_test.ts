@@ -112,6 +112,7 @@ async function play(steps: readonly Step[], method: Method): Promise<void> {
     assert.ok(driver.states.length <= 2 * steps.length + 1, `${driver.states.length} states`);
   } finally {
     await driver.stop();
+    await driver.drain();
     Deno.removeSync(root, { recursive: true });
   }
 }

@@ -341,3 +341,32 @@ Deno.test({
     for (const reader of readers) assert.equal((await content(reader)).digest, digestOf(200));
     assert.ok(looks > 400, `${looks} looks`);
   }));
+
+Deno.test(
+  { ...OPTIONS, name: "a quick look knows a volume that was not swapped, and nothing else" },
+  () =>
+    inDir(async (dir) => {
+      const volume = createKubeletVolume(join(dir, "vol"), { a: "1" });
+      const plain = join(dir, "plain");
+      Deno.writeTextFileSync(plain, "x");
+      const kindOf = async (files: string[], between: () => void) => {
+        const reader = createSnapshotReader({ ...BASE, configFiles: files, delayIntervalMs: 0 }, clock);
+        await content(reader);
+        between();
+        return (await reader.look({ quick: true, signal: new AbortController().signal })).kind;
+      };
+      const nothing = () => {};
+      assert.equal(await kindOf([volume.path("a")], nothing), "same");
+      assert.equal(await kindOf([join(volume.dir, "*")], nothing), "same");
+      assert.equal(await kindOf([volume.path("a")], () => volume.swap({ a: "2" })), "content");
+      assert.equal(
+        await kindOf([volume.path("a")], () => Deno.removeSync(join(volume.dir, "..data"))),
+        "unreadable",
+      );
+      volume.swap({ a: "3" });
+      assert.equal(await kindOf([plain], nothing), "content");
+      assert.equal(await kindOf([volume.path("a"), plain], nothing), "content");
+      const first = createSnapshotReader({ ...BASE, configFiles: [volume.path("a")] }, clock);
+      assert.equal((await first.look({ quick: true, signal: new AbortController().signal })).kind, "content");
+    }),
+);
