@@ -37,9 +37,13 @@ export function failureText(result: AttemptResult, again: boolean): string {
   }
 }
 
+/** Why a failure has no further try: the sidecar is being stopped, or had one try only. */
+export type End = "stopping" | "once" | null;
+
 /** What comes after a failure. `retryInMs`: null where only new content, or a SIGHUP, leads to another try. */
-export function nextText(result: AttemptResult, retryInMs: number | null, stopping: boolean): string {
-  if (stopping) return "no further try, since config-reloader is being stopped";
+export function nextText(result: AttemptResult, retryInMs: number | null, end: End): string {
+  if (end === "stopping") return "no further try, since config-reloader is being stopped";
+  if (end === "once") return "no further try, because of --once";
   if (retryInMs === null) return "nothing was sent; waiting until the content changes";
   return `next ${result.killed ? "look" : "try"} in ${formatMs(retryInMs)}`;
 }

@@ -201,8 +201,9 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       }
       return;
     }
+    const end = stopping ? "stopping" : config.once ? "once" : null;
     const again = failing?.reason === result.reason;
-    logger.error(`${failureText(result, again)}; ${nextText(result, retryInMs(state), stopping)}`, fields);
+    logger.error(`${failureText(result, again)}; ${nextText(result, retryInMs(state), end)}`, fields);
     failing = { sinceMs: failing?.sinceMs ?? clock.nowMs(), reason: result.reason };
   }
 

@@ -46,19 +46,21 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
   let mounts: readonly StaleMount[] = [];
   let appMounts: readonly StaleMount[] = [];
 
-  function lookAfresh(): void {
+  /** `told`: the text of a problem that the log has just told. */
+  function lookAfresh(told: string | null): void {
     const found = deps.target.resolve();
     known = found.kind === "none" ? null : found.target;
     const before = view?.message;
     view = deps.target.preflight();
-    if (view.message !== before) tell(view);
+    if (view.message !== before) tell(view, told);
     appMounts = known === null ? [] : deps.target.staleMounts(known).stale;
   }
 
-  function tell({ ok, message, code, pid }: TargetView): void {
+  function tell({ ok, message, code, pid }: TargetView, told: string | null): void {
     const fields = { code, pid };
     if (!ok) {
       brokenSinceMs ??= clock.nowMs();
+      if (message === told) return;
       return logger.warn(`Target: ${message}`, fields);
     }
     const after = brokenSinceMs === null ? "" : `; in order after ${formatMs(clock.nowMs() - brokenSinceMs)}`;
@@ -66,11 +68,11 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
     logger.info(`Target: ${message}${after}`, fields);
   }
 
-  function tellMounts(): void {
+  function tellMounts(told: string | null): void {
     const now = [...deps.reader.staleMounts(), ...appMounts];
-    const told = new Set(mounts.map((mount) => mount.message));
+    const before = new Set(mounts.map((mount) => mount.message));
     for (const mount of now) {
-      if (!told.has(mount.message)) {
+      if (!before.has(mount.message) && !told?.includes(mount.message)) {
         logger.warn(mount.message, {
           container: mount.container,
           reason: mount.reason,
@@ -86,15 +88,16 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
     refresh() {
       const before = known;
       const isLost = before !== null && !deps.target.isAlive(before);
-      if (config.trigger === "signal" && (isLost || before === null || !view?.ok)) lookAfresh();
-      tellMounts();
+      if (config.trigger === "signal" && (isLost || before === null || !view?.ok)) lookAfresh(null);
+      tellMounts(null);
       return known !== null && (before === null || isLost);
     },
     after(report) {
       if (config.trigger !== "signal" || report.target === null) return;
+      const { reason } = report.result;
       const same = report.target.pid === known?.pid && report.target.startTicks === known.startTicks;
-      if (!same || report.result.outcome === "failed") lookAfresh();
-      tellMounts();
+      if (!same || report.result.outcome === "failed") lookAfresh(reason);
+      tellMounts(reason);
     },
     target: () => known,
     view: () => view,

@@ -6,6 +6,7 @@
 
 import type { Config } from "./config.ts";
 import type { Outcome, Status, StatusReading, Target, TriggerResult, Verdict } from "./model.ts";
+import { hideUrlSecrets } from "./http/hide_url.ts";
 import type { Clock, Logger, StatusProbe, TargetPort } from "./ports.ts";
 import { formatMs } from "./reload/text.ts";
 import { DEATH_WINDOW_MS, deathText } from "./survival.ts";
@@ -102,7 +103,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
     const reading = await deps.probe.read(input.aborted);
     deps.turned();
     if (reading.kind === "error") {
-      lastReason = reading.reason;
+      lastReason = `GET ${hideUrlSecrets(config.reloadUrl)}: ${reading.reason}`;
       return null;
     }
     status = reading.status;

@@ -12,6 +12,7 @@ import { createMetrics } from "../observe/metrics.ts";
 import type { Clock, Logger, Watcher } from "../ports.ts";
 import { createRecorder, type Recorder } from "../recorder.ts";
 import { APP_NOT_THERE } from "../reload/state.ts";
+import { formatMs } from "../reload/text.ts";
 import { createReloader, type Reloader } from "../reloader.ts";
 import { createHandler } from "../server/handler.ts";
 import { createServer } from "../server/listener.ts";
@@ -30,15 +31,15 @@ const FLUSH_TIMEOUT_MS = 500;
 const END_GRACE_MS = 300;
 
 /**
- * Runs the sidecar. `warnings` are told first.
+ * Runs the sidecar. `warnings` are those of the command line.
  * @returns the exit code: 0 stopped as asked, 1 it could not do its work
  */
 export async function runSidecar(config: Config, warnings: readonly string[]): Promise<number> {
   const stop = createStop(config);
   const logger = createLogger(config.logLevel, config.logFormat);
   try {
-    for (const warning of warnings) logger.warn(warning);
     logger.info(startLine(config), { version: VERSION, revision: REVISION });
+    for (const warning of warnings) logger.warn(warning);
     return await Promise.race([runParts(config, logger, stop), stop.atOnce]);
   } catch (error) {
     logger.error(error instanceof Error ? error.message : String(error));
@@ -182,8 +183,12 @@ function createStop(config: Config): Stop {
   const atOnce = Promise.withResolvers<number>();
   let hangup = () => {};
   let begin: (signal: string) => void = () => {};
+  let again: (signal: string) => void = () => {};
   const stop = (signal: string) => () => {
-    if (stopping.signal.aborted) return atOnce.resolve(0);
+    if (stopping.signal.aborted) {
+      again(signal);
+      return atOnce.resolve(0);
+    }
     stopping.abort();
     begin(signal);
   };
@@ -196,9 +201,12 @@ function createStop(config: Config): Stop {
     atOnce: atOnce.promise,
     onHangup: (act) => hangup = act,
     use: (clock, logger, isReloading) => {
+      again = (signal) => logger.info(`Stopping at once: ${signal} received again`, { signal });
       begin = async (signal) => {
-        logger.info(`Stopping: ${signal} received`, { signal });
-        if (isReloading()) await clock.sleep(config.shutdownTimeoutMs);
+        const waits = isReloading();
+        const what = waits ? `; up to ${formatMs(config.shutdownTimeoutMs)} for the reload in progress` : "";
+        logger.info(`Stopping: ${signal} received${what}`, { signal });
+        if (waits) await clock.sleep(config.shutdownTimeoutMs);
         aborted.abort();
         // What hangs, such as a read of a dead disk or a slow client, must not hold up the end.
         await clock.sleep(END_GRACE_MS);
