@@ -157,12 +157,8 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     take(state);
     if (inSync && state.applied !== toldApplied) {
       toldApplied = state.applied;
-      logger.info(
-        `Nothing to reload: what is on disk counts as applied (hash: ${shortHash(state.applied)})`,
-        {
-          new_hash: shortHash(state.applied),
-        },
-      );
+      const hash = shortHash(state.applied);
+      logger.info(`Nothing to reload: what is on disk counts as applied (hash: ${hash})`, { new_hash: hash });
     }
     tellRecovery();
   }
