@@ -47,6 +47,11 @@ export interface SnapshotReader {
    * the baseline meanwhile.
    */
   look(options: { onLikelyChange?: () => void; signal: AbortSignal }): Promise<Observation>;
+  /**
+   * True where swapped volumes are all there is and none has been swapped since the last content: a kernel event comes
+   * with each step of kubelet's update, and most steps change nothing. False where that is not certain.
+   */
+  isUnswapped(): Promise<boolean>;
   /** Mounts of the watched paths, in the sidecar's own mount namespace, that can never change again. */
   staleMounts(): readonly StaleMount[];
 }

@@ -66,6 +66,8 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   let state = INITIAL_STATE;
   let lastTurnAtMs = clock.nowMs();
   let looked = false;
+  /** The reader's last content has been decided about: only then is an event without a swap nothing new. */
+  let isDecided = false;
   let reloading = false;
   let wakeAtMs = Infinity;
   /** The date at which the next wake is due; none is pending where it is Infinity. */
@@ -115,8 +117,11 @@ export function createReloader(deps: ReloaderDeps): Reloader {
 
   /** One look at the disk and what follows from it. Returns the exit code where `--once` is done. */
   async function turn(hint: Hint): Promise<number | null> {
+    const isEvent = hint.causes.every((cause) => cause === "event");
+    if (isEvent && isDecided && await deps.reader.isUnswapped()) return null;
     const early = createEarlyStart();
     const observation = await deps.reader.look({ onLikelyChange: early.begin, signal: aborted });
+    isDecided = observation.kind === "content";
     looked = true;
     const moment = {
       nowMs: clock.nowMs(),
@@ -228,6 +233,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
       await Promise.race([queue.filled(), ended]);
       if (over.aborted) break;
       if (queue.take() === null) continue;
+      isDecided = false;
       const seen = await deps.reader.look({ signal: aborted });
       flapped = seen.kind === "content" ? seen.snapshot.digest !== digest : seen.kind !== "settling";
     }

@@ -8,7 +8,7 @@ import type { Observation } from "../model.ts";
 import type { Clock, SnapshotReader } from "../ports.ts";
 import { areInVolumes, compareLook, isFresh, type Look } from "./compare.ts";
 import { countContent, countErrors } from "./content.ts";
-import { closeLook, createMemory } from "./entries.ts";
+import { closeLook, createMemory, type Memory } from "./entries.ts";
 import { createGuard } from "./guard.ts";
 import { lookOnce, type LookOptions } from "./look.ts";
 import { OWN_PREFIX } from "./own_files.ts";
@@ -63,6 +63,7 @@ export function createSnapshotReader(config: ReaderConfig, clock: Clock): Snapsh
           waiting.delete(resolve);
         });
       }),
+    isUnswapped: reader.isUnswapped,
     staleMounts: () => reader.mounts()?.stale ?? [],
   };
 }
@@ -152,6 +153,7 @@ function createReader(config: ReaderConfig, clock: Clock) {
 
   return {
     mounts: () => mounts,
+    isUnswapped: () => isUnswapped(memory, mounts?.local ?? false),
     look: async (onLikelyChange: (() => void) | undefined): Promise<Observation> => {
       let told = false;
       const tell = () => {
@@ -167,6 +169,24 @@ function createReader(config: ReaderConfig, clock: Clock) {
       }
     },
   };
+}
+
+/** The links are read on the calling thread where no network is behind them: just touched, 5 µs instead of 60. */
+async function isUnswapped(memory: Memory, local: boolean): Promise<boolean> {
+  const { entries, last, settling, targets } = memory;
+  if (last === null || settling !== null || memory.errorsCounted !== "" || targets.size === 0) return false;
+  for (const { candidate, counted, digest, problem } of entries.values()) {
+    if (candidate.volume === null || problem !== null || counted?.digest !== digest) return false;
+  }
+  try {
+    for (const [dir, target] of targets) {
+      const link = `${dir}/..data`;
+      if ((local ? Deno.readLinkSync(link) : await Deno.readLink(link)) !== target) return false;
+    }
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function createOwnCheck(config: ReaderConfig): (path: string) => boolean {

@@ -184,6 +184,7 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
       lastDigest = seen;
       return { kind: "content", snapshot: { digest: seen, files: [], changedWallMs }, skipped: [] };
     },
+    isUnswapped: () => Promise.resolve(content !== null && content === lastDigest),
     staleMounts: () => [],
   };
 
