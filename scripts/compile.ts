@@ -26,6 +26,8 @@ export const V8_FLAGS = [
   "--no-opt",
   "--no-sparkplug",
   "--no-maglev",
+  // Without it the code of a change is thrown away during a quiet hour and compiled anew, on the way to the signal.
+  "--no-flush-bytecode",
 ];
 
 /** What one compilation is asked for. */
