@@ -1,0 +1,151 @@
+/** Whom the sidecar would signal, and what the log says where it cannot or where that process comes and goes. */
+
+import { requireProgram, requireRoot } from "../faults/scene.ts";
+import { startTargetApp } from "../../support/target_app.ts";
+import { until } from "../../support/poll.ts";
+import { begun, story } from "./golden.ts";
+
+const USER = ["setpriv", "--reuid=65532", "--regid=65532", "--clear-groups"];
+
+story("no such process", {}, async ({ scene, start, call }) => {
+  const gone = new Deno.Command("true").spawn();
+  await gone.status;
+  call(gone.pid, "GONE_PID");
+  const sidecar = await start([`--pid=${gone.pid}`, "--reload-timeout=500ms"]);
+  await begun(sidecar);
+  await scene.swap("version: 1\n");
+  await sidecar.logged("next try in 10s");
+  sidecar.kill("SIGHUP");
+  await sidecar.logged("next try in 20s");
+});
+
+story("no handler", {}, async ({ scene, start, call }) => {
+  const app = new Deno.Command("sleep", { args: ["60"] }).spawn();
+  call(app.pid, "SLEEP_PID");
+  try {
+    const sidecar = await start([`--pid=${app.pid}`]);
+    await begun(sidecar);
+    await scene.swap("version: 1\n");
+    await sidecar.logged("next try in 10s");
+    await until("the sleep to be old enough", () => sidecar.log().includes("would die of it"), {
+      timeoutMs: 15_000,
+    });
+    sidecar.kill("SIGHUP");
+    await sidecar.logged("next try in 20s");
+    await sidecar.stop();
+  } finally {
+    app.kill();
+    await app.status;
+  }
+});
+
+story("another user", {}, async ({ scene, start }) => {
+  requireRoot("it runs the sidecar as another user");
+  requireProgram("setpriv", "the package util-linux");
+  // The user may not enter the home of root, where the runtime is.
+  const copy = `${scene.dir}/program`;
+  await Deno.copyFile(Deno.env.get("CONFIG_RELOADER_BIN") ?? Deno.execPath(), copy);
+  const sidecar = await start([], { prefix: USER, ...await asUser(scene.dir, copy) });
+  await begun(sidecar);
+  await scene.swap("version: 1\n");
+  await sidecar.logged("next try in 10s");
+});
+
+/** The product where another user can start it: beside the volume, and with a cache that it may write. */
+async function asUser(dir: string, program: string) {
+  await Deno.chmod(program, 0o755);
+  if (Deno.env.get("CONFIG_RELOADER_BIN")) return { product: [program] };
+  const root = new URL("../../../", import.meta.url).pathname;
+  return {
+    product: [program, "run", "--no-prompt", "--quiet", "-A", `${root}main.ts`],
+    env: { DENO_DIR: `${dir}/none`, HOME: "/" },
+  };
+}
+
+story("the signal kills the app", { app: { mode: "die" } }, async ({ scene, start, call }) => {
+  const pidFile = `${scene.dir}/app.pid`;
+  await Deno.writeTextFile(pidFile, `${scene.app.pid}\n`);
+  const sidecar = await start([`--pid-file=${pidFile}`, "--pid=auto"]);
+  await begun(sidecar);
+  await scene.swap("version: 1\n");
+  await sidecar.logged("next look in 10s");
+  const killedMs = performance.now();
+  await until("the app to start clearly later than the change", () => performance.now() - killedMs > 100);
+  await using again = await startTargetApp({ config: scene.file, port: scene.app.port });
+  call(again.pid, "NEW_PID");
+  await Deno.writeTextFile(pidFile, `${again.pid}\n`);
+  await sidecar.logged("✅ Reload successful");
+  await scene.swap("version: 2\n");
+  await until("a second success", () => sidecar.log().split("✅").length === 3);
+});
+
+story("the app dies soon after", { app: { mode: "die-later" } }, async ({ scene, start }) => {
+  const sidecar = await start(["--verify=none"]);
+  await begun(sidecar);
+  await scene.swap("version: 1\n");
+  await sidecar.logged("the signal killed it");
+  await sidecar.logged("there is no such process");
+  sidecar.kill("SIGHUP");
+  await sidecar.logged("next try in 20s");
+});
+
+story("the app restarts by itself", {}, async ({ scene, start, call }) => {
+  const pidFile = `${scene.dir}/app.pid`;
+  await Deno.writeTextFile(pidFile, `${scene.app.pid}\n`);
+  const sidecar = await start([`--pid-file=${pidFile}`, "--pid=auto"]);
+  await begun(sidecar);
+  await sidecar.logged("Target: PID");
+  await scene.app.stop();
+  await sidecar.logged("there is no such process");
+  await using again = await startTargetApp({ config: scene.file, port: scene.app.port });
+  call(again.pid, "NEW_PID");
+  await Deno.writeTextFile(pidFile, `${again.pid}\n`);
+  await sidecar.logged(`Target: PID ${again.pid}`);
+  await scene.swap("version: 1\n");
+  await sidecar.logged("✅ Reload successful");
+});
+
+story("the PID file is not there yet", {}, async ({ scene, start }) => {
+  const pidFile = `${scene.dir}/app.pid`;
+  const sidecar = await start([`--pid-file=${pidFile}`, "--pid=auto"]);
+  await begun(sidecar);
+  await Deno.writeTextFile(pidFile, "not a number\n");
+  await sidecar.logged("no PID");
+  await Deno.writeTextFile(pidFile, `${scene.app.pid}\n`);
+  await sidecar.logged(`Target: PID ${scene.app.pid}`);
+});
+
+story("the app's mount is stale", {}, async ({ scene, startBare, call }) => {
+  requireRoot("it mounts");
+  requireProgram("unshare", "the package util-linux");
+  // As kubelet does it: the sidecar has the whole volume mounted, the app one payload of it (subPath).
+  const volume = `${scene.dir}/volumes/kubernetes.io~configmap/config`;
+  const payload = `${volume}/..2026_11_24_08_16_55.1234567890`;
+  await Deno.mkdir(payload, { recursive: true });
+  await Deno.writeTextFile(`${payload}/config.yaml`, "version: 0\n");
+  await Deno.symlink(payload.slice(payload.lastIndexOf("/") + 1), `${volume}/..data`);
+  await Deno.symlink("..data/config.yaml", `${volume}/config.yaml`);
+  const etc = `${scene.dir}/etc`;
+  await Deno.mkdir(etc);
+  const mounted = (
+    from: string,
+  ) => ["unshare", "--mount", "sh", "-c", `mount --bind ${from} ${etc} && exec "$@"`, "sh"];
+  await using app = await startTargetApp({ config: `${etc}/config.yaml`, prefix: mounted(payload) });
+  call(app.pid, "BLIND_PID");
+  call(`127.0.0.1:${app.port}`, "BLIND_APP");
+  const file = `--config-file=${etc}/config.yaml`;
+  const args = [file, `--pid=${app.pid}`, `--reload-url=${app.url}`, "--reload-on-start=always"];
+  const sidecar = await startBare(args, { prefix: mounted(volume) });
+  await sidecar.logged("next try in 5s");
+  await sidecar.stop();
+});
+
+story("nobody has that name", {}, async ({ scene, startBare }) => {
+  const args = [
+    `--config-file=${scene.file}`,
+    "--process-cmdline=demo/[x]pp\\.ts",
+    "--reload-on-start=never",
+  ];
+  const sidecar = await startBare([...args, `--reload-url=${scene.app.url}`]);
+  await sidecar.logged("No process matches");
+});
