@@ -18,6 +18,8 @@ export interface Guard {
    * Resolves to null where there is no answer. An operation that hangs is forgotten when it ends.
    */
   run<T>(name: string, operation: () => Promise<T>): Promise<T | null>;
+  /** To be called when a series of operations is over: an idle process is not woken for what is no more in flight. */
+  rest(): void;
 }
 
 interface Flight {
@@ -26,21 +28,23 @@ interface Flight {
   late: boolean;
 }
 
-/** Makes a guard; `answerMsMax` is for tests. Its one timer runs out by itself when nothing is in flight. */
+/** Makes a guard; `answerMsMax` is for tests. */
 export function createGuard(clock: Pick<Clock, "nowMs" | "sleep">, answerMsMax = ANSWER_MS_MAX): Guard {
   const inFlight = new Map<string, Flight>();
   let hung = 0;
-  let sleeping = false;
+  let sleeper: AbortController | null = null;
 
   // One sleeper for all: a look has four operations and more, and is over in a fraction of a millisecond.
   const arm = () => {
-    if (sleeping) return;
-    sleeping = true;
-    clock.sleep(answerMsMax).then(sweep);
+    if (sleeper !== null) return;
+    const own = sleeper = new AbortController();
+    clock.sleep(answerMsMax, own.signal).then(() => {
+      if (!own.signal.aborted) sweep();
+    });
   };
 
   const sweep = () => {
-    sleeping = false;
+    sleeper = null;
     const nowMs = clock.nowMs();
     for (const flight of inFlight.values()) {
       if (flight.late || nowMs - flight.startedMs < answerMsMax - 1) continue;
@@ -71,6 +75,11 @@ export function createGuard(clock: Pick<Clock, "nowMs" | "sleep">, answerMsMax =
           reject(error);
         });
       });
+    },
+    rest: () => {
+      if (inFlight.size > hung) return;
+      sleeper?.abort();
+      sleeper = null;
     },
   };
 }

@@ -166,6 +166,8 @@ function createReader(config: ReaderConfig, clock: Clock) {
         // A fault of this program, or of the disk that nobody thought of: an error state, never a dead loop.
         const text = error instanceof Error ? error.message : String(error);
         return { kind: "unreadable", files: [fileError(sources[0]?.path ?? "", text)] };
+      } finally {
+        guard.rest();
       }
     },
   };

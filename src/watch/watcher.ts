@@ -223,7 +223,7 @@ function watchEvents(
     if (identities !== null && !sameTexts(identities, armed.identities)) await rearm();
   };
 
-  const caretaker = createCaretaker(check, clock, signal);
+  const caretaker = createCaretaker((full) => check(full).finally(guard.rest), clock, signal);
   return {
     check: caretaker.now,
     end: async () => {
