@@ -35,8 +35,11 @@ export interface ProcessTable {
 
 /** Makes tables; one maker serves the whole run, since it remembers what cannot have changed. */
 export interface TableMaker {
-  /** @throws when /proc cannot be listed, or is that of another PID namespace than ours */
-  look(): ProcessTable;
+  /**
+   * All processes; with `only` just that one and ourselves, where a PID is given and nothing else matters.
+   * @throws when /proc cannot be listed, or is that of another PID namespace than ours
+   */
+  look(only?: number): ProcessTable;
 }
 
 interface Known {
@@ -60,7 +63,7 @@ export function createTableMaker(reader: ProcReader, nowMs: () => number, rememb
   let known = new Map<number, Known>();
   let checked = false;
 
-  const look = (): ProcessTable => {
+  const look = (only?: number): ProcessTable => {
     if (!checked) {
       const seen = reader.self();
       if (seen !== selfPid) {
@@ -74,7 +77,9 @@ export function createTableMaker(reader: ProcReader, nowMs: () => number, rememb
     const processes = new Map<number, ProcessStat>();
     const kept = new Map<number, Known>();
     let hidden = 0;
-    for (const pid of reader.pids()) {
+    // A thread has an entry, too, although none is listed.
+    const isThread = only !== undefined && reader.status(only)?.tgid !== only;
+    for (const pid of only === undefined ? reader.pids() : isThread ? [selfPid] : [only, selfPid]) {
       const stat = reader.stat(pid);
       if (stat === null) continue;
       if (stat === "hidden") {

@@ -60,7 +60,7 @@ export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder
       if (asked.kind === "problem") {
         return { kind: "none", code: "pid-file", message: asked.message, again: true };
       }
-      const table = tables.look();
+      const table = tables.look(asked.wanted.kind === "pid" ? asked.wanted.pid : undefined);
       known = nextFirsts(known, table);
       [uptimeMs, lookedAtMs] = [table.uptimeMs(), performance.now()];
       const chosen = select(
