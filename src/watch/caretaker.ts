@@ -2,6 +2,7 @@
 
 import type { Clock } from "../ports.ts";
 
+/** The upkeep; see the top of this file. */
 export interface Caretaker {
   /** Runs it now, after a run that is on its way. `full` is handed on to the work. */
   now(full: boolean): Promise<void>;

@@ -19,6 +19,7 @@ export interface Look {
   readonly small: boolean;
 }
 
+/** What a look differs in. */
 export interface Comparison {
   /** Something outside of atomically swapped volumes is other than when it last counted. */
   readonly plainDiffers: boolean;

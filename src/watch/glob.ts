@@ -11,6 +11,7 @@ export interface Glob {
   /** Parts below `base`: `**` (any number of directories) or a matcher for one name. */
   readonly parts: readonly GlobPart[];
 }
+/** One part of a pattern between slashes. */
 export type GlobPart = "**" | ((name: string) => boolean);
 
 /** POSIX classes inside brackets, in the C locale as `LC_ALL=C bash` reads them. */

@@ -11,6 +11,7 @@ import type { Look } from "./compare.ts";
 /** Beyond so many files only those that differ are asked for their times while they settle. */
 const ALL_WHILE_SETTLING_MAX = 100;
 
+/** How to look. */
 export interface LookOptions {
   readonly sources: readonly Source[];
   readonly scan: ScanContext;

@@ -25,6 +25,7 @@ const CONCURRENCY = 8;
 /** Longest stretch on the calling thread before others get their turn. */
 const SLICE_MS_MAX = 4;
 
+/** How to read. */
 export interface ReadAllOptions {
   readonly guard: Guard;
   readonly limits: Omit<ReadLimits, "sync">;

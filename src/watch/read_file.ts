@@ -24,6 +24,7 @@ export interface FileProblem {
   readonly sizeBytes: number;
 }
 
+/** A file that was read. */
 export interface FileContent {
   readonly kind: "content";
   readonly stat: FileStat;
@@ -33,6 +34,7 @@ export interface FileContent {
   readonly stable: boolean;
 }
 
+/** Bounds of one read. */
 export interface ReadLimits {
   readonly sizeBytesMax: number;
   readonly keepBytes: boolean;

@@ -10,6 +10,7 @@ import type { Source } from "./scan.ts";
 /** File systems whose times come from elsewhere, and whose stat(2) may take as long as the network does. */
 const NETWORK = /^(nfs|cifs|smb|9p|ceph|fuse|glusterfs|lustre|afs|virtiofs|gfs2|ocfs2|beegfs|prl_fs|vboxsf)/;
 
+/** What the sidecar's own mounts mean for the watched paths. */
 export interface MountView {
   readonly stale: readonly StaleMount[];
   /** No watched path is on a network file system. */

@@ -42,6 +42,7 @@ export interface VolumeFindings {
   replacedDir: string | null;
 }
 
+/** Finds volumes during one look. */
 export interface VolumeFinder {
   /** The volume in `dir`, null where it is none. Asked once a look. */
   volumeAt(dir: string): Promise<Volume | null>;

@@ -22,6 +22,7 @@ export interface WalkFindings {
   torn: boolean;
 }
 
+/** Walks during one look. */
 export interface Walker {
   /** All files below `place`. `skip` tells of directories that are not entered. */
   all(place: Place, visit: Visit, skip: (path: string) => boolean): Promise<void>;

@@ -11,6 +11,7 @@ export interface WatchPlace {
   readonly recursive: boolean;
 }
 
+/** Which directories to watch. */
 export interface WatchPlan {
   /** Sorted, one a path. */
   readonly places: readonly WatchPlace[];

@@ -10,6 +10,7 @@ import type { Clock, Logger, Watcher } from "../ports.ts";
 import { createCaretaker } from "./caretaker.ts";
 import { createGuard } from "./guard.ts";
 import { createNotifyThread } from "./notify_thread.ts";
+import { closeWatcher, limitOf, openWatcher, readIdentities } from "./open_watcher.ts";
 import { createSources } from "./scan.ts";
 import { holdsFifo, planWatch, type WatchPlace, type WatchPlan } from "./watch_plan.ts";
 import { breakPauseMs, createEventBudget, nextPauseMs, takeEvent } from "./watch_policy.ts";
@@ -71,7 +72,7 @@ export function createWatcher(config: WatcherConfig, clock: Clock, logger: Logge
     run: async (hint, signal) => {
       const events = config.watchMethod === "poll"
         ? null
-        : watchEvents(config, state, clock, logger, hint, signal);
+        : createEventWatch(config, state, clock, logger, hint, signal);
       await events?.check(true);
       for (let tick = 1; !signal.aborted; tick++) {
         await clock.sleep(config.intervalMs, signal);
@@ -86,7 +87,7 @@ export function createWatcher(config: WatcherConfig, clock: Clock, logger: Logge
 }
 
 /** The part that needs inotify. */
-function watchEvents(
+function createEventWatch(
   config: WatcherConfig,
   state: State,
   clock: Clock,
@@ -122,7 +123,7 @@ function watchEvents(
     const { watchers, pumps } = state.armed;
     state.armed = null;
     if (watchers.length === 0) return;
-    for (const watcher of watchers) close(watcher);
+    for (const watcher of watchers) closeWatcher(watcher);
     await Promise.all(pumps);
     await clock.sleep(0);
   };
@@ -235,42 +236,6 @@ function watchEvents(
       if (!fifo && !thread.isStuck()) await disarm();
     },
   };
-}
-
-function openWatcher({ path, recursive }: WatchPlace): Deno.FsWatcher | Error {
-  try {
-    return Deno.watchFs(path, { recursive });
-  } catch (error) {
-    return error instanceof Error ? error : new Error(String(error));
-  }
-}
-
-function close(watcher: Deno.FsWatcher): void {
-  try {
-    watcher.close();
-  } catch {
-    // It ended by itself.
-  }
-}
-
-/** The name of the limit behind an error; Deno gives no code for either. */
-function limitOf(error: Error): string | null {
-  if (/file watch limit|os error 28/i.test(error.message)) {
-    return "the kernel's limit of watches (fs.inotify.max_user_watches)";
-  }
-  if (/os error 24/.test(error.message)) {
-    return "the kernel's limit of inotify instances (fs.inotify.max_user_instances)";
-  }
-  return null;
-}
-
-/** Device, inode and birth of each place and anchor, in order; empty for one that cannot be looked at. */
-function readIdentities({ places, anchors }: WatchPlan): Promise<string[]> {
-  const paths = [...places.map((place) => place.path), ...anchors];
-  return Promise.all(paths.map(async (path) => {
-    const info = await Deno.stat(path).catch(() => null);
-    return info === null ? "" : `${info.dev}:${info.ino}:${info.birthtime?.getTime()}`;
-  }));
 }
 
 function isSame(armed: Armed, plan: WatchPlan, identities: readonly string[]): boolean {
