@@ -145,7 +145,6 @@ test("arrows between rooms run only along the flow, and the ground uses no room"
 /** Files past 250 lines, each with its reason. */
 const LONG: Readonly<Record<string, string>> = {
   "src/reloader.ts": "the one loop: its turns share one state",
-  "src/http/wire.ts": "one HTTP/1.1 exchange: head, three kinds of body, limits",
 };
 
 test("files stay short: 250 lines, or a reason", () => {
