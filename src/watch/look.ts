@@ -33,13 +33,14 @@ export async function lookOnce(memory: Memory, options: LookOptions, tell: () =>
   const canTell = memory.last !== null;
   const entries = takeEntries(memory, scan);
   const isPartial = memory.settling !== null && entries.length > ALL_WHILE_SETTLING_MAX;
-  const asked = statAll(isPartial ? entries.filter(isUnsettled) : entries, options.read);
-  // What the caller begins now goes on beside the disk's answer.
-  if (canTell && options.swapsAreFinal && memory.settling === null && isSwapped(memory, scan)) tell();
-  await asked;
+  await statAll(isPartial ? entries.filter(isUnsettled) : entries, options.read);
   const small = isSmall(entries);
-  if (canTell && seemsSettled(memory, entries, options)) tell();
-  await hashAll(entries, small, options.read);
+  const isLikely = memory.settling === null && options.swapsAreFinal && isSwapped(memory, scan) ||
+    seemsSettled(memory, entries, options);
+  const hashed = hashAll(entries, small, options.read);
+  // What the caller begins now goes on beside the disk's answers.
+  if (canTell && isLikely) tell();
+  await hashed;
   if (await isTorn(entries, scan)) return "torn";
   const beside = await findBeside(entries);
   if (beside.length > 0) {

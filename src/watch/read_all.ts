@@ -41,7 +41,9 @@ export interface ReadAllOptions {
 
 /** Looks at size and times of every entry. */
 export async function statAll(entries: readonly Entry[], options: ReadAllOptions): Promise<void> {
-  if (entries.length > MANY_FILES && options.local) return await statInSlices(entries, options);
+  // A swapped volume has just been written on this machine; to ask in turn costs more than to ask.
+  const isQuick = entries.length > MANY_FILES || entries.every(({ candidate }) => candidate.volume !== null);
+  if (isQuick && options.local) return await statInSlices(entries, options);
   await forEachLimited(entries, CONCURRENCY, async (entry) => {
     const { readPath } = entry.candidate;
     note(entry, await options.guard.run(readPath, () => readStat(readPath)) ?? noAnswer());

@@ -89,7 +89,7 @@ function createReader(config: ReaderConfig, clock: Clock) {
 
   const optionsNow = (): LookOptions => ({
     sources,
-    scan: { guard, memory: volumes, nowMs: clock.nowMs(), isOwn },
+    scan: { guard, memory: volumes, nowMs: clock.nowMs(), local: mounts?.local ?? false, isOwn },
     read: {
       guard,
       limits,

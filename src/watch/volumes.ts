@@ -57,9 +57,12 @@ export interface VolumeFinder {
 /** Makes the finder of one look. */
 export function createVolumeFinder(
   found: VolumeFindings,
-  memory: VolumeMemory,
-  guard: Guard,
-  nowMs: number,
+  { memory, guard, nowMs, local }: {
+    readonly memory: VolumeMemory;
+    readonly guard: Guard;
+    readonly nowMs: number;
+    readonly local: boolean;
+  },
 ): VolumeFinder {
   const asked = new Map<string, Volume | null>();
   const { known, homes } = memory;
@@ -68,7 +71,10 @@ export function createVolumeFinder(
   const volumeAt = async (dir: string): Promise<Volume | null> => {
     const before = asked.get(dir);
     if (before !== undefined) return before;
-    const target = await guard.run(`${dir}/..data`, () => Deno.readLink(`${dir}/..data`).catch(() => null));
+    const link = `${dir}/..data`;
+    const target = local
+      ? readLinkSync(link)
+      : await guard.run(link, () => Deno.readLink(link).catch(() => null));
     const volume = target === null ? null : { dir, target };
     asked.set(dir, volume);
     const memo = known.get(dir);
@@ -132,6 +138,14 @@ export function createVolumeFinder(
       if ((await statOf(dir))?.nlink === 0) found.replacedDir = dir;
     },
   };
+}
+
+function readLinkSync(path: string): string | null {
+  try {
+    return Deno.readLinkSync(path);
+  } catch {
+    return null;
+  }
 }
 
 /** The path beneath the payload directory; also of a path that was itself given through `..data`. */
