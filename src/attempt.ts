@@ -14,11 +14,14 @@ import {
   triggerTimes,
   unsent,
 } from "./attempt_types.ts";
+import type { Config } from "./config.ts";
 import { attemptBySignal } from "./signal_attempt.ts";
 import { verifyReload } from "./verification.ts";
 
 /** Makes one attempt. Never throws for what the app, the disk or the process table do. */
 export async function attemptReload(deps: AttemptDeps, input: AttemptInput): Promise<AttemptReport> {
+  // What takes time is announced first; else the line comes after the signal.
+  if (!isQuick(deps.config)) deps.announce();
   const prepared = await deps.prepare(input.snapshot, input.aborted);
   deps.turned();
   if (prepared.kind !== "ok") {
@@ -73,4 +76,12 @@ async function withHttp(deps: AttemptDeps, input: AttemptInput): Promise<Attempt
     aborted: input.aborted,
   });
   return report(proof, sent.atMs, null, baseline);
+}
+
+/** Whether nothing stands between the content and its signal. */
+function isQuick(config: Config): boolean {
+  const { checkCommand, configEnvsubstFile, outputDir, trigger, validate } = config;
+  return trigger === "signal" && validate === "none" && checkCommand === null &&
+    configEnvsubstFile === null &&
+    outputDir === null;
 }

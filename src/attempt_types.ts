@@ -36,14 +36,18 @@ export interface AttemptDeps {
   readonly probe: StatusProbe;
   /** Called whenever the attempt makes progress, so that liveness is seen during long ones. */
   readonly turned: () => void;
+  /** Says that the attempt has begun, once; held back until after the signal where nothing else takes time. */
+  readonly announce: () => void;
+  /** Config mounts of the target, as known since it was first seen: a mount that is in order stays so. */
+  readonly appMounts: (target: Target) => AppMounts;
 }
 
 /** What is begun as soon as a change is noticed, while the content is being read and hashed. */
 export interface Advance {
   /** The baseline request; null with `--verify none`. */
   readonly baseline: Promise<StatusReading> | null;
-  /** The look for the target, and what it can see; null where nothing is signalled. */
-  readonly found: { readonly resolution: Resolution; readonly mounts: AppMounts | null } | null;
+  /** The look for the target; null where nothing is signalled. */
+  readonly resolution: Resolution | null;
   readonly atMs: number;
 }
 
@@ -59,11 +63,9 @@ export function beginAdvance(
   signal: AbortSignal,
 ): Advance {
   const baseline = config.verify === "none" || config.trigger === "none" ? null : probe.read(signal);
-  if (config.trigger !== "signal") return { baseline, found: null, atMs: clock.nowMs() };
   // Synchronous, but in the shadow of the requests that are on their way.
-  const resolution = target.resolve();
-  const mounts = resolution.kind === "target" ? target.staleMounts(resolution.target) : null;
-  return { baseline, found: { resolution, mounts }, atMs: clock.nowMs() };
+  const resolution = config.trigger === "signal" ? target.resolve() : null;
+  return { baseline, resolution, atMs: clock.nowMs() };
 }
 
 /** What one attempt is about. */

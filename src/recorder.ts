@@ -22,7 +22,10 @@ export interface Recorder {
   looked(observation: Observation, state: ReloadState): void;
   /** The state changed without an attempt. */
   state(state: ReloadState): void;
+  /** An attempt begins; its line is held back until `announce`, since a change is waiting for its signal. */
   attemptStarted(state: ReloadState, job: ReloadJob, causes: readonly Cause[]): void;
+  /** Says the line of the attempt that has begun, once. */
+  announce(): void;
   /** `stopping`: the sidecar is being stopped, so a failure has no further try. */
   attemptEnded(state: ReloadState, job: ReloadJob, report: AttemptReport, stopping: boolean): void;
   /** The app died although its reload had counted. */
@@ -70,6 +73,8 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   const reloads: ReloadRecord[] = [];
   /** Since when reloads have failed, as told; null while none has since the app was last in sync. */
   let failing: { readonly sinceMs: number; readonly reason: string } | null = null;
+  /** The line on an attempt that has begun; said as soon as there is time, which is after its signal. */
+  let unsaid: (() => void) | null = null;
   /** The last content of which it was told that the app runs it. */
   let toldApplied: string | null = null;
 
@@ -101,12 +106,13 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     take(state);
     metrics.attemptStarted();
     const [oldHash, newHash] = [shortHash(job.oldDigest), shortHash(job.digest)];
-    logger.info(startText(job), {
-      old_hash: oldHash,
-      new_hash: newHash,
-      attempt: job.attempt,
-      causes: causes.join(","),
-    });
+    unsaid = () =>
+      logger.info(startText(job), {
+        old_hash: oldHash,
+        new_hash: newHash,
+        attempt: job.attempt,
+        causes: causes.join(","),
+      });
     reloads.unshift({
       startedWallMs: clock.wallMs(),
       oldHash,
@@ -122,12 +128,18 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     reloads.length = Math.min(reloads.length, HISTORY_MAX);
   }
 
+  function sayAttempt(): void {
+    unsaid?.();
+    unsaid = null;
+  }
+
   function attemptEnded(
     state: ReloadState,
     job: ReloadJob,
     report: AttemptReport,
     stopping: boolean,
   ): void {
+    sayAttempt();
     const { result, target } = report;
     const durationMs = clock.nowMs() - job.seenAtMs;
     const triggerDelayMs = result.triggeredAtMs === null
@@ -212,6 +224,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     looked,
     state: settled,
     attemptStarted,
+    announce: sayAttempt,
     attemptEnded,
     died(state, reason) {
       take(state);
@@ -221,6 +234,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       });
     },
     stopped(job) {
+      sayAttempt();
       reloads.shift();
       logger.info("Stopped before the reload was proved", { new_hash: shortHash(job.digest) });
     },

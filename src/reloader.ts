@@ -33,7 +33,7 @@ import type { TargetWatch } from "./target_watch.ts";
 import { createTokenMemory } from "./token_memory.ts";
 
 /** The parts that the loop drives. */
-export interface ReloaderDeps extends Omit<AttemptDeps, "turned"> {
+export interface ReloaderDeps extends Omit<AttemptDeps, "turned" | "announce" | "appMounts"> {
   readonly reader: SnapshotReader;
   readonly random: Random;
   readonly recorder: Recorder;
@@ -79,7 +79,12 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   const turned = () => {
     lastTurnAtMs = clock.nowMs();
   };
-  const attemptDeps: AttemptDeps = { ...deps, turned };
+  const attemptDeps: AttemptDeps = {
+    ...deps,
+    turned,
+    announce: recorder.announce,
+    appMounts: deps.targetWatch.appMounts,
+  };
   const survival = createSurvival(deps.target, clock, config.signal);
 
   /** Waits for a hint or the time `wakeAtMs`; meanwhile watches whether the app survives the last trigger. */

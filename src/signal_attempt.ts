@@ -4,7 +4,6 @@
  */
 
 import {
-  type AppMounts,
   type AttemptDeps,
   type AttemptInput,
   type AttemptReport,
@@ -15,7 +14,7 @@ import {
   triggerTimes,
   unsent,
 } from "./attempt_types.ts";
-import type { Resolution, Target } from "./model.ts";
+import type { Target } from "./model.ts";
 import { startedAfter } from "./reload/start.ts";
 import { verifyReload } from "./verification.ts";
 
@@ -37,13 +36,14 @@ export async function attemptBySignal(deps: AttemptDeps, input: AttemptInput): P
       "killed-before",
     );
   }
-  const mounts = found.mounts ?? deps.target.staleMounts(target);
+  const mounts = deps.appMounts(target);
   if (mounts.blind) return fail(mounts.stale.map((mount) => mount.message).join("; "), "stale-mount");
 
   const baseline = await baselineOf(deps, input);
   if (input.aborted.aborted) return fail("stopped before the signal was sent", "stopped");
   const send = () => Promise.resolve(deps.target.send(target));
   const sent = deps.target.send(target);
+  deps.announce();
   if (sent.kind === "not-sent") return fail(sent.message, sent.code);
   deps.logger.info(`Sending ${deps.config.signal} to main process (PID ${target.pid})`, {
     signal: deps.config.signal,
@@ -69,6 +69,7 @@ async function verifyStarted(
   input: AttemptInput,
   target: Target,
 ): Promise<AttemptReport> {
+  deps.announce();
   deps.logger.info(
     `${target.name} (PID ${target.pid}) started after the change and has read it; verifying without a signal`,
     { pid: target.pid, process: target.name },
@@ -94,31 +95,28 @@ async function findTarget(deps: AttemptDeps, input: AttemptInput): Promise<Found
   const deadlineMs = deps.clock.nowMs() + deps.config.reloadTimeoutMs;
   const { advance } = input;
   const isFresh = advance !== null && deps.clock.nowMs() - advance.atMs < FOUND_FRESH_MS;
-  let { resolution, mounts } = (isFresh ? advance.found : null) ?? lookAfresh(deps);
+  let resolution = (isFresh ? advance.resolution : null) ?? deps.target.resolve();
   for (;;) {
     deps.turned();
-    if (resolution.kind === "target") return { ...resolution, mounts };
+    if (resolution.kind === "target") return resolution;
     if (resolution.kind === "none" && !resolution.again) return resolution;
     if (resolution.kind === "starting" && hasReadIt(deps, input, resolution.target)) {
-      return { kind: "target", target: resolution.target, mounts };
+      return { kind: "target", target: resolution.target };
     }
     if (input.stopping.aborted || deps.clock.nowMs() >= deadlineMs) {
       const code = resolution.kind === "none" ? resolution.code : "starting";
       return { kind: "none", code, message: resolution.message };
     }
+    deps.announce();
     await deps.clock.sleep(STARTING_PAUSE_MS, input.stopping);
-    ({ resolution, mounts } = lookAfresh(deps));
+    resolution = deps.target.resolve();
   }
 }
 
 /** The target that was settled on, or nobody. */
 type Found =
-  | { readonly kind: "target"; readonly target: Target; readonly mounts: AppMounts | null }
+  | { readonly kind: "target"; readonly target: Target }
   | { readonly kind: "none"; readonly code: string; readonly message: string };
-
-function lookAfresh(deps: AttemptDeps): { resolution: Resolution; mounts: AppMounts | null } {
-  return { resolution: deps.target.resolve(), mounts: null };
-}
 
 /** Whether the process started with the content that is to be reloaded. */
 function hasReadIt({ clock }: AttemptDeps, { job }: AttemptInput, target: Target): boolean {

@@ -3,7 +3,7 @@
  * and whether it can see the content. Tells each change of that once. It never signals, and never decides a reload.
  */
 
-import type { AttemptReport } from "./attempt_types.ts";
+import type { AppMounts, AttemptReport } from "./attempt_types.ts";
 import type { Config } from "./config.ts";
 import type { StaleMount, Target, TargetView } from "./model.ts";
 import type { Clock, Logger, SnapshotReader, TargetPort } from "./ports.ts";
@@ -22,6 +22,8 @@ export interface TargetWatch {
   target(): Target | null;
   /** For `/status`; null where nothing is signalled. */
   view(): TargetView | null;
+  /** Config mounts of `target`: as known where it is the one that was last looked at, else read now. */
+  appMounts(target: Target): AppMounts;
   /** Config mounts, the sidecar's and the app's, that can never change again. */
   staleMounts(): readonly StaleMount[];
 }
@@ -44,7 +46,7 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
   /** Since when there has been nobody to signal, as told; null while there is. */
   let brokenSinceMs: number | null = null;
   let mounts: readonly StaleMount[] = [];
-  let appMounts: readonly StaleMount[] = [];
+  let app: { readonly target: Target; readonly mounts: AppMounts } | null = null;
 
   /** `told`: the text of a problem that the log has just told. */
   function lookAfresh(told: string | null): void {
@@ -53,7 +55,7 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
     const before = view?.message;
     view = deps.target.preflight();
     if (view.message !== before) tell(view, told);
-    appMounts = known === null ? [] : deps.target.staleMounts(known).stale;
+    app = known && { target: known, mounts: deps.target.staleMounts(known) };
   }
 
   function tell({ ok, message, code, pid }: TargetView, told: string | null): void {
@@ -69,7 +71,7 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
   }
 
   function tellMounts(told: string | null): void {
-    const now = [...deps.reader.staleMounts(), ...appMounts];
+    const now = [...deps.reader.staleMounts(), ...app?.mounts.stale ?? []];
     const before = new Set(mounts.map((mount) => mount.message));
     for (const mount of now) {
       if (!before.has(mount.message) && !told?.includes(mount.message)) {
@@ -95,12 +97,17 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
     after(report) {
       if (config.trigger !== "signal" || report.target === null) return;
       const { reason } = report.result;
-      const same = report.target.pid === known?.pid && report.target.startTicks === known.startTicks;
-      if (!same || report.result.outcome === "failed") lookAfresh(reason);
+      if (!isSame(report.target, known) || report.result.outcome === "failed") lookAfresh(reason);
       tellMounts(reason);
     },
     target: () => known,
     view: () => view,
+    appMounts: (target) => isSame(target, app?.target) ? app!.mounts : deps.target.staleMounts(target),
     staleMounts: () => mounts,
   };
+}
+
+/** The same process: same number, same start. */
+function isSame(a: Target, b: Target | null | undefined): boolean {
+  return a.pid === b?.pid && a.startTicks === b.startTicks;
 }

@@ -79,6 +79,8 @@ function createBench(config: Partial<Config> = {}) {
       },
     },
     turned: () => {},
+    announce: () => {},
+    appMounts: () => deps.target.staleMounts(bench.target),
   };
   const input = (more: Partial<AttemptInput["job"]>, advance: AttemptInput["advance"]): AttemptInput => ({
     job: {
@@ -340,8 +342,8 @@ test("a shutdown ends it when the app is gone, and at the latest when the time i
 test("a look for the target made while the content was read is used while it is fresh, and made again when it is not", async () => {
   for (const [ageMs, signals] of [[FOUND_FRESH_MS - 1, 1], [FOUND_FRESH_MS, 0]] as const) {
     const bench = createBench();
-    const found = { resolution: { kind: "target", target: bench.target }, mounts: null } as const;
-    const advance = { baseline: Promise.resolve(amp({})), found, atMs: bench.clock.nowMs() };
+    const resolution = { kind: "target", target: bench.target } as const;
+    const advance = { baseline: Promise.resolve(amp({})), resolution, atMs: bench.clock.nowMs() };
     await bench.clock.advance(ageMs);
     bench.set({ resolution: { kind: "none", code: "no-app", message: "there is none" } });
     bench.start({}, advance);
