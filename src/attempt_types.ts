@@ -46,6 +46,8 @@ export interface AttemptDeps {
 export interface Advance {
   /** The baseline request; null with `--verify none`. */
   readonly baseline: Promise<StatusReading> | null;
+  /** Its answer, as soon as it is there. */
+  answer: StatusReading | null;
   /** The look for the target; null where nothing is signalled. */
   readonly resolution: Resolution | null;
   readonly atMs: number;
@@ -65,7 +67,9 @@ export function beginAdvance(
   const baseline = config.verify === "none" || config.trigger === "none" ? null : probe.read(signal);
   // Synchronous, but in the shadow of the requests that are on their way.
   const resolution = config.trigger === "signal" ? target.resolve() : null;
-  return { baseline, resolution, atMs: clock.nowMs() };
+  const advance: Advance = { baseline, answer: null, resolution, atMs: clock.nowMs() };
+  baseline?.then((answer) => advance.answer = answer);
+  return advance;
 }
 
 /** What one attempt is about. */
@@ -115,7 +119,8 @@ export function unsent(result: AttemptResult, target: Target | null = null): Att
 /** The status before the trigger, where it comes in time. */
 export async function baselineOf(deps: AttemptDeps, input: AttemptInput): Promise<StatusReading | null> {
   if (deps.config.verify === "none") return null;
-  const first = await inTime(deps, input.advance?.baseline ?? deps.probe.read(input.aborted));
+  const first = input.advance?.answer ??
+    await inTime(deps, input.advance?.baseline ?? deps.probe.read(input.aborted));
   const waitMs = earliestTriggerWallMs(first?.kind === "status" ? first.status : null, deps.clock.wallMs()) -
     deps.clock.wallMs();
   if (waitMs > 0) await deps.clock.sleep(waitMs, input.stopping);

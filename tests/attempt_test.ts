@@ -343,7 +343,12 @@ test("a look for the target made while the content was read is used while it is 
   for (const [ageMs, signals] of [[FOUND_FRESH_MS - 1, 1], [FOUND_FRESH_MS, 0]] as const) {
     const bench = createBench();
     const resolution = { kind: "target", target: bench.target } as const;
-    const advance = { baseline: Promise.resolve(amp({})), resolution, atMs: bench.clock.nowMs() };
+    const advance = {
+      baseline: Promise.resolve(amp({})),
+      answer: null,
+      resolution,
+      atMs: bench.clock.nowMs(),
+    };
     await bench.clock.advance(ageMs);
     bench.set({ resolution: { kind: "none", code: "no-app", message: "there is none" } });
     bench.start({}, advance);

@@ -79,7 +79,12 @@ async function changeTime(memory: Memory, { scan }: Look, { differing, gone }: C
     (await info.catch(() => null))?.mtime?.getTime() ?? 0;
   for (const dir of dirs) times.push(await timeOf(Deno.stat(dir)));
   for (const { dir, target } of scan.volumes.values()) {
-    if (memory.targets.get(dir) !== target) times.push(await timeOf(Deno.lstat(`${dir}/..data`)));
+    if (memory.targets.get(dir) !== target) times.push(await timeOf(lookAtLink(`${dir}/..data`, scan.local)));
   }
   return times.reduce((newest, time) => Math.max(newest, time));
+}
+
+/** On the calling thread where no network is behind it: the link was just made. */
+async function lookAtLink(path: string, local: boolean): Promise<Deno.FileInfo> {
+  return local ? Deno.lstatSync(path) : await Deno.lstat(path);
 }

@@ -42,6 +42,8 @@ export interface Scan extends VolumeFindings, WalkFindings {
   /** One a path, in the order found. */
   readonly candidates: Map<string, Candidate>;
   readonly errors: FileState[];
+  /** See `ScanContext`. */
+  readonly local: boolean;
 }
 
 /** What a scan needs from outside. */
@@ -79,6 +81,7 @@ export async function scanSources(sources: readonly Source[], context: ScanConte
     errors: [],
     replacedDir: null,
     torn: false,
+    local: context.local,
   };
   const finder = createVolumeFinder(scan, context);
   const walker = createWalker(scan, finder, context.guard);
