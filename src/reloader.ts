@@ -120,10 +120,14 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     recorder.died(state, death);
   }
 
+  /** A kernel event that swapped no volume, since the last content that was decided about. */
+  async function isNothing(hint: Hint): Promise<boolean> {
+    return isDecided && hint.causes.every((cause) => cause === "event") && await deps.reader.isUnswapped();
+  }
+
   /** One look at the disk and what follows from it. Returns the exit code where `--once` is done. */
   async function turn(hint: Hint): Promise<number | null> {
-    const isEvent = hint.causes.every((cause) => cause === "event");
-    if (isEvent && isDecided && await deps.reader.isUnswapped()) return null;
+    if (await isNothing(hint)) return null;
     const early = createEarlyStart();
     const observation = await deps.reader.look({ onLikelyChange: early.begin, signal: aborted });
     isDecided = observation.kind === "content";
@@ -237,7 +241,8 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     while (!flapped) {
       await Promise.race([queue.filled(), ended]);
       if (over.aborted) break;
-      if (queue.take() === null) continue;
+      const hint = queue.take();
+      if (hint === null || await isNothing(hint)) continue;
       isDecided = false;
       const seen = await deps.reader.look({ signal: aborted });
       flapped = seen.kind === "content" ? seen.snapshot.digest !== digest : seen.kind !== "settling";
