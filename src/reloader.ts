@@ -16,6 +16,7 @@ import type { Cause, Observation, Snapshot, StatusReading } from "./model.ts";
 import type { Random, SnapshotReader } from "./ports.ts";
 import type { Recorder } from "./recorder.ts";
 import { decide, type Decision } from "./reload/decide.ts";
+import { type FlapDeps, watchForFlap } from "./flap.ts";
 import { type Health, judgeHealth } from "./reload/health.ts";
 import { createHintQueue, type Hint } from "./reload/queue.ts";
 import {
@@ -86,6 +87,15 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     appMounts: deps.targetWatch.appMounts,
   };
   const survival = createSurvival(deps.target, clock, config.signal);
+
+  const flapDeps: FlapDeps = {
+    reader: deps.reader,
+    queue,
+    isNothing,
+    onLook: () => {
+      isDecided = false;
+    },
+  };
 
   /** Waits for a hint or the time `wakeAtMs`; meanwhile watches whether the app survives the last trigger. */
   async function nextHint(): Promise<Hint | null> {
@@ -208,7 +218,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     recorder.attemptStarted(state, job, hint.causes);
     reloading = true;
     const over = new AbortController();
-    const flapped = watchDisk(job.digest, over.signal);
+    const flapped = watchForFlap(flapDeps, snapshot, over.signal, aborted);
     const report = await attempt(job, snapshot, advance);
     over.abort();
     reloading = false;
@@ -229,25 +239,6 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     // The disk may have changed meanwhile, and the hint for it may have been lost: look again at once.
     wakeAtMs = clock.nowMs();
     return config.once ? (result.outcome === "success" ? 0 : 1) : null;
-  }
-
-  /**
-   * Looks at the disk whenever something hints at a change during an attempt: whether it ever held anything but
-   * `digest`, which the app may have read then. Ends with `over`; the loop looks at nothing meanwhile.
-   */
-  async function watchDisk(digest: string, over: AbortSignal): Promise<boolean> {
-    const ended = deafUntil(over);
-    let flapped = false;
-    while (!flapped) {
-      await Promise.race([queue.filled(), ended]);
-      if (over.aborted) break;
-      const hint = queue.take();
-      if (hint === null || await isNothing(hint)) continue;
-      isDecided = false;
-      const seen = await deps.reader.look({ signal: aborted });
-      flapped = seen.kind === "content" ? seen.snapshot.digest !== digest : seen.kind !== "settling";
-    }
-    return flapped;
   }
 
   async function attempt(
@@ -310,11 +301,6 @@ export function createReloader(deps: ReloaderDeps): Reloader {
       }
     },
   };
-}
-
-/** Resolves when `signal` aborts: a wait that only a hint ends. */
-function deafUntil(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
 function rendersOutput(config: { configEnvsubstFile: string | null; outputDir: string | null }): boolean {

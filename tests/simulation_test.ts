@@ -7,6 +7,8 @@ const KEPT: readonly [seed: number, found: string][] = [
   [257, "content flapped while the app was reloading: success proved a reload, but of which content"],
   [413, "the app restarted while its content was away, and the content came back as it was"],
   [2637, "the app started while other content was on disk for a moment that nobody looked at"],
+  [9994, "content went and came back while the app was reloading, and the event of its going was lost"],
+  [11113, "the same, with both events lost: only the time of the last swap tells"],
 ];
 
 Deno.test(`simulation: ${RUNS} seeds from 1`, async () => {

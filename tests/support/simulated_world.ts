@@ -48,6 +48,8 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
   let content: string | null = first;
   let changedWallMs = clock.wallMs() - 60_000;
   let lastDigest: string | null = null;
+  let swaps = 0;
+  let lastSwaps = -1;
   let healed = false;
   let downUntilMs = 0;
   let pid = 7;
@@ -172,7 +174,7 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
 
   const reader: SnapshotReader = {
     async look({ onLikelyChange, signal }): Promise<Observation> {
-      const seen = content;
+      const [seen, swapsSeen, seenWallMs] = [content, swaps, changedWallMs];
       if (seen !== null && seen !== lastDigest) onLikelyChange?.();
       await clock.sleep(random.int(0, 2), signal);
       if (seen === null) {
@@ -181,10 +183,14 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
           files: [{ path: "/c", digest: null, sizeBytes: 0, error: "/c is missing" }],
         };
       }
-      lastDigest = seen;
-      return { kind: "content", snapshot: { digest: seen, files: [], changedWallMs }, skipped: [] };
+      [lastDigest, lastSwaps] = [seen, swapsSeen];
+      return {
+        kind: "content",
+        snapshot: { digest: seen, files: [], changedWallMs: seenWallMs },
+        skipped: [],
+      };
     },
-    isUnswapped: () => Promise.resolve(content !== null && content === lastDigest),
+    isUnswapped: () => Promise.resolve(content !== null && swaps === lastSwaps),
     staleMounts: () => [],
   };
 
@@ -193,7 +199,10 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     target,
     probe,
     write(next) {
-      if (next !== content) changedWallMs = clock.wallMs();
+      if (next !== content) {
+        changedWallMs = clock.wallMs();
+        swaps++;
+      }
       content = next;
     },
     restartApp,

@@ -1,0 +1,50 @@
+/**
+ * Watches the disk while an app is reloading: if it held anything but the content that is being reloaded, even for a
+ * moment, a success proves that the app read a content, but not which. It looks; the loop decides.
+ */
+
+import type { Snapshot } from "./model.ts";
+import type { SnapshotReader } from "./ports.ts";
+import type { Hint, HintQueue } from "./reload/queue.ts";
+
+/** What the watch needs of the loop. */
+export interface FlapDeps {
+  readonly reader: SnapshotReader;
+  readonly queue: HintQueue;
+  /** Whether a hint cannot mean anything. */
+  readonly isNothing: (hint: Hint) => Promise<boolean>;
+  /** Called before each look: the reader's last content is no more the one that was decided about. */
+  readonly onLook: () => void;
+}
+
+/**
+ * Takes all hints until `over` aborts, looks at what they mean, and looks once more in the end; true as soon as the disk is seen to hold, or by
+ * the time of its last swap to have held, something else than `snapshot`. The caller looks at nothing meanwhile.
+ */
+export async function watchForFlap(
+  deps: FlapDeps,
+  snapshot: Snapshot,
+  over: AbortSignal,
+  aborted: AbortSignal,
+): Promise<boolean> {
+  const ended = new Promise<void>((resolve) =>
+    over.addEventListener("abort", () => resolve(), { once: true })
+  );
+  for (;;) {
+    await Promise.race([deps.queue.filled(), ended]);
+    // The last look is made without a hint: events get lost, but the time of a swap does not.
+    const isLast = over.aborted;
+    const hint = deps.queue.take();
+    if (!isLast && (hint === null || await deps.isNothing(hint))) continue;
+    deps.onLook();
+    const seen = await deps.reader.look({ signal: aborted });
+    if (seen.kind !== "settling" && !(seen.kind === "content" && isSame(seen.snapshot, snapshot))) {
+      return true;
+    }
+    if (isLast) return false;
+  }
+}
+
+function isSame(a: Snapshot, b: Snapshot): boolean {
+  return a.digest === b.digest && a.changedWallMs === b.changedWallMs;
+}
