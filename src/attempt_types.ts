@@ -49,8 +49,24 @@ export interface Advance {
   /** Its answer, as soon as it is there. */
   answer: StatusReading | null;
   /** The look for the target; null where nothing is signalled. */
-  readonly resolution: Resolution | null;
+  readonly sighting: Sighting | null;
   readonly atMs: number;
+}
+
+/** A look for the target. */
+export interface Sighting {
+  readonly resolution: Resolution;
+  /** Start of its process, monotonic, taken at the look: a step of the wall clock after it must not move it. */
+  readonly startedAtMs: number;
+}
+
+/** Looks for the target now. */
+export function lookForTarget({ clock, target }: Pick<AttemptDeps, "clock" | "target">): Sighting {
+  const resolution = target.resolve();
+  const startedAtMs = resolution.kind === "none"
+    ? NaN
+    : clock.nowMs() - (clock.wallMs() - resolution.target.startedWallMs);
+  return { resolution, startedAtMs };
 }
 
 /** Config mounts of the target; see `TargetPort.staleMounts`. */
@@ -61,13 +77,14 @@ export const FOUND_FRESH_MS = 100;
 
 /** Begins what can go on beside the reading of the content. */
 export function beginAdvance(
-  { clock, config, probe, target }: Pick<AttemptDeps, "clock" | "config" | "probe" | "target">,
+  deps: Pick<AttemptDeps, "clock" | "config" | "probe" | "target">,
   signal: AbortSignal,
 ): Advance {
+  const { clock, config, probe } = deps;
   const baseline = config.verify === "none" || config.trigger === "none" ? null : probe.read(signal);
   // Synchronous, but in the shadow of the requests that are on their way.
-  const resolution = config.trigger === "signal" ? target.resolve() : null;
-  const advance: Advance = { baseline, answer: null, resolution, atMs: clock.nowMs() };
+  const sighting = config.trigger === "signal" ? lookForTarget(deps) : null;
+  const advance: Advance = { baseline, answer: null, sighting, atMs: clock.nowMs() };
   baseline?.then((answer) => advance.answer = answer);
   return advance;
 }

@@ -10,6 +10,7 @@ import {
   baselineOf,
   failure,
   FOUND_FRESH_MS,
+  lookForTarget,
   report,
   triggerTimes,
   unsent,
@@ -28,7 +29,7 @@ export async function attemptBySignal(deps: AttemptDeps, input: AttemptInput): P
   const { target } = found;
   const fail = (reason: string, code: string) => unsent(failure("failed", reason, code), target);
 
-  if (hasReadIt(deps, input, target)) return await verifyStarted(deps, input, target);
+  if (found.hasReadIt) return await verifyStarted(deps, input, target);
   if (!input.job.mayTrigger) {
     return fail(
       `a signal with this content ended the app before, so ${target.name} (PID ${target.pid}) is not signalled ` +
@@ -95,30 +96,27 @@ async function findTarget(deps: AttemptDeps, input: AttemptInput): Promise<Found
   const deadlineMs = deps.clock.nowMs() + deps.config.reloadTimeoutMs;
   const { advance } = input;
   const isFresh = advance !== null && deps.clock.nowMs() - advance.atMs < FOUND_FRESH_MS;
-  let resolution = (isFresh ? advance.resolution : null) ?? deps.target.resolve();
+  let sighting = (isFresh ? advance.sighting : null) ?? lookForTarget(deps);
   for (;;) {
     deps.turned();
-    if (resolution.kind === "target") return resolution;
-    if (resolution.kind === "none" && !resolution.again) return resolution;
-    if (resolution.kind === "starting" && hasReadIt(deps, input, resolution.target)) {
-      return { kind: "target", target: resolution.target };
+    const { resolution, startedAtMs } = sighting;
+    // NaN where there is no process: never after anything.
+    const hasReadIt = startedAfter(startedAtMs, input.job.changedAtMs);
+    if (resolution.kind === "target" || hasReadIt && resolution.kind === "starting") {
+      return { kind: "target", target: resolution.target, hasReadIt };
     }
+    if (resolution.kind === "none" && !resolution.again) return resolution;
     if (input.stopping.aborted || deps.clock.nowMs() >= deadlineMs) {
       const code = resolution.kind === "none" ? resolution.code : "starting";
       return { kind: "none", code, message: resolution.message };
     }
     deps.announce();
     await deps.clock.sleep(STARTING_PAUSE_MS, input.stopping);
-    resolution = deps.target.resolve();
+    sighting = lookForTarget(deps);
   }
 }
 
-/** The target that was settled on, or nobody. */
+/** The target that was settled on, and whether it started with the content that is to be reloaded; or nobody. */
 type Found =
-  | { readonly kind: "target"; readonly target: Target }
+  | { readonly kind: "target"; readonly target: Target; readonly hasReadIt: boolean }
   | { readonly kind: "none"; readonly code: string; readonly message: string };
-
-/** Whether the process started with the content that is to be reloaded. */
-function hasReadIt({ clock }: AttemptDeps, { job }: AttemptInput, target: Target): boolean {
-  return startedAfter(clock.nowMs() - (clock.wallMs() - target.startedWallMs), job.changedAtMs);
-}

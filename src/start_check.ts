@@ -4,7 +4,7 @@
  * that a rendered output is there before the app is.
  */
 
-import { type AttemptDeps, inTime } from "./attempt_types.ts";
+import { type AttemptDeps, inTime, lookForTarget } from "./attempt_types.ts";
 import type { Snapshot, StatusReading } from "./model.ts";
 import { decideReload, type Decision, type Moment } from "./reload/decide.ts";
 import { decideStart } from "./reload/start.ts";
@@ -65,9 +65,8 @@ export async function checkStart(
 }
 
 /** When the process that would be signalled started, monotonic; null where there is none to be seen. */
-function targetStartedAtMs({ clock, config, target }: AttemptDeps): number | null {
-  if (config.trigger !== "signal") return null;
-  const found = target.resolve();
-  if (found.kind === "none") return null;
-  return clock.nowMs() - (clock.wallMs() - found.target.startedWallMs);
+function targetStartedAtMs(deps: AttemptDeps): number | null {
+  if (deps.config.trigger !== "signal") return null;
+  const { resolution, startedAtMs } = lookForTarget(deps);
+  return resolution.kind === "none" ? null : startedAtMs;
 }

@@ -342,11 +342,11 @@ test("a shutdown ends it when the app is gone, and at the latest when the time i
 test("a look for the target made while the content was read is used while it is fresh, and made again when it is not", async () => {
   for (const [ageMs, signals] of [[FOUND_FRESH_MS - 1, 1], [FOUND_FRESH_MS, 0]] as const) {
     const bench = createBench();
-    const resolution = { kind: "target", target: bench.target } as const;
+    const sighting = { resolution: { kind: "target", target: bench.target }, startedAtMs: -60_000 } as const;
     const advance = {
       baseline: Promise.resolve(amp({})),
       answer: null,
-      resolution,
+      sighting,
       atMs: bench.clock.nowMs(),
     };
     await bench.clock.advance(ageMs);
