@@ -296,7 +296,9 @@ export async function inject(
   });
   return {
     end: async () => {
-      child.kill("SIGINT"); // detaches
+      try {
+        child.kill("SIGINT"); // detaches
+      } catch { /* it ended with the process that it traced */ }
       await child.status;
     },
   };
