@@ -120,7 +120,7 @@ story("invalid", {}, async ({ scene, start }) => {
   await scene.swap('{"password": "SECRET"}\n');
   await json.logged("✅ Reload successful");
   await scene.swap('{"password": "SECRET",}\n');
-  await json.logged("waiting until the content changes");
+  await json.logged("column 23");
 });
 
 story("check command", {}, async ({ scene, start }) => {
