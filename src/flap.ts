@@ -15,18 +15,24 @@ export interface FlapDeps {
   readonly isNothing: (hint: Hint) => Promise<boolean>;
   /** Called before each look: the reader's last content is no more the one that was decided about. */
   readonly onLook: () => void;
+  /** Called where somebody asked for a try (SIGHUP to the sidecar): it must be made after this one. */
+  readonly onAsked: () => void;
 }
 
+/** What was seen: the content itself all the time; something else, too; or, at last, a file that is being written. */
+export type FlapVerdict = "same" | "flapped" | "unsettled";
+
 /**
- * Takes all hints until `over` aborts, looks at what they mean, and looks once more in the end; true as soon as the disk is seen to hold, or by
- * the time of its last swap to have held, something else than `snapshot`. The caller looks at nothing meanwhile.
+ * Takes all hints until `over` aborts, looks at what they mean, and looks once more in the end. It is `flapped` as soon
+ * as the disk holds something else than `snapshot`, or held it by the time of its last swap. The caller looks at
+ * nothing meanwhile.
  */
 export async function watchForFlap(
   deps: FlapDeps,
   snapshot: Snapshot,
   over: AbortSignal,
   aborted: AbortSignal,
-): Promise<boolean> {
+): Promise<FlapVerdict> {
   const ended = new Promise<void>((resolve) =>
     over.addEventListener("abort", () => resolve(), { once: true })
   );
@@ -35,13 +41,14 @@ export async function watchForFlap(
     // The last look is made without a hint: events get lost, but the time of a swap does not.
     const isLast = over.aborted;
     const hint = deps.queue.take();
+    if (hint?.causes.includes("signal")) deps.onAsked();
     if (!isLast && (hint === null || await deps.isNothing(hint))) continue;
     deps.onLook();
     const seen = await deps.reader.look({ signal: aborted });
     if (seen.kind !== "settling" && !(seen.kind === "content" && isSame(seen.snapshot, snapshot))) {
-      return true;
+      return "flapped";
     }
-    if (isLast) return false;
+    if (isLast) return seen.kind === "settling" ? "unsettled" : "same";
   }
 }
 

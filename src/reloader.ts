@@ -69,6 +69,8 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   let looked = false;
   /** The reader's last content has been decided about: only then is an event without a swap nothing new. */
   let isDecided = false;
+  /** SIGHUP came during an attempt. */
+  let isAsked = false;
   let reloading = false;
   let wakeAtMs = Infinity;
   /** The date at which the next wake is due; none is pending where it is Infinity. */
@@ -94,6 +96,9 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     isNothing,
     onLook: () => {
       isDecided = false;
+    },
+    onAsked: () => {
+      isAsked = true;
     },
   };
 
@@ -218,7 +223,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     recorder.attemptStarted(state, job, hint.causes);
     reloading = true;
     const over = new AbortController();
-    const flapped = watchForFlap(flapDeps, snapshot, over.signal, aborted);
+    const seen = watchForFlap(flapDeps, snapshot, over.signal, aborted);
     const report = await attempt(job, snapshot, advance);
     over.abort();
     reloading = false;
@@ -230,14 +235,18 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     if (status !== null) lastReading = { kind: "status", status };
     tokens.remember(job.digest, report.baseline, result.outcome, status);
     state = recordResult(state, job, result, clock.nowMs(), policy);
-    if (await flapped) state = recordFlap(state);
+    const disk = await seen;
+    if (disk === "flapped") state = recordFlap(state);
     if (target && result.triggeredAtMs !== null && !result.killed) {
       survival.watch(target, result.triggeredAtMs);
     }
     recorder.attemptEnded(state, job, report, stopping.aborted);
     deps.targetWatch.after(report);
-    // The disk may have changed meanwhile, and the hint for it may have been lost: look again at once.
-    wakeAtMs = clock.nowMs();
+    // The last look of the attempt has found nothing new: what is left to do is to wait for the next try.
+    if (isAsked) queue.push("signal", clock.nowMs());
+    isAsked = false;
+    isDecided = disk === "same";
+    wakeAtMs = isDecided ? state.failure?.retryAtMs ?? Infinity : clock.nowMs();
     return config.once ? (result.outcome === "success" ? 0 : 1) : null;
   }
 
