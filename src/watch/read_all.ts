@@ -41,13 +41,20 @@ export interface ReadAllOptions {
 
 /** Looks at size and times of every entry. */
 export async function statAll(entries: readonly Entry[], options: ReadAllOptions): Promise<void> {
-  // A swapped volume has just been written on this machine; to ask in turn costs more than to ask.
-  const isQuick = entries.length > MANY_FILES || entries.every(({ candidate }) => candidate.volume !== null);
-  if (isQuick && options.local) return await statInSlices(entries, options);
+  if (isQuick(entries, options)) return await statInSlices(entries, options);
   await forEachLimited(entries, CONCURRENCY, async (entry) => {
     const { readPath } = entry.candidate;
     note(entry, await options.guard.run(readPath, () => readStat(readPath)) ?? noAnswer());
   });
+}
+
+/**
+ * Whether stat, and the read of what is open, run on the calling thread: thousands of files, and swapped volumes, whose
+ * files were just written on this machine. Opening never does: that is what takes long where something is wrong.
+ */
+function isQuick(entries: readonly Entry[], { local }: ReadAllOptions): boolean {
+  return local &&
+    (entries.length > MANY_FILES || entries.every(({ candidate }) => candidate.volume !== null));
 }
 
 async function statInSlices(entries: readonly Entry[], options: ReadAllOptions): Promise<void> {
@@ -81,7 +88,7 @@ export async function hashAll(
   small: boolean,
   options: ReadAllOptions,
 ): Promise<void> {
-  const sync = options.local && entries.length > MANY_FILES;
+  const sync = isQuick(entries, options);
   const limits = { ...options.limits, keepBytes: options.limits.keepBytes && small, sync };
   const due = small || options.full
     ? entries

@@ -113,7 +113,7 @@ export async function readContent(
 ): Promise<FileContent | FileProblem> {
   if (stat.sizeBytes > limits.sizeBytesMax) return tooLarge(stat.sizeBytes, limits.sizeBytesMax);
   try {
-    if (!atomic || stat.sizeBytes > WHOLE_BYTES_MAX) return await readOpened(path, limits);
+    if (!atomic || limits.sync || stat.sizeBytes > WHOLE_BYTES_MAX) return await readOpened(path, limits);
     const bytes = await Deno.readFile(path);
     if (bytes.length > limits.sizeBytesMax) return tooLarge(bytes.length, limits.sizeBytesMax);
     const digest = await digestOf(bytes);
