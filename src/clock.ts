@@ -7,9 +7,14 @@ import type { Clock } from "./ports.ts";
 
 interface Sleeper {
   readonly atMs: number;
+  /** How much earlier it may be woken, to share a timer. */
+  readonly slackMs: number;
   readonly wake: () => void;
 }
 
+/** A long sleep may end so much too early, in parts of its length and at most in milliseconds: one wake-up less. */
+const SLACK = 0.005;
+const SLACK_MS_MAX = 25;
 /** Longest single timer in milliseconds; a longer sleep is armed again. */
 const TIMER_MAX_MS = 3_600_000;
 
@@ -39,7 +44,7 @@ export function createClock(): Clock {
     let nextAtMs = Infinity;
     for (const sleeper of [...sleepers]) {
       // A timer counts whole milliseconds: what is due within the next half is due.
-      if (sleeper.atMs <= nowMs + 0.5) sleeper.wake();
+      if (sleeper.atMs - sleeper.slackMs <= nowMs + 0.5) sleeper.wake();
       else if (sleeper.atMs < nextAtMs) nextAtMs = sleeper.atMs;
     }
     if (nextAtMs < Infinity) arm(nextAtMs);
@@ -56,7 +61,8 @@ export function createClock(): Clock {
           signal?.removeEventListener("abort", wake);
           resolve();
         };
-        const sleeper: Sleeper = { atMs: performance.now() + Math.max(0, ms), wake };
+        const slackMs = Math.min(ms * SLACK, SLACK_MS_MAX);
+        const sleeper: Sleeper = { atMs: performance.now() + Math.max(0, ms), slackMs, wake };
         sleepers.add(sleeper);
         signal?.addEventListener("abort", wake, { once: true });
         arm(sleeper.atMs);

@@ -46,6 +46,8 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
   /** Since when there has been nobody to signal, as told; null while there is. */
   let brokenSinceMs: number | null = null;
   let mounts: readonly StaleMount[] = [];
+  /** What was looked at when mounts were last told of. */
+  let mountsTold: { readonly own: readonly StaleMount[]; readonly app: typeof app } | null = null;
   let app: { readonly target: Target; readonly mounts: AppMounts } | null = null;
 
   /** `told`: the text of a problem that the log has just told. */
@@ -71,7 +73,10 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
   }
 
   function tellMounts(told: string | null): void {
-    const now = [...deps.reader.staleMounts(), ...app?.mounts.stale ?? []];
+    const own = deps.reader.staleMounts();
+    if (own === mountsTold?.own && app === mountsTold.app) return;
+    mountsTold = { own, app };
+    const now = [...own, ...app?.mounts.stale ?? []];
     const before = new Set(mounts.map((mount) => mount.message));
     for (const mount of now) {
       if (!before.has(mount.message) && !told?.includes(mount.message)) {

@@ -4,7 +4,7 @@
  */
 
 import type { Config } from "../config.ts";
-import type { Observation } from "../model.ts";
+import type { Observation, StaleMount } from "../model.ts";
 import type { Clock, SnapshotReader } from "../ports.ts";
 import { areInVolumes, compareLook, isFresh, type Look } from "./compare.ts";
 import { countContent, countErrors } from "./content.ts";
@@ -23,6 +23,8 @@ const TRIES_MAX = 5;
 const TORN_RETRY_MS = 20;
 /** However little has changed by size and times, everything is hashed at each so-many-th look. */
 const FULL_EVERY_LOOKS = 12;
+
+const NO_MOUNTS: readonly StaleMount[] = [];
 
 /** What of the configuration the reader needs. */
 export type ReaderConfig = Pick<
@@ -64,7 +66,7 @@ export function createSnapshotReader(config: ReaderConfig, clock: Clock): Snapsh
         });
       }),
     isUnswapped: reader.isUnswapped,
-    staleMounts: () => reader.mounts()?.stale ?? [],
+    staleMounts: () => reader.mounts()?.stale ?? NO_MOUNTS,
   };
 }
 

@@ -24,6 +24,9 @@ const RECHECK_MS = 1_000;
 const RECHECK_SOON_MS = 50;
 /** Intervals between two walks along the whole paths; in between the directories' identities do. */
 const PLAN_EVERY_TICKS = 12;
+/** The directories' identities are asked for so often, but at each tick of an interval below the second figure. */
+const UPKEEP_MS = 15_000;
+const QUICK_INTERVAL_MS = 2_000;
 /** How long the end may wait for a disk to say whether it holds a FIFO. */
 const END_MS_MAX = 300;
 const FIFO_REASON = "a FIFO in a watched directory holds up kernel events";
@@ -74,11 +77,15 @@ export function createWatcher(config: WatcherConfig, clock: Clock, logger: Logge
         ? null
         : createEventWatch(config, state, clock, logger, hint, signal);
       await events?.check(true);
+      // Most of what needs upkeep tells of itself by an event; the rest can wait for some seconds.
+      const checkEveryTicks = config.intervalMs < QUICK_INTERVAL_MS
+        ? 1
+        : Math.max(1, Math.floor(UPKEEP_MS / config.intervalMs));
       for (let tick = 1; !signal.aborted; tick++) {
         await clock.sleep(config.intervalMs, signal);
         if (signal.aborted) break;
         hint("interval");
-        await events?.check(tick % PLAN_EVERY_TICKS === 0);
+        if (tick % checkEveryTicks === 0) await events?.check(tick % PLAN_EVERY_TICKS === 0);
       }
       await events?.end();
     },
