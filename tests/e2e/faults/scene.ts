@@ -54,8 +54,6 @@ export interface SidecarOptions {
   /** `ignored`: a pipe that nobody reads. `closed`: a pipe whose reader is gone. */
   readonly stderr?: "read" | "ignored" | "closed";
   readonly port?: number;
-  /** `never` unless given: the app starts within milliseconds of its volume here, and signals are counted. */
-  readonly reloadOnStart?: "auto" | "always";
 }
 
 /** Starts the sidecar; does not wait until it is ready. */

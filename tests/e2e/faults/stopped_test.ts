@@ -74,7 +74,7 @@ Deno.test({
     first.kill("SIGKILL");
     await first.status;
     const hash = await scene.swap("version: 2\n");
-    const second = await scene.start({ port, reloadOnStart: "auto" });
+    const second = await scene.start({ port });
     await ready(second);
     await scene.applied(hash);
     await second.metricIs("config_reload_in_sync", (value) => value === 1);

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { parse as parseYaml } from "yaml";
-import { runCheck } from "../../src/commands/check.ts";
-import { checkApp } from "../../src/commands/check/app.ts";
-import { type Finding, renderText } from "../../src/commands/check/finding.ts";
-import { mountFix, readableFix, targetFix, volumeFix } from "../../src/commands/check/fixes.ts";
-import { checkServer } from "../../src/commands/check/server.ts";
-import { createClock } from "../../src/clock.ts";
-import type { Config } from "../../src/config.ts";
-import type { StatusReading } from "../../src/model.ts";
-import { createTestConfig } from "../support/config.ts";
-import { createPod, type Pod, type PodOptions } from "../support/pod_namespace.ts";
+import { runCheck } from "../../../src/commands/check.ts";
+import { checkApp } from "../../../src/commands/check/app.ts";
+import { type Finding, renderText } from "../../../src/commands/check/finding.ts";
+import { mountFix, readableFix, targetFix, volumeFix } from "../../../src/commands/check/fixes.ts";
+import { checkServer } from "../../../src/commands/check/server.ts";
+import { createClock } from "../../../src/clock.ts";
+import type { Config } from "../../../src/config.ts";
+import type { StatusReading } from "../../../src/model.ts";
+import { createTestConfig } from "../../support/config.ts";
+import { createPod, type Pod, type PodOptions } from "../../support/pod_namespace.ts";
 
 const STRICT = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true } as const;
 const USER = 65532;
@@ -417,7 +417,7 @@ Deno.test("check: coloured on a terminal only, and not with NO_COLOR", STRICT, a
   const dir = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(`${dir}/config.yaml`, "v: 1\n");
-    const main = new URL("../../main.ts", import.meta.url).pathname;
+    const main = new URL("../../../main.ts", import.meta.url).pathname;
     const args = ["run", "-A", "--no-check", main, "check", "--config-file", `${dir}/config.yaml`];
     args.push("--trigger", "none", "--verify", "none", "--metrics-port", "0");
     const command = [Deno.execPath(), ...args].join(" ");

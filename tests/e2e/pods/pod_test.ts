@@ -1,15 +1,15 @@
 /** Real processes in a real PID namespace: who is chosen, who is signalled, and above all who is not. */
 
 import assert from "node:assert/strict";
-import type { Resolution, Target } from "../../src/model.ts";
+import type { Resolution, Target } from "../../../src/model.ts";
 import {
   createPod,
   type Pod,
   type PodOptions,
   type PodProcess,
   type PodSidecar,
-} from "../support/pod_namespace.ts";
-import { until } from "../support/poll.ts";
+} from "../../support/pod_namespace.ts";
+import { until } from "../../support/poll.ts";
 
 const USER = 65532;
 
