@@ -15,6 +15,24 @@ export const DEMO_IMAGE = "localhost/demo-app:e2e";
 
 const decoder = new TextDecoder();
 
+/** What starts Deno in the image without a binary. */
+const BUNDLED = [
+  "/deno",
+  "run",
+  "--allow-all",
+  "--no-prompt",
+  "--no-config",
+  "--no-lock",
+  "--cached-only",
+  `--v8-flags=${V8_FLAGS.join(",")}`,
+  "/bundle/main.js",
+];
+
+/** Program and first arguments of the product in its image, for `kubectl exec`. */
+export const PRODUCT_COMMAND: readonly string[] = Deno.env.get("CONFIG_RELOADER_BIN")
+  ? ["/config-reloader"]
+  : BUNDLED;
+
 /** Runs a program to its end and returns what it printed. @throws where it fails, with its standard error. */
 export async function run(program: string, args: readonly string[], stdin?: string): Promise<string> {
   const child = new Deno.Command(program, {
@@ -102,17 +120,9 @@ export async function packProduct(out: string): Promise<void> {
     }
     await addProgram(root, Deno.execPath(), "/deno");
     await bundle({ outDir: `${root}/bundle`, revision: readRevision() });
-    const flags = [
-      "--allow-all",
-      "--no-prompt",
-      "--no-config",
-      "--no-lock",
-      "--cached-only",
-      `--v8-flags=${V8_FLAGS.join(",")}`,
-    ];
     await pack(out, root, {
       [PRODUCT_IMAGE]: {
-        Entrypoint: ["/deno", "run", ...flags, "/bundle/main.js"],
+        Entrypoint: BUNDLED,
         Env: ["DENO_DIR=/nonexistent", "DENO_NO_UPDATE_CHECK=1", "NO_COLOR=1"],
         User: "65532:65532",
       },

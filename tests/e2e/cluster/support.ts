@@ -4,7 +4,7 @@
  */
 
 import { until } from "../../support/poll.ts";
-import { APP_IMAGE, load, packApps, packProduct, PRODUCT_IMAGE, run } from "./images.ts";
+import { APP_IMAGE, load, packApps, packProduct, PRODUCT_COMMAND, PRODUCT_IMAGE, run } from "./images.ts";
 
 export { APP_IMAGE, DEMO_IMAGE, PRODUCT_IMAGE } from "./images.ts";
 
@@ -63,6 +63,8 @@ export interface Namespace extends AsyncDisposable {
   untilLog(pod: string, container: string, what: RegExp, timeoutMs?: number): Promise<string>;
   /** Runs a program in a container. */
   exec(pod: string, container: string, command: readonly string[]): Promise<string>;
+  /** `config-reloader check` in the sidecar: its exit code and what it prints. */
+  check(pod: string, args?: readonly string[]): Promise<{ code: number; text: string }>;
   /** Replaces the data of a ConfigMap. With pods given they are kicked, so that it arrives in 0.3 s instead of 90. */
   setConfig(name: string, data: Readonly<Record<string, string>>, ...pods: string[]): Promise<void>;
   /** Annotates the pod: the kubelet then syncs its volumes at once. */
@@ -184,6 +186,18 @@ function namespace(name: string): Namespace {
       }
     },
     exec: (pod, container, command) => k(["exec", pod, "-c", container, "--", ...command]),
+    check: async (pod, args = []) => {
+      // kubectl fails with the exit code of what it ran, so that code is printed by nobody but its error
+      const command = [...PRODUCT_COMMAND, "check", ...args];
+      try {
+        return { code: 0, text: await k(["exec", pod, "-c", "config-reloader", "--", ...command]) };
+      } catch (error) {
+        const text = error instanceof Error ? error.message : String(error);
+        const code = /command terminated with exit code (\d+)/.exec(text)?.[1];
+        if (code === undefined) throw error;
+        return { code: Number(code), text };
+      }
+    },
     setConfig: async (which, data, ...pods) => {
       await k([
         "patch",
