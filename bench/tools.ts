@@ -85,7 +85,9 @@ export async function buildToolbox(
   const floor = await c("floor");
   const pause = path(cache, "bin", "pause");
   Deno.copyFileSync(app, pause);
-  const absent: string[] = [];
+  const absent: string[] = allPeers ? [] : [
+    "configmap-reload, nats-server-config-reloader: only with --all-peers, since not every module mirror has them",
+  ];
   const go = async (name: GoPeer) => {
     try {
       return await buildGoPeer(cache, name);
