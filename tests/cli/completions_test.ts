@@ -3,8 +3,7 @@ import { renderCompletions } from "../../src/cli/completions.ts";
 import { findFlag, FLAG_NAMES } from "../../src/cli/flags.ts";
 import { parseCommandLine, SHELLS } from "../../src/cli/parse.ts";
 import { CWD } from "./support.ts";
-
-const SANITIZERS = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true };
+import { STRICT } from "../support/strict.ts";
 
 /** Runs a shell on a script and returns what it printed; fails the test where it fails. */
 async function shell(program: string, args: string[], cwd?: string): Promise<string> {
@@ -27,7 +26,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
 
 Deno.test({
   name: "bash takes the script, and completes commands, flags, choices and files",
-  ...SANITIZERS,
+  ...STRICT,
   fn: async () => {
     await shell("bash", ["-n", "-c", renderCompletions("bash")]);
     assert.deepEqual(await complete([""]), ["run", "check", "healthcheck", "completions"]);
@@ -47,7 +46,7 @@ Deno.test({
 
 Deno.test({
   name: "bash completes files, also with blanks in their names, and directories",
-  ...SANITIZERS,
+  ...STRICT,
   fn: async () => {
     const dir = await Deno.makeTempDir();
     try {
@@ -65,7 +64,7 @@ Deno.test({
 
 Deno.test({
   name: "zsh and fish scripts name every flag with its help, and their shells take them",
-  ...SANITIZERS,
+  ...STRICT,
   fn: async () => {
     const installed = (program: string) =>
       ["/bin", "/usr/bin", "/usr/local/bin"].some((dir) => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { splitShellWords } from "../../src/cli/shell_words.ts";
 import { UsageError } from "../../src/cli/usage_error.ts";
+import { STRICT } from "../support/strict.ts";
 
 Deno.test("words split at blanks; quotes and backslashes hold together; nothing is expanded", () => {
   const table: Record<string, string[]> = {
@@ -52,9 +53,7 @@ Deno.test("any words quoted for a shell come back as they were", () => {
 
 Deno.test({
   name: "splits exactly as /bin/sh where there is nothing to expand",
-  sanitizeOps: true,
-  sanitizeResources: true,
-  sanitizeExit: true,
+  ...STRICT,
   fn: async () => {
     const piece = fc.constantFrom(
       "a",

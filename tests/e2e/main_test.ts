@@ -14,8 +14,8 @@ import {
   sha256,
   type Sidecar,
   startSidecar,
-  STRICT,
-} from "./faults/scene.ts";
+} from "../support/scene.ts";
+import { STRICT } from "../support/strict.ts";
 
 const test = (name: string, fn: () => Promise<void>) => Deno.test({ name, fn, ...STRICT });
 

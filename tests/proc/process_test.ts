@@ -12,8 +12,8 @@ import {
 import { createProcReader } from "../../src/proc/reader.ts";
 import { hasSignal, signalNumber } from "../../src/proc/signals.ts";
 import { parseListeners } from "../../src/proc/sockets.ts";
+import { STRICT } from "../support/strict.ts";
 
-const STRICT = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true } as const;
 const REST = "S 1 7 7 0 -1 4194560 77 0 0 0 0 0 0 0 20 0 1 0 62217 3133440 388 18446744073709551615";
 
 Deno.test("parseStat: whatever a process calls itself", STRICT, () => {

@@ -8,7 +8,7 @@
 import { readMemory } from "../../bench/lab.ts";
 import { createKubeletVolume, type KubeletVolume } from "../support/kubelet.ts";
 import { startTargetApp, type TargetApp } from "../support/target_app.ts";
-import { freePort, get, ready, sha256, type Sidecar, startSidecar } from "../e2e/faults/scene.ts";
+import { freePort, get, ready, sha256, type Sidecar, startSidecar } from "../support/scene.ts";
 
 /** Growth over the second half that is still none: the allocator's own breathing. */
 const GROWTH_BYTES_MAX = 2 * 1048576;

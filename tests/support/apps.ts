@@ -3,7 +3,7 @@
  * directory, its configuration in a kubelet-style volume. Never started as a system service, never touching one.
  */
 
-import { freePort, get, requireProgram } from "../e2e/faults/scene.ts";
+import { freePort, get, requireProgram } from "./scene.ts";
 import { createKubeletVolume, type KubeletVolume, type Payload } from "./kubelet.ts";
 import { until } from "./poll.ts";
 

@@ -5,10 +5,10 @@
 
 import { fileURLToPath } from "node:url";
 import { type Method, parseScript, runScript, type Script } from "./watch_script.ts";
+import { STRICT } from "./strict.ts";
 
 const DIR = new URL("../testdata/watch/", import.meta.url);
 const RUNNER = fileURLToPath(new URL("./watch_script.ts", import.meta.url));
-const OPTIONS = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true };
 /** Scripts at once: they mostly wait. */
 const CONCURRENCY = 6;
 
@@ -29,7 +29,7 @@ export function registerScripts(kinds: readonly Script["as"][]): void {
         script.as === as && (script.only ?? method) === method && script.file.includes(wanted)
       );
       Deno.test({
-        ...OPTIONS,
+        ...STRICT,
         name: `scripts by ${method}${as === "" ? "" : `, each in a process of its own (${as})`}`,
         fn: async (t) => {
           const results = await runAll(

@@ -8,8 +8,7 @@ import {
   seenAgain,
 } from "../../src/target/firsts.ts";
 import { app, type FakeProcess, PAUSE, tableOf } from "./fake_table.ts";
-
-const STRICT = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true } as const;
+import { STRICT } from "../support/strict.ts";
 
 /** Goes from look to look, each a time and what was there; tells the first process of container `c` after each. */
 function firstsOf(

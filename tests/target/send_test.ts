@@ -14,8 +14,8 @@ import {
 } from "../../src/target/send.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
 import { until } from "../support/poll.ts";
+import { STRICT } from "../support/strict.ts";
 
-const STRICT = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true } as const;
 const OPTIONS = { signal: "SIGHUP", signalNumber: 1, allowUnhandled: false } as const;
 const TARGET: Target = {
   pid: 7,

@@ -4,8 +4,8 @@ import { type Mount, parseMountinfo } from "../../src/proc/mountinfo.ts";
 import { createProcReader } from "../../src/proc/reader.ts";
 import { createStaleCheck, judgeMounts, watchedMounts } from "../../src/target/stale.ts";
 import { createTestConfig } from "../support/config.ts";
+import { STRICT } from "../support/strict.ts";
 
-const STRICT = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true } as const;
 const TARGET: Target = {
   pid: 7,
   startTicks: 1,

@@ -2,8 +2,7 @@ import assert from "node:assert/strict";
 import type { ProcessStat } from "../../src/proc/process.ts";
 import { createProcReader, type ProcReader } from "../../src/proc/reader.ts";
 import { createTableMaker } from "../../src/target/table.ts";
-
-const STRICT = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true } as const;
+import { STRICT } from "../support/strict.ts";
 
 /** A /proc of this process and PID 7, whose parts a test can change. */
 function world(more: Partial<ProcReader> = {}, rememberArgv = true) {

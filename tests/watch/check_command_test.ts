@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { runCheckCommand } from "../../src/watch/check_command.ts";
+import { STRICT } from "../support/strict.ts";
 
-const OPTIONS = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true };
 const never = () => new AbortController().signal;
 const sh = (script: string, timeoutMs = 5_000, signal = never()) =>
   runCheckCommand(["sh", "-c", script], timeoutMs, signal);
 
-Deno.test({ ...OPTIONS, name: "exit code 0 is ok, any other is told with the last words" }, async () => {
+Deno.test({ ...STRICT, name: "exit code 0 is ok, any other is told with the last words" }, async () => {
   assert.deepEqual(await sh("echo fine >&2"), { kind: "ok" });
   assert.deepEqual(await sh("echo first >&2; echo 'bad line 3' >&2; echo; exit 3"), {
     kind: "invalid",
@@ -23,13 +23,13 @@ Deno.test({ ...OPTIONS, name: "exit code 0 is ok, any other is told with the las
   });
 });
 
-Deno.test({ ...OPTIONS, name: "no shell sees the arguments" }, async () => {
+Deno.test({ ...STRICT, name: "no shell sees the arguments" }, async () => {
   assert.deepEqual(await runCheckCommand(["test", "$HOME;*", "=", "$HOME;*"], 5_000, never()), {
     kind: "ok",
   });
 });
 
-Deno.test({ ...OPTIONS, name: "a command that cannot be run says nothing about the content" }, async () => {
+Deno.test({ ...STRICT, name: "a command that cannot be run says nothing about the content" }, async () => {
   assert.deepEqual(await runCheckCommand(["/no/such/program"], 5_000, never()), {
     kind: "failed",
     reason: 'Cannot run check command "/no/such/program": no such program',
@@ -44,7 +44,7 @@ Deno.test({ ...OPTIONS, name: "a command that cannot be run says nothing about t
 });
 
 Deno.test(
-  { ...OPTIONS, name: "a command that hangs is killed, also when a grandchild holds its pipes" },
+  { ...STRICT, name: "a command that hangs is killed, also when a grandchild holds its pipes" },
   async () => {
     const started = performance.now();
     assert.deepEqual(await sh("sleep 30", 150), {
@@ -57,14 +57,14 @@ Deno.test(
   },
 );
 
-Deno.test({ ...OPTIONS, name: "the end of the sidecar ends the command" }, async () => {
+Deno.test({ ...STRICT, name: "the end of the sidecar ends the command" }, async () => {
   const abort = new AbortController();
   const running = sh("sleep 30", 20_000, abort.signal);
   abort.abort();
   assert.deepEqual(await running, { kind: "failed", reason: 'check command "sh" killed: stopped' });
 });
 
-Deno.test({ ...OPTIONS, name: "a command that writes without end costs no memory" }, async () => {
+Deno.test({ ...STRICT, name: "a command that writes without end costs no memory" }, async () => {
   const result = await sh("yes long line of words | head -c 20000000 >&2; echo >&2; echo last >&2; exit 1");
   assert.deepEqual(result, { kind: "invalid", reason: 'check command "sh": exit code 1: last' });
 });

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { createClock } from "../../src/clock.ts";
 import { createGuard } from "../../src/watch/guard.ts";
+import { STRICT } from "../support/strict.ts";
 
 const CLOCK = createClock();
-const OPTIONS = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true };
 
 /** An operation that ends when it is told to. */
 function createHanging() {
@@ -19,7 +19,7 @@ function createHanging() {
   };
 }
 
-Deno.test({ ...OPTIONS, name: "an answer passes, and so does an error" }, async () => {
+Deno.test({ ...STRICT, name: "an answer passes, and so does an error" }, async () => {
   const guard = createGuard(CLOCK, 1_000);
   assert.equal(await guard.run("a", () => Promise.resolve("x")), "x");
   await assert.rejects(guard.run("a", () => Promise.reject(new Error("no"))), /no/);
@@ -27,7 +27,7 @@ Deno.test({ ...OPTIONS, name: "an answer passes, and so does an error" }, async 
 });
 
 Deno.test(
-  { ...OPTIONS, name: "of what hangs one is in flight, and it is asked again when it has ended" },
+  { ...STRICT, name: "of what hangs one is in flight, and it is asked again when it has ended" },
   async () => {
     const guard = createGuard(CLOCK, 20);
     const hanging = createHanging();
@@ -41,7 +41,7 @@ Deno.test(
   },
 );
 
-Deno.test({ ...OPTIONS, name: "eight that hang are enough" }, async () => {
+Deno.test({ ...STRICT, name: "eight that hang are enough" }, async () => {
   const guard = createGuard(CLOCK, 10);
   const all = Array.from({ length: 8 }, createHanging);
   await Promise.all(all.map((hanging, i) => guard.run(`${i}`, hanging.run)));

@@ -4,8 +4,8 @@ import type { Snapshot, SnapshotFile } from "../../src/model.ts";
 import type { Logger } from "../../src/ports.ts";
 import { createPrepare, type PrepareConfig } from "../../src/watch/prepare.ts";
 import { digestOf } from "../../src/watch/read_file.ts";
+import { STRICT } from "../support/strict.ts";
 
-const OPTIONS = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true };
 const signal = new AbortController().signal;
 const BASE: PrepareConfig = {
   validate: "none",
@@ -53,13 +53,13 @@ function listing(dir: string, below = ""): Record<string, string> {
   return found;
 }
 
-Deno.test({ ...OPTIONS, name: "with nothing asked for everything is ok" }, async () => {
+Deno.test({ ...STRICT, name: "with nothing asked for everything is ok" }, async () => {
   const prepare = createPrepare(BASE, createLog());
   assert.deepEqual(await prepare(await snapshotOf({ a: "{" }), signal), { kind: "ok", written: false });
 });
 
 Deno.test(
-  { ...OPTIONS, name: "one file is expanded, written with its mode, and not rewritten" },
+  { ...STRICT, name: "one file is expanded, written with its mode, and not rewritten" },
   () =>
     inDir(async (dir) => {
       const log = createLog();
@@ -85,7 +85,7 @@ Deno.test(
 );
 
 Deno.test({
-  ...OPTIONS,
+  ...STRICT,
   name: "several files go to a directory; what is gone is removed, what is foreign stays",
 }, () =>
   inDir(async (dir) => {
@@ -110,7 +110,7 @@ Deno.test({
   }));
 
 Deno.test(
-  { ...OPTIONS, name: "a name or a link that leaves the output directory is refused" },
+  { ...STRICT, name: "a name or a link that leaves the output directory is refused" },
   () =>
     inDir(async (dir) => {
       const out = join(dir, "out");
@@ -127,7 +127,7 @@ Deno.test(
 );
 
 Deno.test(
-  { ...OPTIONS, name: "two inputs with one name are an error, and nothing is written" },
+  { ...STRICT, name: "two inputs with one name are an error, and nothing is written" },
   () =>
     inDir(async (dir) => {
       const one = await snapshotOf({ same: "1" }, 0o644, "/one");
@@ -143,7 +143,7 @@ Deno.test(
 );
 
 Deno.test(
-  { ...OPTIONS, name: "an error in the last file leaves all old outputs and no temporary files" },
+  { ...STRICT, name: "an error in the last file leaves all old outputs and no temporary files" },
   () =>
     inDir(async (dir) => {
       const prepare = createPrepare({ ...BASE, outputDir: dir, validate: "auto" }, createLog());
@@ -166,7 +166,7 @@ Deno.test(
     }),
 );
 
-Deno.test({ ...OPTIONS, name: "validation looks at what would be written" }, () =>
+Deno.test({ ...STRICT, name: "validation looks at what would be written" }, () =>
   inDir(async (dir) => {
     Deno.env.set("PREPARE_TEST_LIST", "]");
     const config = { ...BASE, configEnvsubstFile: join(dir, "out"), validate: "yaml" as const };
@@ -179,7 +179,7 @@ Deno.test({ ...OPTIONS, name: "validation looks at what would be written" }, () 
   }));
 
 Deno.test(
-  { ...OPTIONS, name: "the check command sees the new output; after a no the old one is back" },
+  { ...STRICT, name: "the check command sees the new output; after a no the old one is back" },
   () =>
     inDir(async (dir) => {
       const output = join(dir, "out.conf");
@@ -202,7 +202,7 @@ Deno.test(
 );
 
 Deno.test(
-  { ...OPTIONS, name: "bytes that were not kept are read again, if they are still the same" },
+  { ...STRICT, name: "bytes that were not kept are read again, if they are still the same" },
   () =>
     inDir(async (dir) => {
       const input = join(dir, "in");
@@ -221,7 +221,7 @@ Deno.test(
 );
 
 Deno.test(
-  { ...OPTIONS, name: "gzip is unpacked, a damaged one is invalid content" },
+  { ...STRICT, name: "gzip is unpacked, a damaged one is invalid content" },
   () =>
     inDir(async (dir) => {
       const stream = new Blob(["hello $(HOME"]).stream().pipeThrough(new CompressionStream("gzip"));
@@ -241,7 +241,7 @@ Deno.test(
 );
 
 Deno.test(
-  { ...OPTIONS, name: "old temporary files of a killed predecessor are removed, young ones are not" },
+  { ...STRICT, name: "old temporary files of a killed predecessor are removed, young ones are not" },
   () =>
     inDir(async (dir) => {
       Deno.writeTextFileSync(join(dir, ".config-reloader-1-1.tmp"), "old");
@@ -252,7 +252,7 @@ Deno.test(
     }),
 );
 
-Deno.test({ ...OPTIONS, name: "a reader never sees half an output" }, () =>
+Deno.test({ ...STRICT, name: "a reader never sees half an output" }, () =>
   inDir(async (dir) => {
     const output = join(dir, "out");
     const prepare = createPrepare({ ...BASE, configEnvsubstFile: output }, createLog());

@@ -8,8 +8,8 @@ import { createSnapshotReader, type ReaderConfig } from "../../src/watch/snapsho
 import { createKubeletVolume } from "../support/kubelet.ts";
 import { until } from "../support/poll.ts";
 import { createDriver, type Method } from "../support/watch_script.ts";
+import { STRICT } from "../support/strict.ts";
 
-const OPTIONS = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true };
 const NAMES = ["a.yaml", "b.yaml", "c.txt", "sub/d.yaml"];
 const DELAY_MS = 15;
 
@@ -119,7 +119,7 @@ async function play(steps: readonly Step[], method: Method): Promise<void> {
 
 for (const method of ["inotify", "poll"] as const) {
   Deno.test(
-    { ...OPTIONS, name: `after random steps the content is that of a fresh look (${method})` },
+    { ...STRICT, name: `after random steps the content is that of a fresh look (${method})` },
     async () => {
       const sequences = fc.array(fc.array(step, { minLength: 1, maxLength: 12 }), {
         minLength: 6,

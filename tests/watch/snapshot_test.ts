@@ -6,8 +6,8 @@ import type { Observation } from "../../src/model.ts";
 import type { SnapshotReader } from "../../src/ports.ts";
 import { createSnapshotReader, type ReaderConfig } from "../../src/watch/snapshot.ts";
 import { createKubeletVolume } from "../support/kubelet.ts";
+import { STRICT } from "../support/strict.ts";
 
-const OPTIONS = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true };
 const clock = createClock();
 const signal = new AbortController().signal;
 const BASE: ReaderConfig = {
@@ -51,7 +51,7 @@ function age(...paths: string[]): void {
 }
 
 Deno.test(
-  { ...OPTIONS, name: "one named file has its own digest, everything else that of the listing" },
+  { ...STRICT, name: "one named file has its own digest, everything else that of the listing" },
   () =>
     inDir(async (dir) => {
       const path = join(dir, "a.yaml");
@@ -76,7 +76,7 @@ Deno.test(
 );
 
 Deno.test(
-  { ...OPTIONS, name: "names for the output: base name, or path relative to the watched directory" },
+  { ...STRICT, name: "names for the output: base name, or path relative to the watched directory" },
   () =>
     inDir(async (dir) => {
       Deno.mkdirSync(join(dir, "d/sub"), { recursive: true });
@@ -97,7 +97,7 @@ Deno.test(
 );
 
 Deno.test(
-  { ...OPTIONS, name: "bytes are kept only where something later needs them" },
+  { ...STRICT, name: "bytes are kept only where something later needs them" },
   () =>
     inDir(async (dir) => {
       const path = join(dir, "a");
@@ -115,7 +115,7 @@ Deno.test(
     }),
 );
 
-Deno.test({ ...OPTIONS, name: "own outputs and temporary files are no content" }, () =>
+Deno.test({ ...STRICT, name: "own outputs and temporary files are no content" }, () =>
   inDir(async (dir) => {
     for (const name of ["a", "out", ".config-reloader-1-1.tmp"]) {
       Deno.writeTextFileSync(join(dir, name), name);
@@ -126,7 +126,7 @@ Deno.test({ ...OPTIONS, name: "own outputs and temporary files are no content" }
   }));
 
 Deno.test(
-  { ...OPTIONS, name: "a swap is likely a change before it is hashed, a look without change is not" },
+  { ...STRICT, name: "a swap is likely a change before it is hashed, a look without change is not" },
   () =>
     inDir(async (dir) => {
       const volume = createKubeletVolume(join(dir, "vol"), { a: "1" });
@@ -146,7 +146,7 @@ Deno.test(
 );
 
 Deno.test(
-  { ...OPTIONS, name: "a plain file is likely changed in the look that decides" },
+  { ...STRICT, name: "a plain file is likely changed in the look that decides" },
   () =>
     inDir(async (dir) => {
       const path = join(dir, "a");
@@ -166,7 +166,7 @@ Deno.test(
 );
 
 Deno.test(
-  { ...OPTIONS, name: "old files count at the first look, fresh ones settle first" },
+  { ...STRICT, name: "old files count at the first look, fresh ones settle first" },
   () =>
     inDir(async (dir) => {
       const path = join(dir, "a");
@@ -180,7 +180,7 @@ Deno.test(
 );
 
 Deno.test(
-  { ...OPTIONS, name: "while it settles, a look before its time does not touch the disk" },
+  { ...STRICT, name: "while it settles, a look before its time does not touch the disk" },
   () =>
     inDir(async (dir) => {
       const path = join(dir, "a");
@@ -194,7 +194,7 @@ Deno.test(
 );
 
 Deno.test(
-  { ...OPTIONS, name: "the time of a change is that of the swap, not of a later touch" },
+  { ...STRICT, name: "the time of a change is that of the swap, not of a later touch" },
   () =>
     inDir(async (dir) => {
       const volume = createKubeletVolume(join(dir, "vol"), { a: "1" });
@@ -216,7 +216,7 @@ Deno.test(
 );
 
 Deno.test(
-  { ...OPTIONS, name: "a plain file's change is never dated before it happened" },
+  { ...STRICT, name: "a plain file's change is never dated before it happened" },
   () =>
     inDir(async (dir) => {
       const path = join(dir, "a");
@@ -236,7 +236,7 @@ Deno.test(
     }),
 );
 
-Deno.test({ ...OPTIONS, name: "a removed file is dated by its directory" }, () =>
+Deno.test({ ...STRICT, name: "a removed file is dated by its directory" }, () =>
   inDir(async (dir) => {
     for (const name of ["a", "b"]) Deno.writeTextFileSync(join(dir, name), name);
     const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 0, watchedDirs: [dir] }, clock);
@@ -250,7 +250,7 @@ Deno.test({ ...OPTIONS, name: "a removed file is dated by its directory" }, () =
   }));
 
 Deno.test(
-  { ...OPTIONS, name: "a file beyond one mebibyte has the same digest, streamed or whole" },
+  { ...STRICT, name: "a file beyond one mebibyte has the same digest, streamed or whole" },
   () =>
     inDir(async (dir) => {
       const path = join(dir, "large");
@@ -268,7 +268,7 @@ Deno.test(
 );
 
 Deno.test({
-  ...OPTIONS,
+  ...STRICT,
   name: "much content: a change with old times is found at the twelfth look at the latest",
 }, () =>
   inDir(async (dir) => {
@@ -282,7 +282,7 @@ Deno.test({
     assert.equal(await content(reader), second, "the very same object: nothing was built anew");
   }));
 
-Deno.test({ ...OPTIONS, name: "the end of the sidecar ends a look at once" }, async () => {
+Deno.test({ ...STRICT, name: "the end of the sidecar ends a look at once" }, async () => {
   const abort = new AbortController();
   const reader = createSnapshotReader({ ...BASE, configFiles: ["/etc/hostname"] }, clock);
   const looking = reader.look({ signal: abort.signal });
@@ -292,7 +292,7 @@ Deno.test({ ...OPTIONS, name: "the end of the sidecar ends a look at once" }, as
   await settled(reader);
 });
 
-Deno.test({ ...OPTIONS, name: "looks at once wait for each other" }, () =>
+Deno.test({ ...STRICT, name: "looks at once wait for each other" }, () =>
   inDir(async (dir) => {
     const volume = createKubeletVolume(join(dir, "vol"), { a: "1", b: "1" });
     const reader = createSnapshotReader({ ...BASE, watchedDirs: [volume.dir] }, clock);
@@ -301,7 +301,7 @@ Deno.test({ ...OPTIONS, name: "looks at once wait for each other" }, () =>
   }));
 
 Deno.test({
-  ...OPTIONS,
+  ...STRICT,
   name: "200 swaps of 8 files at random gaps: no torn snapshot, and the last one is reached",
 }, () =>
   inDir(async (dir) => {
@@ -343,7 +343,7 @@ Deno.test({
   }));
 
 Deno.test(
-  { ...OPTIONS, name: "an unswapped volume is known, and nothing else is taken for one" },
+  { ...STRICT, name: "an unswapped volume is known, and nothing else is taken for one" },
   () =>
     inDir(async (dir) => {
       const volume = createKubeletVolume(join(dir, "vol"), { a: "1" });

@@ -8,8 +8,7 @@ import { breakPauseMs, createEventBudget, nextPauseMs, takeEvent } from "../../s
 import { createWatcher, type WatcherConfig } from "../../src/watch/watcher.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
 import { until } from "../support/poll.ts";
-
-const OPTIONS = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true };
+import { STRICT } from "../support/strict.ts";
 
 /** Runs a watcher on a new directory around `body`. */
 async function watching(
@@ -42,7 +41,7 @@ async function watching(
 }
 
 Deno.test(
-  { ...OPTIONS, name: "an event is a hint, whatever its name and kind" },
+  { ...STRICT, name: "an event is a hint, whatever its name and kind" },
   () =>
     watching({}, async ({ dir, hints, watcher }) => {
       await until("the watcher", () => watcher.view().method === "inotify");
@@ -63,7 +62,7 @@ Deno.test(
 );
 
 Deno.test(
-  { ...OPTIONS, name: "the interval hints whatever the watcher says" },
+  { ...STRICT, name: "the interval hints whatever the watcher says" },
   () =>
     watching({ intervalMs: 20 }, async ({ hints }) => {
       await until("intervals", () => hints.filter((cause) => cause === "interval").length >= 3);
@@ -71,7 +70,7 @@ Deno.test(
 );
 
 Deno.test(
-  { ...OPTIONS, name: "poll needs no kernel events" },
+  { ...STRICT, name: "poll needs no kernel events" },
   () =>
     watching({ watchMethod: "poll", intervalMs: 20 }, async ({ dir, hints, watcher, warnings }) => {
       for (let i = 0; i < 10; i++) Deno.writeTextFileSync(join(dir, "a"), `${i}`);
@@ -83,7 +82,7 @@ Deno.test(
 );
 
 Deno.test(
-  { ...OPTIONS, name: "a busy directory is polled for a while, with one warning" },
+  { ...STRICT, name: "a busy directory is polled for a while, with one warning" },
   () =>
     watching({ intervalMs: 50 }, async ({ dir, watcher, warnings }) => {
       await until("the watcher", () => watcher.view().method === "inotify");
@@ -98,7 +97,7 @@ Deno.test(
 );
 
 Deno.test(
-  { ...OPTIONS, name: "with inotify asked for a busy directory is borne" },
+  { ...STRICT, name: "with inotify asked for a busy directory is borne" },
   () =>
     watching({ intervalMs: 50, watchMethod: "inotify" }, async ({ dir, watcher }) => {
       await until("the watcher", () => watcher.view().method === "inotify");
@@ -136,7 +135,7 @@ Deno.test("pauses grow, and have an end", () => {
   assert.deepEqual([breakPauseMs(1), breakPauseMs(2), breakPauseMs(100)], [50, 100, 25_600]);
 });
 
-Deno.test({ ...OPTIONS, name: "events given up for a limit are tried again after a minute" }, async () => {
+Deno.test({ ...STRICT, name: "events given up for a limit are tried again after a minute" }, async () => {
   // The clock is fake, so that the minute passes at once; the directory is real.
   const clock = createFakeClock();
   const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "watcher_" }));
@@ -190,7 +189,7 @@ const timer = setInterval(() => { if (driver.last) { console.log("ready"); clear
 `;
 
 Deno.test(
-  { ...OPTIONS, name: "SIGTERM ends it within a second: a FIFO, a hung reader and a full queue" },
+  { ...STRICT, name: "SIGTERM ends it within a second: a FIFO, a hung reader and a full queue" },
   async () => {
     const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "watcher_" }));
     const watched = join(dir, "watched");

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { type Nginx, startNginx } from "../../support/apps.ts";
 import { test } from "../../support/strict.ts";
-import { get, ready, type Sidecar, startSidecar } from "../faults/scene.ts";
+import { get, ready, type Sidecar, startSidecar } from "../../support/scene.ts";
 
 const TLS = new URL("../../testdata/tls/", import.meta.url).pathname;
 /** `never`, since a second is long for an app that was started only just now. */

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { type App, prometheusConfig, prometheusLabel, startPrometheus } from "../../support/apps.ts";
 import { test } from "../../support/strict.ts";
-import { ready, type Sidecar, startSidecar } from "../faults/scene.ts";
+import { ready, type Sidecar, startSidecar } from "../../support/scene.ts";
 
 /** `never`, since a second is long for an app that was started only just now. */
 const ALWAYS = ["--interval", "500ms", "--reload-on-start", "never"];

@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { until } from "../../support/poll.ts";
-import { sha256 } from "../faults/scene.ts";
+import { sha256 } from "../../support/scene.ts";
 import { test } from "../../support/strict.ts";
 import {
   APP_IMAGE,

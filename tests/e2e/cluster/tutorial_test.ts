@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "../../support/strict.ts";
-import { freePort } from "../faults/scene.ts";
+import { freePort } from "../../support/scene.ts";
 import { PRODUCT_COMMAND } from "./images.ts";
 import { DEMO_IMAGE, loadImages, PRODUCT_IMAGE } from "./support.ts";
 
@@ -43,7 +43,7 @@ async function prepareManifests(dir: string): Promise<void> {
     `  - { name: ${name}, newName: ${as.split(":")[0]}, newTag: ${as.split(":")[1]} }`;
   const text = await Deno.readTextFile(path);
   const images = `images:\n${image("config-reloader", PRODUCT_IMAGE)}\n${image("demo-app", DEMO_IMAGE)}\n`;
-  await Deno.writeTextFile(path, text.replace(/^images:\n(  - .*\n)+/m, images));
+  await Deno.writeTextFile(path, text.replace(/^images:\n(?: {2}- .*\n)+/m, images));
 }
 
 function replaceNames(script: string, port: number): string {

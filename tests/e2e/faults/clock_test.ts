@@ -4,7 +4,8 @@
  */
 
 import assert from "node:assert/strict";
-import { createScene, ready, requireProgram, run, STRICT } from "./scene.ts";
+import { createScene, ready, requireProgram, run } from "../../support/scene.ts";
+import { STRICT } from "../../support/strict.ts";
 
 for (const [name, step] of [["back", -7200], ["forward", 7200]] as const) {
   Deno.test({

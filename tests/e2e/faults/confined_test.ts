@@ -4,7 +4,16 @@
  */
 
 import assert from "node:assert/strict";
-import { BINARY, createScene, get, ready, requireProgram, requireRoot, type Scene, STRICT } from "./scene.ts";
+import {
+  BINARY,
+  createScene,
+  get,
+  ready,
+  requireProgram,
+  requireRoot,
+  type Scene,
+} from "../../support/scene.ts";
+import { STRICT } from "../../support/strict.ts";
 
 const UID = "65532";
 const AS_USER = [

@@ -4,8 +4,9 @@
  */
 
 import assert from "node:assert/strict";
-import { createScene, inject, ready, requireRoot, run, sha256, STRICT } from "./scene.ts";
+import { createScene, inject, ready, requireRoot, run, sha256 } from "../../support/scene.ts";
 import { until } from "../../support/poll.ts";
+import { STRICT } from "../../support/strict.ts";
 
 Deno.test({
   ...STRICT,

@@ -5,7 +5,8 @@
 
 import assert from "node:assert/strict";
 import { createGroup, type Group, type Limits } from "../../../bench/lab.ts";
-import { BINARY, createScene, get, ready, requireRoot, type Scene, STRICT } from "./scene.ts";
+import { BINARY, createScene, get, ready, requireRoot, type Scene } from "../../support/scene.ts";
+import { STRICT } from "../../support/strict.ts";
 
 const MIB = 1048576;
 

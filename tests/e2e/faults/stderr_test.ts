@@ -1,7 +1,8 @@
 /** Standard error that nobody reads, and one that is closed: the loop must not block, dropped lines are counted. */
 
 import assert from "node:assert/strict";
-import { createScene, get, ready, STRICT } from "./scene.ts";
+import { createScene, get, ready } from "../../support/scene.ts";
+import { STRICT } from "../../support/strict.ts";
 
 /** More lines than the 64 KiB of a pipe hold. */
 const CHANGES = 25;

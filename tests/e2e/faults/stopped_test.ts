@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { until } from "../../support/poll.ts";
-import { createScene, freePort, ready, STRICT } from "./scene.ts";
+import { createScene, freePort, ready } from "../../support/scene.ts";
+import { STRICT } from "../../support/strict.ts";
 
 Deno.test({
   ...STRICT,

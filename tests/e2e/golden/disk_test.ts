@@ -1,6 +1,6 @@
 /** What the log says where the content is missing, cannot be read or is not what it should be, and of the end of that. */
 
-import { ready, requireProgram, requireRoot } from "../faults/scene.ts";
+import { ready, requireProgram, requireRoot } from "../../support/scene.ts";
 import { begun, story } from "./golden.ts";
 
 story("the file comes late", {}, async ({ scene, startBare }) => {

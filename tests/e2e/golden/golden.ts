@@ -6,7 +6,13 @@
 
 import assert from "node:assert/strict";
 import { test } from "../../support/strict.ts";
-import { createScene, type Scene, type Sidecar, type SidecarOptions, startSidecar } from "../faults/scene.ts";
+import {
+  createScene,
+  type Scene,
+  type Sidecar,
+  type SidecarOptions,
+  startSidecar,
+} from "../../support/scene.ts";
 
 /** Where the golden logs are. */
 export const GOLDEN = new URL("../../testdata/golden/", import.meta.url).pathname;

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "../../support/strict.ts";
-import { PRODUCT } from "../faults/scene.ts";
+import { PRODUCT } from "../../support/scene.ts";
 import { begun, compare, normalise, story } from "./golden.ts";
 
 story("idle with SIGHUP then SIGTERM", {}, async ({ start }) => {

@@ -1,6 +1,6 @@
 /** Whom the sidecar would signal, and what the log says where it cannot or where that process comes and goes. */
 
-import { requireProgram, requireRoot } from "../faults/scene.ts";
+import { requireProgram, requireRoot } from "../../support/scene.ts";
 import { startTargetApp } from "../../support/target_app.ts";
 import { until } from "../../support/poll.ts";
 import { begun, story } from "./golden.ts";

@@ -10,8 +10,8 @@ import type { Config } from "../../../src/config.ts";
 import type { StatusReading } from "../../../src/model.ts";
 import { createTestConfig } from "../../support/config.ts";
 import { createPod, type Pod, type PodOptions } from "../../support/pod_namespace.ts";
+import { STRICT } from "../../support/strict.ts";
 
-const STRICT = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true } as const;
 const USER = 65532;
 const ESCAPE = String.fromCharCode(27);
 const AMP = {

@@ -10,15 +10,14 @@ import {
   type PodSidecar,
 } from "../../support/pod_namespace.ts";
 import { until } from "../../support/poll.ts";
+import { STRICT } from "../../support/strict.ts";
 
 const USER = 65532;
 
 function podTest(name: string, options: PodOptions, run: (pod: Pod) => Promise<void>): void {
   Deno.test({
     name,
-    sanitizeOps: true,
-    sanitizeResources: true,
-    sanitizeExit: true,
+    ...STRICT,
     fn: async () => {
       const pod = await createPod(options);
       try {

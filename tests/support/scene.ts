@@ -1,13 +1,13 @@
 /**
- * What the fault tests share: a sidecar, an app and a volume on this machine, started under whatever makes the fault
+ * What end-to-end tests share: a sidecar, an app and a volume on this machine, started under whatever makes the fault
  * (a tracer, a control group, another user). It must never hide an error of the sidecar: every line it wrote is kept.
  */
 
-import { createKubeletVolume, type KubeletVolume } from "../../support/kubelet.ts";
-import { until } from "../../support/poll.ts";
-import { startTargetApp, type TargetApp, type TargetAppOptions } from "../../support/target_app.ts";
+import { createKubeletVolume, type KubeletVolume } from "./kubelet.ts";
+import { until } from "./poll.ts";
+import { startTargetApp, type TargetApp, type TargetAppOptions } from "./target_app.ts";
 
-const ROOT = new URL("../../../", import.meta.url).pathname;
+const ROOT = new URL("../../", import.meta.url).pathname;
 
 /** The compiled binary under test, or null where the program runs from source. */
 export const BINARY: string | null = Deno.env.get("CONFIG_RELOADER_BIN") ?? null;
@@ -19,9 +19,6 @@ export const PRODUCT: readonly string[] = BINARY === null
 
 /** The tests' own environment, without the variable that the sidecar would warn about. */
 const { CONFIG_RELOADER_BIN: _, ...ENVIRONMENT } = Deno.env.toObject();
-
-/** Options of `Deno.test` for a test of this folder: every sanitizer on. */
-export const STRICT = { sanitizeOps: true, sanitizeResources: true, sanitizeExit: true } as const;
 
 /** A running sidecar. */
 export interface Sidecar {
