@@ -1,0 +1,203 @@
+/** The parts of `config-reloader check` that need no pod: status URL, own port, directory, marks and fixes. */
+
+import assert from "node:assert/strict";
+import { parse as parseYaml } from "yaml";
+import { createClock } from "../../src/clock.ts";
+import { runCheck } from "../../src/commands/check.ts";
+import { checkApp } from "../../src/commands/check/app.ts";
+import { type Finding, renderText } from "../../src/commands/check/finding.ts";
+import { mountFix, readableFix, targetFix, volumeFix } from "../../src/commands/check/fixes.ts";
+import { checkServer } from "../../src/commands/check/server.ts";
+import type { Config } from "../../src/config.ts";
+import type { StatusReading } from "../../src/model.ts";
+import { createTestConfig } from "../support/config.ts";
+import { STRICT } from "../support/strict.ts";
+
+const ESCAPE = String.fromCharCode(27);
+
+const STATUSES: readonly [string, Partial<Config>, StatusReading, string, string][] = [
+  ["refused", {}, { kind: "error", reason: "connection refused" }, "fault", "status-unusable"],
+  ["amp after a failure", {}, amp({ healthy: false, status: "failed" }), "warn", "status-failed"],
+  ["amp in a split state", {}, amp({ splitState: true }), "warn", "status-failed"],
+  ["amp", {}, amp({}), "ok", "status"],
+  ["prometheus", {}, prometheus(true), "ok", "status"],
+  ["prometheus after a failure", {}, prometheus(false), "warn", "status-failed"],
+  [
+    "json",
+    { verify: "json" },
+    { kind: "status", status: { format: "json", ok: true, token: '"7"' } },
+    "ok",
+    "status",
+  ],
+  [
+    "json that does not hold",
+    { verify: "json", verifyOk: { pointer: "/status", value: "ok" } },
+    { kind: "status", status: { format: "json", ok: false, token: null } },
+    "warn",
+    "status-failed",
+  ],
+  ["HTTP 200 as asked for", { verify: "http" }, http(200), "ok", "status"],
+  ["HTTP 200 of no known format", {}, http(200), "warn", "status-weak"],
+  ["HTTP 503", {}, http(503), "fault", "status-code"],
+];
+
+function amp(more: Record<string, unknown>): StatusReading {
+  const status = {
+    format: "amp",
+    healthy: true,
+    status: "success",
+    attempts: 1,
+    splitState: false,
+    restartRequired: [],
+    lastReloadWallMs: null,
+  };
+  return {
+    kind: "status",
+    status: { ...status, ...more } as StatusReading & { kind: "status" } extends { status: infer S } ? S
+      : never,
+  };
+}
+function prometheus(successful: boolean): StatusReading {
+  return {
+    kind: "status",
+    status: { format: "prometheus", successful, successWallMs: 1, wholeSeconds: false },
+  };
+}
+function http(code: number): StatusReading {
+  return { kind: "status", status: { format: "http", code } };
+}
+
+for (const [name, config, reading, level, code] of STATUSES) {
+  Deno.test(`check: status URL, ${name}`, STRICT, async () => {
+    const [finding] = await checkApp(createTestConfig(config), { read: () => Promise.resolve(reading) });
+    assert.deepEqual([finding!.level, finding!.code], [level, code], finding!.message);
+    if (level === "fault") assert.match(finding!.fix!.yaml!, /--reload-url=/);
+  });
+}
+
+Deno.test("check: triggers are named, and never tried", STRICT, async () => {
+  const probe = { read: () => Promise.resolve(amp({})) };
+  const trigger = async (more: Partial<Config>) =>
+    (await checkApp(createTestConfig(more), probe)).slice(1).map((f) => f.message);
+  assert.deepEqual(await trigger({}), []);
+  assert.match((await trigger({ trigger: "none" }))[0]!, /--trigger none/);
+  const [url] = await trigger({ trigger: "http", triggerUrls: ["http://user:secret@localhost:1/-/reload"] });
+  assert.match(url!, /POST http:.*localhost:1\/-\/reload, not tried now/);
+  assert.doesNotMatch(url!, /secret/);
+});
+
+Deno.test("check: the own port, taken by somebody else or by a running config-reloader", STRICT, async () => {
+  const clock = createClock();
+  for (const [body, code] of [["hello", "port-taken"], ["config_reloader_build_info 1\n", "port-ours"]]) {
+    const server = Deno.serve({ port: 0, onListen: () => {} }, () => new Response(body));
+    try {
+      const findings = await checkServer(createTestConfig({ metricsPort: server.addr.port }), clock);
+      assert.deepEqual(findings.map((finding) => finding.code), [code]);
+      if (code === "port-taken") assert.match(findings[0]!.fix!.yaml!, /--metrics-port=9091/);
+    } finally {
+      await server.shutdown();
+    }
+  }
+  const free = await checkServer(createTestConfig({ metricsPort: 0 }), clock);
+  assert.deepEqual(free.map((finding) => finding.level), ["ok"]);
+  assert.deepEqual(await checkServer(createTestConfig({ once: true }), clock), []);
+  const broken = await checkServer(
+    createTestConfig({
+      metricsPort: 0,
+      authFile: "/nonexistent",
+      tlsCertFile: "/nonexistent",
+      tlsKeyFile: "/nonexistent",
+    }),
+    clock,
+  );
+  assert.deepEqual(broken.map((finding) => finding.code), ["auth-file", "tls-file"]);
+});
+
+Deno.test("check: a FIFO in the directory, and polling as configured", STRICT, async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${dir}/config.yaml`, "v: 1\n");
+    const codes = async (more: Partial<Config>) => {
+      let text = "";
+      const config = createTestConfig({
+        configFiles: [`${dir}/config.yaml`],
+        trigger: "none",
+        verify: "none",
+        metricsPort: 0,
+        logFormat: "json",
+        ...more,
+      });
+      await runCheck(config, ["a warning"], (part) => Promise.resolve(void (text += part)));
+      return (JSON.parse(text).findings as Finding[]).map((finding) => `${finding.area} ${finding.code}`);
+    };
+    assert.deepEqual(await codes({}), [
+      "settings setting",
+      "paths plain",
+      "paths content",
+      "watcher inotify",
+      "status unverified",
+      "status no-trigger",
+      "server port",
+    ]);
+    assert.ok((await codes({ watchMethod: "poll" })).includes("watcher poll"));
+    assert.ok((await new Deno.Command("mkfifo", { args: [`${dir}/pipe`] }).output()).success);
+    assert.ok((await codes({})).includes("watcher fifo"));
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("check: colours mark the lines, and the marks say the same without", STRICT, () => {
+  const findings: Finding[] = [
+    { area: "paths", level: "ok", code: "plain", message: "fine" },
+    { area: "target", level: "warn", code: "starting", message: "wait" },
+    {
+      area: "server",
+      level: "fault",
+      code: "port-taken",
+      message: "taken",
+      fix: { say: "change it", yaml: "a:\n  b" },
+    },
+  ];
+  const plain = renderText(findings, "1", false);
+  const coloured = renderText(findings, "1", true);
+  assert.ok(!plain.includes(ESCAPE));
+  assert.ok(coloured.includes(`${ESCAPE}[32m✓${ESCAPE}[0m fine`));
+  assert.equal(coloured.replaceAll(new RegExp(`${ESCAPE}\\[\\d+m`, "g"), ""), plain);
+  assert.match(plain, /✗ taken \[port-taken\]\n {4}→ change it:\n {6}a:\n {8}b\n/);
+  assert.match(plain, /1 fault to fix, 1 warning\n$/);
+});
+
+Deno.test("check: every fix is YAML that says what to set", STRICT, () => {
+  const facts = { signal: "SIGHUP", uid: 1000, names: ["amp: x", "envoy"] };
+  const wanted: readonly [string, string][] = [
+    ["no-shared-process-namespace", "shareProcessNamespace"],
+    ["own-container", "--process-name=NAME"],
+    ["host-init", "hostPID"],
+    ["several-candidates", "--process-name=amp: x"],
+    ["no-match", "--process-name"],
+    ["bad-pid", "--process-name"],
+    ["self", "--process-name"],
+    ["pause", "--process-name"],
+    ["hidden-proc", "runAsUser"],
+    ["permission", "runAsUser"],
+    ["no-handler", "--trigger=http"],
+    ["ignored", "--trigger=http"],
+    ["pid-file", "--process-name"],
+  ];
+  for (const [code, part] of wanted) {
+    const { yaml, say } = targetFix(code, facts)!;
+    assert.ok(JSON.stringify(parseYaml(yaml!)).includes(part), `${code}: ${yaml}`);
+    assert.ok(say.length > 10 && !say.endsWith("."));
+  }
+  for (const passing of ["gone", "runtime", "no-app", "starting"]) {
+    assert.equal(targetFix(passing, facts), undefined);
+  }
+  for (const fix of [mountFix("x", "amp", "/etc/a b"), volumeFix("/etc/x: y"), readableFix(65532)]) {
+    parseYaml(fix.yaml!);
+  }
+  assert.deepEqual(
+    parseYaml(mountFix("x", "amp", "/etc/a: #b").yaml!).containers[0].volumeMounts[0].mountPath,
+    "/etc/a: #b",
+  );
+});
