@@ -35,35 +35,56 @@ export async function gunzip(bytes: Uint8Array, sizeBytesMax: number): Promise<U
 /** Expanded content, and the names that had no value. */
 export interface Expanded {
   readonly bytes: Uint8Array;
-  /** Each as often as it occurs. */
+  /** Each as often as it occurs, the first `UNSET_MAX` of them. */
   readonly unset: readonly string[];
+  /** How many there are in all. */
+  readonly unsetCount: number;
 }
+
+/** A longer name is no variable; content can hold a megabyte of letters. */
+const NAME_BYTES_MAX = 256;
+/** So many names without a value are kept: content can hold millions. */
+const UNSET_MAX = 1000;
 
 /**
  * Replaces `$(NAME)` by the variable's value, as Kubernetes and prometheus-config-reloader write it; NAME is letters,
  * digits and underscores. One that is not set stays as it is. What a value holds is not expanded again.
+ * @throws where it has more than `sizeBytesMax` bytes expanded: a few bytes can stand for a value of 100 KiB
  */
-export function expandVariables(bytes: Uint8Array, valueOf: (name: string) => string | undefined): Expanded {
+export function expandVariables(
+  bytes: Uint8Array,
+  valueOf: (name: string) => string | undefined,
+  sizeBytesMax: number,
+): Expanded {
   const chunks: Uint8Array[] = [];
   const unset: string[] = [];
+  let unsetCount = 0;
+  let length = bytes.length;
   let from = 0;
   for (let at = bytes.indexOf(DOLLAR); at >= 0; at = bytes.indexOf(DOLLAR, at + 1)) {
     if (bytes[at + 1] !== OPEN) continue;
     let end = at + 2;
-    while (isNameByte(bytes[end])) end++;
+    while (isNameByte(bytes[end]) && end - at <= NAME_BYTES_MAX + 2) end++;
     if (bytes[end] !== CLOSE || end === at + 2) continue;
     const name = String.fromCharCode(...bytes.subarray(at + 2, end));
     const value = valueOf(name);
-    if (value === undefined) unset.push(name);
-    else {
-      chunks.push(bytes.subarray(from, at), new TextEncoder().encode(value));
+    if (value === undefined) {
+      unsetCount++;
+      if (unset.length < UNSET_MAX) unset.push(name);
+    } else {
+      const encoded = new TextEncoder().encode(value);
+      length += encoded.length - (end + 1 - at);
+      if (length > sizeBytesMax) {
+        throw new Error(`expanded larger than --max-file-size (${sizeBytesMax} bytes)`);
+      }
+      chunks.push(bytes.subarray(from, at), encoded);
       from = end + 1;
     }
     at = end;
   }
-  if (chunks.length === 0) return { bytes, unset };
+  if (chunks.length === 0) return { bytes, unset, unsetCount };
   chunks.push(bytes.subarray(from));
-  return { bytes: concat(chunks, chunks.reduce((sum, chunk) => sum + chunk.length, 0)), unset };
+  return { bytes: concat(chunks, length), unset, unsetCount };
 }
 
 function isNameByte(byte: number | undefined): boolean {

@@ -9,6 +9,7 @@
 import type { Config } from "../config.ts";
 import type { SnapshotFile } from "../model.ts";
 import type { Logger, Prepare, PrepareResult } from "../ports.ts";
+import type { Expanded } from "./expand.ts";
 import { digestOf } from "./read_file.ts";
 import type { Staged } from "./render.ts";
 
@@ -17,6 +18,10 @@ export type PrepareConfig = Pick<
   Config,
   "validate" | "checkCommand" | "configEnvsubstFile" | "outputDir" | "maxFileSizeBytes" | "httpTimeoutMs"
 >;
+
+/** Names of unset variables in one line, and in memory: the content decides how many there are. */
+const NAMES_TOLD_AT_ONCE = 20;
+const NAMES_REMEMBERED_MAX = 200;
 
 /** Makes the preparation that `config` asks for; with nothing asked for it is always `ok` and costs nothing. */
 export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
@@ -28,15 +33,15 @@ export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
   const told = new Set<string>();
   let cleaned = false;
 
-  const tellUnset = (file: SnapshotFile, unset: readonly string[]) => {
-    const fresh = [...new Set(unset)].filter((name) => !told.has(name));
-    if (fresh.length === 0) return;
+  const tellUnset = (file: SnapshotFile, { unset, unsetCount }: Expanded) => {
+    const fresh = [...new Set(unset)].filter((name) => !told.has(name)).slice(0, NAMES_TOLD_AT_ONCE);
+    if (fresh.length === 0 || told.size >= NAMES_REMEMBERED_MAX) return;
     fresh.forEach((name) => told.add(name));
     const names = fresh.map((name) => `$(${name})`).join(", ");
     logger.warn(`Left as they are in "${file.path}", since no such variable is set: ${names}`, {
       path: file.path,
       variables: fresh,
-      count: unset.length,
+      count: unsetCount,
     });
   };
 
@@ -48,9 +53,13 @@ export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
       throw new InvalidContent(`"${file.path}" is ${error.message}`);
     });
     if (rendersFiles) {
-      const expanded = expandVariables(bytes, (name) => Deno.env.get(name));
-      tellUnset(file, expanded.unset);
-      bytes = expanded.bytes;
+      try {
+        const expanded = expandVariables(bytes, (name) => Deno.env.get(name), config.maxFileSizeBytes);
+        tellUnset(file, expanded);
+        bytes = expanded.bytes;
+      } catch (error) {
+        throw new InvalidContent(`"${file.path}" is ${(error as Error).message}`);
+      }
     }
     if (config.validate !== "none") {
       const { validateContent } = await import("./validate.ts");

@@ -28,16 +28,33 @@ Deno.test("variables are expanded once, and unset ones stay", () => {
     ["$(A", "$(A", []],
   ];
   for (const [input, output, unset] of cases) {
-    const found = expandVariables(bytes(input), (name) => values[name]);
+    const found = expandVariables(bytes(input), (name) => values[name], 1000);
     assert.equal(text(found.bytes), output, input);
     assert.deepEqual(found.unset, unset, input);
+    assert.equal(found.unsetCount, unset.length, input);
   }
+});
+
+Deno.test("content that grows past the limit is refused, and a name without end is none", () => {
+  const grows = bytes("$(A)".repeat(1000));
+  assert.equal(expandVariables(grows, () => "x".repeat(100), 100_000).bytes.length, 100_000);
+  assert.throws(
+    () => expandVariables(grows, () => "x".repeat(100), 99_999),
+    /^Error: expanded larger than --max-file-size \(99999 bytes\)$/,
+  );
+  const name = "A".repeat(200_000);
+  const found = expandVariables(bytes(`$(${name}) $(B)`), () => "v", 1_000_000);
+  assert.equal(text(found.bytes), `$(${name}) v`);
+  const longest = "A".repeat(256);
+  assert.equal(text(expandVariables(bytes(`$(${longest})`), () => "v", 1000).bytes), "v");
+  const many = expandVariables(bytes("$(C)".repeat(5000)), () => undefined, 100_000);
+  assert.deepEqual([many.unset.length, many.unsetCount], [1000, 5000]);
 });
 
 Deno.test("bytes that are no text pass unharmed", () => {
   fc.assert(fc.property(fc.uint8Array(), fc.uint8Array(), (before, after) => {
     fc.pre(!before.includes(0x24) && !after.includes(0x24));
-    const found = expandVariables(new Uint8Array([...before, ...bytes("$(A)"), ...after]), () => "v");
+    const found = expandVariables(new Uint8Array([...before, ...bytes("$(A)"), ...after]), () => "v", 1000);
     assert.deepEqual([...found.bytes], [...before, 0x76, ...after]);
   }));
 });

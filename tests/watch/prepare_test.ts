@@ -269,3 +269,29 @@ Deno.test({ ...STRICT, name: "a reader never sees half an output" }, () =>
     done = true;
     await reader;
   }));
+
+Deno.test(
+  {
+    ...STRICT,
+    name: "content that expands without bounds is invalid, and a flood of unset names is told in part",
+  },
+  () =>
+    inDir(async (dir) => {
+      const log = createLog();
+      const output = join(dir, "out.yaml");
+      const prepare = createPrepare({ ...BASE, configEnvsubstFile: output, maxFileSizeBytes: 50_000 }, log);
+      Deno.env.set("PREPARE_TEST_LONG", "x".repeat(1000));
+      assert.deepEqual(
+        await prepare(await snapshotOf({ "in.yaml": "$(PREPARE_TEST_LONG)".repeat(51) }), signal),
+        { kind: "invalid", reason: '"/in/in.yaml" is expanded larger than --max-file-size (50000 bytes)' },
+      );
+      assert.deepEqual(listing(dir), {});
+      for (let round = 0; round < 50; round++) {
+        const names = Array.from({ length: 30 }, (_, n) => `$(PREPARE_TEST_U${round}_${n})`).join("");
+        assert.equal((await prepare(await snapshotOf({ "in.yaml": names }), signal)).kind, "ok");
+      }
+      assert.equal(log.lines.length, 10, "200 names are told and remembered, 20 in a line");
+      assert.equal(log.lines[0]!.split("$(").length - 1, 20);
+      Deno.env.delete("PREPARE_TEST_LONG");
+    }),
+);
