@@ -41,13 +41,12 @@ export function createClock(): Clock {
 
   function fire(): void {
     const nowMs = performance.now();
-    let nextAtMs = Infinity;
-    for (const sleeper of [...sleepers]) {
+    // In the order of their dates, also where this timer came late.
+    for (const sleeper of [...sleepers].sort((a, b) => a.atMs - b.atMs)) {
       // A timer counts whole milliseconds: what is due within the next half is due.
       if (sleeper.atMs - sleeper.slackMs <= nowMs + 0.5) sleeper.wake();
-      else if (sleeper.atMs < nextAtMs) nextAtMs = sleeper.atMs;
+      else return arm(sleeper.atMs);
     }
-    if (nextAtMs < Infinity) arm(nextAtMs);
   }
 
   return {
