@@ -42,12 +42,12 @@ function readRows(): Row[] {
     assert.equal(cells.length, 5, `five cells in: ${line}`);
     const [codes, text, , , where] = cells as [string, string, string, string, string];
     const found = /^`(tests\/[\w/]+\.ts)`: (.+)$/.exec(where);
-    assert.ok(found, `a file and the name of a test in: ${line}`);
+    assert.ok(found || where === "–", `a file and the name of a test in: ${line}`);
     return {
       codes: [...codes.matchAll(/`([a-z-]+)`/g)].map(([, code]) => code!),
       texts: text.split(" · "),
-      file: found[1]!,
-      test: found[2]!,
+      file: found?.[1] ?? "",
+      test: found?.[2] ?? "",
     };
   });
 }
@@ -58,8 +58,22 @@ const ROWS = readRows();
 const partsOf = (text: string) =>
   text.split("…").map((part) => part.trim()).filter((part) => part.length > 3);
 
-test("each row names a test that is there", () => {
-  const missing = ROWS.filter(({ file, test }) => {
+/** Texts without a test that provokes them, each with the reason. */
+const UNPROVOKED: Readonly<Record<string, string>> = {
+  "the volume has no ..data: it is being replaced": "two steps of kubelet, microseconds apart",
+  "more than … files": "needs 50,000 files",
+  "the disk does not answer": "needs a network file system that hangs",
+  "internal error: …": "a fault nobody knows of yet",
+  "It has no handler for … and may die of it (--allow-unhandled-signal)":
+    "check only; the rule is in tests/target",
+  "The kernel gives no events (…); … finds changes":
+    "check only; the watcher's scripts l01 to l03 use up the limits",
+};
+
+test("each row names a test that is there, but for a few with a reason", () => {
+  const without = ROWS.filter(({ file }) => file === "").map(({ texts }) => texts[0]!);
+  assert.deepEqual(without, Object.keys(UNPROVOKED));
+  const missing = ROWS.filter(({ file }) => file !== "").filter(({ file, test }) => {
     try {
       return !read(file).replace(/\\"/g, '"').includes(test);
     } catch {
@@ -83,7 +97,9 @@ const FINE =
 
 test("each code that a log, the status or check can tell has a row", () => {
   const codes = new Set<string>();
-  for (const text of SOURCES.values()) {
+  for (const [path, text] of SOURCES) {
+    // The kinds of failed requests are for the program itself.
+    if (path.startsWith("src/http/")) continue;
     for (
       const pattern of [
         /\bcode: "([a-z]+(?:-[a-z]+)*)"/g,
@@ -118,6 +134,10 @@ const INTERNAL = [
   /^stopped$/,
   /^internal error: /,
   /^Cannot parse (process|a process)/,
+  /^Cannot assign requested address/,
+  // What the command line has refused before.
+  /is no URL; wanted|must start with http|must name a socket|is no HTTP method|Linux has no such signal/,
+  /^neither --verify-ok nor/,
 ];
 
 test("each error text of the source has a row", () => {
@@ -126,18 +146,22 @@ test("each error text of the source has a row", () => {
   for (const [path, text] of SOURCES) {
     for (
       const pattern of [
-        /new (?:Usage)?Error\(\s*(["`])((?:(?!\1)[\s\S])+)\1/g,
-        /new HttpError\(\s*"[a-z]+",\s*(["`])((?:(?!\1)[\s\S])+)\1/g,
-        /logger\.(?:warn|error)\(\s*(["`])((?:(?!\1)[\s\S])+)\1/g,
-        /\b(?:pending|rejected|problem|none|notSent|unusable|rest)\((?:\s*"[a-z-]+",|answer,)?\s*(["`])((?:(?!\1)[\s\S]){12,})\1/g,
+        /new (?:Usage)?Error\(\s*(["`])((?:(?!\1)[^\n])+)\1/g,
+        /new HttpError\(\s*"[a-z]+",\s*(["`])((?:(?!\1)[^\n])+)\1/g,
+        /logger\.(?:warn|error)\(\s*(["`])((?:(?!\1)[^\n])+)\1/g,
+        /\b(?:pending|rejected|problem|none|notSent|unusable|rest)\((?:\s*"[a-z-]+",|answer,)?\s*(["`])((?:(?!\1)[^\n]){12,})\1/g,
+        /(["`])((?:(?!\1)[^\n])*, want (?:(?!\1)[^\n])*)\1/g,
         /(["`])(Cannot (?:(?!\1)[^\n])+)\1/g,
       ]
     ) {
       for (const [, , message] of text.matchAll(pattern)) {
         const longest = partsOf(message!).sort((a, b) => b.length - a.length)[0];
         if (longest === undefined || INTERNAL.some((internal) => internal.test(message!))) continue;
-        const said = longest.replace(/^[,;: ]+|[,;: ]+$/g, "");
-        if (said.length > 6 && !doc.includes(said)) untold.push(`${path}: ${message}`);
+        // A row may leave out the end of a long text: the way out, which has a column of its own.
+        const said = longest.replace(/^[^\w/-]+|[^\w)-]+$/g, "").slice(0, 45).trim();
+        if (said.length > 6 && message!.includes(" ") && !doc.includes(said)) {
+          untold.push(`${path}: ${message}`);
+        }
       }
     }
   }

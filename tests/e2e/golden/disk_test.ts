@@ -86,6 +86,7 @@ story("the sidecar's mount is a subPath", {}, async ({ scene, startBare }) => {
   const app = [`--pid=${scene.app.pid}`, `--reload-url=${scene.app.url}`, "--reload-on-start=never"];
   const sidecar = await startBare([`--config-file=${etc}/config.yaml`, ...app], { prefix });
   await sidecar.logged("subPath");
+  await begun(sidecar);
 });
 
 story("rendering", {}, async ({ scene, start }) => {

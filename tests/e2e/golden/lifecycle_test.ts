@@ -81,6 +81,12 @@ story("once", {}, async ({ scene, start }) => {
   }
 });
 
+story("once without a place to write", {}, async ({ scene, start }) => {
+  await Deno.writeTextFile(`${scene.dir}/out`, "in the way of the directory\n");
+  const sidecar = await start(["--once", `--config-envsubst-file=${scene.dir}/out/config.yaml`]);
+  assert.equal((await sidecar.status).code, 1);
+});
+
 story("the own server cannot start", {}, async ({ scene, startBare, call }) => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   call(taken.addr.port, "TAKEN_PORT");
