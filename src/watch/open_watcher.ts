@@ -39,3 +39,8 @@ export function readIdentities({ places, anchors }: WatchPlan): Promise<string[]
     return info === null ? "" : `${info.dev}:${info.ino}:${info.birthtime?.getTime()}`;
   }));
 }
+
+/** Whether two lists of identities are the same. */
+export function sameTexts(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((text, i) => text === b[i]);
+}

@@ -10,7 +10,7 @@ import type { Clock, Logger, Watcher } from "../ports.ts";
 import { createCaretaker } from "./caretaker.ts";
 import { createGuard } from "./guard.ts";
 import { createNotifyThread } from "./notify_thread.ts";
-import { closeWatcher, limitOf, openWatcher, readIdentities } from "./open_watcher.ts";
+import { closeWatcher, limitOf, openWatcher, readIdentities, sameTexts } from "./open_watcher.ts";
 import { createSources } from "./scan.ts";
 import { holdsFifo, planWatch, type WatchPlace, type WatchPlan } from "./watch_plan.ts";
 import { breakPauseMs, createEventBudget, nextPauseMs, takeEvent } from "./watch_policy.ts";
@@ -249,8 +249,4 @@ function isSame(armed: Armed, plan: WatchPlan, identities: readonly string[]): b
   const key = ({ places, missing }: WatchPlan) => JSON.stringify([places, missing]);
   return key(armed.plan) === key(plan) && sameTexts(armed.identities, identities) &&
     armed.watchers.length > 0;
-}
-
-function sameTexts(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((text, i) => text === b[i]);
 }
