@@ -62,6 +62,8 @@ export async function stageOutput(
   dir: string,
 ): Promise<Staged> {
   const parent = parentOf(path);
+  // Whoever may write the input must not get a program with this process's rights out of it.
+  mode &= 0o777;
   await makeInside(parent, dir);
   if (await isUpToDate(path, bytes)) {
     await Deno.chmod(path, mode).catch(() => {});
@@ -147,9 +149,15 @@ export async function settleOutputs(staged: readonly Staged[], good: boolean): P
   }
 }
 
-/** Removes outputs of inputs that are gone, and directories that are empty then. Never throws. */
+/**
+ * Removes outputs of inputs that are gone, and directories that are empty then. A directory that has become a link out
+ * of `dir` since is left alone, with what is behind it. Never throws.
+ */
 export async function removeOutputs(paths: Iterable<string>, dir: string): Promise<void> {
+  const root = await Deno.realPath(dir).catch(() => null);
   for (const path of paths) {
+    const parent = await Deno.realPath(parentOf(path)).catch(() => null);
+    if (root === null || parent === null || !`${parent}/`.startsWith(`${root}/`)) continue;
     await Deno.remove(path).catch(() => {});
     for (let parent = parentOf(path); parent.startsWith(`${dir}/`); parent = parentOf(parent)) {
       try {

@@ -295,3 +295,37 @@ Deno.test(
       Deno.env.delete("PREPARE_TEST_LONG");
     }),
 );
+
+Deno.test(
+  {
+    ...STRICT,
+    name: "an output directory that has become a link elsewhere: nothing behind it is removed or written",
+  },
+  () =>
+    inDir(async (dir) => {
+      const [out, elsewhere] = [join(dir, "out"), join(dir, "elsewhere")];
+      Deno.mkdirSync(elsewhere);
+      Deno.writeTextFileSync(join(elsewhere, "gone"), "not ours");
+      Deno.writeTextFileSync(join(elsewhere, "kept"), "not ours");
+      const prepare = createPrepare({ ...BASE, outputDir: out }, createLog());
+      await prepare(await snapshotOf({ "sub/gone": "1", top: "1" }), signal);
+      Deno.removeSync(join(out, "sub"), { recursive: true });
+      Deno.symlinkSync(elsewhere, join(out, "sub"));
+      assert.equal((await prepare(await snapshotOf({ "sub/kept": "2", top: "2" }), signal)).kind, "failed");
+      assert.equal((await prepare(await snapshotOf({ top: "2" }), signal)).kind, "ok");
+      assert.deepEqual(listing(elsewhere), { gone: "not ours", kept: "not ours" });
+      assert.equal(Deno.readTextFileSync(join(out, "top")), "2");
+    }),
+);
+
+Deno.test(
+  { ...STRICT, name: "an output is no program with special rights, whatever the input's mode" },
+  () =>
+    inDir(async (dir) => {
+      const prepare = createPrepare({ ...BASE, outputDir: dir }, createLog());
+      await prepare(await snapshotOf({ a: "1" }, 0o6755), signal);
+      assert.equal(Deno.statSync(join(dir, "a")).mode! & 0o7777, 0o755);
+      await prepare(await snapshotOf({ a: "1" }, 0o6644), signal);
+      assert.equal(Deno.statSync(join(dir, "a")).mode! & 0o7777, 0o644);
+    }),
+);
