@@ -3,6 +3,8 @@
  * after the flag's name; nothing else may throw it, so that a defect never looks like a mistake of the user.
  */
 
+import { hideUrlSecrets } from "../http/hide_url.ts";
+
 /** A value, flag or combination of flags that cannot be used; its message is one line for people. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
@@ -11,8 +13,12 @@ export class UsageError extends Error {
 /** Longest value that a message repeats; the rest is cut. */
 const QUOTED_CHARS_MAX = 120;
 
-/** Quotes a value for a message: always one line, control characters escaped, long values cut. */
-export function quote(text: string): string {
+/**
+ * Quotes a value for a message: always one line, control characters escaped, long values cut. A URL comes without its
+ * secrets, whichever flag it was given to by mistake.
+ */
+export function quote(value: string): string {
+  const text = value.includes("://") ? hideUrlSecrets(value) : value;
   const cut = text.length > QUOTED_CHARS_MAX ? `${text.slice(0, QUOTED_CHARS_MAX)}…` : text;
   // deno-lint-ignore no-control-regex -- control characters are what must not reach a terminal or a log line
   return `"${cut.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/g, escapeCharacter)}"`;

@@ -8,7 +8,13 @@ export function hideUrlSecrets(url: string): string {
   const rest = (text: string) => text.replace(/\?[^#]*/, "?***").replace(/#.*/s, "#***");
   // Not a URL: whatever could be meant as user and password goes, before a `?` or `#` in it can hide its end.
   const isUrl = /^(?:https?:\/\/|unix:\/)/i.test(url) && URL.canParse(url);
-  if (!isUrl) return rest(url.replace(/\/\/.*@/s, "//***@").replace(/^[^/]*:[^/]*@/, "***@"));
+  if (!isUrl) {
+    // `http://user:pass` is what is left of a URL that was cut in two, at a comma for instance.
+    return rest(
+      url.replace(/\/\/.*@/s, "//***@").replace(/^[^/]*@/, "***@")
+        .replace(/(\/\/[^/?#:@[\]]*):(?!\d{1,5}(?:[/?#]|$))[^/?#]+/, "$1:***"),
+    );
+  }
   const { username, password } = new URL(url);
   return rest(username === "" && password === "" ? url : url.replace(/\/\/[^/?#]*@/, "//***@"));
 }

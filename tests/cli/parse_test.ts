@@ -213,6 +213,12 @@ Deno.test("URLs are http, https or unix sockets, and show no secrets", () => {
     "http://u:p@x@h/a": "http://***@h/a",
     "http://u:p?x@h /a": "http://***@h /a",
     "u:p@h/a": "***@h/a",
+    "ss@h/a": "***@h/a",
+    "http://u:p": "http://u:***",
+    "http://u:p/x": "http://u:***/x",
+    "http://u:1p": "http://u:***",
+    "htp://h:80/x": "htp://h:80/x",
+    "http://h:99999": "http://h:99999",
     "unix:/a.sock:/x?token=1": "unix:/a.sock:/x?***",
   };
   for (const [url, hidden] of Object.entries(table)) assert.equal(hideUrlSecrets(url), hidden, url);

@@ -38,6 +38,28 @@ const BAD: readonly Row[] = [
   ["run -- --interval", {}, 'unexpected argument "--interval", want flags only'],
   ["completions", {}, "completions: no shell is named, want bash, zsh or fish"],
   ["completions tcsh", {}, 'completions: "tcsh" is unknown, want bash, zsh or fish'],
+  // Secrets in URLs, wherever they were put by mistake
+  [
+    "http://me:secret@h/x?t=secret",
+    {},
+    'unknown command "http://***@h/x?***", want run, check, healthcheck or completions',
+  ],
+  ["run http://me:secret@h/x", {}, 'unexpected argument "http://***@h/x", want flags only'],
+  [
+    "--reload-url http://a/ --reload-url http://me:secret@h/",
+    {},
+    '--reload-url: "http://***@h/" is a second value, want one',
+  ],
+  [
+    "--log-level http://me:secret@h/",
+    {},
+    '--log-level: "http://***@h/" is unknown, want debug, info, warn or error',
+  ],
+  [
+    "--trigger http",
+    { CONFIG_RELOADER_TRIGGER_URL: "http://me:sec,ret@h/" },
+    'CONFIG_RELOADER_TRIGGER_URL: "http://me:***" is no URL, want http://HOST:PORT/PATH, https://… or unix:/SOCKET:/PATH',
+  ],
   // How values are given
   ["--interval", {}, "--interval: a value is missing, want --interval DURATION"],
   [
