@@ -127,6 +127,20 @@ const GROUND = new Set(["src/config.ts", "src/model.ts", "src/ports.ts", "src/cl
 
 const roomOf = (path: string) => path.split("/").length > 2 ? path.split("/")[1]! : "(loop)";
 
+test("what `deno task test` runs needs neither root nor a package", () => {
+  const anywhere = TESTS.filter((path) =>
+    !/^tests\/(support|tidy)\/|^tests\/e2e\/[^/]+\//.test(path) && path.endsWith("_test.ts")
+  );
+  assert.ok(anywhere.length > 40);
+  assert.deepEqual(
+    find(
+      anywhere,
+      /pod_namespace|support\/apps\.ts|require(Root|Program)\(|apt-get|chromium|"(user|mounts|limits)"/,
+    ),
+    [],
+  );
+});
+
 test("arrows between rooms run only along the flow, and the ground uses no room", () => {
   const wrong: string[] = [];
   for (const path of SOURCES) {

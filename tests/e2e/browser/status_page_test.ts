@@ -6,19 +6,19 @@
 
 import assert from "node:assert/strict";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
-import { createClock } from "../../src/clock.ts";
-import type { StatusView } from "../../src/model.ts";
-import { createHandler } from "../../src/server/handler.ts";
-import { createServer } from "../../src/server/listener.ts";
-import { goodView, pendingView, rejectedView } from "../support/status_view.ts";
-import { until } from "../support/poll.ts";
-import { test } from "../support/strict.ts";
+import { createClock } from "../../../src/clock.ts";
+import type { StatusView } from "../../../src/model.ts";
+import { createHandler } from "../../../src/server/handler.ts";
+import { createServer } from "../../../src/server/listener.ts";
+import { goodView, pendingView, rejectedView } from "../../support/status_view.ts";
+import { until } from "../../support/poll.ts";
+import { test } from "../../support/strict.ts";
 
 const CHROMIUM = "/usr/bin/chromium";
 const FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking " +
   "--disable-component-update --disable-sync --hide-scrollbars";
-const IMAGES = new URL("../../docs/images/", import.meta.url).pathname;
-const AXE = new URL("../../node_modules/axe-core/axe.min.js", import.meta.url).pathname;
+const IMAGES = new URL("../../../docs/images/", import.meta.url).pathname;
+const AXE = new URL("../../../node_modules/axe-core/axe.min.js", import.meta.url).pathname;
 
 const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
