@@ -28,6 +28,8 @@ export const V8_FLAGS = [
   "--no-maglev",
   // Without it the code of a change is thrown away during a quiet hour and compiled anew, on the way to the signal.
   "--no-flush-bytecode",
+  // For src/collect.ts.
+  "--expose-gc",
 ];
 
 /** What one compilation is asked for. */

@@ -14,6 +14,7 @@ import {
 } from "./attempt_types.ts";
 import type { Cause, Observation, Snapshot, StatusReading } from "./model.ts";
 import type { Random, SnapshotReader } from "./ports.ts";
+import { RELOAD_WORK } from "./collect.ts";
 import type { Recorder } from "./recorder.ts";
 import { decide, type Decision } from "./reload/decide.ts";
 import { type FlapDeps, watchForFlap } from "./flap.ts";
@@ -37,6 +38,8 @@ import { createTokenMemory } from "./token_memory.ts";
 export interface ReloaderDeps extends Omit<AttemptDeps, "turned" | "announce" | "appMounts"> {
   readonly reader: SnapshotReader;
   readonly random: Random;
+  /** Told how much work was done, so that memory is given back now and then. */
+  readonly collect: (work: number) => void;
   readonly recorder: Recorder;
   readonly targetWatch: TargetWatch;
 }
@@ -243,6 +246,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     recorder.attemptEnded(state, job, report, stopping.aborted);
     deps.targetWatch.after(report);
     // The last look of the attempt has found nothing new: what is left to do is to wait for the next try.
+    deps.collect(RELOAD_WORK);
     if (isAsked) queue.push("signal", clock.nowMs());
     isAsked = false;
     isDecided = disk === "same";

@@ -4,6 +4,7 @@
  */
 
 import { createClock } from "../clock.ts";
+import { createCollector } from "../collect.ts";
 import type { Config } from "../config.ts";
 import { createHttpClient } from "../http/client.ts";
 import type { StatusView } from "../model.ts";
@@ -74,6 +75,7 @@ type Parts = ReturnType<typeof createParts>;
 /** Every part on its real effects; nothing is started yet. */
 function createParts(config: Config, logger: ProcessLogger) {
   const clock = createClock();
+  const collect = createCollector();
   const metrics = createMetrics({ version: VERSION, revision: REVISION, deno: Deno.version.deno });
   const reader = createSnapshotReader(config, clock);
   const watcher = createWatcher(config, clock, logger);
@@ -100,9 +102,10 @@ function createParts(config: Config, logger: ProcessLogger) {
     httpTrigger: createHttpTrigger(config, client, clock),
     probe: createStatusProbe(config, client),
     random: Math.random,
+    collect,
     recorder,
   });
-  return { clock, metrics, watcher, client, recorder, targetWatch, reloader };
+  return { clock, collect, metrics, watcher, client, recorder, targetWatch, reloader };
 }
 
 async function startServer(config: Config, logger: ProcessLogger, parts: Parts) {
@@ -116,7 +119,15 @@ async function startServer(config: Config, logger: ProcessLogger, parts: Parts) 
     auth: await loadAuth(config, logger),
     onError: (path, error) => logger.error(`Cannot answer ${path}: ${error}`, { path }),
   });
-  const server = createServer(config, handler, logger, clock);
+  const server = createServer(
+    config,
+    (ask) => {
+      parts.collect(1);
+      return handler(ask);
+    },
+    logger,
+    clock,
+  );
   const { port } = await server.start();
   logger.info(`Serving /metrics, /healthz, /readyz and /status on port ${port}`, { port });
   return server;

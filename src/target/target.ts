@@ -55,13 +55,14 @@ export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder
 
   const resolve = (trace?: Trace): Resolution => {
     try {
-      const nowWallMs = clock.wallMs();
       const asked = wantedBy(config);
       if (asked.kind === "problem") {
         return { kind: "none", code: "pid-file", message: asked.message, again: true };
       }
       const table = tables.look(asked.wanted.kind === "pid" ? asked.wanted.pid : undefined);
       known = nextFirsts(known, table);
+      // Side by side: under a CPU limit a process may be held up for long between two lines.
+      const nowWallMs = clock.wallMs();
       [uptimeMs, lookedAtMs] = [table.uptimeMs(), performance.now()];
       const chosen = select(
         table,

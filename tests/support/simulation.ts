@@ -102,6 +102,7 @@ function createRun(random: SeededRandom, traits: AppTraits) {
       probe: world.probe,
       reader: world.reader,
       random: random.next,
+      collect: () => {},
       recorder,
       targetWatch,
     });
