@@ -5,6 +5,7 @@
 
 import type { Config } from "../config.ts";
 import { createHttpClient } from "../http/client.ts";
+import { escapeUnsafe } from "../observe/lines.ts";
 import type { Clock } from "../ports.ts";
 
 /** The settings that tell where the sidecar listens. */
@@ -20,14 +21,16 @@ interface Reply {
 
 /**
  * Asks once and says in one line how it went.
- * @param print takes the line, without newline
+ * @param write takes the line, without newline
  * @returns the exit code: 0 healthy, 1 not, or no answer
  */
 export async function runHealthcheck(
   config: HealthcheckConfig,
   clock: Clock,
-  print: (line: string) => void,
+  write: (line: string) => void,
 ): Promise<number> {
+  // Whoever has the port may answer anything.
+  const print = (line: string) => write(escapeUnsafe(line));
   if (config.metricsPort === 0) {
     print("Cannot ask for health: --metrics-port 0 lets the kernel pick the port; set a fixed one");
     return 1;

@@ -82,8 +82,8 @@ function cut(text: string): string {
   return text.length > VALUE_LENGTH_MAX ? `${text.slice(0, VALUE_LENGTH_MAX)}…` : text;
 }
 
-/** Makes control characters visible: a newline becomes the two characters `\n`. */
-function escapeUnsafe(text: string): string {
+/** Makes control characters visible: a newline becomes the two characters `\n`. For all text that reaches a terminal. */
+export function escapeUnsafe(text: string): string {
   return text.replace(UNSAFE, (char) => SHORT_ESCAPES[char] ?? toUnicodeEscape(char));
 }
 

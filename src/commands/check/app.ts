@@ -6,9 +6,13 @@
 import type { Config } from "../../config.ts";
 import type { Status } from "../../model.ts";
 import type { StatusProbe } from "../../ports.ts";
+import { printable } from "../../http/errors.ts";
 import { hideUrlSecrets } from "../../http/hide_url.ts";
 import type { Finding } from "./finding.ts";
 import { argsFix } from "./fixes.ts";
+
+/** A token may be a whole document. */
+const TOKEN_LENGTH_MAX = 60;
 
 /** All findings about the status URL and the trigger. */
 export async function checkApp(config: Config, probe: StatusProbe): Promise<Finding[]> {
@@ -72,7 +76,9 @@ function judge(config: Config, url: string, status: Status): Finding {
         : found(
           "ok",
           "status",
-          `${url} answers with JSON${status.token === null ? "" : `, token ${status.token}`}`,
+          `${url} answers with JSON${
+            status.token === null ? "" : `, token ${printable(status.token, TOKEN_LENGTH_MAX)}`
+          }`,
         );
     case "http":
       if (status.code !== 200) {

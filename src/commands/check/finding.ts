@@ -1,7 +1,9 @@
 /**
  * What `check` finds: one fact, whether it is good, a stable code, and the fix to paste. Types and the two ways to show
- * them; finds nothing itself.
+ * them; finds nothing itself. A name or an answer in them may be anybody's: nothing of it may command a terminal.
  */
+
+import { escapeUnsafe } from "../../observe/lines.ts";
 
 /** `ok` ✓ works, `warn` ! works with a limit, `fault` ✗ does not work. */
 export type Level = "ok" | "warn" | "fault";
@@ -53,11 +55,11 @@ export function renderText(findings: readonly Finding[], version: string, colour
     lines.push("", paint(TITLES[area], 1));
     for (const { level, code, message, details = [], fix } of here) {
       const suffix = level === "ok" ? "" : paint(` [${code}]`, 2);
-      lines.push(`${paint(MARKS[level], COLOURS[level])} ${message}${suffix}`);
-      for (const detail of details) lines.push(`    ${detail}`);
+      lines.push(`${paint(MARKS[level], COLOURS[level])} ${escapeUnsafe(message)}${suffix}`);
+      for (const detail of details) lines.push(`    ${escapeUnsafe(detail)}`);
       if (!fix) continue;
-      lines.push(`    → ${fix.say}${fix.yaml ? ":" : ""}`);
-      for (const line of fix.yaml?.split("\n") ?? []) lines.push(`      ${line}`.trimEnd());
+      lines.push(`    → ${escapeUnsafe(fix.say)}${fix.yaml ? ":" : ""}`);
+      for (const line of fix.yaml?.split("\n") ?? []) lines.push(`      ${escapeUnsafe(line)}`.trimEnd());
     }
   }
   lines.push("", summary(findings, paint), "");
@@ -77,7 +79,9 @@ function summary(findings: readonly Finding[], paint: (text: string, code: numbe
 
 /** The same as one JSON document. */
 export function renderJson(findings: readonly Finding[], version: string): string {
-  return JSON.stringify({ version, ok: isOk(findings), findings }, null, 2) + "\n";
+  const text = JSON.stringify({ version, ok: isOk(findings), findings }, null, 2);
+  // JSON escapes what is below a space itself; the line ends that are left are its own.
+  return text.replace(/[^\n]+/g, escapeUnsafe) + "\n";
 }
 
 /** Whether nothing is ✗. */
