@@ -17,7 +17,7 @@ export function parseAmp(answer: Answer): StatusReading {
     status: {
       format: "amp",
       healthy: value.healthy === true,
-      status: value.status,
+      status: value.status.slice(0, ENTRY_LENGTH_MAX),
       attempts: value.attempts,
       splitState: value.split_state === true,
       restartRequired: restartRequired(value.restart_required),
@@ -34,7 +34,7 @@ function isAmp(
     (value.attempts as number) >= 0;
 }
 
-/** At most this many entries are kept, each cut: they are shown and must stay small. */
+/** At most this many entries are kept, each cut, as is the status: they are shown, kept, and must stay small. */
 const ENTRIES_MAX = 20;
 const ENTRY_LENGTH_MAX = 100;
 

@@ -69,6 +69,11 @@ test("amp: the same with 503", () => {
   assert.ok(status.format === "amp" && !status.healthy && status.status === "load_failed");
 });
 
+test("amp: a status of a megabyte is cut: it is a reason that is kept, logged and shown", () => {
+  const status = statusOf(parseAmp(answer(JSON.stringify({ ...AMP, status: "x".repeat(1_000_000) }))));
+  assert.ok(status.format === "amp" && status.status === "x".repeat(100));
+});
+
 test("amp: restart_required of every shape", () => {
   const of = (restart_required: unknown) => {
     const status = statusOf(parseAmp(answer(JSON.stringify({ ...AMP, restart_required }))));
