@@ -3,7 +3,7 @@
  * connection when it has passed: a client can be slow or silent without anybody waiting for it.
  */
 
-import type { Answer, Ask } from "./wire.ts";
+import type { Answer, Ask, Parsed } from "./wire.ts";
 import { HEAD_BYTES_MAX, parseAsk, renderAnswer } from "./wire.ts";
 
 /** The part of `Deno.Conn` that is used. */
@@ -20,6 +20,8 @@ export interface Connection {
   deadlineMs: number;
   /** Waits for the client: closing it loses no answer. */
   idle: boolean;
+  /** It has been closed on our side. */
+  readonly closed: boolean;
   /** Closes the socket at once; reads and writes in progress end. */
   close(): void;
   /** Ends after the answer in progress. */
@@ -46,6 +48,8 @@ export interface ConnectionDeps {
   onAnswer(): void;
   /** Lets everything else have its turn. */
   yieldTurn(): Promise<void>;
+  /** Waits until an answer of this path may be made; what it resolves to is called when it is written, or never will be. */
+  takeTurn(path: string): Promise<() => void>;
 }
 
 /** Makes the state of a new connection; `serve` runs it. */
@@ -55,6 +59,9 @@ export function createConnection(socket: Socket, nowMs: number): Connection {
     deadlineMs: nowMs + HEAD_TIMEOUT_MS,
     idle: true,
     stopping: false,
+    get closed() {
+      return closed;
+    },
     close() {
       if (closed) return;
       closed = true;
@@ -88,13 +95,7 @@ export async function serve(socket: Socket, connection: Connection, deps: Connec
       }
       connection.idle = false;
       setDeadline(ANSWER_TIMEOUT_MS);
-      const ask = parsed.kind === "ask" ? parsed.ask : null;
-      const answer = parsed.kind === "ask"
-        ? await deps.handle(parsed.ask)
-        : refuse(parsed.status, parsed.reason);
-      const keepAlive = ask !== null && ask.keepAlive && !connection.stopping;
-      const bodyless = ask?.method === "HEAD";
-      await writeAll(socket, renderAnswer(answer, { bodyless, keepAlive, wallMs: deps.wallMs() }));
+      const keepAlive = await answerOnce(socket, connection, deps, parsed);
       if (!keepAlive) {
         setDeadline(DRAIN_TIMEOUT_MS);
         connection.idle = true;
@@ -112,6 +113,30 @@ export async function serve(socket: Socket, connection: Connection, deps: Connec
     // The client went away, the deadline closed the socket, or TLS did not come about: all the same to us.
   } finally {
     connection.close();
+  }
+}
+
+/** Makes one answer and writes it. Returns whether the connection stays open. */
+async function answerOnce(
+  socket: Socket,
+  connection: Connection,
+  deps: ConnectionDeps,
+  parsed: Exclude<Parsed, { kind: "more" }>,
+): Promise<boolean> {
+  const ask = parsed.kind === "ask" ? parsed.ask : null;
+  const endTurn = await deps.takeTurn(ask?.path ?? "");
+  try {
+    // Nobody waits for it any more.
+    if (connection.closed) return false;
+    const answer = parsed.kind === "ask"
+      ? await deps.handle(parsed.ask)
+      : refuse(parsed.status, parsed.reason);
+    const keepAlive = ask !== null && ask.keepAlive && !connection.stopping;
+    const bodyless = ask?.method === "HEAD";
+    await writeAll(socket, renderAnswer(answer, { bodyless, keepAlive, wallMs: deps.wallMs() }));
+    return keepAlive;
+  } finally {
+    endTurn();
   }
 }
 

@@ -17,6 +17,11 @@ const STOP_TIMEOUT_MS = 1_000;
 const SLOT_MS = 5;
 const BURST_MS = 20 * SLOT_MS;
 
+/** Answers that grow with the watched files: 2 MB for 10,000 of them. */
+const LARGE_PATHS: readonly string[] = ["/status", "/"];
+/** So many of those are made and written at a time; clients that do not read would hold one each. */
+const LARGE_MAX = 4;
+
 /** The connections of a server. */
 export interface Pool {
   /** Serves a new connection; where there are too many, another one is closed for it. */
@@ -41,6 +46,8 @@ export function createPool(
   let limitKnown = false;
   let sweeping = false;
   let nextSlotMs = -Infinity;
+  let large = 0;
+  const waiting: (() => void)[] = [];
 
   function admit(socket: Deno.Conn): void {
     if (!limitKnown && open.size >= 8) {
@@ -54,6 +61,7 @@ export function createPool(
       nowMs: clock.nowMs,
       wallMs: clock.wallMs,
       yieldTurn,
+      takeTurn,
       onAnswer: () => {
         // Deleted and added: last in the order.
         if (open.delete(connection)) open.set(connection, ended);
@@ -68,6 +76,18 @@ export function createPool(
     const nowMs = clock.nowMs();
     nextSlotMs = Math.max(nextSlotMs + SLOT_MS, nowMs - BURST_MS);
     return clock.sleep(Math.max(0, nextSlotMs - nowMs), signal);
+  }
+
+  /** Large answers wait for one another, all others for nobody: a waiting request holds no more than its head. */
+  async function takeTurn(path: string): Promise<() => void> {
+    if (!LARGE_PATHS.includes(path)) return () => {};
+    if (large < LARGE_MAX) large++;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    return () => {
+      const next = waiting.shift();
+      if (next) next();
+      else large--;
+    };
   }
 
   /** Closes the idle connection that was used least recently; where none is idle, the one used least recently. */

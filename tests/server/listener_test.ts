@@ -217,6 +217,44 @@ test("kept connections take turns: a burst is answered at once, then 200 request
   await stop();
 });
 
+test("answers that grow with the files are made four at a time; clients that do not read them hold no more", async () => {
+  let made = 0;
+  const { arrive, clock, stop } = await startFakeServer({
+    handler: (ask) => {
+      if (ask.path === "/status") made++;
+      return okHandler(ask);
+    },
+  });
+  const stuck = [];
+  for (let i = 0; i < 12; i++) {
+    const client = await arrive();
+    client.writable = false;
+    await client.push("GET /status HTTP/1.1\r\n\r\n");
+    stuck.push(client);
+  }
+  assert.equal(made, 4);
+  for (const path of ["/metrics", "/healthz", "/readyz", "/nothing"]) {
+    const other = await arrive();
+    await other.push(`GET ${path} HTTP/1.1\r\n\r\n`);
+    assert.match(other.output, /200 OK/, path);
+  }
+  const patient = await arrive();
+  await patient.push("GET /status HTTP/1.1\r\n\r\n");
+  assert.equal(patient.output, "");
+  // The first that reads makes room for the next, and those that are cut were not made for nothing.
+  stuck[0]!.writable = true;
+  stuck[0]!.close();
+  await settle();
+  assert.equal(made, 5);
+  await clock.advance(ANSWER_TIMEOUT_MS + 5_001);
+  assert.ok(stuck.every((client) => client.closed));
+  assert.equal(made, 5, "nothing is made for clients that are gone");
+  const next = await arrive();
+  await next.push("GET /status HTTP/1.1\r\n\r\n");
+  assert.match(next.output, /200 OK/);
+  await stop();
+});
+
 test("few descriptors: clients get a quarter of them", async () => {
   const { arrive, server, stop } = await startFakeServer({ maxFds: 64 });
   for (let i = 0; i < 100; i++) await arrive();
