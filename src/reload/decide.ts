@@ -72,7 +72,8 @@ export function decide(
 
 function problemOf(observation: Observation & { kind: "unreadable" | "replaced" }): string {
   if (observation.kind === "replaced") return observation.message;
-  return observation.files.find((file) => file.error !== null)?.error ?? "the content cannot be read";
+  const bad = observation.files.find((file) => file.error !== null);
+  return bad === undefined ? "the content cannot be read" : `Cannot read "${bad.path}": ${bad.error}`;
 }
 
 /** The last moment at which the applied content was certainly on disk. */

@@ -94,7 +94,7 @@ Deno.test("content that appears after it was missing at the start is a change, w
   const missing = decide(INITIAL_STATE, MISSING, at(0), POLICY);
   assert.deepEqual(missing.action, { kind: "skip", reason: "unreadable" });
   assert.ok(!isInSync(missing.state));
-  assert.equal(outOfSyncReason(missing.state), "/x is missing");
+  assert.equal(outOfSyncReason(missing.state), 'Cannot read "/x": /x is missing');
   assert.equal(reloadOf(missing.state, content("a"), at(10)).job.why, "start");
 });
 
