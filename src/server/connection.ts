@@ -133,7 +133,9 @@ async function answerOnce(
       : refuse(parsed.status, parsed.reason);
     const keepAlive = ask !== null && ask.keepAlive && !connection.stopping;
     const bodyless = ask?.method === "HEAD";
-    await writeAll(socket, renderAnswer(answer, { bodyless, keepAlive, wallMs: deps.wallMs() }));
+    const bytes = renderAnswer(answer, { bodyless, keepAlive, wallMs: deps.wallMs() });
+    await writeAll(socket, bytes);
+    bytes.buffer.transfer(0);
     return keepAlive;
   } finally {
     endTurn();

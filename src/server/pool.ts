@@ -20,7 +20,7 @@ const BURST_MS = 20 * SLOT_MS;
 /** Answers that grow with the watched files: 2 MB for 10,000 of them. */
 const LARGE_PATHS: readonly string[] = ["/status", "/"];
 /** So many of those are made and written at a time; clients that do not read would hold one each. */
-const LARGE_MAX = 4;
+const LARGE_MAX = 2;
 
 /** The connections of a server. */
 export interface Pool {
