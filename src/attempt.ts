@@ -22,6 +22,7 @@ import { verifyReload } from "./verification.ts";
 export async function attemptReload(deps: AttemptDeps, input: AttemptInput): Promise<AttemptReport> {
   // What takes time is announced first; else the line comes after the signal.
   if (!isQuick(deps.config)) deps.announce();
+  deps.turned(deps.config.checkCommand === null ? 0 : deps.config.httpTimeoutMs);
   const prepared = await deps.prepare(input.snapshot, input.aborted);
   deps.turned();
   if (prepared.kind !== "ok") {
@@ -57,9 +58,13 @@ async function withoutTrigger(deps: AttemptDeps, input: AttemptInput): Promise<A
 
 async function withHttp(deps: AttemptDeps, input: AttemptInput): Promise<AttemptReport> {
   const baseline = await baselineOf(deps, input);
-  const send = () => deps.httpTrigger(input.aborted);
+  const send = async () => {
+    deps.turned(deps.config.httpTimeoutMs * deps.config.triggerUrls.length);
+    const sent = await deps.httpTrigger(input.aborted);
+    deps.turned();
+    return sent;
+  };
   const sent = await send();
-  deps.turned();
   if (sent.kind === "not-sent") {
     // The app has looked at the content and said no: that is a rejection, not a trigger that did not arrive.
     const outcome = sent.code === "trigger-refused" ? "rejected" : "failed";

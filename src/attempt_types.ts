@@ -34,8 +34,11 @@ export interface AttemptDeps {
   readonly target: TargetPort;
   readonly httpTrigger: HttpTrigger;
   readonly probe: StatusProbe;
-  /** Called whenever the attempt makes progress, so that liveness is seen during long ones. */
-  readonly turned: () => void;
+  /**
+   * Called whenever the attempt makes progress, so that liveness is seen during long ones; with the time that the next
+   * step may take by its own deadline, in milliseconds.
+   */
+  readonly turned: (mayTakeMs?: number) => void;
   /** Says that the attempt has begun, once; held back until after the signal where nothing else takes time. */
   readonly announce: () => void;
   /** Config mounts of the target, as known since it was first seen: a mount that is in order stays so. */

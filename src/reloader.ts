@@ -82,8 +82,9 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   let lastReading: StatusReading | null = null;
   const tokens = createTokenMemory();
 
-  const turned = () => {
-    lastTurnAtMs = clock.nowMs();
+  // What has a deadline of its own, such as a slow request, is no silence before that has passed.
+  const turned = (mayTakeMs = 0) => {
+    lastTurnAtMs = clock.nowMs() + mayTakeMs;
   };
   const attemptDeps: AttemptDeps = {
     ...deps,

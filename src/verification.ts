@@ -24,7 +24,7 @@ export interface VerificationDeps {
   readonly logger: Logger;
   readonly probe: StatusProbe;
   readonly target: TargetPort;
-  readonly turned: () => void;
+  readonly turned: (mayTakeMs?: number) => void;
 }
 
 /** What one verification is about. */
@@ -100,6 +100,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
 
   /** One read and its verdict; null while the proof is pending. */
   async function readOnce(): Promise<Verdict | null> {
+    deps.turned(config.httpTimeoutMs);
     const reading = await deps.probe.read(input.aborted);
     deps.turned();
     if (reading.kind === "error") {
@@ -172,6 +173,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
   /** Waits; while the sidecar is being stopped in short steps, since the app may end at any moment. */
   async function pause(ms: number): Promise<void> {
     const untilMs = clock.nowMs() + ms;
+    deps.turned(ms);
     await clock.sleep(ms, input.stopping);
     while (clock.nowMs() < untilMs && !input.aborted.aborted) {
       if (input.target === null || !deps.target.isAlive(input.target)) return;

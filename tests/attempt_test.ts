@@ -44,12 +44,18 @@ function createBench(config: Partial<Config> = {}) {
     stopping: new AbortController(),
     aborted: new AbortController(),
     debug: [] as string[],
+    /** Until when the loop has said that it may be silent. */
+    silentUntilMs: { value: 0 },
+    httpMs: 0,
   };
   const deps: AttemptDeps = {
     config: createTestConfig(config),
     clock,
     logger: { debug: (text) => bench.debug.push(text), info() {}, warn() {}, error() {} },
-    prepare: () => Promise.resolve(bench.prepared),
+    prepare: async () => {
+      if (bench.httpMs > 0) await clock.sleep(bench.httpMs);
+      return bench.prepared;
+    },
     target: {
       resolve: () => bench.resolution ?? { kind: "target", target: bench.target },
       isAlive: () => bench.alive,
@@ -70,15 +76,19 @@ function createBench(config: Partial<Config> = {}) {
       }),
       preflight: () => assert.fail("not a part of an attempt"),
     },
-    httpTrigger: () =>
-      Promise.resolve(bench.refused ?? { kind: "sent", atMs: clock.nowMs(), wallMs: clock.wallMs() }),
+    httpTrigger: async () => {
+      if (bench.httpMs > 0) await clock.sleep(bench.httpMs);
+      return bench.refused ?? { kind: "sent", atMs: clock.nowMs(), wallMs: clock.wallMs() };
+    },
     probe: {
-      read: () => {
+      read: async () => {
         bench.reads++;
-        return Promise.resolve(bench.readings.length > 1 ? bench.readings.shift()! : bench.readings[0]!);
+        const next = bench.readings.length > 1 ? bench.readings.shift()! : bench.readings[0]!;
+        if (bench.httpMs > 0) await clock.sleep(bench.httpMs);
+        return await next;
       },
     },
-    turned: () => {},
+    turned: (mayTakeMs = 0) => bench.silentUntilMs.value = clock.nowMs() + mayTakeMs,
     announce: () => {},
     appMounts: () => deps.target.staleMounts(bench.target),
   };
@@ -373,4 +383,28 @@ test("without a baseline, an app that tells whole seconds is triggered again in 
   bench.set({ readings: [prometheus(seconds(bench.clock.wallMs()))] });
   await bench.clock.advance(600);
   assert.equal(run.report?.result.outcome, "success");
+});
+
+test("slow steps with a deadline of their own are no silence of the loop; a step past its deadline is", async () => {
+  const slow = { httpTimeoutMs: 60_000, checkCommand: ["check"], triggerUrls: ["http://a/", "http://b/"] };
+  const bench = createBench({
+    ...slow,
+    trigger: "http",
+    pollIntervalMs: 50_000,
+    reloadTimeoutMs: 300_000,
+  });
+  bench.set({ httpMs: 59_000, readings: [amp({}), amp({}), amp({}), amp({ attempts: 4 })] });
+  const run = bench.start();
+  for (let ms = 0; ms < 600_000 && !run.done(); ms += 1_000) {
+    await bench.clock.advance(1_000);
+    const silentMs = bench.clock.nowMs() - bench.silentUntilMs.value;
+    assert.ok(run.done() || silentMs <= 1_000, `silent for ${silentMs} ms after ${ms} ms`);
+  }
+  assert.equal(run.report?.result.outcome, "success");
+
+  const stuck = createBench();
+  stuck.set({ httpMs: Infinity });
+  stuck.start();
+  await stuck.clock.advance(31_000);
+  assert.equal(stuck.silentUntilMs.value, 0, "a disk that does not answer is not excused");
 });
