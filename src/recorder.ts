@@ -30,6 +30,8 @@ export interface Recorder {
   attemptEnded(state: ReloadState, job: ReloadJob, report: AttemptReport, stopping: boolean): void;
   /** The app died although its reload had counted. */
   died(state: ReloadState, reason: string): void;
+  /** Another process is there than the one that asked for a restart. */
+  restarted(): void;
   /** An attempt was given up because of a shutdown: no failure. */
   stopped(job: ReloadJob): void;
   view(): RecorderView;
@@ -232,6 +234,12 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       logger.error(`Reload failed after all: ${reason}; next look in ${formatMs(retryInMs(state) ?? 0)}`, {
         code: "killed",
       });
+    },
+    restarted() {
+      if (restartRequired.length === 0) return;
+      logger.info("The app has restarted: no part of the configuration needs that any more");
+      restartRequired = [];
+      metrics.setRestartRequired(0);
     },
     stopped(job) {
       sayAttempt();

@@ -162,7 +162,10 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     state = decision.state;
     recorder.looked(observation, state);
     // Off the way from a change to its signal: an attempt looks for the target itself.
-    if (decision.action.kind !== "reload" && deps.targetWatch.refresh()) queue.push("target", clock.nowMs());
+    if (decision.action.kind !== "reload" && deps.targetWatch.refresh()) {
+      recorder.restarted();
+      queue.push("target", clock.nowMs());
+    }
     if (config.once && observation.kind === "content" && rendersOutput(config)) {
       return await renderOnce(observation.snapshot);
     }
