@@ -31,7 +31,6 @@ const QUICK_INTERVAL_MS = 2_000;
 const END_MS_MAX = 300;
 const FIFO_REASON = "a FIFO in a watched directory holds up kernel events";
 
-/** The watches in place. */
 interface Armed {
   readonly watchers: readonly Deno.FsWatcher[];
   /** The readers of their events; a watcher is closed for good only when its reader has ended. */
@@ -51,7 +50,6 @@ interface State {
   breaks: number;
   broken: boolean;
   brokeAtMs: number;
-  /** Events were given up for a while. */
   pause: { readonly ms: number; readonly untilMs: number } | null;
   /** The last reason for polling that was logged. */
   warned: string;
