@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { until } from "../support/poll.ts";
 import { parseExposition } from "../support/exposition.ts";
-import { createScene, freePort, get, PRODUCT, ready, type Sidecar, startSidecar } from "../support/scene.ts";
+import { createScene, get, ready, type Sidecar } from "../support/scene.ts";
 import { STRICT } from "../support/strict.ts";
 import { startTargetApp } from "../support/target_app.ts";
 
@@ -207,7 +207,8 @@ test("metrics: process_* are those of /proc", async () => {
   const sidecar = await scene.start();
   await ready(sidecar);
   const all = await scrape(sidecar);
-  const proc = (path: string) => Deno.readTextFileSync(`/proc/${sidecar.pid}/${path}`);
+  const at = `/proc/${sidecar.pid}`;
+  const proc = (path: string) => Deno.readTextFileSync(`${at}/${path}`);
   const stat = proc("stat").slice(proc("stat").lastIndexOf(")") + 2).split(" ");
   const btime = Number(/^btime (\d+)/m.exec(Deno.readTextFileSync("/proc/stat"))![1]);
   const rss = Number(/VmRSS:\s+(\d+)/.exec(proc("status"))![1]) * 1024;
@@ -220,7 +221,10 @@ test("metrics: process_* are those of /proc", async () => {
   );
   assert.ok(Math.abs(value("start_time_seconds") - (btime + Number(stat[19]) / 100)) < 1.01);
   assert.ok(Math.abs(value("open_fds") - fds) <= 3, `${value("open_fds")} ${fds}`);
-  assert.equal(value("max_fds"), Number(/^Max open files\s+(\d+)/m.exec(proc("limits"))![1]));
+  assert.equal(
+    value("max_fds"),
+    Number(/^Max open files\s+(\d+)/m.exec(Deno.readTextFileSync(`${at}/limits`))![1]),
+  );
 });
 
 test("metrics: a restart that was required is over when the app has restarted", async () => {
