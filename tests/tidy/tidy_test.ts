@@ -135,7 +135,7 @@ test("what `deno task test` runs needs neither root nor a package", () => {
   assert.deepEqual(
     find(
       anywhere,
-      /pod_namespace|support\/apps\.ts|require(Root|Program)\(|apt-get|chromium|"(user|mounts|limits)"/,
+      /pod_namespace|support\/apps\.ts|require(Root|Program)\(|apt-get|chromium|registerScripts\(\[.*"(user|mounts|limits)"/,
     ),
     [],
   );
