@@ -36,11 +36,12 @@ export async function checkStart(
   if (prepared.kind !== "ok") return { decision: reload(), reading: null };
   if (action.kind !== "ask-app") return { decision, reading: null };
 
+  const sighting = config.trigger === "signal" ? lookForTarget(deps) : null;
   const facts = {
     trigger: config.trigger,
     changedWallMs: snapshot.changedWallMs,
     changedAtMs: prepared.written ? clock.nowMs() : state.changedAtMs,
-    targetStartedAtMs: targetStartedAtMs(deps),
+    targetStartedAtMs: sighting === null || sighting.resolution.kind === "none" ? null : sighting.startedAtMs,
     goneSinceAtMs: action.question.goneSinceAtMs,
     status: null,
   };
@@ -50,6 +51,11 @@ export async function checkStart(
   if ((verdict === "reload" || config.trigger !== "signal") && config.verify !== "none") {
     reading = await inTime(deps, deps.probe.read(aborted));
     verdict = decideStart({ ...facts, status: reading?.kind === "status" ? reading.status : null });
+  }
+  if (verdict === "later" && sighting?.resolution.kind === "none" && !sighting.resolution.again) {
+    // That nobody may be signalled does not pass by itself: a change must not wait for it in silence.
+    const isChange = state.waiting !== null && state.waiting.digest !== action.question.digest;
+    if (isChange) verdict = "reload";
   }
   switch (verdict) {
     case "reload":
@@ -62,11 +68,4 @@ export async function checkStart(
         reading,
       };
   }
-}
-
-/** When the process that would be signalled started, monotonic; null where there is none to be seen. */
-function targetStartedAtMs(deps: AttemptDeps): number | null {
-  if (deps.config.trigger !== "signal") return null;
-  const { resolution, startedAtMs } = lookForTarget(deps);
-  return resolution.kind === "none" ? null : startedAtMs;
 }

@@ -38,9 +38,13 @@ export interface TargetWatchDeps {
   readonly onStaleMounts: (mounts: readonly StaleMount[]) => void;
 }
 
+/** For so long after the start the choice of the target is made anew at each look, in milliseconds. */
+const EARLY_MS = 60_000;
+
 /** Makes the watch; nothing is looked at before `refresh`. */
 export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
   const { clock, config, logger } = deps;
+  const startedAtMs = clock.nowMs();
   let known: Target | null = null;
   let view: TargetView | null = null;
   /** Since when there has been nobody to signal, as told; null while there is. */
@@ -95,7 +99,11 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
     refresh() {
       const before = known;
       const isLost = before !== null && !deps.target.isAlive(before);
-      if (config.trigger === "signal" && (isLost || before === null || !view?.ok)) lookAfresh(null);
+      // The other containers of a pod come one after the other: who is alone now may not be in a moment.
+      const isEarly = clock.nowMs() - startedAtMs < EARLY_MS;
+      if (config.trigger === "signal" && (isLost || before === null || !view?.ok || isEarly)) {
+        lookAfresh(null);
+      }
       tellMounts(null);
       return known !== null && (before === null || isLost);
     },

@@ -241,6 +241,31 @@ test("--verify none and http: the outcome comes at once; a death soon after is t
   }
 });
 
+test("a change while nobody may be signalled is told and counted, from the start on", async () => {
+  await using scene = await createScene();
+  // Two that match and are no single tree: that does not pass by itself.
+  const twins = [1, 2].map(() => new Deno.Command("sleep", { args: ["3661.25"] }).spawn());
+  const sidecar = await startSidecar({
+    args: ["--config-file", scene.file, "--reload-url", scene.app.url, "--process-cmdline=^sleep 3661.25$"],
+  });
+  try {
+    await ready(sidecar);
+    await sidecar.logged("Target: ");
+    assert.equal(await sidecar.metric("config_reload_attempts_total"), 0, "nothing has changed yet");
+    await scene.swap("version: 1\n");
+    await sidecar.logged("Reload failed: ");
+    assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
+    assert.equal(await sidecar.metric("config_reload_last_successful"), 0);
+    assert.ok(await sidecar.metric("config_reload_failures_total") >= 1);
+  } finally {
+    await sidecar.stop();
+    for (const twin of twins) {
+      twin.kill("SIGKILL");
+      await twin.status;
+    }
+  }
+});
+
 test("SIGHUP to the sidecar itself looks at once and tries a failed reload again", async () => {
   await using scene = await createScene();
   const sidecar = await begin(scene, "--retry-interval=1h", "--max-backoff=1h");
