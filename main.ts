@@ -7,6 +7,7 @@
 import { parseCommandLine } from "./src/cli/parse.ts";
 import { createClock } from "./src/clock.ts";
 import { runSidecar } from "./src/commands/run.ts";
+import { findMissingPermissions } from "./src/permissions.ts";
 
 const EXIT_FAULT = 1;
 const EXIT_USAGE = 2;
@@ -18,6 +19,11 @@ async function write(stream: { write(bytes: Uint8Array): Promise<number> }, text
 }
 
 async function main(): Promise<number> {
+  const missing = findMissingPermissions();
+  if (missing) {
+    await write(Deno.stderr, `config-reloader: ${missing}\n`);
+    return EXIT_FAULT;
+  }
   const line = parseCommandLine(Deno.args, Deno.env.toObject(), Deno.cwd());
   switch (line.kind) {
     case "usage":
