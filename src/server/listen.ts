@@ -55,7 +55,20 @@ export function openListener(config: ListenConfig, port: number, tls: TlsFiles |
       if (error instanceof Deno.errors.AddrInUse || error instanceof Deno.errors.PermissionDenied) break;
     }
   }
+  // Before it listens, Deno looks whether the pair can be used: what it says of that is not about the port.
+  if (tls !== null && !(failure instanceof Deno.errors.AddrInUse) && isTlsProblem(failure)) {
+    const [cert, key] = [config.tlsCertFile, config.tlsKeyFile];
+    throw new Error(`Cannot use TLS certificate "${cert}" with key "${key}": ${plainReason(failure)}`, {
+      cause: failure,
+    });
+  }
   throw new Error(describeFailure(config, port, failure), { cause: failure });
+}
+
+/** Whether an error is about certificate or key: Deno 2.9.6 has no class of its own for all of them. */
+function isTlsProblem(error: unknown): boolean {
+  return error instanceof Deno.errors.InvalidData ||
+    error instanceof Error && /certificate|private key|keys? found|key.*match|pem/i.test(error.message);
 }
 
 function describeFailure(config: ListenConfig, port: number, error: unknown): string {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { createClock } from "../../src/clock.ts";
 import { checkApp } from "../../src/commands/check/app.ts";
+import { checkServer } from "../../src/commands/check/server.ts";
 import { type Finding, renderJson, renderText } from "../../src/commands/check/finding.ts";
 import { runHealthcheck } from "../../src/commands/healthcheck.ts";
 import { createTestConfig } from "../support/config.ts";
@@ -52,4 +53,28 @@ test("healthcheck: what another program on the port answers is shown as text", a
   assert.equal(lines.length, 1);
   assert.doesNotMatch(lines[0]!, UNSAFE);
   assert.ok(!lines[0]!.includes("\n"));
+});
+
+test("check: a TLS pair or a credential file that is of no use is said as that", async () => {
+  const tls = new URL("../testdata/tls/", import.meta.url).pathname;
+  for (const [cert, key] of [["server.pem", "other.key"], ["server.pem", "server.pem"], ["ca.pem/..", "x"]]) {
+    const config = createTestConfig({ metricsPort: 0, tlsCertFile: tls + cert, tlsKeyFile: tls + key });
+    const found = await checkServer(config, createClock());
+    assert.deepEqual(
+      found.map(({ level, code }) => `${level} ${code}`),
+      ["fault tls-file"],
+      `${cert} ${key}`,
+    );
+    assert.match(found[0]!.message, /^Cannot (use TLS certificate ".*" with key ".*"|read TLS file ".*"): ./);
+  }
+  const { credentials, ...config } = createTestConfig({
+    verify: "none",
+    trigger: "http",
+    triggerUrls: ["http://a/"],
+  });
+  const probe = { read: () => Promise.reject(new Error("not asked")) };
+  const broken = { ...config, credentials: { ...credentials, bearerTokenFile: "/nonexistent" } };
+  const [first] = await checkApp(broken, probe);
+  assert.deepEqual([first!.level, first!.code], ["fault", "credentials"]);
+  assert.equal(first!.message, 'Cannot read bearer token file "/nonexistent": no such file');
 });

@@ -101,7 +101,11 @@ for (
       await Deno.remove(file);
       await Deno.mkdir(file);
     }, /^Cannot read TLS file ".*\/tls\.crt": not a regular file$/],
-    ["no certificate", (file: string) => Deno.writeTextFile(file, "hello"), /^Cannot listen on port 0: /],
+    [
+      "no certificate",
+      (file: string) => Deno.writeTextFile(file, "hello"),
+      /^Cannot use TLS certificate ".*\/tls\.crt" with key ".*\/server\.key": No certificates found/,
+    ],
   ] as const
 ) {
   test(`a certificate file that is ${what} is said at the start`, async () => {

@@ -6,6 +6,7 @@
 import type { Config } from "../../config.ts";
 import type { Status } from "../../model.ts";
 import type { StatusProbe } from "../../ports.ts";
+import { readCredentials } from "../../http/credentials.ts";
 import { printable } from "../../http/errors.ts";
 import { hideUrlSecrets } from "../../http/hide_url.ts";
 import type { Finding } from "./finding.ts";
@@ -16,7 +17,7 @@ const TOKEN_LENGTH_MAX = 60;
 
 /** All findings about the status URL and the trigger. */
 export async function checkApp(config: Config, probe: StatusProbe): Promise<Finding[]> {
-  return [await checkStatus(config, probe), ...checkTrigger(config)];
+  return [...checkCredentials(config), await checkStatus(config, probe), ...checkTrigger(config)];
 }
 
 const found = (level: Finding["level"], code: string, message: string): Finding => ({
@@ -25,6 +26,16 @@ const found = (level: Finding["level"], code: string, message: string): Finding 
   code,
   message,
 });
+
+/** Credential files that cannot be used: said as what it is, not as a fault of the URL. */
+function checkCredentials({ credentials }: Config): Finding[] {
+  try {
+    readCredentials(credentials);
+    return [];
+  } catch (error) {
+    return [found("fault", "credentials", error instanceof Error ? error.message : String(error))];
+  }
+}
 
 async function checkStatus(config: Config, probe: StatusProbe): Promise<Finding> {
   const url = hideUrlSecrets(config.reloadUrl);

@@ -29,7 +29,11 @@ export async function checkServer(config: Config, clock: Clock): Promise<Finding
         : say("ok", "auth-file", `${config.authFile}: can be read`),
     );
   }
-  const tls = messageOf(() => readTlsFiles(config));
+  const tls = messageOf(() => {
+    const files = readTlsFiles(config);
+    // On a port of its own, whether or not the real one is free.
+    if (files !== null) openListener({ ...config, metricsHost: "127.0.0.1" }, 0, files).close();
+  });
   if (tls) return [...findings, say("fault", "tls-file", tls)];
   const { metricsPort: port } = config;
   const problem = messageOf(() => openListener(config, port, readTlsFiles(config)).close());
