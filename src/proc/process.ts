@@ -95,9 +95,16 @@ export function programName(argv0: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** Name for people: base name of argv[0], or comm where there is no command line. */
+/** A process writes argv[0] as it likes, up to megabytes. */
+const NAME_LENGTH_MAX = 64;
+
+/**
+ * Name for people: base name of argv[0], or comm where there is no command line, or a title in its place that may hold
+ * arguments (`npm exec x --password=y`).
+ */
 export function displayName(stat: ProcessStat, argv: readonly string[]): string {
-  return (argv.length > 0 && programName(argv[0]!)) || stat.comm;
+  const name = argv.length > 0 ? programName(argv[0]!) : "";
+  return name === "" || name.length > NAME_LENGTH_MAX || /\s/.test(name) ? stat.comm : name;
 }
 
 /** A container's ID as Docker, containerd, CRI-O and Podman put it into the cgroup's name. */

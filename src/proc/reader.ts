@@ -41,14 +41,37 @@ export interface ProcReader {
   self(): number | null;
 }
 
+/** A command line may have megabytes; the longest of real programs (Java's class paths) have some ten KiB. */
+const CMDLINE_BYTES_MAX = 64 * 1024;
+
 /** A reader of the /proc mounted at `root`. */
 export function createProcReader(root = "/proc"): ProcReader {
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(4096);
   const text = (path: string): string | null => {
     try {
       return Deno.readTextFileSync(`${root}/${path}`);
     } catch {
       // ENOENT and ESRCH: it went away; EACCES: not ours to read. Both mean: nothing is known.
       return null;
+    }
+  };
+  /** The first bytes of a file whose length its owner decides. */
+  const head = (path: string): string => {
+    try {
+      using file = Deno.openSync(`${root}/${path}`);
+      let length = file.readSync(buffer) ?? 0;
+      if (length < buffer.length) return decoder.decode(buffer.subarray(0, length));
+      const large = new Uint8Array(CMDLINE_BYTES_MAX);
+      large.set(buffer);
+      for (
+        let count;
+        length < large.length && (count = file.readSync(large.subarray(length)));
+        length += count
+      );
+      return decoder.decode(large.subarray(0, length));
+    } catch {
+      return "";
     }
   };
   const link = (path: string): string | null => {
@@ -84,7 +107,7 @@ export function createProcReader(root = "/proc"): ProcReader {
       }
     },
     status: (pid) => status(`${pid}`),
-    argv: (pid) => parseCmdline(text(`${pid}/cmdline`) ?? ""),
+    argv: (pid) => parseCmdline(head(`${pid}/cmdline`)),
     cgroup: (pid) => text(`${pid}/cgroup`) ?? "",
     mountId: (pid) => firstMountId(text(`${pid}/mountinfo`) ?? ""),
     mountinfo: (pid) => text(`${pid}/mountinfo`),

@@ -84,6 +84,10 @@ Deno.test("parseCmdline and the name for people", STRICT, () => {
   assert.equal(displayName(stat, ["/bin/cut-at-fifteen-bytes"]), "cut-at-fifteen-bytes");
   assert.equal(displayName(stat, []), "cut-at-fifteen-");
   assert.equal(displayName(stat, ["/bin/"]), "cut-at-fifteen-");
+  // A title may hold arguments, and as much of them as its owner likes: names are logged and shown.
+  assert.equal(displayName(stat, ["npm exec x --password=hunter2"]), "cut-at-fifteen-");
+  assert.equal(displayName(stat, ["x".repeat(65)]), "cut-at-fifteen-");
+  assert.equal(displayName(stat, ["x".repeat(64)]), "x".repeat(64));
 });
 
 Deno.test("containerId: how each runtime writes it", STRICT, () => {
@@ -176,4 +180,22 @@ Deno.test("reader: itself, and nobody", STRICT, () => {
     reader.mountinfo(nobody),
   ], [null, [], null, null]);
   assert.throws(() => createProcReader("/nonexistent").pids());
+});
+
+Deno.test("reader: a command line of 4 to 64 KiB is whole, a longer one is cut there", STRICT, async () => {
+  const reader = createProcReader();
+  for (const [bytes, wanted] of [[10_000, 10_000], [50_000, 50_000], [110_000, null]] as const) {
+    const child = new Deno.Command("sh", { args: ["-c", "read x", "x".repeat(bytes)], stdin: "piped" })
+      .spawn();
+    try {
+      // Until its exec it has our own command line.
+      let argv: string[] = [];
+      for (let tries = 0; argv[0] !== "sh" && tries < 100_000; tries++) argv = reader.argv(child.pid);
+      if (wanted !== null) assert.equal(argv[3]!.length, wanted);
+      else assert.equal(argv.join("\0").length, 64 * 1024);
+    } finally {
+      await child.stdin.close();
+      await child.status;
+    }
+  }
 });
