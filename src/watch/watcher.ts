@@ -163,6 +163,7 @@ function createEventWatch(
   const open = async (plan: WatchPlan, identities: readonly string[]): Promise<void> => {
     const watchers: Deno.FsWatcher[] = [];
     const pumps: Promise<void>[] = [];
+    let isVanishing = false;
     state.armed = { watchers, pumps, plan, identities };
     for (const place of plan.places) {
       const watcher = openWatcher(place);
@@ -172,12 +173,18 @@ function createEventWatch(
         continue;
       }
       state.errors++;
+      isVanishing ||= watcher instanceof Deno.errors.NotFound;
       const limit = limitOf(watcher);
       if (limit !== null) {
         await disarm();
         return rest(`${limit} is used up; all processes of this user on the node share it`);
       }
       logger.debug("A directory cannot be watched", { path: place.path, error: watcher.message });
+    }
+    if (watchers.length === 0 && isVanishing) {
+      // It went away between the plan and the watch: a new plan has its parent.
+      [state.method, state.reason] = ["poll", "a directory went away"];
+      return caretaker.soon(RECHECK_SOON_MS);
     }
     if (watchers.length === 0) return poll("no directory can be watched");
     if (state.warned !== "") logger.info("Watching by kernel events again");
