@@ -1,4 +1,4 @@
-/** A loop that has really stopped: the only honest way is a system call that does not return. */
+/** A disk that lets a system call not return, or fail: what the loop, the probes and the output make of it. */
 
 import assert from "node:assert/strict";
 import { until } from "../../support/poll.ts";
@@ -35,5 +35,31 @@ Deno.test({
     await until("200", async () => await healthz() === "200 ok", { timeoutMs: 30_000, everyMs: 250 });
     await tracer.end();
     await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
+  },
+});
+
+Deno.test({
+  ...STRICT,
+  name:
+    "a full disk under the output is a failed attempt with its cause; the old output stays, and it is tried again",
+  fn: async () => {
+    await using scene = await createScene();
+    const output = `${scene.dir}/out/config.yaml`;
+    const sidecar = await scene.start({ args: ["--config-envsubst-file", output] });
+    await ready(sidecar);
+    // The first output is written at the start.
+    await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
+    await scene.swap("version: 1\n");
+    await sidecar.metricIs("config_reload_successes_total", (value) => value === 2);
+    const tracer = await inject(sidecar.pid, ["fsync:error=ENOSPC", "fdatasync:error=ENOSPC"]);
+    await scene.swap("version: 2\n");
+    await sidecar.metricIs('config_reload_outcomes_total{outcome="failed"}', (value) => value >= 1);
+    await sidecar.logged(`Cannot write "${output}": No space left on device`);
+    assert.equal((await scene.app.counts()).signals, 1, "nothing was sent");
+    assert.equal(await Deno.readTextFile(output), "version: 1\n");
+    await tracer.end();
+    await sidecar.metricIs("config_reload_successes_total", (value) => value === 3);
+    assert.equal(await Deno.readTextFile(output), "version: 2\n");
+    assert.deepEqual([...Deno.readDirSync(`${scene.dir}/out`)].map(({ name }) => name), ["config.yaml"]);
   },
 });
