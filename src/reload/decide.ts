@@ -145,8 +145,13 @@ export function decideReload(state: ReloadState, moment: Moment, policy: Policy)
     failure && !early ? failure.retryAtMs ?? -Infinity : -Infinity,
   );
   if (moment.nowMs < untilMs) {
-    // A retry waits without being pending: new content meanwhile must not inherit its time.
-    return { state: failure ? state : { ...state, pending }, action: { kind: "wait", untilMs } };
+    // A retry waits without being pending: new content meanwhile must not inherit its time. What was asked for early
+    // is remembered as its date: the wake-up itself asks for nothing.
+    const failed = failure && early ? { failure: { ...failure, retryAtMs: untilMs } } : {};
+    return {
+      state: failure ? { ...state, ...failed } : { ...state, pending },
+      action: { kind: "wait", untilMs },
+    };
   }
   const job: ReloadJob = {
     digest,

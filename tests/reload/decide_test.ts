@@ -200,6 +200,21 @@ Deno.test("going back to the applied content after a failure is reloaded, withou
   assert.equal(decide(before.state, content("a"), at(200), POLICY).action.kind, "ask-app");
 });
 
+Deno.test("what is asked for within --min-reload-interval of a failed try comes right after it", () => {
+  for (
+    const [outcome, cause] of [["timeout", "signal"], ["timeout", "target"], ["invalid", "signal"]] as const
+  ) {
+    const failed = tried(running("a"), "b", 100, outcome);
+    const asked = decide(failed, content("b"), at(200, { causes: [cause] }), POLICY);
+    assert.deepEqual(asked.action, { kind: "wait", untilMs: 1_100 });
+    const early = decide(asked.state, content("b"), at(1_099), POLICY);
+    assert.deepEqual(early.action, { kind: "wait", untilMs: 1_100 }, "other looks do not change that");
+    const again = reloadOf(early.state, content("b"), at(1_100, { causes: ["retry"] }));
+    assert.equal(again.job.attempt, 2, `${outcome}, ${cause}`);
+    assert.equal(reloadOf(asked.state, content("c"), at(1_100)).job.why, "change", "new content is that");
+  }
+});
+
 Deno.test("invalid content waits for a change; SIGHUP to the sidecar tries everything at once", () => {
   const invalid = tried(running("a"), "b", 0, "invalid", { triggeredAtMs: null });
   assert.deepEqual(decide(invalid, content("b"), at(9e9), POLICY).action, {
