@@ -28,14 +28,26 @@ export async function attemptReload(deps: AttemptDeps, input: AttemptInput): Pro
   if (prepared.kind !== "ok") {
     return unsent(failure(prepared.kind, prepared.reason, prepared.kind));
   }
+  const ready = afterOutput(deps, input, prepared.outputWallMs);
   switch (deps.config.trigger) {
     case "none":
-      return await withoutTrigger(deps, input);
+      return await withoutTrigger(deps, ready);
     case "http":
-      return await withHttp(deps, input);
+      return await withHttp(deps, ready);
     case "signal":
-      return await attemptBySignal(deps, input);
+      return await attemptBySignal(deps, ready);
   }
+}
+
+/** An app that started before the output came has not read it, whenever the content behind it changed. */
+function afterOutput(
+  { clock }: AttemptDeps,
+  input: AttemptInput,
+  outputWallMs: number | undefined,
+): AttemptInput {
+  if (outputWallMs === undefined) return input;
+  const changedAtMs = Math.max(input.job.changedAtMs, clock.nowMs() - (clock.wallMs() - outputWallMs));
+  return { ...input, job: { ...input.job, changedAtMs } };
 }
 
 async function withoutTrigger(deps: AttemptDeps, input: AttemptInput): Promise<AttemptReport> {

@@ -70,8 +70,11 @@ export type Prepare = (
 ) => Promise<PrepareResult>;
 /** What came of preparing the content. */
 export type PrepareResult =
-  /** `written`: an output file was made or replaced. */
-  | { readonly kind: "ok"; readonly written: boolean }
+  /**
+   * `written`: an output file was made, replaced or removed now. `outputWallMs`: wall time at which the newest output
+   * came to its place, in milliseconds; missing where there is none.
+   */
+  | { readonly kind: "ok"; readonly written: boolean; readonly outputWallMs?: number }
   /** The content is bad: outcome `invalid`. */
   | { readonly kind: "invalid"; readonly reason: string }
   /** The content could not be written: outcome `failed`. */

@@ -32,6 +32,9 @@ export async function checkStart(
   if (action.kind !== "ask-app" && !adopts) return { decision, reading: null };
   // An output file must be there before the app is, whether or not there is anything to reload.
   const prepared = await deps.prepare(snapshot, aborted);
+  // What the app reads is the output: it came later than the content.
+  const outputWallMs = prepared.kind === "ok" ? prepared.outputWallMs ?? -Infinity : -Infinity;
+  const changedAtMs = Math.max(state.changedAtMs, clock.nowMs() - (clock.wallMs() - outputWallMs));
   const reload = () => decideReload({ ...state, applied: null }, moment, policy);
   if (prepared.kind !== "ok") return { decision: reload(), reading: null };
   if (action.kind !== "ask-app") return { decision, reading: null };
@@ -39,8 +42,8 @@ export async function checkStart(
   const sighting = config.trigger === "signal" ? lookForTarget(deps) : null;
   const facts = {
     trigger: config.trigger,
-    changedWallMs: snapshot.changedWallMs,
-    changedAtMs: prepared.written ? clock.nowMs() : state.changedAtMs,
+    changedWallMs: Math.max(snapshot.changedWallMs, outputWallMs),
+    changedAtMs,
     targetStartedAtMs: sighting === null || sighting.resolution.kind === "none" ? null : sighting.startedAtMs,
     goneSinceAtMs: action.question.goneSinceAtMs,
     status: null,

@@ -230,6 +230,28 @@ test("a target that comes back by itself is waited for; one that does not is a f
   assert.deepEqual([run.report?.result.outcome, run.report?.result.code], ["failed", "several-candidates"]);
 });
 
+test("with an output the app must have started after that, not only after the change behind it", async () => {
+  const cases = [[-1_000, "signalled"], [9, "signalled"], [10, "verified"], [1_000, "verified"]] as const;
+  for (const [startedLaterMs, what] of cases) {
+    const bench = createBench();
+    const outputWallMs = bench.clock.wallMs() - 5_000;
+    bench.set({
+      prepared: { kind: "ok", written: false, outputWallMs },
+      target: { ...bench.target, startedWallMs: outputWallMs + startedLaterMs },
+      readings: [amp({}), amp({ attempts: AMP.attempts + 1 })],
+    });
+    // The change is older than all of this.
+    const run = bench.start({ changedAtMs: bench.clock.nowMs() - 60_000 });
+    await bench.clock.advance(2_000);
+    assert.equal(run.report?.result.outcome, "success");
+    assert.equal(
+      bench.signals(),
+      what === "signalled" ? 1 : 0,
+      `started ${startedLaterMs} ms after the output`,
+    );
+  }
+});
+
 test("an app that started after the change is verified, not signalled; its first status is proof", async () => {
   const bench = createBench();
   bench.set({ target: targetOf(bench.clock, 500), readings: [amp({ attempts: 0, status: "initial" })] });

@@ -31,6 +31,8 @@ export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
   const outputs = new Set<string>();
   /** Variables that were told to have no value. */
   const told = new Set<string>();
+  /** Wall time at which outputs were last removed. */
+  let removedWallMs = -Infinity;
   let cleaned = false;
 
   const tellUnset = (file: SnapshotFile, { unset, unsetCount }: Expanded) => {
@@ -111,9 +113,12 @@ export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
     const current = new Set(staged.map((file) => file.path));
     const gone = [...outputs].filter((path) => !current.has(path));
     if (outputDir !== null) await removeOutputs(gone, outputDir);
+    if (gone.length > 0) removedWallMs = Date.now();
     outputs.clear();
     for (const path of current) outputs.add(path);
-    return { kind: "ok", written: gone.length > 0 || staged.some((file) => file.placed) };
+    const written = gone.length > 0 || staged.some((file) => file.placed);
+    const outputWallMs = staged.reduce((newest, file) => Math.max(newest, file.wallMs), removedWallMs);
+    return outputWallMs === -Infinity ? { kind: "ok", written } : { kind: "ok", written, outputWallMs };
   };
 
   const isNeeded = rendersFiles || config.validate !== "none" || config.checkCommand !== null;

@@ -16,6 +16,8 @@ export interface Staged {
   backup: string | null;
   /** It has been renamed into place. */
   placed: boolean;
+  /** Wall time at which it came to its place, in milliseconds; `Infinity` before that. */
+  wallMs: number;
 }
 
 let counter = 0;
@@ -65,9 +67,10 @@ export async function stageOutput(
   // Whoever may write the input must not get a program with this process's rights out of it.
   mode &= 0o777;
   await makeInside(parent, dir);
-  if (await isUpToDate(path, bytes)) {
+  const wallMs = await upToDateSince(path, bytes);
+  if (wallMs !== null) {
     await Deno.chmod(path, mode).catch(() => {});
-    return { path, temporary: null, backup: null, placed: false };
+    return { path, temporary: null, backup: null, placed: false, wallMs };
   }
   const temporary = temporaryBeside(path);
   try {
@@ -79,7 +82,7 @@ export async function stageOutput(
     await Deno.remove(temporary).catch(() => {});
     throw new Error(`Cannot write "${path}": ${reasonOf(error)}`, { cause: error });
   }
-  return { path, temporary, backup: null, placed: false };
+  return { path, temporary, backup: null, placed: false, wallMs: Infinity };
 }
 
 async function makeInside(parent: string, dir: string): Promise<void> {
@@ -101,11 +104,13 @@ async function makeInside(parent: string, dir: string): Promise<void> {
   }
 }
 
-async function isUpToDate(path: string, bytes: Uint8Array): Promise<boolean> {
+/** Since when the output is as it should be, by its own time; null where it is not. */
+async function upToDateSince(path: string, bytes: Uint8Array): Promise<number | null> {
   const info = await Deno.lstat(path).catch(() => null);
-  if (info === null || !info.isFile || info.size !== bytes.length) return false;
+  if (info === null || !info.isFile || info.size !== bytes.length) return null;
   const old = await Deno.readFile(path).catch(() => null);
-  return old !== null && old.length === bytes.length && old.every((byte, i) => byte === bytes[i]);
+  const isSame = old !== null && old.length === bytes.length && old.every((byte, i) => byte === bytes[i]);
+  return isSame ? info.mtime?.getTime() ?? Infinity : null;
 }
 
 /**
@@ -117,8 +122,11 @@ export async function placeOutputs(staged: readonly Staged[]): Promise<void> {
     for (const file of staged) {
       if (file.temporary === null) continue;
       file.backup = await keepOld(file.path);
+      // Its time shall be that of the rename, also for the next process: syncing may have taken long.
+      await Deno.utime(file.temporary, new Date(), new Date()).catch(() => {});
       await Deno.rename(file.temporary, file.path);
       file.placed = true;
+      file.wallMs = Date.now();
     }
   } catch (error) {
     throw new Error(`Cannot replace the output: ${reasonOf(error)}`, { cause: error });

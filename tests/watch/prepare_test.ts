@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { Snapshot, SnapshotFile } from "../../src/model.ts";
-import type { Logger } from "../../src/ports.ts";
+import type { Logger, Prepare } from "../../src/ports.ts";
 import { createPrepare, type PrepareConfig } from "../../src/watch/prepare.ts";
 import { digestOf } from "../../src/watch/read_file.ts";
 import { STRICT } from "../support/strict.ts";
@@ -32,6 +32,15 @@ function createLog(): Logger & { lines: string[] } {
   return { lines, debug: push, info: push, warn: push, error: push };
 }
 
+/** The preparation without the time of its output, which has a test of its own. */
+function createTimeless(...of: Parameters<typeof createPrepare>): Prepare {
+  const prepare = createPrepare(...of);
+  return async (...given) => {
+    const { outputWallMs: _, ...rest } = { outputWallMs: 0, ...await prepare(...given) };
+    return rest;
+  };
+}
+
 /** A directory, removed afterwards. */
 async function inDir(body: (dir: string) => Promise<void>): Promise<void> {
   const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "prepare_" }));
@@ -54,7 +63,7 @@ function listing(dir: string, below = ""): Record<string, string> {
 }
 
 Deno.test({ ...STRICT, name: "with nothing asked for everything is ok" }, async () => {
-  const prepare = createPrepare(BASE, createLog());
+  const prepare = createTimeless(BASE, createLog());
   assert.deepEqual(await prepare(await snapshotOf({ a: "{" }), signal), { kind: "ok", written: false });
 });
 
@@ -64,7 +73,7 @@ Deno.test(
     inDir(async (dir) => {
       const log = createLog();
       const output = join(dir, "sub", "out.yaml");
-      const prepare = createPrepare({ ...BASE, configEnvsubstFile: output }, log);
+      const prepare = createTimeless({ ...BASE, configEnvsubstFile: output }, log);
       Deno.env.set("PREPARE_TEST_SET", "value");
       const first = await snapshotOf({ "in.yaml": "a: $(PREPARE_TEST_SET) $(PREPARE_TEST_UNSET)" }, 0o440);
       assert.deepEqual(await prepare(first, signal), { kind: "ok", written: true });
@@ -84,12 +93,41 @@ Deno.test(
     }),
 );
 
+Deno.test(
+  { ...STRICT, name: "the time of the output is that of the newest file, also for the next process" },
+  () =>
+    inDir(async (dir) => {
+      const config = { ...BASE, outputDir: dir };
+      const prepare = createPrepare(config, createLog());
+      const timeOf = async (files: Record<string, string>, by = prepare) => {
+        const result = await by(await snapshotOf(files), signal);
+        return (result.kind === "ok" ? result.outputWallMs : undefined) ??
+          assert.fail(JSON.stringify(result));
+      };
+      const before = Date.now();
+      const first = await timeOf({ a: "1", b: "1" });
+      assert.ok(first >= before && first <= Date.now());
+      const old = new Date(before - 60_000);
+      Deno.utimeSync(join(dir, "a"), old, old);
+      Deno.utimeSync(join(dir, "b"), old, old);
+      assert.equal(await timeOf({ a: "1", b: "1" }), old.getTime(), "nothing was written");
+      assert.equal(await timeOf({ a: "1", b: "1" }, createPrepare(config, createLog())), old.getTime());
+      assert.ok(await timeOf({ a: "1", b: "2" }) >= before, "one is new");
+      Deno.utimeSync(join(dir, "b"), old, old);
+      const removed = await timeOf({ b: "2" });
+      assert.ok(removed >= before, "one is gone");
+      assert.equal(await timeOf({ b: "2" }), removed, "and stays so");
+      const none = await createPrepare(BASE, createLog())(await snapshotOf({ a: "1" }), signal);
+      assert.deepEqual(none, { kind: "ok", written: false }, "there is no output");
+    }),
+);
+
 Deno.test({
   ...STRICT,
   name: "several files go to a directory; what is gone is removed, what is foreign stays",
 }, () =>
   inDir(async (dir) => {
-    const prepare = createPrepare({ ...BASE, outputDir: dir }, createLog());
+    const prepare = createTimeless({ ...BASE, outputDir: dir }, createLog());
     Deno.writeTextFileSync(join(dir, "foreign"), "f");
     await prepare(await snapshotOf({ "a.yaml": "1", "sub/deep/b.yaml": "2" }), signal);
     assert.deepEqual(listing(dir), { foreign: "f", "a.yaml": "1", "sub/deep/b.yaml": "2" });
@@ -100,7 +138,7 @@ Deno.test({
     assert.deepEqual(listing(dir), { foreign: "f", "a.yaml": "1" });
     assert.throws(() => Deno.statSync(join(dir, "sub")), Deno.errors.NotFound);
     // A new process takes over what it finds as it would have written it.
-    const next = createPrepare({ ...BASE, outputDir: dir }, createLog());
+    const next = createTimeless({ ...BASE, outputDir: dir }, createLog());
     assert.deepEqual(await next(await snapshotOf({ "a.yaml": "1", b: "2" }), signal), {
       kind: "ok",
       written: true,
@@ -117,7 +155,7 @@ Deno.test(
       Deno.mkdirSync(out);
       Deno.mkdirSync(join(dir, "elsewhere"));
       Deno.symlinkSync("../elsewhere", join(out, "link"));
-      const prepare = createPrepare({ ...BASE, outputDir: out }, createLog());
+      const prepare = createTimeless({ ...BASE, outputDir: out }, createLog());
       for (const name of ["../x", "a/../../x", "link/x", "/x", "."]) {
         const result = await prepare(await snapshotOf({ [name]: "1" }), signal);
         assert.equal(result.kind, "failed", name);
@@ -132,7 +170,7 @@ Deno.test(
     inDir(async (dir) => {
       const one = await snapshotOf({ same: "1" }, 0o644, "/one");
       const two = await snapshotOf({ same: "2" }, 0o644, "/two");
-      const prepare = createPrepare({ ...BASE, outputDir: dir }, createLog());
+      const prepare = createTimeless({ ...BASE, outputDir: dir }, createLog());
       const result = await prepare({ ...one, files: [...one.files, ...two.files] }, signal);
       assert.deepEqual(result, {
         kind: "failed",
@@ -146,7 +184,7 @@ Deno.test(
   { ...STRICT, name: "an error in the last file leaves all old outputs and no temporary files" },
   () =>
     inDir(async (dir) => {
-      const prepare = createPrepare({ ...BASE, outputDir: dir, validate: "auto" }, createLog());
+      const prepare = createTimeless({ ...BASE, outputDir: dir, validate: "auto" }, createLog());
       await prepare(await snapshotOf({ "a.yaml": "v: 1", "b.yaml": "v: 1" }), signal);
       const bad = await prepare(await snapshotOf({ "a.yaml": "v: 2", "b.yaml": "v: [" }), signal);
       assert.equal(bad.kind, "invalid");
@@ -170,7 +208,7 @@ Deno.test({ ...STRICT, name: "validation looks at what would be written" }, () =
   inDir(async (dir) => {
     Deno.env.set("PREPARE_TEST_LIST", "]");
     const config = { ...BASE, configEnvsubstFile: join(dir, "out"), validate: "yaml" as const };
-    const good = await createPrepare(config, createLog())(
+    const good = await createTimeless(config, createLog())(
       await snapshotOf({ a: "a: [1$(PREPARE_TEST_LIST)" }),
       signal,
     );
@@ -184,7 +222,7 @@ Deno.test(
     inDir(async (dir) => {
       const output = join(dir, "out.conf");
       const checkCommand = ["sh", "-c", `grep -q good ${output} || { cat ${output} >&2; exit 7; }`];
-      const prepare = createPrepare({ ...BASE, configEnvsubstFile: output, checkCommand }, createLog());
+      const prepare = createTimeless({ ...BASE, configEnvsubstFile: output, checkCommand }, createLog());
       const failing = { kind: "invalid", reason: 'check command "sh": exit code 7: bad 1' };
       assert.deepEqual(await prepare(await snapshotOf({ a: "bad 1" }), signal), failing);
       assert.deepEqual(listing(dir), {}, "there was no old one");
@@ -209,7 +247,7 @@ Deno.test(
       Deno.writeTextFileSync(input, "content");
       const snapshot = await snapshotOf({ in: "content" }, 0o644, dir);
       const lean = { ...snapshot, files: snapshot.files.map((file) => ({ ...file, bytes: null })) };
-      const prepare = createPrepare({ ...BASE, outputDir: join(dir, "out") }, createLog());
+      const prepare = createTimeless({ ...BASE, outputDir: join(dir, "out") }, createLog());
       assert.deepEqual(await prepare(lean, signal), { kind: "ok", written: true });
       assert.equal(Deno.readTextFileSync(join(dir, "out", "in")), "content");
       Deno.writeTextFileSync(input, "other");
@@ -231,7 +269,7 @@ Deno.test(
         ...snapshot,
         files: snapshot.files.map((file) => ({ ...file, bytes: data })),
       });
-      const prepare = createPrepare({ ...BASE, outputDir: dir }, createLog());
+      const prepare = createTimeless({ ...BASE, outputDir: dir }, createLog());
       assert.deepEqual(await prepare(of(bytes), signal), { kind: "ok", written: true });
       assert.deepEqual(listing(dir), { "a.gz": "hello $(HOME" });
       const bad = await prepare(of(bytes.slice(0, 20)), signal);
@@ -247,7 +285,7 @@ Deno.test(
       Deno.writeTextFileSync(join(dir, ".config-reloader-1-1.tmp"), "old");
       Deno.utimeSync(join(dir, ".config-reloader-1-1.tmp"), new Date(), new Date(Date.now() - 3_600_000));
       Deno.writeTextFileSync(join(dir, ".config-reloader-2-1.tmp"), "young");
-      await createPrepare({ ...BASE, outputDir: dir }, createLog())(await snapshotOf({ a: "1" }), signal);
+      await createTimeless({ ...BASE, outputDir: dir }, createLog())(await snapshotOf({ a: "1" }), signal);
       assert.deepEqual(listing(dir), { a: "1", ".config-reloader-2-1.tmp": "young" });
     }),
 );
@@ -255,7 +293,7 @@ Deno.test(
 Deno.test({ ...STRICT, name: "a reader never sees half an output" }, () =>
   inDir(async (dir) => {
     const output = join(dir, "out");
-    const prepare = createPrepare({ ...BASE, configEnvsubstFile: output }, createLog());
+    const prepare = createTimeless({ ...BASE, configEnvsubstFile: output }, createLog());
     const contents = ["a", "b"].map((letter) => letter.repeat(300_000));
     await prepare(await snapshotOf({ in: contents[0]! }), signal);
     let done = false;
@@ -279,7 +317,7 @@ Deno.test(
     inDir(async (dir) => {
       const log = createLog();
       const output = join(dir, "out.yaml");
-      const prepare = createPrepare({ ...BASE, configEnvsubstFile: output, maxFileSizeBytes: 50_000 }, log);
+      const prepare = createTimeless({ ...BASE, configEnvsubstFile: output, maxFileSizeBytes: 50_000 }, log);
       Deno.env.set("PREPARE_TEST_LONG", "x".repeat(1000));
       assert.deepEqual(
         await prepare(await snapshotOf({ "in.yaml": "$(PREPARE_TEST_LONG)".repeat(51) }), signal),
@@ -307,7 +345,7 @@ Deno.test(
       Deno.mkdirSync(elsewhere);
       Deno.writeTextFileSync(join(elsewhere, "gone"), "not ours");
       Deno.writeTextFileSync(join(elsewhere, "kept"), "not ours");
-      const prepare = createPrepare({ ...BASE, outputDir: out }, createLog());
+      const prepare = createTimeless({ ...BASE, outputDir: out }, createLog());
       await prepare(await snapshotOf({ "sub/gone": "1", top: "1" }), signal);
       Deno.removeSync(join(out, "sub"), { recursive: true });
       Deno.symlinkSync(elsewhere, join(out, "sub"));
@@ -322,7 +360,7 @@ Deno.test(
   { ...STRICT, name: "an output is no program with special rights, whatever the input's mode" },
   () =>
     inDir(async (dir) => {
-      const prepare = createPrepare({ ...BASE, outputDir: dir }, createLog());
+      const prepare = createTimeless({ ...BASE, outputDir: dir }, createLog());
       await prepare(await snapshotOf({ a: "1" }, 0o6755), signal);
       assert.equal(Deno.statSync(join(dir, "a")).mode! & 0o7777, 0o755);
       await prepare(await snapshotOf({ a: "1" }, 0o6644), signal);
