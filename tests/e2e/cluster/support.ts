@@ -69,6 +69,8 @@ export interface Namespace extends AsyncDisposable {
   setConfig(name: string, data: Readonly<Record<string, string>>, ...pods: string[]): Promise<void>;
   /** Annotates the pod: the kubelet then syncs its volumes at once. */
   kick(pod: string): Promise<void>;
+  /** Polls `probe` and kicks the pod meanwhile: the kubelet may take a change up only at the second or third kick. */
+  untilArrived<T>(pod: string, what: string, probe: () => Promise<T>): Promise<void>;
   /** GET of a path on a port of the pod, through the API server. */
   http(pod: string, port: number, path: string): Promise<string>;
   /** Value of a metric of the sidecar, the series with these labels (as written, in order) or the one without labels. */
@@ -144,6 +146,12 @@ function namespace(name: string): Namespace {
     get,
     logs,
     kick,
+    untilArrived: async (pod, what, probe) => {
+      await until(what, async () => {
+        await kick(pod);
+        return await until(what, probe, { timeoutMs: 1_500, everyMs: 100 });
+      }, { timeoutMs: 30_000, everyMs: 0 });
+    },
     http,
     apply: async (manifest) => {
       const text = typeof manifest === "string"

@@ -44,10 +44,7 @@ async function hashOf(ns: Namespace, pod: string): Promise<string> {
   return /config_reload_config_info\{hash="(\w+)"\} 1/.exec(await ns.http(pod, 9091, "/metrics"))?.[1] ?? "";
 }
 
-/**
- * Makes a change with `act` and waits until the sidecar has seen it; `arrived` asks in another way where its hash says nothing.
- * The kubelet may take a change up from its cache only at the second or third kick.
- */
+/** Makes a change with `act` and waits until the sidecar has seen it; `arrived` asks in another way where its hash says nothing. */
 async function untilSeen(
   ns: Namespace,
   pod: string,
@@ -57,10 +54,7 @@ async function untilSeen(
   const before = await hashOf(ns, pod);
   const seen = arrived ?? (async () => await hashOf(ns, pod) !== before);
   await act();
-  await until(`a change to arrive in pod ${pod}`, async () => {
-    await ns.kick(pod);
-    return await until("the change", seen, { timeoutMs: 1_500, everyMs: 100 });
-  }, { timeoutMs: 30_000, everyMs: 0 });
+  await ns.untilArrived(pod, `a change to arrive in pod ${pod}`, seen);
 }
 
 /** Swaps the content in; the sidecar has seen it then. */
