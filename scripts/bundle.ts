@@ -7,7 +7,7 @@
 import * as esbuild from "esbuild";
 
 /** The module that starts everything, relative to the repository. */
-export const ENTRY = "main.ts";
+const ENTRY = "main.ts";
 
 /** Repository root, so that the tasks work from any directory. */
 export const ROOT = decodeURIComponent(new URL("..", import.meta.url).pathname).replace(/\/$/, "");

@@ -10,7 +10,7 @@ import { renderMetricTable } from "../src/observe/metric_table.ts";
 const README = new URL("../README.md", import.meta.url);
 
 /** `text` with the part between the markers of `name` replaced by `table`. @throws where the markers are missing. */
-export function replacePart(text: string, name: string, table: string): string {
+function replacePart(text: string, name: string, table: string): string {
   const begin = new RegExp(`<!-- ${name}:[^>]*-->\n`).exec(text);
   const end = text.indexOf(`<!-- /${name} -->`);
   if (!begin || end < 0) throw new Error(`README.md has no markers for "${name}"`);

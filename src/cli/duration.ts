@@ -11,7 +11,7 @@ import { quote, UsageError } from "./usage_error.ts";
 export const DURATION_MS_MAX = 2 ** 31 - 1;
 
 /** What a duration must look like, for messages. */
-export const DURATION_WANTED = "want one such as 500ms, 5s or 1m30s";
+const DURATION_WANTED = "want one such as 500ms, 5s or 1m30s";
 
 /** Nanoseconds of each unit, as in Go's `time.ParseDuration`; both signs for micro (U+00B5 and U+03BC) count. */
 function unitNs(unit: string): bigint {

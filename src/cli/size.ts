@@ -27,11 +27,3 @@ export function parseSizeBytes(text: string): number {
   }
   return bytes;
 }
-
-/** Writes bytes with the largest unit that divides them: `16MiB`, `1536KiB`, `1000`. */
-export function formatSize(bytes: number): string {
-  if (bytes > 0 && bytes % 2 ** 30 === 0) return `${bytes / 2 ** 30}GiB`;
-  if (bytes > 0 && bytes % 2 ** 20 === 0) return `${bytes / 2 ** 20}MiB`;
-  if (bytes > 0 && bytes % 2 ** 10 === 0) return `${bytes / 2 ** 10}KiB`;
-  return String(bytes);
-}

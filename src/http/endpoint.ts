@@ -74,9 +74,7 @@ function parseUnixEndpoint(text: string): Endpoint {
 
 /** The value of `authorization` for a user and a password (RFC 7617, as UTF-8). */
 export function basicAuthorization(user: string, password: string): string {
-  let binary = "";
-  for (const byte of new TextEncoder().encode(`${user}:${password}`)) binary += String.fromCharCode(byte);
-  return `Basic ${btoa(binary)}`;
+  return `Basic ${new TextEncoder().encode(`${user}:${password}`).toBase64()}`;
 }
 
 function decode(part: string): string {

@@ -222,7 +222,7 @@ function join(sink: Sink): Uint8Array<ArrayBuffer> {
     all.set(part, at);
     at += part.length;
     // Gives the memory back now, not when the collector comes.
-    part.buffer.transfer?.(0);
+    part.buffer.transfer(0);
   }
   return all;
 }

@@ -20,6 +20,9 @@ const VALUE_LENGTH_MAX = 4096;
 /** C0, DEL, C1, line and paragraph separators, and the marks that turn the direction of text around. */
 // deno-lint-ignore no-control-regex
 const UNSAFE = /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+/** What logfmt needs no quotes for: no blank, quote, `=` or backslash, and nothing of the above. */
+// deno-lint-ignore no-control-regex
+const LOGFMT_BARE = /^[^\s"'=\\\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+$/;
 
 /** Renders an entry in `format`, with the newline at its end. */
 export function renderLine(format: LogFormat, entry: LogEntry): string {
@@ -95,11 +98,6 @@ function toUnicodeEscape(char: string): string {
 
 /** Bare where no parser can misread it, else in double quotes (as Go's logfmt writers do it). */
 function quoteLogfmt(text: string): string {
-  if (/^[^\s"'=\\\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+$/.test(text) && !UNSAFE_ONCE.test(text)) {
-    return text;
-  }
+  if (LOGFMT_BARE.test(text)) return text;
   return `"${escapeUnsafe(text.replace(/[\\"]/g, "\\$&"))}"`;
 }
-
-// deno-lint-ignore no-control-regex
-const UNSAFE_ONCE = /[\x00-\x1f]/;

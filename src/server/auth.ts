@@ -4,6 +4,7 @@
  */
 
 import type { Authorize } from "./handler.ts";
+import { plainReason } from "./listen.ts";
 
 /** What a line of the file allows: the value of `Authorization` that it stands for. */
 export interface Credential {
@@ -26,8 +27,9 @@ export function parseAuthFile(text: string): Credential[] {
     if (line === "") return;
     const token = /^bearer\s+(\S+)$/i.exec(line);
     if (token) credentials.push({ scheme: "bearer", value: token[1]! });
-    else if (/^[^:\s]+:./.test(line)) credentials.push({ scheme: "basic", value: encodeBase64(line) });
-    else throw new Error(`line ${index + 1} is neither "user:password" nor "Bearer token"`);
+    else if (/^[^:\s]+:./.test(line)) {
+      credentials.push({ scheme: "basic", value: new TextEncoder().encode(line).toBase64() });
+    } else throw new Error(`line ${index + 1} is neither "user:password" nor "Bearer token"`);
   });
   if (credentials.length === 0) throw new Error("it holds no credentials");
   return credentials;
@@ -44,12 +46,7 @@ export function readAuthFile(path: string): Credential[] {
     if (info.size > AUTH_FILE_BYTES_MAX) throw new Error(`larger than ${AUTH_FILE_BYTES_MAX} bytes`);
     return parseAuthFile(Deno.readTextFileSync(path));
   } catch (error) {
-    const reason = error instanceof Deno.errors.NotFound
-      ? "no such file"
-      : error instanceof Deno.errors.PermissionDenied
-      ? "permission denied"
-      : (error as Error).message;
-    throw new Error(`Cannot read auth file "${path}": ${reason}`, { cause: error });
+    throw new Error(`Cannot read auth file "${path}": ${plainReason(error)}`, { cause: error });
   }
 }
 
@@ -99,8 +96,4 @@ export function equalInConstantTime(given: string, wanted: string): boolean {
     difference |= given.charCodeAt(at) ^ wanted.charCodeAt(at % wanted.length);
   }
   return difference === 0;
-}
-
-function encodeBase64(text: string): string {
-  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 }

@@ -75,7 +75,7 @@ export async function renderPage(view: StatusView, { refresh }: { refresh: boole
 /** The policy allows exactly this style sheet. */
 async function styleHash(): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(STYLE));
-  return btoa(String.fromCharCode(...new Uint8Array(digest)));
+  return new Uint8Array(digest).toBase64();
 }
 
 function judgeState(view: StatusView): Tone & { readonly title: string } {

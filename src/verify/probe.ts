@@ -62,7 +62,7 @@ export function createStatusProbe(config: ProbeConfig, client: HttpClient): Stat
         }, signal);
         const reading = parse({ code: status, body, truncated });
         // Gives the memory back now; the collector may take its time, and the next read comes soon.
-        body.buffer.transfer?.(0);
+        body.buffer.transfer(0);
         return reading;
       } catch (error) {
         return { kind: "error", reason: error instanceof Error ? error.message : String(error) };

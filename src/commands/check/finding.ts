@@ -9,7 +9,7 @@ import { escapeUnsafe } from "../../observe/lines.ts";
 export type Level = "ok" | "warn" | "fault";
 
 /** Parts of the report, in its order. */
-export const AREAS = ["settings", "paths", "watcher", "target", "status", "server"] as const;
+const AREAS = ["settings", "paths", "watcher", "target", "status", "server"] as const;
 /** One of them. */
 export type Area = typeof AREAS[number];
 
