@@ -4,7 +4,9 @@
  */
 
 import { findFlag, FLAG_NAMES } from "./flags.ts";
-import type { Shell } from "./parse.ts";
+
+/** Shells with completions. */
+export type Shell = "bash" | "zsh" | "fish";
 
 const COMMANDS: Readonly<Record<string, string>> = {
   run: "watch and reload",

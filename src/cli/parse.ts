@@ -3,6 +3,7 @@
  * `--help`, `--version` and completions are loaded when asked for, so that the sidecar's start does not pay for them.
  */
 
+import type { Shell } from "./completions.ts";
 import type { Config } from "../config.ts";
 import { findContradiction } from "./contradictions.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
@@ -14,9 +15,7 @@ import { orList, quote, UsageError } from "./usage_error.ts";
 /** Commands that take the flags. */
 export type Command = "run" | "check" | "healthcheck";
 /** Shells with completions. */
-export const SHELLS = ["bash", "zsh", "fish"] as const;
-/** One of them. */
-export type Shell = typeof SHELLS[number];
+export const SHELLS: readonly Shell[] = ["bash", "zsh", "fish"];
 
 /** What the command line asks for. */
 export type CommandLine =
