@@ -10,8 +10,8 @@ import { quote, UsageError } from "./usage_error.ts";
  * @throws {UsageError} where a quote is not closed, a backslash ends the text, or there is no word
  * @example
  * ```ts
- * import { splitShellWords } from "./shell_words.ts";
- * splitShellWords(`nginx -t -c '/etc/my app.conf'`); // ["nginx", "-t", "-c", "/etc/my app.conf"]
+ * import assert from "node:assert/strict";
+ * assert.deepEqual(splitShellWords(`nginx -t -c '/etc/my app.conf'`), ["nginx", "-t", "-c", "/etc/my app.conf"]);
  * ```
  */
 export function splitShellWords(text: string): readonly string[] {
