@@ -4,7 +4,7 @@
  */
 
 import type { Config } from "../config.ts";
-import { type GlobPart, isGlob, parseGlob } from "../watch/glob.ts";
+import { isGlob, matchesParts, parseGlob } from "../watch/glob.ts";
 import { baseName, isWithin } from "./paths.ts";
 import type { Resolved } from "./resolve.ts";
 import { quote } from "./usage_error.ts";
@@ -76,13 +76,5 @@ function couldMatchIn(dir: string, pattern: string): boolean {
   const { base, parts } = parseGlob(pattern);
   if (!isWithin(dir, base)) return false;
   const below = dir.slice(base === "/" ? 0 : base.length).split("/").filter(Boolean);
-  return matchParts(parts.at(-1) === "**" ? parts : parts.slice(0, -1), below);
-}
-
-function matchParts(parts: readonly GlobPart[], names: readonly string[]): boolean {
-  const [part, ...rest] = parts;
-  const [name, ...below] = names;
-  if (part === undefined) return name === undefined;
-  if (part === "**") return matchParts(rest, names) || (name !== undefined && matchParts(parts, below));
-  return name !== undefined && part(name) && matchParts(rest, below);
+  return matchesParts(parts.at(-1) === "**" ? parts : parts.slice(0, -1), below);
 }

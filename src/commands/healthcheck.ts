@@ -5,6 +5,7 @@
 
 import type { Config } from "../config.ts";
 import { createHttpClient } from "../http/client.ts";
+import { NO_TLS } from "../http/connect.ts";
 import { escapeUnsafe } from "../observe/lines.ts";
 import type { Clock } from "../ports.ts";
 
@@ -35,11 +36,9 @@ export async function runHealthcheck(
     print("Cannot ask for health: --metrics-port 0 lets the kernel pick the port; set a fixed one");
     return 1;
   }
-  const secure = config.tlsCertFile !== null;
-  const host = reachableHost(config.metricsHost);
-  const url = `${secure ? "https" : "http"}://${host}:${config.metricsPort}/healthz`;
+  const url = ownUrl(config, "/healthz");
   try {
-    const { status, body } = secure ? await askTls(url) : await askPlain(url, clock);
+    const { status, body } = config.tlsCertFile === null ? await askPlain(url, clock) : await askTls(url);
     print(
       status === 200 ? `ok: ${url}` : `Not healthy: ${url} answered ${status}: ${body.trim().slice(0, 500)}`,
     );
@@ -50,6 +49,12 @@ export async function runHealthcheck(
     );
     return 1;
   }
+}
+
+/** Where the sidecar with these settings answers a path, as seen from within its pod. */
+export function ownUrl(config: HealthcheckConfig, path: string): string {
+  const scheme = config.tlsCertFile === null ? "http" : "https";
+  return `${scheme}://${reachableHost(config.metricsHost)}:${config.metricsPort}${path}`;
 }
 
 /** An address for "all addresses" is none to connect to. */
@@ -66,7 +71,7 @@ async function askPlain(url: string, clock: Clock): Promise<Reply> {
       url,
       method: "GET",
       headers: [],
-      tls: { caCerts: [], clientCert: null, clientKey: null },
+      tls: NO_TLS,
       timeoutMs: TIMEOUT_MS,
     }, new AbortController().signal);
     return { status: answer.status, body: new TextDecoder().decode(answer.body) };

@@ -14,6 +14,9 @@ export interface TlsMaterial {
   readonly clientKey: string | null;
 }
 
+/** Neither a further authority nor a certificate of ours. */
+export const NO_TLS: TlsMaterial = { caCerts: [], clientCert: null, clientKey: null };
+
 /** A connection as the client uses it. */
 export interface Connection {
   read(into: Uint8Array): Promise<number | null>;

@@ -4,7 +4,7 @@
  */
 
 import type { CredentialFiles } from "../config.ts";
-import type { TlsMaterial } from "./connect.ts";
+import { NO_TLS, type TlsMaterial } from "./connect.ts";
 import { basicAuthorization } from "./endpoint.ts";
 
 /** What one request needs. */
@@ -16,7 +16,6 @@ export interface Credentials {
 /** Larger files are refused: the largest bundle of authorities in use is about 250 KiB. */
 const FILE_BYTES_MAX = 1024 * 1024;
 
-const NO_TLS: TlsMaterial = { caCerts: [], clientCert: null, clientKey: null };
 const NONE: Credentials = { headers: [], tls: NO_TLS };
 
 /** Headers that decide how the message is framed; a file must not change them. */

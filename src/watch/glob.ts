@@ -50,6 +50,15 @@ export function parseGlob(path: string): Glob {
   };
 }
 
+/** Whether the names of a path below a glob's base, one a directory level, match all its parts. */
+export function matchesParts(parts: readonly GlobPart[], names: readonly string[]): boolean {
+  const [part, ...rest] = parts;
+  const [name, ...below] = names;
+  if (part === undefined) return name === undefined;
+  if (part === "**") return matchesParts(rest, names) || (name !== undefined && matchesParts(parts, below));
+  return name !== undefined && part(name) && matchesParts(rest, below);
+}
+
 function unescape(part: string): string {
   return part.replace(/\\(.)/gs, "$1");
 }

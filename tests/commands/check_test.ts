@@ -5,11 +5,13 @@ import { parse as parseYaml } from "yaml";
 import { createClock } from "../../src/clock.ts";
 import { runCheck } from "../../src/commands/check.ts";
 import { checkApp } from "../../src/commands/check/app.ts";
+import { checkDisk } from "../../src/commands/check/disk.ts";
 import { type Finding, renderText } from "../../src/commands/check/finding.ts";
 import { mountFix, readableFix, targetFix, volumeFix } from "../../src/commands/check/fixes.ts";
 import { checkServer } from "../../src/commands/check/server.ts";
 import type { Config } from "../../src/config.ts";
 import type { StatusReading } from "../../src/model.ts";
+import { createSnapshotReader } from "../../src/watch/snapshot.ts";
 import { createTestConfig } from "../support/config.ts";
 import { STRICT } from "../support/strict.ts";
 
@@ -142,6 +144,31 @@ Deno.test("check: a FIFO in the directory, and polling as configured", STRICT, a
     assert.ok((await codes({ watchMethod: "poll" })).includes("watcher poll"));
     assert.ok((await new Deno.Command("mkfifo", { args: [`${dir}/pipe`] }).output()).success);
     assert.ok((await codes({})).includes("watcher fifo"));
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("check: each path tells of its own files, and a brace is no wildcard", STRICT, async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    for (const name of ["a.yaml", "b.yaml", "c.json", "sub/d.yaml", "{e}.txt"]) {
+      await Deno.mkdir(`${dir}/sub`, { recursive: true });
+      await Deno.writeTextFile(`${dir}/${name}`, "v: 1\n");
+    }
+    const config = createTestConfig({
+      configFiles: [`${dir}/*.yaml`, `${dir}/*.json`, `${dir}/{e}.txt`],
+      watchedDirs: [`${dir}/sub`],
+      watchMethod: "poll",
+    });
+    const clock = createClock();
+    const findings = await checkDisk(config, createSnapshotReader(config, clock), clock);
+    assert.deepEqual(findings.filter(({ code }) => code === "plain").map(({ message }) => message), [
+      `${dir}/*.yaml: 2 files, 10 bytes, plain, settles before it counts`,
+      `${dir}/*.json: 5 bytes, plain, settles before it counts`,
+      `${dir}/{e}.txt: 5 bytes, plain, settles before it counts`,
+      `${dir}/sub: 5 bytes, plain, settles before it counts`,
+    ]);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

@@ -9,8 +9,15 @@ import type { StatusProbe } from "../../ports.ts";
 import { readCredentials } from "../../http/credentials.ts";
 import { printable } from "../../http/errors.ts";
 import { hideUrlSecrets } from "../../http/hide_url.ts";
-import type { Finding } from "./finding.ts";
+import { type Finding, findingsIn } from "./finding.ts";
 import { argsFix } from "./fixes.ts";
+
+const found = findingsIn("status");
+
+const URL_FIX = argsFix(
+  "give the URL at which the application tells how its last reload went",
+  "--reload-url=http://localhost:PORT/PATH",
+);
 
 /** A token may be a whole document. */
 const TOKEN_LENGTH_MAX = 60;
@@ -19,13 +26,6 @@ const TOKEN_LENGTH_MAX = 60;
 export async function checkApp(config: Config, probe: StatusProbe): Promise<Finding[]> {
   return [...checkCredentials(config), await checkStatus(config, probe), ...checkTrigger(config)];
 }
-
-const found = (level: Finding["level"], code: string, message: string): Finding => ({
-  area: "status",
-  level,
-  code,
-  message,
-});
 
 /** Credential files that cannot be used: said as what it is, not as a fault of the URL. */
 function checkCredentials({ credentials }: Config): Finding[] {
@@ -50,10 +50,7 @@ async function checkStatus(config: Config, probe: StatusProbe): Promise<Finding>
   if (reading.kind === "error") {
     return {
       ...found("fault", "status-unusable", `Cannot use ${url}: ${reading.reason}`),
-      fix: argsFix(
-        "give the URL at which the application tells how its last reload went",
-        "--reload-url=http://localhost:PORT/PATH",
-      ),
+      fix: URL_FIX,
     };
   }
   return judge(config, url, reading.status);
@@ -99,10 +96,7 @@ function judge(config: Config, url: string, status: Status): Finding {
             "status-code",
             `${url} answers with HTTP ${status.code}, and only 200 proves a reload`,
           ),
-          fix: argsFix(
-            "give the URL at which the application tells how its last reload went",
-            "--reload-url=http://localhost:PORT/PATH",
-          ),
+          fix: URL_FIX,
         };
       }
       return config.verify === "http" ? found("ok", "status", `${url} answers with HTTP 200`) : found(

@@ -3,13 +3,15 @@
  * everything once as a running sidecar does; changes nothing.
  */
 
+import { baseName, isWithin, parentOf } from "../../cli/paths.ts";
 import type { Config } from "../../config.ts";
 import type { FileState, Observation } from "../../model.ts";
 import type { Clock, SnapshotReader } from "../../ports.ts";
 import { type Mount, mountOf, parseMountinfo, staleReason } from "../../proc/mountinfo.ts";
+import { isGlob, matchesParts, parseGlob } from "../../watch/glob.ts";
 import { createSources } from "../../watch/scan.ts";
 import { holdsFifo, planWatch } from "../../watch/watch_plan.ts";
-import type { Finding } from "./finding.ts";
+import { type Finding, findingsIn } from "./finding.ts";
 import { mountFix, readableFix, volumeFix } from "./fixes.ts";
 
 /** A writer that is busy for so long will be looked at by the running sidecar, too. */
@@ -86,11 +88,9 @@ async function checkPath(
   files: readonly FileState[],
   mounts: readonly Mount[],
 ): Promise<Finding> {
-  const base = path.search(/[*?[{]/) < 0 ? path : parentOf(path.slice(0, path.search(/[*?[{]/)) + "x");
-  const real = await Deno.realPath(parentOf(base)).then(
-    (dir) => `${dir}/${base.slice(base.lastIndexOf("/") + 1)}`,
-    () => base,
-  );
+  const glob = isGlob(path) ? parseGlob(path) : null;
+  const base = glob?.base ?? path;
+  const real = await Deno.realPath(parentOf(base)).then((dir) => `${dir}/${baseName(base)}`, () => base);
   const mount = mountOf(mounts, real);
   const reason = mount && staleReason(mount);
   if (mount && reason) {
@@ -109,9 +109,10 @@ async function checkPath(
   }
   const isSwapped = await isAtomicVolume(base) || await isAtomicVolume(parentOf(base));
   const kind = isSwapped ? "a volume that is swapped as a whole" : "plain, settles before it counts";
-  const below = files.filter((file) =>
-    file.error === null && (file.path === path || path !== base || file.path.startsWith(`${path}/`))
-  );
+  const counts = glob === null
+    ? (file: string) => isWithin(file, path)
+    : (file: string) => isWithin(file, base) && matchesParts(glob.parts, namesBelow(base, file));
+  const below = files.filter((file) => file.error === null && counts(file.path));
   const bytes = below.reduce((sum, file) => sum + file.sizeBytes, 0);
   const count = below.length === 1 ? "" : `${below.length} files, `;
   return {
@@ -129,12 +130,7 @@ async function isAtomicVolume(directory: string): Promise<boolean> {
 /** Whether the kernel would tell of changes. Opens watches for a moment; where a FIFO lies that could block for ever. */
 async function checkWatcher(config: Config): Promise<Finding> {
   const every = `a full re-check every ${config.intervalMs / 1000} s`;
-  const say = (level: Finding["level"], code: string, message: string): Finding => ({
-    area: "watcher",
-    level,
-    code,
-    message,
-  });
+  const say = findingsIn("watcher");
   if (config.watchMethod === "poll") return say("ok", "poll", `No kernel events, as configured; ${every}`);
   const { places, missing } = await planWatch(createSources(config.configFiles, config.watchedDirs));
   if (await holdsFifo(places)) {
@@ -169,6 +165,7 @@ async function checkWatcher(config: Config): Promise<Finding> {
   return say("ok", "inotify", `Kernel events for ${count}${wait}, and ${every}`);
 }
 
-function parentOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/")) || "/";
+/** The parts of a path below a directory. */
+function namesBelow(directory: string, path: string): string[] {
+  return path.slice(directory === "/" ? 1 : directory.length + 1).split("/");
 }

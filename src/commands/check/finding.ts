@@ -33,6 +33,11 @@ export interface Fix {
   readonly yaml?: string;
 }
 
+/** Makes the findings of one area, without details or fix. */
+export function findingsIn(area: Area): (level: Level, code: string, message: string) => Finding {
+  return (level, code, message) => ({ area, level, code, message });
+}
+
 const TITLES: Readonly<Record<Area, string>> = {
   settings: "Settings",
   paths: "Watched paths",

@@ -2,24 +2,20 @@
 
 import type { Config } from "../../config.ts";
 import { createHttpClient } from "../../http/client.ts";
+import { NO_TLS } from "../../http/connect.ts";
 import type { Clock } from "../../ports.ts";
 import { openListener, readTlsFiles } from "../../server/listen.ts";
-import { runHealthcheck } from "../healthcheck.ts";
-import type { Finding } from "./finding.ts";
+import { ownUrl, runHealthcheck } from "../healthcheck.ts";
+import { type Finding, findingsIn } from "./finding.ts";
 import { argsFix } from "./fixes.ts";
 
+const say = findingsIn("server");
 const TIMEOUT_MS = 2_000;
 
 /** The finding about the own server; nothing where there is none (`--once`). */
 export async function checkServer(config: Config, clock: Clock): Promise<Finding[]> {
   if (config.once) return [];
   const findings: Finding[] = [];
-  const say = (level: Finding["level"], code: string, message: string): Finding => ({
-    area: "server",
-    level,
-    code,
-    message,
-  });
   if (config.authFile !== null) {
     const { readAuthFile } = await import("../../server/auth.ts");
     const problem = messageOf(() => readAuthFile(config.authFile!));
@@ -71,17 +67,13 @@ async function isOurs(config: Config, clock: Clock): Promise<boolean> {
   if (config.tlsCertFile !== null || config.authFile !== null) {
     return await runHealthcheck(config, clock, () => {}) === 0;
   }
-  const host = config.metricsHost === null || config.metricsHost === "0.0.0.0" || config.metricsHost === "::"
-    ? "127.0.0.1"
-    : config.metricsHost;
   const client = createHttpClient(clock);
   try {
-    const url = `http://${host.includes(":") ? `[${host}]` : host}:${config.metricsPort}/metrics`;
     const request = {
-      url,
+      url: ownUrl(config, "/metrics"),
       method: "GET",
       headers: [],
-      tls: { caCerts: [], clientCert: null, clientKey: null },
+      tls: NO_TLS,
       timeoutMs: TIMEOUT_MS,
     };
     const { body } = await client.request(request, new AbortController().signal);

@@ -3,6 +3,7 @@
  * can see the content. Asks with signal 0 at most.
  */
 
+import { parentOf } from "../../cli/paths.ts";
 import type { Config } from "../../config.ts";
 import type { Resolution, Target, TargetView } from "../../model.ts";
 import { mountOf, parseMountinfo, sameVolume, staleReason } from "../../proc/mountinfo.ts";
@@ -10,8 +11,10 @@ import { displayName, type ProcessStat } from "../../proc/process.ts";
 import type { ProcReader } from "../../proc/reader.ts";
 import { watchedMounts } from "../../target/stale.ts";
 import type { TargetFinder } from "../../target/target.ts";
-import type { Finding } from "./finding.ts";
+import { type Finding, findingsIn } from "./finding.ts";
 import { mountFix, targetFix } from "./fixes.ts";
+
+const say = findingsIn("target");
 
 /** Programs whose runtime catches the signal whether or not the application does, by how much they catch. */
 const CATCHES_ALL_MIN = 20;
@@ -30,13 +33,7 @@ export function checkTarget(config: Config, finder: TargetFinder, reader: ProcRe
   const { pid, name, uid, reason } = chosen;
   const view = finder.preflight();
   return [
-    {
-      area: "target",
-      level: "ok",
-      code: "target",
-      message: `PID ${pid} (${name}, user ${uid}): ${reason}`,
-      details,
-    },
+    { ...say("ok", "target", `PID ${pid} (${name}, user ${uid}): ${reason}`), details },
     permission(config, chosen, view),
     handler(config, found, reader),
     ...mounts(config, chosen, reader),
@@ -61,37 +58,19 @@ function notFound(
   const names = [...new Set(possible.map(({ stat }) => displayName(stat, reader.argv(stat.pid))))];
   const uid = possible.length === 1 ? reader.status(possible[0]!.stat.pid)?.uid ?? null : null;
   const fix = targetFix(found.code, { signal: config.signal, uid, names });
-  return {
-    area: "target",
-    level: "fault",
-    code: found.code,
-    message: found.message,
-    details,
-    ...(fix && { fix }),
-  };
+  return { ...say("fault", found.code, found.message), details, ...(fix && { fix }) };
 }
 
 function permission(config: Config, target: Target, view: TargetView): Finding {
   if (view.permitted !== false) {
-    return {
-      area: "target",
-      level: "ok",
-      code: "permitted",
-      message: `User ${Deno.uid()} may send ${config.signal} to it`,
-    };
+    return say("ok", "permitted", `User ${Deno.uid()} may send ${config.signal} to it`);
   }
   const fix = targetFix("permission", { signal: config.signal, uid: target.uid, names: [] })!;
-  return { area: "target", level: "fault", code: "permission", message: view.message, fix };
+  return { ...say("fault", "permission", view.message), fix };
 }
 
 function handler(config: Config, found: Resolution & { target: Target }, reader: ProcReader): Finding {
   const { signal } = config;
-  const say = (level: Finding["level"], code: string, message: string): Finding => ({
-    area: "target",
-    level,
-    code,
-    message,
-  });
   if (found.kind === "starting") return say("warn", "starting", found.message);
   if (!found.target.handled) {
     return say(
@@ -122,11 +101,11 @@ function mounts(config: Config, target: Target, reader: ProcReader): Finding[] {
     const theirs = app.filter((mount) => sameVolume(volume, mount));
     if (theirs.length === 0) {
       findings.push({
-        area: "target",
-        level: "warn",
-        code: "app-no-mount",
-        message:
+        ...say(
+          "warn",
+          "app-no-mount",
           `${target.name} has no mount of the volume at ${volume.mountPoint}; if it does not get the content otherwise, it never sees it`,
+        ),
         fix: mountFix("mount it there, too", target.name, volume.mountPoint),
       });
     }
@@ -147,25 +126,16 @@ function appMount(
   const level = isBlind ? "fault" : "warn";
   const { name } = target;
   if (reason === null) {
-    return {
-      area: "target",
-      level: "ok",
-      code: "app-mount",
-      message: `${name} sees updates of its mount ${mountPoint}`,
-    };
+    return say("ok", "app-mount", `${name} sees updates of its mount ${mountPoint}`);
   }
   if (reason === "replaced") {
     const message =
       `${name} has at ${mountPoint} a volume that was taken down and made anew: it never sees new content`;
-    return { area: "target", level, code: "app-replaced", message, fix: { say: "restart the pod" } };
+    return { ...say(level, "app-replaced", message), fix: { say: "restart the pod" } };
   }
   const message = `${name} mounts ${mountPoint} with subPath: it never sees new content`;
-  const directory = mountPoint.slice(0, mountPoint.lastIndexOf("/")) || "/";
   return {
-    area: "target",
-    level,
-    code: "app-subpath",
-    message,
-    fix: mountFix("mount the whole volume", name, directory),
+    ...say(level, "app-subpath", message),
+    fix: mountFix("mount the whole volume", name, parentOf(mountPoint)),
   };
 }
