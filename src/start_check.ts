@@ -5,6 +5,7 @@
  */
 
 import { type AttemptDeps, inTime, lookForTarget } from "./attempt_types.ts";
+import { hideUrlSecrets } from "./http/hide_url.ts";
 import type { Snapshot, StatusReading } from "./model.ts";
 import { decideReload, type Decision, type Moment } from "./reload/decide.ts";
 import { decideStart } from "./reload/start.ts";
@@ -35,7 +36,8 @@ export async function checkStart(
   // What the app reads is the output: it came later than the content.
   const outputWallMs = prepared.kind === "ok" ? prepared.outputWallMs ?? -Infinity : -Infinity;
   const changedAtMs = Math.max(state.changedAtMs, clock.nowMs() - (clock.wallMs() - outputWallMs));
-  const reload = () => decideReload({ ...state, applied: null }, moment, policy);
+  // Nobody is waited for any more: a reload that has to wait itself (jitter) must not be a question again.
+  const reload = () => decideReload({ ...state, applied: null, waiting: null }, moment, policy);
   if (prepared.kind !== "ok") return { decision: reload(), reading: null };
   if (action.kind !== "ask-app") return { decision, reading: null };
 
@@ -46,6 +48,7 @@ export async function checkStart(
     changedAtMs,
     targetStartedAtMs: sighting === null || sighting.resolution.kind === "none" ? null : sighting.startedAtMs,
     goneSinceAtMs: action.question.goneSinceAtMs,
+    isAsked: config.verify !== "none",
     status: null,
   };
   let verdict = decideStart(facts);
@@ -55,10 +58,12 @@ export async function checkStart(
     reading = await inTime(deps, deps.probe.read(aborted));
     verdict = decideStart({ ...facts, status: reading?.kind === "status" ? reading.status : null });
   }
-  if (verdict === "later" && sighting?.resolution.kind === "none" && !sighting.resolution.again) {
-    // That nobody may be signalled does not pass by itself: a change must not wait for it in silence.
+  if (verdict === "later") {
+    if (sighting === null && state.waiting === null) tellSilence(deps, reading);
+    // That nobody may be signalled, or that a URL is wrong, does not pass by itself: a change must not wait in silence.
+    const mayLast = sighting === null || sighting.resolution.kind === "none" && !sighting.resolution.again;
     const isChange = state.waiting !== null && state.waiting.digest !== action.question.digest;
-    if (isChange) verdict = "reload";
+    if (mayLast && isChange) verdict = "reload";
   }
   switch (verdict) {
     case "reload":
@@ -71,4 +76,10 @@ export async function checkStart(
         reading,
       };
   }
+}
+
+/** Without a process to look at, only the status URL tells that the app is there. */
+function tellSilence({ config, logger }: AttemptDeps, reading: StatusReading | null): void {
+  const why = reading?.kind === "error" ? reading.reason : "no answer in time";
+  logger.warn(`Waiting for the app to answer: GET ${hideUrlSecrets(config.reloadUrl)}: ${why}`);
 }

@@ -24,6 +24,8 @@ export interface StartFacts {
   readonly targetStartedAtMs: number | null;
   /** Since when the content was away before it came back as it was; null at the sidecar's start. */
   readonly goneSinceAtMs: number | null;
+  /** False where nobody asks the app (`--verify none`): then its silence does not mean that it is not there. */
+  readonly isAsked: boolean;
   /** The app's answer; null where there was none. */
   readonly status: Status | null;
 }
@@ -58,5 +60,5 @@ export function decideStart(facts: StartFacts): StartVerdict {
     return startedAfter(facts.targetStartedAtMs, facts.changedAtMs) ? "adopt" : "reload";
   }
   if (facts.trigger === "signal") return "later";
-  return status === null ? "later" : "reload";
+  return status === null && facts.isAsked ? "later" : "reload";
 }

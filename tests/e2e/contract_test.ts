@@ -77,3 +77,27 @@ test("an app that started after the change but before its output has not read it
       assert.equal((await again.counts()).signals, 0);
     }, { VERSION: "1" });
   }));
+
+test("--trigger http with --verify none: each change is sent, and the content found at the start, too", () =>
+  inDir(async (dir) => {
+    let requests = 0;
+    const app = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => {
+      requests++;
+      return new Response("ok");
+    });
+    await Deno.writeTextFile(`${dir}/c.yaml`, "version: 0\n");
+    const url = `http://127.0.0.1:${app.addr.port}/-/reload`;
+    const sidecar = await startSidecar({
+      args: [`--config-file=${dir}/c.yaml`, "--trigger=http", `--trigger-url=${url}`, "--verify=none"],
+    });
+    try {
+      await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
+      await Deno.writeTextFile(`${dir}/c.yaml`, "version: 1\n");
+      await sidecar.metricIs("config_reload_successes_total", (value) => value === 2);
+      assert.equal(requests, 2);
+      assert.equal(await sidecar.metric("config_reload_in_sync"), 1);
+    } finally {
+      await sidecar.stop();
+      await app.shutdown();
+    }
+  }));

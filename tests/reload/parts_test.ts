@@ -61,6 +61,7 @@ const FACTS: StartFacts = {
   changedAtMs: 1_000,
   targetStartedAtMs: null,
   goneSinceAtMs: null,
+  isAsked: true,
   status: null,
 };
 const START_CASES: [string, Partial<StartFacts>, string][] = [
@@ -87,6 +88,7 @@ const START_CASES: [string, Partial<StartFacts>, string][] = [
   ],
   ["no app yet", {}, "later"],
   ["http trigger, app does not answer yet", { trigger: "http" }, "later"],
+  ["http trigger, nobody asks the app", { trigger: "http", isAsked: false }, "reload"],
   ["http trigger, app tells no time", { trigger: "http", status: { format: "http", code: 200 } }, "reload"],
   ["http trigger, app tells a later reload", { trigger: "http", status: PROMETHEUS }, "adopt"],
   ["content back, app has been there all the time", { goneSinceAtMs: 500, targetStartedAtMs: 100 }, "adopt"],
