@@ -10,7 +10,18 @@ import type { Resolved } from "./resolve.ts";
 import { hideUrlSecrets } from "../http/hide_url.ts";
 import { quote } from "./usage_error.ts";
 
-/** The first contradiction as one line for people, or null. */
+/**
+ * The first contradiction as one line for people, or null.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { resolveConfig } from "./resolve.ts";
+ * import { tokenize } from "./tokens.ts";
+ * const find = (...args: string[]) => findContradiction(resolveConfig(tokenize(args).flags, new Map(), "/"));
+ * assert.equal(find("--trigger=http"), "--trigger: http needs a --trigger-url, want one at least");
+ * assert.equal(find("--trigger=http", "--trigger-url=http://localhost/-/reload"), null);
+ * ```
+ */
 export function findContradiction(resolved: Resolved): string | null {
   return findTriggerConflict(resolved) ?? findTargetConflict(resolved) ?? findVerifyConflict(resolved) ??
     findCredentialConflict(resolved) ?? findTimeConflict(resolved) ?? findOutputConflict(resolved) ??

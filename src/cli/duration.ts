@@ -37,6 +37,13 @@ function unitNs(unit: string): bigint {
  * Reads a Go duration without sign, as milliseconds (a fraction where the text has micro- or nanoseconds).
  * What is finer than a nanosecond is cut off, as in Go.
  * @throws {UsageError} where it is none, or longer than {@linkcode DURATION_MS_MAX}
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(parseDurationMs("1m30s"), 90_000);
+ * assert.equal(parseDurationMs("250us"), 0.25);
+ * assert.throws(() => parseDurationMs("5"), /"5" is no duration, want one such as 500ms, 5s or 1m30s/);
+ * ```
  */
 export function parseDurationMs(text: string): number {
   if (text === "0") return 0;
@@ -60,6 +67,13 @@ export function parseDurationMs(text: string): number {
 /**
  * Writes milliseconds as Go prints a duration: `1m30s`, `1h0m0s`, `1.5s`, `500ms`, `100µs`, `0s`.
  * Exact to the nanosecond up to {@linkcode DURATION_MS_MAX}.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(formatDuration(90_000), "1m30s");
+ * assert.equal(formatDuration(3_600_000), "1h0m0s");
+ * assert.equal(formatDuration(0.25), "250µs");
+ * ```
  */
 export function formatDuration(ms: number): string {
   const ns = Math.round(ms * 1e6);

@@ -9,7 +9,17 @@ import { baseName, isWithin } from "./paths.ts";
 import type { Resolved } from "./resolve.ts";
 import { quote } from "./usage_error.ts";
 
-/** The first conflict between inputs and outputs as a message, or null. */
+/**
+ * The first conflict between inputs and outputs as a message, or null.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { resolveConfig } from "./resolve.ts";
+ * const given = new Map([["watched-dir", ["/etc/app"]], ["output-dir", ["/etc/app/out"]]] as const);
+ * const conflict = findOutputConflict(resolveConfig(given, new Map(), "/"));
+ * assert.match(conflict!, /^--output-dir: "\/etc\/app\/out" lies in --watched-dir "\/etc\/app"/);
+ * ```
+ */
 export function findOutputConflict({ config, givenAs }: Resolved): string | null {
   if (config.configEnvsubstFile !== null && config.outputDir !== null) {
     return `${givenAs("output-dir")}: ${

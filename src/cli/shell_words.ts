@@ -11,7 +11,9 @@ import { quote, UsageError } from "./usage_error.ts";
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * assert.deepEqual(splitShellWords(`nginx -t -c '/etc/my app.conf'`), ["nginx", "-t", "-c", "/etc/my app.conf"]);
+ * assert.deepEqual(splitShellWords(`nginx -c '/etc/my app.conf'`), ["nginx", "-c", "/etc/my app.conf"]);
+ * assert.deepEqual(splitShellWords(`echo $HOME ""`), ["echo", "$HOME", ""]);
+ * assert.throws(() => splitShellWords(`nginx -c "/etc/app`), /has an open ", want it closed/);
  * ```
  */
 export function splitShellWords(text: string): readonly string[] {

@@ -27,7 +27,15 @@ export const SIGNALS = [
   ...["SIGIO", "SIGPWR", "SIGSYS"],
 ] as readonly Deno.Signal[];
 
-/** `SIGHUP`, `HUP`, `hup` or `1`. KILL and STOP cannot be handled, so no app reloads by them. */
+/**
+ * `SIGHUP`, `HUP`, `hup` or `1`. KILL and STOP cannot be handled, so no app reloads by them.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.deepEqual(["SIGHUP", "hup", "1"].map(parseSignal), ["SIGHUP", "SIGHUP", "SIGHUP"]);
+ * assert.throws(() => parseSignal("KILL"), /"KILL" cannot be handled by any app/);
+ * ```
+ */
 export function parseSignal(text: string): Deno.Signal {
   const upper = text.toUpperCase();
   const signal = /^\d{1,2}$/.test(text)
@@ -45,7 +53,15 @@ export function parseSignal(text: string): Deno.Signal {
 /** Largest PID of Linux (`PID_MAX_LIMIT`, 2^22; proc(5)). */
 export const PID_MAX = 4_194_304;
 
-/** `auto`, or a PID from 1 to {@linkcode PID_MAX}: never 0 or negative, which would signal process groups. */
+/**
+ * `auto`, or a PID from 1 to {@linkcode PID_MAX}: never 0 or negative, which would signal process groups.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.deepEqual(["auto", "7"].map(parsePid), ["auto", 7]);
+ * assert.throws(() => parsePid("-7"), /"-7" is no PID, want auto or 1 to 4194304/);
+ * ```
+ */
 export function parsePid(text: string): number | "auto" {
   if (text === "auto") return "auto";
   const pid = /^\d{1,7}$/.test(text) ? Number(text) : 0;
@@ -55,14 +71,31 @@ export function parsePid(text: string): number | "auto" {
   return pid;
 }
 
-/** A TCP port, 0 to 65535. */
+/**
+ * A TCP port, 0 to 65535.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(parsePort("9091"), 9091);
+ * assert.throws(() => parsePort("65536"), /"65536" is no port, want 0 to 65535/);
+ * ```
+ */
 export function parsePort(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Infinity;
   if (port > 65535) throw new UsageError(`${quote(text)} is no port, want 0 to 65535`);
   return port;
 }
 
-/** A host name or address without scheme or port; `[::1]` loses its brackets. `all addresses` is the default's text. */
+/**
+ * A host name or address without scheme or port; `[::1]` loses its brackets. `all addresses` is the default's text.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(parseHost("[::1]"), "::1");
+ * assert.equal(parseHost("all addresses"), null);
+ * assert.throws(() => parseHost("localhost:9091"), /is no host, want a name or address without port/);
+ * ```
+ */
 export function parseHost(text: string): string | null {
   if (text === "all addresses") return null;
   const host = text.startsWith("[") && text.endsWith("]") ? text.slice(1, -1) : text;
@@ -75,7 +108,15 @@ export function parseHost(text: string): string | null {
   );
 }
 
-/** An HTTP method in upper case; not those that `fetch` refuses (Fetch standard, forbidden methods). */
+/**
+ * An HTTP method in upper case; not those that `fetch` refuses (Fetch standard, forbidden methods).
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(parseMethod("put"), "PUT");
+ * assert.throws(() => parseMethod("CONNECT"), /"CONNECT" cannot be sent/);
+ * ```
+ */
 export function parseMethod(text: string): string {
   const method = text.toUpperCase();
   if (!/^[A-Z]+$/.test(method) || ["CONNECT", "TRACE", "TRACK"].includes(method)) {
@@ -84,7 +125,15 @@ export function parseMethod(text: string): string {
   return method;
 }
 
-/** `true` or `false`, also `1` and `0`, in any case. */
+/**
+ * `true` or `false`, also `1` and `0`, in any case.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.deepEqual(["TRUE", "0"].map(parseBoolean), [true, false]);
+ * assert.throws(() => parseBoolean("yes"), /"yes" is neither, want true or false/);
+ * ```
+ */
 export function parseBoolean(text: string): boolean {
   const lower = text.toLowerCase();
   if (lower === "true" || lower === "1") return true;
@@ -92,7 +141,15 @@ export function parseBoolean(text: string): boolean {
   throw new UsageError(`${quote(text)} is neither, want true or false`);
 }
 
-/** A JavaScript regular expression, found anywhere in the command line unless it has anchors. */
+/**
+ * A JavaScript regular expression, found anywhere in the command line unless it has anchors.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(parseRegExp("master process").test("nginx: master process nginx"), true);
+ * assert.throws(() => parseRegExp("(a"), /"\(a" is no regular expression \(Unterminated group\)/);
+ * ```
+ */
 export function parseRegExp(text: string): RegExp {
   try {
     return new RegExp(text);
@@ -104,13 +161,29 @@ export function parseRegExp(text: string): RegExp {
   }
 }
 
-/** A JSON pointer (RFC 6901) to a value inside a document: `/data/0/name`, with `~0` for `~` and `~1` for `/`. */
+/**
+ * A JSON pointer (RFC 6901) to a value inside a document: `/data/0/name`, with `~0` for `~` and `~1` for `/`.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(parseJsonPointer("/a~1b/0"), "/a~1b/0");
+ * assert.throws(() => parseJsonPointer("data.version"), /is no JSON pointer, want one such as/);
+ * ```
+ */
 export function parseJsonPointer(text: string): string {
   if (/^(?:\/(?:[^~/]|~[01])*)+$/.test(text)) return text;
   throw new UsageError(`${quote(text)} is no JSON pointer, want one such as /data/version`);
 }
 
-/** `POINTER=VALUE`, cut at the first `=`; an empty value means an empty string. */
+/**
+ * `POINTER=VALUE`, cut at the first `=`; an empty value means an empty string.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.deepEqual(parsePointerValue("/query=a=b"), { pointer: "/query", value: "a=b" });
+ * assert.throws(() => parsePointerValue("/status"), /"\/status" is no POINTER=VALUE/);
+ * ```
+ */
 export function parsePointerValue(text: string): { readonly pointer: string; readonly value: string } {
   const at = text.indexOf("=");
   if (at < 0 || !/^(?:\/(?:[^~/]|~[01])*)+$/.test(text.slice(0, at))) {
@@ -119,7 +192,15 @@ export function parsePointerValue(text: string): { readonly pointer: string; rea
   return Object.freeze({ pointer: text.slice(0, at), value: text.slice(at + 1) });
 }
 
-/** One of a closed set, in any case. */
+/**
+ * One of a closed set, in any case.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(parseChoice("JSON", ["text", "json"]), "json");
+ * assert.throws(() => parseChoice("xml", ["text", "json"]), /"xml" is unknown, want text or json/);
+ * ```
+ */
 export function parseChoice<const C extends string>(text: string, choices: readonly C[]): C {
   const choice = choices.find((candidate) => candidate === text.toLowerCase());
   if (choice !== undefined) return choice;
