@@ -47,15 +47,16 @@ Deno.test({
     const output = `${scene.dir}/out/config.yaml`;
     const sidecar = await scene.start({ args: ["--config-envsubst-file", output] });
     await ready(sidecar);
-    // The first output is written at the start.
+    // The first output is written at the start, later than the app started: it is signalled.
     await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
     await scene.swap("version: 1\n");
     await sidecar.metricIs("config_reload_successes_total", (value) => value === 2);
+    const { signals } = await scene.app.counts();
     const tracer = await inject(sidecar.pid, ["fsync:error=ENOSPC", "fdatasync:error=ENOSPC"]);
     await scene.swap("version: 2\n");
     await sidecar.metricIs('config_reload_outcomes_total{outcome="failed"}', (value) => value >= 1);
     await sidecar.logged(`Cannot write "${output}": No space left on device`);
-    assert.equal((await scene.app.counts()).signals, 1, "nothing was sent");
+    assert.equal((await scene.app.counts()).signals, signals, "nothing was sent");
     assert.equal(await Deno.readTextFile(output), "version: 1\n");
     await tracer.end();
     await sidecar.metricIs("config_reload_successes_total", (value) => value === 3);
