@@ -60,6 +60,8 @@ export function decide(
         state: {
           ...state,
           diskProblem: problemOf(observation),
+          // What comes after it is another change: it has a time, and a random wait, of its own.
+          pending: null,
           awaySinceAtMs: awaySince(state, moment),
           lastLookAtMs: moment.nowMs,
         },
@@ -135,9 +137,9 @@ export function decideReload(state: ReloadState, moment: Moment, policy: Policy)
     return { state: { ...state, pending: null }, action: { kind: "skip", reason: "invalid" } };
   }
   // A retry has no jitter of its own: the first tries of the replicas were spread already, and so are their ends.
-  const pending = state.pending ?? {
-    seenAtMs: failure ? moment.nowMs : moment.hintAtMs,
-    notBeforeMs: failure ? -Infinity : moment.nowMs + moment.random * policy.jitterMs,
+  const pending = failure ? { seenAtMs: moment.nowMs, notBeforeMs: -Infinity } : state.pending ?? {
+    seenAtMs: moment.hintAtMs,
+    notBeforeMs: moment.nowMs + moment.random * policy.jitterMs,
   };
   const untilMs = Math.max(
     pending.notBeforeMs,
@@ -149,7 +151,7 @@ export function decideReload(state: ReloadState, moment: Moment, policy: Policy)
     // is remembered as its date: the wake-up itself asks for nothing.
     const failed = failure && early ? { failure: { ...failure, retryAtMs: untilMs } } : {};
     return {
-      state: failure ? { ...state, ...failed } : { ...state, pending },
+      state: { ...state, ...failed, pending: failure ? null : pending },
       action: { kind: "wait", untilMs },
     };
   }

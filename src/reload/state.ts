@@ -121,7 +121,7 @@ export function recordResult(
   }
   const retryAtMs = result.outcome === "invalid"
     ? null
-    : nowMs + nextRetryDelayMs(job.attempt, policy.retryIntervalMs, policy.maxBackoffMs);
+    : retryDate(job.attempt, lastTriggerAtMs, nowMs, policy);
   return {
     ...state,
     dirty: true,
@@ -129,6 +129,12 @@ export function recordResult(
     lastTriggerAtMs,
     killed: result.killed ? rememberKilled(state.killed, job.digest) : state.killed,
   };
+}
+
+/** When the try after `failures` of them is due: the pause after now, and not too soon after the last trigger. */
+function retryDate(failures: number, lastTriggerAtMs: number | null, nowMs: number, policy: Policy): number {
+  const atMs = nowMs + nextRetryDelayMs(failures, policy.retryIntervalMs, policy.maxBackoffMs);
+  return Math.max(atMs, (lastTriggerAtMs ?? -Infinity) + policy.minReloadIntervalMs);
 }
 
 /**
@@ -146,7 +152,7 @@ export function recordFlap(state: ReloadState): ReloadState {
 export function recordDeath(state: ReloadState, reason: string, nowMs: number, policy: Policy): ReloadState {
   if (state.applied === null) return state;
   const digest = state.applied;
-  const retryAtMs = nowMs + nextRetryDelayMs(1, policy.retryIntervalMs, policy.maxBackoffMs);
+  const retryAtMs = retryDate(1, state.lastTriggerAtMs, nowMs, policy);
   return {
     ...state,
     dirty: true,

@@ -313,6 +313,34 @@ Deno.test("settling waits, and the change counts from its first sign", () => {
   assert.equal(nothing.state.pending, null);
 });
 
+Deno.test("the date of the next try, as it is told, heeds the least time between two triggers", () => {
+  const policy = { ...POLICY, minReloadIntervalMs: 60_000 };
+  const { state, job } = reloadOf(running("a"), content("b"), at(1_000), policy);
+  const failed = recordResult(state, job, result("rejected", { triggeredAtMs: 1_000 }), 2_000, policy);
+  assert.equal(failed.failure?.retryAtMs, 61_000);
+  const done = recordResult(state, job, result("success", { triggeredAtMs: 1_000 }), 2_000, policy);
+  assert.equal(recordDeath(done, "it died", 2_500, policy).failure?.retryAtMs, 61_000);
+});
+
+Deno.test("a change after an absence, or after a failed try, has a time and a random wait of its own", () => {
+  const policy = { ...POLICY, jitterMs: 1_000 };
+  const settling: Observation = { kind: "settling", againAtMs: 300 };
+  const failed = tried(running("a"), "b", 0, "timeout");
+  for (
+    const [before, between, what] of [[running("a"), MISSING, "absent"], [
+      failed,
+      content("b"),
+      "failed",
+    ]] as const
+  ) {
+    let { state } = decide(before, settling, at(2_000), policy);
+    ({ state } = decide(state, between, at(2_400), policy));
+    const next = decide(state, content("c"), at(4_000, { random: 0.5 }), policy);
+    assert.deepEqual(next.action, { kind: "wait", untilMs: 4_500 }, what);
+    assert.equal(reloadOf(next.state, content("c"), at(4_500), policy).job.seenAtMs, 4_000, what);
+  }
+});
+
 Deno.test("property: over any history there is a reload only for content not proved, and never two in the pause", () => {
   const step = fc.record({
     digest: fc.constantFrom("a", "b", "c"),
