@@ -30,7 +30,7 @@ Deno.test({
   name: "in 32 MiB (128 from source) under scrapes and changes: nothing is killed, no change is missed",
   fn: async () => {
     await inGroup({ memoryBytes: (BINARY ? 32 : 128) * MIB }, async (scene, prefix, group) => {
-      const sidecar = await scene.start({ prefix, args: ["--reload-on-start", "never"] });
+      const sidecar = await scene.start({ prefix });
       await ready(sidecar);
       let loading = true;
       const failed: string[] = [];
@@ -65,7 +65,7 @@ Deno.test({
     "in 50 thousandths of a core and 50 MiB (64 from source): ready in time, changes reloaded, /healthz within 1 s",
   fn: async () => {
     await inGroup({ memoryBytes: (BINARY ? 50 : 64) * MIB, cpuMillis: 50 }, async (scene, prefix, group) => {
-      const sidecar = await scene.start({ prefix, args: ["--reload-on-start", "never"] });
+      const sidecar = await scene.start({ prefix });
       // The promise is 3 s compiled; from source the program is compiled at each start.
       const readyMs = await ready(sidecar, 30_000);
       if (BINARY) assert.ok(readyMs < 3000, `ready after ${readyMs.toFixed(0)} ms`);
