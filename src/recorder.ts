@@ -14,7 +14,7 @@ import { isInSync, outOfSyncReason, type ReloadJob, type ReloadState } from "./r
 import { formatMs, shortHash } from "./reload/text.ts";
 
 /** How many finished reloads `/status` keeps. */
-export const HISTORY_MAX = 20;
+const HISTORY_MAX = 20;
 
 /** Takes what happened, one verb a fact. */
 export interface Recorder {

@@ -20,7 +20,7 @@ import { startedAfter } from "./reload/start.ts";
 import { verifyReload } from "./verification.ts";
 
 /** Pause between two looks for a target that is still starting, in milliseconds. */
-export const STARTING_PAUSE_MS = 50;
+const STARTING_PAUSE_MS = 50;
 
 /** Makes one attempt by signal. */
 export async function attemptBySignal(deps: AttemptDeps, input: AttemptInput): Promise<AttemptReport> {

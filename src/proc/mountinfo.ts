@@ -25,7 +25,16 @@ const VOLUME = /^(.*)\/volumes\/kubernetes\.io~[^/]+\/([^/]+)/;
 /** kubelet's own bind mounts for `subPath`: pod directory, name of the volume, container, number. */
 const SUBPATH_VOLUME = /^(.*)\/volume-subpaths\/([^/]+)\//;
 
-/** Parses the whole file; lines that are no mounts are left out, since a newer kernel may add things. */
+/**
+ * Parses the whole file; lines that are no mounts are left out, since a newer kernel may add things.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const [mount] = parseMountinfo("36 35 98:0 /data /mnt/my\\040app rw master:1 - ext4 /dev/root rw\n");
+ * assert.equal(mount?.mountPoint, "/mnt/my app");
+ * assert.equal(mount?.fsType, "ext4"); // what stands between the options and " - " varies in number
+ * ```
+ */
 export function parseMountinfo(text: string): Mount[] {
   const mounts: Mount[] = [];
   for (const line of text.split("\n")) {
@@ -61,6 +70,15 @@ function unescapeOctal(text: string): string {
  * also after that payload was removed (`//deleted`: an old file is still readable, a directory is empty).
  * `replaced`: kubelet tore the whole volume down and made a new one that running containers never see.
  * Both were seen with kubelet 1.34 and runc 1.1; the first is kubernetes#50345, by design.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const volume = "/pods/1/volumes/kubernetes.io~configmap/config";
+ * const mountWith = (root: string) => parseMountinfo(`1 0 8:1 ${root} /etc/app rw - ext4 /dev/sda1 rw`)[0]!;
+ * assert.equal(staleReason(mountWith(volume)), null);
+ * assert.equal(staleReason(mountWith(`${volume}/..2026_11_24_08_16_55.1234567890/app.yaml`)), "subpath");
+ * assert.equal(staleReason(mountWith(`${volume}//deleted`)), "replaced");
+ * ```
  */
 export function staleReason(mount: Mount): "subpath" | "replaced" | null {
   if (TIMESTAMPED.test(mount.root) || SUBPATH_VOLUME.test(mount.root)) return "subpath";
@@ -72,6 +90,15 @@ export function staleReason(mount: Mount): "subpath" | "replaced" | null {
  * bind mount, and the kubelet's directory may be anywhere, so ConfigMap volumes are told by pod directory and name
  * (unique in a pod); secret and projected volumes are a tmpfs each, so their device tells. Elsewhere, with
  * `docker run -v` or in tests, the directory must be the same.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const mountWith = (root: string) => parseMountinfo(`1 0 8:1 ${root} /etc/app rw - ext4 /dev/sda1 rw`)[0]!;
+ * const volume = "/pods/1/volumes/kubernetes.io~configmap/config";
+ * const key = mountWith(`${volume}/..2026_11_24_08_16_55.1234567890/app.yaml`);
+ * assert.equal(sameVolume(mountWith(volume), key), true);
+ * assert.equal(sameVolume(mountWith("/pods/1/volumes/kubernetes.io~configmap/other"), key), false);
+ * ```
  */
 export function sameVolume(a: Mount, b: Mount): boolean {
   if (a.device !== b.device) return false;
@@ -97,6 +124,14 @@ function plainRoot(root: string): string {
 /**
  * The mount that `path` (absolute, without links) is on; null where the list is empty. Goes down from the root as the
  * kernel does, mount by mount, so that one that was mounted over is not taken for the visible one.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const mounts = parseMountinfo(`1 0 8:1 / / rw - ext4 /dev/sda1 rw
+ * 2 1 8:2 / /etc/app rw - ext4 /dev/sdb1 rw
+ * 3 1 8:3 / /etc rw - tmpfs tmpfs rw`);
+ * assert.equal(mountOf(mounts, "/etc/app/x.yaml")?.id, 3); // it was mounted over /etc and hides 2
+ * ```
  */
 export function mountOf(mounts: readonly Mount[], path: string): Mount | null {
   const above = mounts.filter((mount) => isBelow(path, mount.mountPoint));

@@ -34,6 +34,13 @@ const FLAG_KERNEL_THREAD = 0x00200000;
 /**
  * Parses /proc/PID/stat. The fields start after the last `)`, since comm may hold anything.
  * @throws when it is not a stat line
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const stat = parseStat("7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 2 1 0 0 20 0 1 0 88123 0 0");
+ * assert.equal(stat.comm, "a) b"); // a process writes its name itself
+ * assert.equal(stat.startTicks, 88123);
+ * ```
  */
 export function parseStat(text: string): ProcessStat {
   const open = text.indexOf("(");
@@ -58,6 +65,14 @@ export function parseStat(text: string): ProcessStat {
 /**
  * Parses /proc/PID/status. The kernel escapes line ends in the name, so a name cannot fake a field.
  * @throws when a field is missing
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const masks = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000004001\n";
+ * const { uid, caught } = parseStatus(`Name:\tamp\nTgid:\t7\nUid:\t65532\t0\t0\t0\n${masks}`);
+ * assert.deepEqual({ uid, caught }, { uid: 65532, caught: 0x4001 }); // the real user, not the effective one
+ * assert.throws(() => parseStatus("Name:\tTgid:\t7\n"), /no line "Tgid"/);
+ * ```
  */
 export function parseStatus(text: string): ProcessStatus {
   return {
@@ -80,7 +95,15 @@ function mask(hex: string): number {
   return parseInt(hex.slice(-8), 16) >>> 0;
 }
 
-/** Parses /proc/PID/cmdline: arguments end in NUL; empty for zombies, kernel threads and just after an exec. */
+/**
+ * Parses /proc/PID/cmdline: arguments end in NUL; empty for zombies, kernel threads and just after an exec.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.deepEqual(parseCmdline("/bin/amp\0--config\0\0"), ["/bin/amp", "--config"]);
+ * assert.deepEqual(parseCmdline(""), []); // a zombie, a kernel thread
+ * ```
+ */
 export function parseCmdline(text: string): string[] {
   // A process that writes its own title (nginx, postgres) leaves a tail of NULs behind.
   let end = text.length;
@@ -88,7 +111,15 @@ export function parseCmdline(text: string): string[] {
   return end === 0 ? [] : text.slice(0, end).split("\0");
 }
 
-/** Base name of a program path; of a title such as `nginx: master process` the program's name. */
+/**
+ * Base name of a program path; of a title such as `nginx: master process` the program's name.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(programName("/usr/sbin/nginx"), "nginx");
+ * assert.equal(programName("nginx: master process /usr/sbin/nginx"), "nginx");
+ * ```
+ */
 export function programName(argv0: string): string {
   const title = argv0.indexOf(": ");
   const path = title > 0 ? argv0.slice(0, title) : argv0;
@@ -101,6 +132,13 @@ const NAME_LENGTH_MAX = 64;
 /**
  * Name for people: base name of argv[0], or comm where there is no command line, or a title in its place that may hold
  * arguments (`npm exec x --password=y`).
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const stat = parseStat("7 (node) S 1 7 7 0 -1 4194560 1 0 0 0 2 1 0 0 20 0 1 0 88123 0 0");
+ * assert.equal(displayName(stat, ["/usr/bin/amp", "--port=80"]), "amp");
+ * assert.equal(displayName(stat, ["npm exec x --password=y"]), "node"); // this title holds arguments
+ * ```
  */
 export function displayName(stat: ProcessStat, argv: readonly string[]): string {
   const name = argv.length > 0 ? programName(argv[0]!) : "";
@@ -114,6 +152,13 @@ const CONTAINER_ID = /[0-9a-f]{64}(?![0-9a-f])/g;
  * The container a process belongs to, from /proc/PID/cgroup: the last container ID in it. With a private cgroup
  * namespace (cgroup v2) the reader's own container shows as `0::/` and has none, the others as `0::/../…ID…`.
  * Null where no ID is in it: then the path alone proves nothing.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const id = "4f".repeat(32);
+ * assert.equal(containerId(`0::/../cri-containerd-${id}.scope`), id);
+ * assert.equal(containerId("0::/"), null); // our own container, seen from inside
+ * ```
  */
 export function containerId(cgroup: string): string | null {
   for (const line of cgroup.split("\n")) {
@@ -123,7 +168,15 @@ export function containerId(cgroup: string): string | null {
   return null;
 }
 
-/** ID of the first mount in /proc/PID/mountinfo: unique on the machine, so the same only in one mount namespace. */
+/**
+ * ID of the first mount in /proc/PID/mountinfo: unique on the machine, so the same only in one mount namespace.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(firstMountId("1204 1150 0:97 / / rw,relatime master:1 - overlay overlay rw"), "1204");
+ * assert.equal(firstMountId(""), "");
+ * ```
+ */
 export function firstMountId(mountinfo: string): string {
   return mountinfo.slice(0, Math.max(0, mountinfo.indexOf(" ")));
 }

@@ -44,7 +44,16 @@ export interface ProcReader {
 /** A command line may have megabytes; the longest of real programs (Java's class paths) have some ten KiB. */
 const CMDLINE_BYTES_MAX = 64 * 1024;
 
-/** A reader of the /proc mounted at `root`. */
+/**
+ * A reader of the /proc mounted at `root`.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const reader = createProcReader();
+ * assert.equal(reader.self(), Deno.pid);
+ * assert.equal(reader.stat(0), null); // what is not there is no error
+ * ```
+ */
 export function createProcReader(root = "/proc"): ProcReader {
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(4096);

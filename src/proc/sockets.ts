@@ -3,7 +3,17 @@
 /** State TCP_LISTEN, include/net/tcp_states.h. */
 const LISTEN = "0A";
 
-/** Inodes of the sockets that listen on `port`, from the text of /proc/net/tcp or /proc/net/tcp6. */
+/**
+ * Inodes of the sockets that listen on `port`, from the text of /proc/net/tcp or /proc/net/tcp6.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const text = `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode
+ *  0: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 4711 1
+ *  1: 0100007F:1F90 0100007F:8AE2 01 00000000:00000000 00:00000000 00000000 0 0 4712 1`;
+ * assert.deepEqual(parseListeners(text, 8080), ["4711"]); // the other one is a connection
+ * ```
+ */
 export function parseListeners(text: string, port: number): string[] {
   const wanted = port.toString(16).toUpperCase().padStart(4, "0");
   const inodes: string[] = [];

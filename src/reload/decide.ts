@@ -39,7 +39,23 @@ export interface Decision {
 /** What counts of a snapshot here. */
 type Content = Pick<Snapshot, "digest" | "changedWallMs">;
 
-/** Decides what one look at the disk leads to. */
+/**
+ * Decides what one look at the disk leads to.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createTestConfig } from "../../tests/support/config.ts";
+ * import { INITIAL_STATE } from "./state.ts";
+ * const policy = createTestConfig({ reloadOnStart: "always" });
+ * const moment = { nowMs: 10, wallMs: 1_010, hintAtMs: 9, causes: ["event" as const], random: 0.5 };
+ * const snapshot = { digest: "a", files: [], changedWallMs: 1_000 };
+ * const seen = { kind: "content" as const, snapshot, skipped: [] };
+ * const first = decide(INITIAL_STATE, seen, moment, policy);
+ * assert.equal(first.action.kind, "reload");
+ * const later = decide({ ...first.state, applied: "a" }, seen, moment, policy);
+ * assert.deepEqual(later.action, { kind: "skip", reason: "unchanged" });
+ * ```
+ */
 export function decide(
   state: ReloadState,
   observation: Observation,
@@ -126,7 +142,21 @@ function noteContent(state: ReloadState, content: Content, moment: Moment): Relo
   return { ...looked, disk: digest, changedAtMs: Math.max(toldAtMs, state.lastLookAtMs ?? -Infinity) };
 }
 
-/** The content on disk is not proved to be what the app runs: reload it now or later, or leave it. */
+/**
+ * The content on disk is not proved to be what the app runs: reload it now or later, or leave it.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createTestConfig } from "../../tests/support/config.ts";
+ * import { INITIAL_STATE } from "./state.ts";
+ * const moment = { nowMs: 2_000, wallMs: 0, hintAtMs: 1_999, causes: ["event" as const], random: 0.5 };
+ * const state = { ...INITIAL_STATE, disk: "b", applied: "a" };
+ * assert.equal(decideReload(state, moment, createTestConfig()).action.kind, "reload");
+ * const policy = createTestConfig({ minReloadIntervalMs: 1_000 });
+ * const { action } = decideReload({ ...state, lastTriggerAtMs: 1_500 }, moment, policy);
+ * assert.deepEqual(action, { kind: "wait", untilMs: 2_500 });
+ * ```
+ */
 export function decideReload(state: ReloadState, moment: Moment, policy: Policy): Decision {
   const digest = state.disk!;
   const failure = state.failure?.digest === digest ? state.failure : null;

@@ -26,7 +26,19 @@ export interface HintQueue {
   wake(): void;
 }
 
-/** Makes an empty queue. */
+/**
+ * Makes an empty queue.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const queue = createHintQueue();
+ * queue.push("event", 100);
+ * queue.push("event", 101);
+ * queue.push("interval", 102);
+ * assert.deepEqual(queue.take(), { causes: ["event", "interval"], firstAtMs: 100 });
+ * assert.equal(queue.take(), null);
+ * ```
+ */
 export function createHintQueue(): HintQueue {
   let causes: Cause[] = [];
   let firstAtMs = 0;

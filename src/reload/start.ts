@@ -37,12 +37,38 @@ export interface StartFacts {
  */
 export type StartVerdict = "adopt" | "reload" | "later";
 
-/** Whether a process that started at `startedAtMs` has certainly read content that came at `changedAtMs`. */
+/**
+ * Whether a process that started at `startedAtMs` has certainly read content that came at `changedAtMs`.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(startedAfter(1_010, 1_000), true);
+ * assert.equal(startedAfter(1_009, 1_000), false); // may in truth have started before the change
+ * ```
+ */
 export function startedAfter(startedAtMs: number, changedAtMs: number): boolean {
   return startedAtMs >= changedAtMs + START_MARGIN_MS;
 }
 
-/** Judges content found at the start (`--reload-on-start auto`), or back after it was away. */
+/**
+ * Judges content found at the start (`--reload-on-start auto`), or back after it was away.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const facts = {
+ *   trigger: "signal" as const,
+ *   changedWallMs: 1_700_000_000_000,
+ *   changedAtMs: 1_000,
+ *   targetStartedAtMs: 5_000,
+ *   goneSinceAtMs: null,
+ *   isAsked: false,
+ *   status: null,
+ * };
+ * assert.equal(decideStart(facts), "adopt"); // it started after the change
+ * assert.equal(decideStart({ ...facts, targetStartedAtMs: 500 }), "reload");
+ * assert.equal(decideStart({ ...facts, targetStartedAtMs: null }), "later");
+ * ```
+ */
 export function decideStart(facts: StartFacts): StartVerdict {
   if (facts.trigger === "none") return "adopt";
   const { status } = facts;

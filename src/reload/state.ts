@@ -96,17 +96,49 @@ export interface ReloadJob {
   readonly mayTrigger: boolean;
 }
 
-/** Takes the content on disk as what the app runs, without a reload. */
+/**
+ * Takes the content on disk as what the app runs, without a reload.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const state = adopt({ ...INITIAL_STATE, disk: "a" });
+ * assert.equal(isInSync(state), true);
+ * ```
+ */
 export function adopt(state: ReloadState): ReloadState {
   return { ...state, applied: state.disk, awaySinceAtMs: null, waiting: null, pending: null };
 }
 
-/** Remembers that the app could not be asked yet. What it runs is not known until then. */
+/**
+ * Remembers that the app could not be asked yet. What it runs is not known until then.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const state = waitForApp({ ...INITIAL_STATE, disk: "a", applied: "a" }, { digest: "a", goneSinceAtMs: 7 });
+ * assert.equal(state.applied, null);
+ * assert.equal(outOfSyncReason(state), APP_NOT_THERE);
+ * ```
+ */
 export function waitForApp(state: ReloadState, question: Question): ReloadState {
   return { ...state, applied: null, awaySinceAtMs: null, waiting: question, pending: null };
 }
 
-/** Takes the result of the attempt `job` into the state. */
+/**
+ * Takes the result of the attempt `job` into the state.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createTestConfig } from "../../tests/support/config.ts";
+ * const more = { triggeredAtMs: 90, killed: false, appIsBlind: false, restartRequired: [] };
+ * const result = { outcome: "rejected" as const, reason: "HTTP 500", code: "rejected", ...more };
+ * const times = { seenAtMs: 0, changedAtMs: 0 };
+ * const job = { digest: "b", oldDigest: "a", why: "retry" as const, attempt: 2, mayTrigger: true, ...times };
+ * const policy = createTestConfig({ retryIntervalMs: 5_000 });
+ * const state = recordResult({ ...INITIAL_STATE, disk: "b", applied: "a" }, job, result, 100, policy);
+ * assert.equal(state.applied, "a");
+ * assert.equal(state.failure?.retryAtMs, 10_100); // the second failure in a row: twice the interval
+ * ```
+ */
 export function recordResult(
   state: ReloadState,
   job: ReloadJob,
@@ -140,6 +172,12 @@ function retryDate(failures: number, lastTriggerAtMs: number | null, nowMs: numb
 /**
  * The disk held something else for a moment while the app was reloading: a success proves that it read a content,
  * but not which. What is on disk must be sent once more, even if it is what was sent.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const state = recordFlap({ ...INITIAL_STATE, disk: "a", applied: "a" });
+ * assert.equal(isInSync(state), false);
+ * ```
  */
 export function recordFlap(state: ReloadState): ReloadState {
   return { ...state, dirty: true };
@@ -148,6 +186,15 @@ export function recordFlap(state: ReloadState): ReloadState {
 /**
  * The app died soon after a trigger whose reload had already been counted as a success: it is not in sync until
  * it is back and verified, and this content is not signalled again.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createTestConfig } from "../../tests/support/config.ts";
+ * const before = { ...INITIAL_STATE, disk: "a", applied: "a" };
+ * const state = recordDeath(before, "the signal killed it", 100, createTestConfig());
+ * assert.deepEqual(state.killed, ["a"]);
+ * assert.equal(outOfSyncReason(state), "the signal killed it");
+ * ```
  */
 export function recordDeath(state: ReloadState, reason: string, nowMs: number, policy: Policy): ReloadState {
   if (state.applied === null) return state;
@@ -165,7 +212,15 @@ function rememberKilled(killed: readonly string[], digest: string): readonly str
   return [...killed.filter((other) => other !== digest), digest].slice(-KILLED_MAX);
 }
 
-/** Whether the app is believed to run what is on disk. */
+/**
+ * Whether the app is believed to run what is on disk.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(isInSync({ ...INITIAL_STATE, disk: "a", applied: "a" }), true);
+ * assert.equal(isInSync({ ...INITIAL_STATE, disk: "a", applied: "a", dirty: true }), false);
+ * ```
+ */
 export function isInSync(state: ReloadState): boolean {
   return state.diskProblem === null && state.disk !== null && state.disk === state.applied && !state.dirty;
 }
@@ -173,7 +228,17 @@ export function isInSync(state: ReloadState): boolean {
 /** Said while there is nobody to ask; whoever knows more of the target can say why. */
 export const APP_NOT_THERE = "the app is not there yet";
 
-/** Why not in sync, for people; empty where it is. */
+/**
+ * Why not in sync, for people; empty where it is.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(outOfSyncReason({ ...INITIAL_STATE, disk: "a", applied: "a" }), "");
+ * const state = { ...INITIAL_STATE, disk: "b", applied: "a" };
+ * assert.match(outOfSyncReason(state), /has changed and is being reloaded/);
+ * assert.equal(outOfSyncReason({ ...state, diskProblem: "no such file" }), "no such file");
+ * ```
+ */
 export function outOfSyncReason(state: ReloadState): string {
   if (isInSync(state)) return "";
   if (state.diskProblem !== null) return state.diskProblem;

@@ -1,11 +1,28 @@
 /** Small pure texts for log lines: durations and hashes as people read them. */
 
-/** The part of a digest that is shown: the first 12 hex digits; `none` where there was no content yet. */
+/**
+ * The part of a digest that is shown: the first 12 hex digits; `none` where there was no content yet.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(shortHash("9f86d081884c7d659a2feaa0c55ad015"), "9f86d081884c");
+ * assert.equal(shortHash(null), "none");
+ * ```
+ */
 export function shortHash(digest: string | null): string {
   return digest === null ? "none" : digest.slice(0, 12);
 }
 
-/** A duration rounded as a person would say it: `8ms`, `1.5s`, `45s`, `4m30s`, `2h5m`. */
+/**
+ * A duration rounded as a person would say it: `8ms`, `1.5s`, `45s`, `4m30s`, `2h5m`.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(formatMs(8.4), "8ms");
+ * assert.equal(formatMs(1_500), "1.5s");
+ * assert.equal(formatMs(7_500_000), "2h5m");
+ * ```
+ */
 export function formatMs(ms: number): string {
   if (ms < 995) return `${Math.max(0, Math.round(ms))}ms`;
   if (ms < 10_000) return `${Math.round(ms / 100) / 10}s`;

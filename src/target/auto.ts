@@ -41,7 +41,19 @@ const LEFTOVERS: Refusal = {
 
 const MOUNT_PROC = "mount the container's own /proc";
 
-/** Chooses without being told whom. */
+/**
+ * Chooses without being told whom.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { app, PAUSE, SIDECAR, SIGHUP, tableOf } from "../../tests/target/fake_table.ts";
+ * const options = { wanted: { kind: "auto" as const }, signal: SIGHUP, port: null };
+ * const chosen = selectAuto(tableOf([PAUSE, SIDECAR, app(7)]), options);
+ * assert.equal(chosen.kind === "process" && chosen.stat.pid, 7);
+ * const unsure = selectAuto(tableOf([PAUSE, SIDECAR, app(7), app(8)]), options);
+ * assert.equal(unsure.kind === "none" && unsure.code, "several-candidates"); // never a guess
+ * ```
+ */
 export function selectAuto(table: ProcessTable, options: SelectOptions, trace?: Trace): Selection {
   const self = table.processes.get(table.selfPid);
   if (!self) {

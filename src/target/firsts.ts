@@ -29,6 +29,17 @@ export const LEFTOVER_MS_MAX = 2000;
 /**
  * The first process of each container, by container; null where it is gone and only leftovers are there. Whatever else
  * has parent 0 (`kubectl exec`, probes, hooks) is younger. A zombie counts as there.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { app, tableOf } from "../../tests/target/fake_table.ts";
+ * const container = "c";
+ * const table = tableOf([app(9, { container, startTicks: 800 }), app(7, { container, startTicks: 500 })]);
+ * assert.equal(firstProcesses(table, new Map()).get("c")?.pid, 7);
+ * // At an earlier look another process was the first: these are what it left behind.
+ * const before = { pid: 3, startTicks: 100, seenMs: 9_000, goneSinceMs: null };
+ * assert.equal(firstProcesses(table, new Map([["c", before]])).get("c"), null);
+ * ```
  */
 export function firstProcesses(table: ProcessTable, known: KnownFirsts): Map<string, ProcessStat | null> {
   const firsts = new Map<string, ProcessStat | null>();
@@ -44,7 +55,18 @@ export function firstProcesses(table: ProcessTable, known: KnownFirsts): Map<str
   return firsts;
 }
 
-/** What is known after this look. A container without processes is forgotten. */
+/**
+ * What is known after this look. A container without processes is forgotten.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { app, tableOf } from "../../tests/target/fake_table.ts";
+ * const seen = nextFirsts(new Map(), tableOf([app(7)], { uptimeMs: () => 5_000 }));
+ * assert.deepEqual(seen.get("app7"), { pid: 7, startTicks: 107, seenMs: 5_000, goneSinceMs: null });
+ * const left = tableOf([app(9, { container: "app7" })], { uptimeMs: () => 6_000 });
+ * assert.deepEqual(nextFirsts(seen, left).get("app7"), { ...seen.get("app7"), goneSinceMs: 6_000 });
+ * ```
+ */
 export function nextFirsts(before: KnownFirsts, table: ProcessTable): KnownFirsts {
   const next = new Map<string, KnownFirst>();
   const nowMs = table.uptimeMs();
@@ -76,7 +98,16 @@ export function nextFirsts(before: KnownFirsts, table: ProcessTable): KnownFirst
   return next;
 }
 
-/** Notes that a process was seen alive between two looks. */
+/**
+ * Notes that a process was seen alive between two looks.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const known = new Map([["c", { pid: 7, startTicks: 100, seenMs: 5_000, goneSinceMs: null }]]);
+ * assert.equal(seenAgain(known, { pid: 7, startTicks: 100 }, 6_000).get("c")?.seenMs, 6_000);
+ * assert.equal(seenAgain(known, { pid: 7, startTicks: 101 }, 6_000), known); // another process with its PID
+ * ```
+ */
 export function seenAgain(
   known: KnownFirsts,
   stat: { pid: number; startTicks: number },

@@ -22,7 +22,18 @@ import {
 
 type Match = Extract<Wanted, { kind: "match" }>;
 
-/** What `--process-name` and `--process-cmdline` match, down to the root of one tree. */
+/**
+ * What `--process-name` and `--process-cmdline` match, down to the root of one tree.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { app, PAUSE, SIDECAR, SIGHUP, tableOf } from "../../tests/target/fake_table.ts";
+ * const table = tableOf([PAUSE, SIDECAR, app(7), app(8, { ppid: 7, container: "app7" })]);
+ * const wanted = { kind: "match" as const, name: "amp", cmdline: null };
+ * const chosen = selectMatching(table, wanted, { wanted, signal: SIGHUP, port: null });
+ * assert.equal(chosen.kind === "process" && chosen.stat.pid, 7); // the root of the tree, not its worker
+ * ```
+ */
 export function selectMatching(
   table: ProcessTable,
   wanted: Match,

@@ -25,7 +25,19 @@ const SYMBOLS = {
 const PIDFD_SEND_SIGNAL = 424n;
 const PIDFD_OPEN = 434n;
 
-/** Descriptors through libc, which is loaded when the first is asked for and kept. */
+/**
+ * Descriptors through libc, which is loaded when the first is asked for and kept.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const pidfds = createPidfds();
+ * const fd = pidfds.open(Deno.pid);
+ * if (fd !== null) { // a kernel before 5.3, or another libc, has none
+ *   assert.equal(pidfds.send(fd, 0), true); // signal 0 only asks
+ *   pidfds.close(fd);
+ * }
+ * ```
+ */
 export function createPidfds(): Pidfds {
   let libc: Deno.DynamicLibrary<typeof SYMBOLS> | null | undefined;
   const load = () => {

@@ -56,6 +56,15 @@ export const TICK_MS = 10;
  * `nowMs` is monotonic and counts from this process's start; it serves where /proc/uptime is not the machine's.
  * `rememberArgv`: false where the user's pattern looks at command lines, since a process may write its own (nginx does
  * some time after its start). The rules that hold everywhere look at the name, too, which is part of the identity.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createProcReader } from "../proc/reader.ts";
+ * const table = createTableMaker(createProcReader(), () => performance.now(), true).look();
+ * const self = table.processes.get(Deno.pid)!;
+ * assert.ok(table.argv(self.pid)[0]?.endsWith("deno"));
+ * assert.ok(table.ageMs(self) < table.uptimeMs());
+ * ```
  */
 export function createTableMaker(reader: ProcReader, nowMs: () => number, rememberArgv: boolean): TableMaker {
   const selfPid = Deno.pid;

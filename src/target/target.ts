@@ -35,7 +35,19 @@ export interface TargetFinder extends TargetPort {
 /** A PID file this much older than the process it names is about another process, in ms; clocks may be stepped. */
 const PID_FILE_AGE_MS = 60_000;
 
-/** Makes the port; nothing is read before its first use. @throws when the signal has no number on Linux */
+/**
+ * Makes the port; nothing is read before its first use.
+ * @throws when the signal has no number on Linux
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createTestConfig } from "../../tests/support/config.ts";
+ * import { createClock } from "../clock.ts";
+ * const port = createTargetPort(createTestConfig({ pid: Deno.pid }), { clock: createClock() });
+ * const found = port.resolve();
+ * assert.equal(found.kind === "none" && found.code, "self"); // whoever asks for it: never this process
+ * ```
+ */
 export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder {
   const { clock, kill = denoKill, pidfds = createPidfds(), reader = createProcReader() } = deps;
   const named = config.processName !== null || config.processCmdline !== null;
@@ -170,7 +182,7 @@ function problemView(code: string, message: string): TargetView {
 }
 
 /** Port of a status URL on this machine; null for one elsewhere, whose port says nothing about processes here. */
-export function localPort(reloadUrl: string): number | null {
+function localPort(reloadUrl: string): number | null {
   if (!URL.canParse(reloadUrl)) return null;
   const { protocol, hostname, port } = new URL(reloadUrl);
   if (protocol !== "http:" && protocol !== "https:") return null;

@@ -52,7 +52,16 @@ export const NOTES: Readonly<Record<string, string>> = {
   "bad-pid": "a kernel thread",
 };
 
-/** The process at the top of the tree that `stat` is in. */
+/**
+ * The process at the top of the tree that `stat` is in.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { app, tableOf } from "../../tests/target/fake_table.ts";
+ * const table = tableOf([app(7), app(8, { ppid: 7 }), app(9, { ppid: 8 })]);
+ * assert.equal(topOf(table, table.processes.get(9)!).pid, 7);
+ * ```
+ */
 export function topOf(table: ProcessTable, stat: ProcessStat): ProcessStat {
   let current = stat;
   // A table read while processes come and go may hold a loop of parents: no tree is deeper than the table is long.
@@ -64,7 +73,18 @@ export function topOf(table: ProcessTable, stat: ProcessStat): ProcessStat {
   return current;
 }
 
-/** True where `stat` was started by `above`, or by what that has started. */
+/**
+ * True where `stat` was started by `above`, or by what that has started.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { app, tableOf } from "../../tests/target/fake_table.ts";
+ * const table = tableOf([app(7), app(8, { ppid: 7 }), app(9, { ppid: 8 })]);
+ * const [first, , worker] = [...table.processes.values()];
+ * assert.equal(isAncestor(table, first!, worker!), true);
+ * assert.equal(isAncestor(table, worker!, worker!), false); // nobody is above itself
+ * ```
+ */
 export function isAncestor(table: ProcessTable, above: ProcessStat, stat: ProcessStat): boolean {
   let current = table.processes.get(stat.ppid);
   for (let depth = table.processes.size; current && depth > 0; depth--) {
@@ -74,7 +94,20 @@ export function isAncestor(table: ProcessTable, above: ProcessStat, stat: Proces
   return false;
 }
 
-/** True where the top of a tree is its container's first process, and not an exec, probe or hook. */
+/**
+ * True where the top of a tree is its container's first process, and not an exec, probe or hook.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { app, tableOf } from "../../tests/target/fake_table.ts";
+ * import { firstProcesses } from "./firsts.ts";
+ * const probe = { container: "app7", startTicks: 900 };
+ * const table = tableOf([app(7), app(8, probe)]);
+ * const firsts = firstProcesses(table, new Map());
+ * assert.equal(isFirst(firsts, table, table.processes.get(7)!), true);
+ * assert.equal(isFirst(firsts, table, table.processes.get(8)!), false);
+ * ```
+ */
 export function isFirst(
   firsts: ReadonlyMap<string, ProcessStat | null>,
   table: ProcessTable,
@@ -84,7 +117,17 @@ export function isFirst(
   return top.ppid !== 0 || top.kernelThread || firsts.get(table.container(top.pid)) === top;
 }
 
-/** The error for more than one, which names them all. */
+/**
+ * The error for more than one, which names them all.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { app, tableOf } from "../../tests/target/fake_table.ts";
+ * const table = tableOf([app(8), app(7)]);
+ * const nobody = several(table, [...table.processes.values()], "2 processes match");
+ * assert.match(nobody.kind === "none" ? nobody.message : "", /PID 7 \(amp, user 65532\), PID 8 \(amp/);
+ * ```
+ */
 export function several(table: ProcessTable, stats: readonly ProcessStat[], what: string): Selection {
   // Ten are enough to see what is wrong, and keep the line readable.
   const list = [...stats].sort((a, b) => a.pid - b.pid).slice(0, 10).map((stat) => describe(table, stat))
@@ -95,7 +138,19 @@ export function several(table: ProcessTable, stats: readonly ProcessStat[], what
   );
 }
 
-/** Nobody. */
+/**
+ * Nobody.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.deepEqual(none("gone", "it has ended", true), {
+ *   kind: "none",
+ *   code: "gone",
+ *   message: "it has ended",
+ *   again: true,
+ * });
+ * ```
+ */
 export function none(code: string, message: string, again = false): Selection {
   return { kind: "none", code, message, ...(again && { again }) };
 }

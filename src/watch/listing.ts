@@ -27,7 +27,7 @@ export function hasHighUnits(path: string): boolean {
  * One line of `sha256sum`: `<hex>  <path>` and a newline. GNU coreutils escapes backslash, newline and carriage return
  * in a name and says so with a backslash at the start of the line.
  */
-export function renderListingLine(digest: string, path: string): string {
+function renderListingLine(digest: string, path: string): string {
   if (!/[\\\n\r]/.test(path)) return `${digest}  ${path}\n`;
   const escaped = path.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll("\r", "\\r");
   return `\\${digest}  ${escaped}\n`;

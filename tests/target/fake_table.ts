@@ -1,5 +1,6 @@
 /** Process tables written down by hand, for tests of the pure choice. */
 
+import type { Target } from "../../src/model.ts";
 import type { ProcessStat, ProcessStatus } from "../../src/proc/process.ts";
 import type { ProcessTable } from "../../src/target/table.ts";
 
@@ -46,6 +47,21 @@ export function app(pid: number, more: Partial<FakeProcess> = {}): FakeProcess {
     container: `app${pid}`,
     caught: CAUGHT,
     startTicks: 100 + pid,
+    ...more,
+  };
+}
+
+/** The application as a target that was looked up. */
+export function targetOf(pid: number, more: Partial<Target> = {}): Target {
+  return {
+    pid,
+    startTicks: 100 + pid,
+    comm: "amp",
+    name: "amp",
+    uid: 65532,
+    startedWallMs: 0,
+    reason: "named by --pid",
+    handled: true,
     ...more,
   };
 }

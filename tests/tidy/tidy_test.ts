@@ -171,6 +171,24 @@ test("no circle of files: each can be read after those it uses, type imports inc
   assert.deepEqual([...uses.keys()], []);
 });
 
+test("nothing is exported that no other file uses, and nothing lives on in tests alone", () => {
+  const product = ["main.ts", ...SOURCES, ...listFiles("scripts"), ...listFiles("bench")]
+    .filter((path) => path.endsWith(".ts"));
+  const code = new Map([...product, ...TESTS].map((path) => [path, codeOf(path)]));
+  const idle: string[] = [];
+  for (const path of SOURCES) {
+    for (
+      const [, name] of code.get(path)!.matchAll(/^export (?:async )?(?:function\*?|class|const) (\w+)/gm)
+    ) {
+      const uses = (paths: readonly string[]) =>
+        paths.some((other) => other !== path && new RegExp(`\\b${name}\\b`).test(code.get(other)!));
+      const usesItself = code.get(path)!.match(new RegExp(`\\b${name}\\b`, "g"))!.length > 1;
+      if (!uses(product) && !(usesItself && uses(TESTS))) idle.push(`${path}: ${name}`);
+    }
+  }
+  assert.deepEqual(idle, []);
+});
+
 /** Files past 250 lines, each with its reason. */
 const LONG: Readonly<Record<string, string>> = {
   "src/reloader.ts": "the one loop: its turns share one state",
