@@ -161,13 +161,13 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     let decision = decide(state, observation, moment, policy);
     state = decision.state;
     recorder.looked(observation, state);
+    if (config.once && observation.kind === "content" && rendersOutput(config)) {
+      return await renderOnce(observation.snapshot);
+    }
     // Off the way from a change to its signal: an attempt looks for the target itself.
     if (decision.action.kind !== "reload" && deps.targetWatch.refresh()) {
       recorder.restarted();
       queue.push("target", clock.nowMs());
-    }
-    if (config.once && observation.kind === "content" && rendersOutput(config)) {
-      return await renderOnce(observation.snapshot);
     }
     if (observation.kind === "content") {
       const checked = await checkStart(attemptDeps, decision, observation.snapshot, moment, aborted);
@@ -215,8 +215,11 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     if (!config.once) return null;
     // An app that is not there yet reads the content when it starts.
     if (reason === "unchanged" || reason === "adopted" || reason === "waiting") return 0;
-    if (reason === "unreadable" && clock.nowMs() - startedAtMs < config.reloadTimeoutMs) return null;
-    return 1;
+    const giveUpAtMs = startedAtMs + config.reloadTimeoutMs;
+    if (reason !== "unreadable" || clock.nowMs() >= giveUpAtMs) return 1;
+    // The interval may be long, and no event come.
+    wakeAtMs = giveUpAtMs;
+    return null;
   }
 
   async function reload(
@@ -255,7 +258,9 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     isAsked = false;
     isDecided = disk === "same";
     wakeAtMs = isDecided ? state.failure?.retryAtMs ?? Infinity : clock.nowMs();
-    return config.once ? (result.outcome === "success" ? 0 : 1) : null;
+    if (!config.once) return null;
+    // What has changed meanwhile has to be reloaded, too.
+    return result.outcome !== "success" ? 1 : isDecided ? 0 : null;
   }
 
   async function attempt(

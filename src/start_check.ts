@@ -63,7 +63,8 @@ export async function checkStart(
     // That nobody may be signalled, or that a URL is wrong, does not pass by itself: a change must not wait in silence.
     const mayLast = sighting === null || sighting.resolution.kind === "none" && !sighting.resolution.again;
     const isChange = state.waiting !== null && state.waiting.digest !== action.question.digest;
-    if (mayLast && isChange) verdict = "reload";
+    // Nor may `--once` end as if all were well.
+    if (mayLast && (isChange || config.once && sighting !== null)) verdict = "reload";
   }
   switch (verdict) {
     case "reload":

@@ -1,6 +1,7 @@
 /** Cases of the loop where two features meet, each found wrong once. The simulation tries the rest. */
 
 import assert from "node:assert/strict";
+import type { Observation } from "../src/model.ts";
 import { createLoopBench, DOWN } from "./support/loop_bench.ts";
 import { test } from "./support/strict.ts";
 
@@ -40,4 +41,46 @@ test("--jitter after waiting for the app: drawn once, so that the reload comes",
   bench.reading = { kind: "status", status: { format: "http", code: 200 } };
   await bench.clock.advance(15_000);
   assert.deepEqual(bench.outcomes, ["success"]);
+});
+
+const MISSING: Observation = {
+  kind: "unreadable",
+  files: [{ path: "/c", digest: null, sizeBytes: 0, error: "no such file" }],
+};
+
+test("--once: what never comes ends it after --reload-timeout, however long the interval is", async () => {
+  const bench = createLoopBench({ once: true, intervalMs: 3_600_000, reloadTimeoutMs: 10_000 });
+  bench.disk = MISSING;
+  bench.start();
+  await bench.clock.advance(9_000);
+  assert.equal(bench.exitCode, null);
+  await bench.clock.advance(1_100);
+  assert.equal(bench.exitCode, 1);
+});
+
+test("--once: content that changes while it is reloaded is reloaded, too", async () => {
+  const bench = createLoopBench({ once: true, reloadOnStart: "always" });
+  const reload = bench.onTrigger;
+  bench.onTrigger = () => {
+    reload();
+    if (bench.triggers.length === 1) bench.write("b");
+  };
+  bench.start();
+  await bench.clock.advance(5_000);
+  assert.equal(bench.triggers.length, 2);
+  assert.equal(bench.exitCode, 0);
+});
+
+test("--once: an app that is not there reads the content when it starts, 0; one that may not be signalled is 1", async () => {
+  const alone = createLoopBench({ once: true });
+  alone.target = null;
+  alone.start();
+  await alone.clock.advance(100);
+  assert.equal(alone.exitCode, 0);
+  const twins = createLoopBench({ once: true });
+  twins.resolution = { kind: "none", code: "several-candidates", message: "2 processes match" };
+  twins.start();
+  await twins.clock.advance(100);
+  assert.equal(twins.exitCode, 1);
+  assert.ok(twins.logged("2 processes match; no further try, because of --once"));
 });
