@@ -24,6 +24,15 @@ interface Reply {
  * Asks once and says in one line how it went.
  * @param write takes the line, without newline
  * @returns the exit code: 0 healthy, 1 not, or no answer
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createClock } from "../clock.ts";
+ * const config = { metricsPort: 0, metricsHost: null, tlsCertFile: null };
+ * const lines: string[] = [];
+ * assert.equal(await runHealthcheck(config, createClock(), (line) => lines.push(line)), 1);
+ * assert.match(lines[0]!, /--metrics-port 0 lets the kernel pick the port; set a fixed one$/);
+ * ```
  */
 export async function runHealthcheck(
   config: HealthcheckConfig,
@@ -51,7 +60,15 @@ export async function runHealthcheck(
   }
 }
 
-/** Where the sidecar with these settings answers a path, as seen from within its pod. */
+/**
+ * Where the sidecar with these settings answers a path, as seen from within its pod.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const config = { metricsPort: 9091, metricsHost: "::", tlsCertFile: "/tls/tls.crt" };
+ * assert.equal(ownUrl(config, "/healthz"), "https://[::1]:9091/healthz");
+ * ```
+ */
 export function ownUrl(config: HealthcheckConfig, path: string): string {
   const scheme = config.tlsCertFile === null ? "http" : "https";
   return `${scheme}://${reachableHost(config.metricsHost)}:${config.metricsPort}${path}`;

@@ -62,7 +62,22 @@ interface Kept {
   readonly intake: Intake;
 }
 
-/** Makes a client. It keeps one connection at most, for ten seconds. */
+/**
+ * Makes a client. It keeps one connection at most, for ten seconds.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createClock } from "../clock.ts";
+ * import { NO_TLS } from "./connect.ts";
+ * const app = Deno.serve({ port: 0, onListen() {} }, () => new Response(null, { status: 404 }));
+ * const client = createHttpClient(createClock());
+ * const request = { url: `http://localhost:${app.addr.port}/`, method: "GET", headers: [], tls: NO_TLS };
+ * const { status } = await client.request({ ...request, timeoutMs: 5_000 }, new AbortController().signal);
+ * assert.equal(status, 404);
+ * client.close();
+ * await app.shutdown();
+ * ```
+ */
 export function createHttpClient(clock: Clock): HttpClient {
   let kept: Kept | null = null;
   let keptSinceMs = 0;

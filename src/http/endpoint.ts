@@ -23,6 +23,14 @@ export interface Endpoint {
 /**
  * Takes a URL apart.
  * @throws Error that names what is wrong, without the URL's secrets.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const { kind, host, port, target } = parseEndpoint("https://[::1]/status?full=1");
+ * assert.deepEqual([kind, host, port, target], ["tls", "::1", 443, "/status?full=1"]);
+ * const unix = parseEndpoint("unix:/run/app.sock:/-/reload");
+ * assert.deepEqual([unix.host, unix.target, unix.authority], ["/run/app.sock", "/-/reload", "localhost"]);
+ * ```
  */
 export function parseEndpoint(text: string): Endpoint {
   if (text.startsWith("unix:")) return parseUnixEndpoint(text);
@@ -72,7 +80,15 @@ function parseUnixEndpoint(text: string): Endpoint {
   };
 }
 
-/** The value of `authorization` for a user and a password (RFC 7617, as UTF-8). */
+/**
+ * The value of `authorization` for a user and a password (RFC 7617, as UTF-8).
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * // The example of RFC 7617, section 2.1.
+ * assert.equal(basicAuthorization("test", "123£"), "Basic dGVzdDoxMjPCow==");
+ * ```
+ */
 export function basicAuthorization(user: string, password: string): string {
   return `Basic ${new TextEncoder().encode(`${user}:${password}`).toBase64()}`;
 }

@@ -18,7 +18,15 @@ export type HttpErrorCode =
   | "aborted"
   | "other";
 
-/** A request that ended without a usable answer. `message` is the reason alone, e.g. `connection refused`. */
+/**
+ * A request that ended without a usable answer. `message` is the reason alone, e.g. `connection refused`.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const error = new HttpError("timeout", "timed out after 5s");
+ * assert.deepEqual([error.code, `${error}`], ["timeout", "HttpError: timed out after 5s"]);
+ * ```
+ */
 export class HttpError extends Error {
   override readonly name = "HttpError";
   constructor(readonly code: HttpErrorCode, message: string, options?: ErrorOptions) {
@@ -56,7 +64,17 @@ const BY_TEXT: readonly (readonly [string, HttpErrorCode, string])[] = [
   ["UnknownCA", "tls", "the server does not know the authority of the client certificate"],
 ];
 
-/** Turns anything thrown by a connection into an HttpError that keeps the reason. */
+/**
+ * Turns anything thrown by a connection into an HttpError that keeps the reason.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const error = toHttpError(new Error("Connection refused (os error 111)"));
+ * assert.deepEqual([error.code, error.message], ["refused", "connection refused"]);
+ * const unknown = toHttpError(new Error("Protocol not available (os error 92)"));
+ * assert.deepEqual([unknown.code, unknown.message], ["other", "Protocol not available"]);
+ * ```
+ */
 export function toHttpError(thrown: unknown): HttpError {
   if (thrown instanceof HttpError) return thrown;
   const text = thrown instanceof Error ? thrown.message : String(thrown);
@@ -69,7 +87,15 @@ export function toHttpError(thrown: unknown): HttpError {
   return new HttpError(code, plain || "unknown error", { cause: thrown });
 }
 
-/** At most `lengthMax` characters of `text`, in one line, with nothing that could command a terminal. */
+/**
+ * At most `lengthMax` characters of `text`, in one line, with nothing that could command a terminal.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(printable("bad\x1b[2J\nvalue", 40), "bad [2J value");
+ * assert.equal(printable("0123456789", 5), "0123…");
+ * ```
+ */
 export function printable(text: string, lengthMax: number): string {
   // deno-lint-ignore no-control-regex -- control characters are exactly what has to go
   const clean = text.slice(0, lengthMax * 4).replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufffd]+/g, " ")

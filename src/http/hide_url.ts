@@ -3,7 +3,16 @@
  * URL in it goes through here.
  */
 
-/** The URL with user and password, query and fragment replaced by `***`; also for text that is no valid URL. */
+/**
+ * The URL with user and password, query and fragment replaced by `***`; also for text that is no valid URL.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(hideUrlSecrets("http://user:pass@app:80/x?token=1#y"), "http://***@app:80/x?***#***");
+ * assert.equal(hideUrlSecrets("http://app:80/x"), "http://app:80/x");
+ * assert.equal(hideUrlSecrets("http://user:pass"), "http://user:***");
+ * ```
+ */
 export function hideUrlSecrets(url: string): string {
   const rest = (text: string) => text.replace(/\?[^#]*/, "?***").replace(/#.*/s, "#***");
   // Not a URL: whatever could be meant as user and password goes, before a `?` or `#` in it can hide its end.

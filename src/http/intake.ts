@@ -20,12 +20,31 @@ export interface Intake {
   received: number;
 }
 
-/** Makes the intake of a new connection. */
+/**
+ * Makes the intake of a new connection.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const intake = createIntake({ read: () => Promise.resolve(null) });
+ * assert.deepEqual([intake.start, intake.end, intake.received], [0, 0, 0]);
+ * assert.equal(await fill(intake), false);
+ * ```
+ */
 export function createIntake(source: ByteSource): Intake {
   return { source, buffer: new Uint8Array(FIRST_BUFFER_BYTES), start: 0, end: 0, received: 0 };
 }
 
-/** Reads more bytes behind those that wait; false at the end of the stream. */
+/**
+ * Reads more bytes behind those that wait; false at the end of the stream.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const intake = createIntake({ read: (into) => Promise.resolve(into.set([72, 105]) ?? 2) });
+ * assert.equal(await fill(intake), true);
+ * assert.equal(await fill(intake), true);
+ * assert.equal(latin1(intake.buffer.subarray(intake.start, intake.end)), "HiHi");
+ * ```
+ */
 export async function fill(intake: Intake): Promise<boolean> {
   if (intake.start === intake.end) {
     intake.start = intake.end = 0;
@@ -45,7 +64,14 @@ export async function fill(intake: Intake): Promise<boolean> {
   return true;
 }
 
-/** Bytes as text, one character a byte: a head is ASCII, and odd bytes must not throw. */
+/**
+ * Bytes as text, one character a byte: a head is ASCII, and odd bytes must not throw.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(latin1(new Uint8Array([72, 105, 0xe9, 0xff])), "Hi\u00e9\u00ff");
+ * ```
+ */
 export function latin1(bytes: Uint8Array): string {
   let text = "";
   for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i]!);

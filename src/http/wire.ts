@@ -30,6 +30,15 @@ export interface WireAnswer {
 /**
  * Reads one answer; a body longer than `bodyBytesMax` is cut there and the rest is not read.
  * @throws HttpError `closed` when the stream ends too early, `protocol` for what is no HTTP/1.1 answer.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createIntake } from "./intake.ts";
+ * const bytes = new TextEncoder().encode("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+ * const intake = createIntake({ read: (into) => Promise.resolve(into.set(bytes) ?? bytes.length) });
+ * const { status, body, truncated } = await readAnswer(intake, "GET", 4);
+ * assert.deepEqual([status, new TextDecoder().decode(body), truncated], [200, "hell", true]);
+ * ```
  */
 export async function readAnswer(intake: Intake, method: string, bodyBytesMax: number): Promise<WireAnswer> {
   for (let interim = 0; interim <= INTERIM_MAX; interim++) {

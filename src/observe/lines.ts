@@ -24,7 +24,17 @@ const UNSAFE = /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 // deno-lint-ignore no-control-regex
 const LOGFMT_BARE = /^[^\s"'=\\\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+$/;
 
-/** Renders an entry in `format`, with the newline at its end. */
+/**
+ * Renders an entry in `format`, with the newline at its end.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const entry = { wallMs: 0, level: "warn", message: "a\nb", fields: { port: 9091 } } as const;
+ * assert.equal(renderLine("text", entry), "1970-01-01T00:00:00.000Z WARN  a\\nb\n");
+ * assert.match(renderLine("logfmt", entry), / level=warn msg="a\\nb" port=9091\n$/);
+ * assert.equal(JSON.parse(renderLine("json", entry)).msg, "a\nb");
+ * ```
+ */
 export function renderLine(format: LogFormat, entry: LogEntry): string {
   if (format === "json") return renderJson(entry);
   if (format === "logfmt") return renderLogfmt(entry);
@@ -85,7 +95,15 @@ function cut(text: string): string {
   return text.length > VALUE_LENGTH_MAX ? `${text.slice(0, VALUE_LENGTH_MAX)}…` : text;
 }
 
-/** Makes control characters visible: a newline becomes the two characters `\n`. For all text that reaches a terminal. */
+/**
+ * Makes control characters visible: a newline becomes the two characters `\n`. For all text that reaches a terminal.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(escapeUnsafe("\x1b[2Jcleared\n"), "\\u001b[2Jcleared\\n");
+ * assert.equal(escapeUnsafe("✅ grün"), "✅ grün");
+ * ```
+ */
 export function escapeUnsafe(text: string): string {
   return text.replace(UNSAFE, (char) => SHORT_ESCAPES[char] ?? toUnicodeEscape(char));
 }

@@ -19,6 +19,13 @@ const TICKS_PER_SECOND = 100;
  * Creates the reader. What cannot change is read once: /proc/stat has a line of all interrupts, and reading it at each
  * scrape cost more memory than all the rest of the scrape.
  * @returns a function that throws where /proc is missing or in a form that is not known
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const stats = createProcessReader()();
+ * assert.ok(stats.residentBytes > 2 ** 20 && stats.openFds <= stats.maxFds);
+ * assert.ok(stats.startTimeSeconds * 1_000 <= Date.now() + 1_000);
+ * ```
  */
 export function createProcessReader(): () => ProcessStats {
   let bootTimeSeconds = NaN;
@@ -39,7 +46,15 @@ export function createProcessReader(): () => ProcessStats {
   };
 }
 
-/** Parses /proc/PID/stat, proc_pid_stat(5). The name in parentheses may hold spaces and parentheses itself. */
+/**
+ * Parses /proc/PID/stat, proc_pid_stat(5). The name in parentheses may hold spaces and parentheses itself.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const fields = ["S", ...Array.from({ length: 30 }, (_, index) => index + 4)];
+ * assert.deepEqual(parseStat(`7 (a) b) ${fields.join(" ")}`), { cpuTicks: 14 + 15, startTicks: 22 });
+ * ```
+ */
 export function parseStat(text: string): { cpuTicks: number; startTicks: number } {
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   // Fields are counted from 3 after the name: 14 and 15 are user and system time, 22 the start.
@@ -47,7 +62,14 @@ export function parseStat(text: string): { cpuTicks: number; startTicks: number 
   return { cpuTicks: field(14) + field(15), startTicks: field(22) };
 }
 
-/** The soft limit of open descriptors; Infinity where there is none. @throws where /proc is missing */
+/**
+ * The soft limit of open descriptors; Infinity where there is none. @throws where /proc is missing
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.ok(readMaxFds() >= 3);
+ * ```
+ */
 export function readMaxFds(): number {
   const limits = Deno.readTextFileSync("/proc/self/limits");
   return /^Max open files\s+unlimited/m.test(limits)

@@ -19,6 +19,15 @@ const AUTH_FILE_BYTES_MAX = 64 * 1024;
 /**
  * Parses the file's text; empty lines are skipped.
  * @throws Error that names the line's number, never its content
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.deepEqual(parseAuthFile("me:pass\n\nBearer t0ken\n"), [
+ *   { scheme: "basic", value: btoa("me:pass") },
+ *   { scheme: "bearer", value: "t0ken" },
+ * ]);
+ * assert.throws(() => parseAuthFile("s3cret"), /: line 1 is neither "user:password" nor "Bearer/);
+ * ```
  */
 export function parseAuthFile(text: string): Credential[] {
   const credentials: Credential[] = [];
@@ -38,6 +47,13 @@ export function parseAuthFile(text: string): Credential[] {
 /**
  * Reads and parses the file.
  * @throws Error that names the path and the reason
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.throws(() => readAuthFile("/nonexistent"), {
+ *   message: 'Cannot read auth file "/nonexistent": no such file',
+ * });
+ * ```
  */
 export function readAuthFile(path: string): Credential[] {
   try {
@@ -53,6 +69,13 @@ export function readAuthFile(path: string): Credential[] {
 /**
  * Creates the judge of requests. `onProblem` hears once of a file that cannot be read, and again when it could be read in
  * between.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const authorize = createAuthorize(() => parseAuthFile("Bearer t0ken"), () => {});
+ * assert.equal(authorize("Bearer t0ken"), null);
+ * assert.equal(authorize(null), 'Bearer realm="config-reloader"');
+ * ```
  */
 export function createAuthorize(read: () => Credential[], onProblem: (message: string) => void): Authorize {
   let told = false;
@@ -89,7 +112,15 @@ function challenge(credentials: readonly Credential[]): string {
   return offers.join(", ");
 }
 
-/** Compares two texts in a time that depends on the length of the given one only. */
+/**
+ * Compares two texts in a time that depends on the length of the given one only.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(equalInConstantTime("t0ken", "t0ken"), true);
+ * assert.equal(equalInConstantTime("t0kent0ken", "t0ken"), false);
+ * ```
+ */
 export function equalInConstantTime(given: string, wanted: string): boolean {
   let difference = given.length ^ wanted.length;
   for (let at = 0; at < given.length; at++) {

@@ -52,7 +52,21 @@ export interface ConnectionDeps {
   takeTurn(path: string): Promise<() => void>;
 }
 
-/** Makes the state of a new connection; `serve` runs it. */
+/**
+ * Makes the state of a new connection; `serve` runs it.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const socket = {
+ *   read: () => Promise.resolve(null), write: () => Promise.resolve(0), closeWrite: () => Promise.resolve(),
+ *   close: () => { throw new Deno.errors.BadResource("closed already"); },
+ * };
+ * const connection = createConnection(socket, 1_000);
+ * assert.equal(connection.deadlineMs, 1_000 + HEAD_TIMEOUT_MS);
+ * connection.close();
+ * assert.equal(connection.closed, true);
+ * ```
+ */
 export function createConnection(socket: Socket, nowMs: number): Connection {
   let closed = false;
   return {

@@ -35,7 +35,22 @@ const TEXT = "text/plain; charset=utf-8";
 const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_PATHS: readonly string[] = ["/healthz", "/readyz"];
 
-/** Creates the handler. */
+/**
+ * Creates the handler.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const handler = createHandler({
+ *   health: () => ({ ok: false, reason: "the loop stands still" }),
+ *   auth: () => "Bearer",
+ * } as unknown as HandlerDeps);
+ * const head = { method: "GET", query: "", header: () => null, keepAlive: true };
+ * const ask = (path: string) => handler({ ...head, path });
+ * assert.equal((await ask("/healthz")).body, "the loop stands still\n");
+ * assert.equal((await ask("/status")).status, 401);
+ * assert.equal((await ask("/favicon.ico")).status, 404);
+ * ```
+ */
 export function createHandler(deps: HandlerDeps): Handler {
   let rendering: Promise<string> | null = null;
   /** Scrapes at the same moment share one text: a flood of them costs little more than one. */

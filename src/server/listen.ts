@@ -24,6 +24,14 @@ export interface SocketListener {
 /**
  * Reads certificate and key; null where TLS is off.
  * @throws Error that names the file and the reason
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const config = { metricsPort: 9091, metricsHost: null, tlsCertFile: null, tlsKeyFile: null };
+ * assert.equal(readTlsFiles(config), null);
+ * const missing = { ...config, tlsCertFile: "/none.crt", tlsKeyFile: "/none.key" };
+ * assert.throws(() => readTlsFiles(missing), /^Error: Cannot read TLS file "\/none.crt": no such file$/);
+ * ```
  */
 export function readTlsFiles(config: ListenConfig): TlsFiles | null {
   if (config.tlsCertFile === null || config.tlsKeyFile === null) return null;
@@ -42,6 +50,15 @@ function readPem(path: string): string {
 /**
  * Listens on `port` of all addresses (`::`, or 0.0.0.0 where the machine has no IPv6) or of the host given.
  * @throws Error that says what is wrong and which flag helps
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const config = { metricsPort: 0, metricsHost: "127.0.0.1", tlsCertFile: null, tlsKeyFile: null };
+ * const listener = openListener(config, 0, null);
+ * const { port } = listener.addr as Deno.NetAddr;
+ * assert.throws(() => openListener(config, port, null), /another process .* uses it; set --metrics-port to/);
+ * listener.close();
+ * ```
  */
 export function openListener(config: ListenConfig, port: number, tls: TlsFiles | null): SocketListener {
   const hosts = config.metricsHost === null ? ["::", "0.0.0.0"] : [config.metricsHost];
@@ -86,7 +103,15 @@ function describeFailure(config: ListenConfig, port: number, error: unknown): st
   return `Cannot listen on ${where}: ${plainReason(error)}`;
 }
 
-/** The reason of an error for people: without Deno's prefix and errno. */
+/**
+ * The reason of an error for people: without Deno's prefix and errno.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(plainReason(new Deno.errors.NotFound("No such file (os error 2)")), "no such file");
+ * assert.equal(plainReason(new Error("Is a directory (os error 21)")), "Is a directory");
+ * ```
+ */
 export function plainReason(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "no such file";
   if (error instanceof Deno.errors.PermissionDenied) return "permission denied";

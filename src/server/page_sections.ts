@@ -183,7 +183,15 @@ export function time(wallMs: number, view: StatusView): Html {
   }</time>`;
 }
 
-/** Makes a sentence part a sentence; a path or a code (`validation_failed`) stays what it is. */
+/**
+ * Makes a sentence part a sentence; a path or a code (`validation_failed`) stays what it is.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(capitalize("connection refused"), "Connection refused");
+ * assert.equal(capitalize("validation_failed: x"), "validation_failed: x");
+ * ```
+ */
 export function capitalize(text: string): string {
   return /^[a-z]+[ ,]/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
 }

@@ -5,13 +5,33 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** `2026-11-24T08:00:00Z`; a time out of range (a broken clock) is `unknown`. */
+/**
+ * `2026-11-24T08:00:00Z`; a time out of range (a broken clock) is `unknown`.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(renderTime(Date.UTC(2026, 10, 24, 8)), "2026-11-24T08:00:00Z");
+ * assert.equal(renderTime(NaN), "unknown");
+ * ```
+ */
 export function renderTime(wallMs: number): string {
   const time = new Date(wallMs);
   return Number.isNaN(time.getTime()) ? "unknown" : time.toISOString().replace(/\.\d+Z$/, "Z");
 }
 
-/** A rough span: `less than a second`, `12 s`, `3 min`, `2 h 5 min`, `4 d`. A negative one counts as none. */
+/**
+ * A rough span: `less than a second`, `12 s`, `3 min`, `2 h 5 min`, `4 d`. A negative one counts as none.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.deepEqual([400, 12_000, 7_500_000, 172_800_000].map(renderSpan), [
+ *   "less than a second",
+ *   "12 s",
+ *   "2 h 5 min",
+ *   "2 d",
+ * ]);
+ * ```
+ */
 export function renderSpan(ms: number): string {
   if (!(ms >= SECOND)) return "less than a second";
   if (ms < MINUTE) return `${Math.floor(ms / SECOND)} s`;
@@ -21,12 +41,27 @@ export function renderSpan(ms: number): string {
   return `${Math.floor(ms / HOUR)} h${minutes > 0 ? ` ${minutes} min` : ""}`;
 }
 
-/** How long ago: `just now`, `12 s ago`, `3 min ago`. A time to come counts as now. */
+/**
+ * How long ago: `just now`, `12 s ago`, `3 min ago`. A time to come counts as now.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.deepEqual([-5_000, 999, 12_000].map(renderAgo), ["just now", "just now", "12 s ago"]);
+ * ```
+ */
 export function renderAgo(ms: number): string {
   return ms >= SECOND ? `${renderSpan(ms)} ago` : "just now";
 }
 
-/** A duration: `0.4 ms`, `38 ms`, `1.5 s`, `2 min 5 s`; in whole seconds for what counts down. */
+/**
+ * A duration: `0.4 ms`, `38 ms`, `1.5 s`, `2 min 5 s`; in whole seconds for what counts down.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.deepEqual([0.42, 1_500, 125_000].map((ms) => renderMs(ms)), ["0.4 ms", "1.5 s", "2 min 5 s"]);
+ * assert.equal(renderMs(1_500, "whole seconds"), "2 s");
+ * ```
+ */
 export function renderMs(ms: number, precision: "fine" | "whole seconds" = "fine"): string {
   if (precision === "fine") {
     if (ms < 10) return `${Number(ms.toFixed(1))} ms`;
@@ -39,7 +74,14 @@ export function renderMs(ms: number, precision: "fine" | "whole seconds" = "fine
   return `${Math.floor(seconds / 60)} min${rest > 0 ? ` ${rest} s` : ""}`;
 }
 
-/** `812 B`, `2.1 KiB`, `1 MiB`. */
+/**
+ * `812 B`, `2.1 KiB`, `1 MiB`.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.deepEqual([812, 2_150, 2 ** 20].map(renderBytes), ["812 B", "2.1 KiB", "1 MiB"]);
+ * ```
+ */
 export function renderBytes(bytes: number): string {
   if (bytes < 1024) return `${bytes} B`;
   if (bytes < 1024 * 1024) return `${Number((bytes / 1024).toFixed(1))} KiB`;

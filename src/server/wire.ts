@@ -43,7 +43,19 @@ const LF = 10;
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const decoder = new TextDecoder("latin1");
 
-/** Parses the first `length` bytes of a connection's input. Never throws, whatever they are. */
+/**
+ * Parses the first `length` bytes of a connection's input. Never throws, whatever they are.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const parse = (text: string) => parseAsk(new TextEncoder().encode(text), text.length);
+ * const parsed = parse("GET /status?full=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+ * assert.ok(parsed.kind === "ask");
+ * assert.deepEqual([parsed.ask.path, parsed.ask.query, parsed.ask.keepAlive], ["/status", "full=1", false]);
+ * assert.equal(parse("GET /status HTTP/1.1\r\nHost").kind, "more");
+ * assert.equal(parse("\x16\x03\x01").kind, "bad");
+ * ```
+ */
 export function parseAsk(bytes: Uint8Array, length: number): Parsed {
   let start = 0;
   // A client may send empty lines before a request (RFC 9112, 2.2).
@@ -137,7 +149,18 @@ const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   "X-Frame-Options": "DENY",
 };
 
-/** Renders an answer. With `bodyless` (HEAD) the headers are those of the whole answer, without its body. */
+/**
+ * Renders an answer. With `bodyless` (HEAD) the headers are those of the whole answer, without its body.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const answer = { status: 200, type: "text/plain", body: "ok\n" };
+ * const bytes = renderAnswer(answer, { bodyless: true, keepAlive: false, wallMs: 0 });
+ * const text = new TextDecoder().decode(bytes);
+ * assert.match(text, /^HTTP\/1\.1 200 OK\r\n(.+\r\n)*Content-Length: 3\r\nConnection: close\r\n/);
+ * assert.ok(text.endsWith("\r\n\r\n"));
+ * ```
+ */
 export function renderAnswer(
   answer: Answer,
   { bodyless, keepAlive, wallMs }: { bodyless: boolean; keepAlive: boolean; wallMs: number },

@@ -28,6 +28,22 @@ const REFUSALS: readonly number[] = [400, 409, 422, 500];
  * Makes the trigger. Its result is `sent`, with the time just before the first request, where every URL answered
  * 2xx. Otherwise its code is `trigger-refused` (the app answered 400, 409, 422 or 500: it said no), `trigger-status`
  * (any other code), `trigger-timeout`, `trigger-failed` (no answer) or `credentials` (a file cannot be used).
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createClock } from "../clock.ts";
+ * import { resolveConfig } from "../cli/resolve.ts";
+ * const given = new Map([["trigger", ["http"]], ["trigger-url", ["http://u:p@app/-/reload"]]] as const);
+ * const body = new TextEncoder().encode("line 3: unknown key\nand more");
+ * const answer = { status: 422, body, headers: new Map(), truncated: false };
+ * const client = { request: () => Promise.resolve(answer), close() {} };
+ * const { config } = resolveConfig(given, new Map(), "/");
+ * assert.deepEqual(await createHttpTrigger(config, client, createClock())(new AbortController().signal), {
+ *   kind: "not-sent",
+ *   code: "trigger-refused",
+ *   message: "POST http://***@app/-/reload answered HTTP 422: line 3: unknown key",
+ * });
+ * ```
  */
 export function createHttpTrigger(config: HttpTriggerConfig, client: HttpClient, clock: Clock): HttpTrigger {
   return async (signal) => {

@@ -25,7 +25,17 @@ const CLOSE_BRACKET = 93;
 const OPEN_BRACE = 123;
 const CLOSE_BRACE = 125;
 
-/** The body as texts of whole lines, one after the other; bytes that are no UTF-8 are replaced. */
+/**
+ * The body as texts of whole lines, one after the other; bytes that are no UTF-8 are replaced.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * // Pieces end where lines end, so that a value is never cut in two.
+ * const body = new TextEncoder().encode("metric 1\n".repeat(10_000));
+ * const pieces = [...decodePieces({ code: 200, body, truncated: false })];
+ * assert.ok(pieces.length > 1 && pieces.every((piece) => piece.endsWith("\n")));
+ * ```
+ */
 export function* decodePieces({ body }: Answer): Generator<string> {
   const decoder = new TextDecoder();
   for (let start = 0; start < body.length;) {
@@ -40,7 +50,16 @@ export function* decodePieces({ body }: Answer): Generator<string> {
   }
 }
 
-/** Whether the body starts like a JSON object. */
+/**
+ * Whether the body starts like a JSON object.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const answer = (text: string) => ({ code: 200, body: new TextEncoder().encode(text), truncated: false });
+ * assert.equal(startsObject(answer(' \n{"status":"success"}')), true);
+ * assert.equal(startsObject(answer("# HELP up\n")), false);
+ * ```
+ */
 export function startsObject({ body }: Answer): boolean {
   let at = 0;
   // Space, tab and line ends.
@@ -55,7 +74,16 @@ const JSON_VALUES_MAX = 50_000;
 /** Nesting of a JSON status; each level costs about 80 bytes, and stack in every walk over it. */
 const JSON_DEPTH_MAX = 500;
 
-/** The JSON value of an answer, or the reading that says why there is none; never throws. */
+/**
+ * The JSON value of an answer, or the reading that says why there is none; never throws.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const answer = (text: string) => ({ code: 503, body: new TextEncoder().encode(text), truncated: false });
+ * assert.deepEqual(parseJson(answer('{"a":1}')), { value: { a: 1 } });
+ * assert.deepEqual(parseJson(answer("oops")), { kind: "error", reason: 'HTTP 503, not JSON: "oops"' });
+ * ```
+ */
 export function parseJson(answer: Answer): { readonly value: unknown } | StatusReading {
   if (answer.truncated) return unusable(answer, "body is larger than 1 MiB");
   if (answer.body.length === 0) return unusable(answer, "empty body");
@@ -97,17 +125,42 @@ function isModestJson(body: Uint8Array): boolean {
   return true;
 }
 
-/** A reading without a status; the code is told unless it is 200. */
+/**
+ * A reading without a status; the code is told unless it is 200.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const answer = { code: 404, body: new Uint8Array(), truncated: false };
+ * assert.deepEqual(unusable(answer, "no status"), { kind: "error", reason: "HTTP 404, no status" });
+ * assert.deepEqual(unusable({ ...answer, code: 200 }, "no status"), { kind: "error", reason: "no status" });
+ * ```
+ */
 export function unusable(answer: Answer, reason: string): StatusReading {
   return { kind: "error", reason: answer.code === 200 ? reason : `HTTP ${answer.code}, ${reason}` };
 }
 
-/** Whether a JSON value is an object (no array, no null). */
+/**
+ * Whether a JSON value is an object (no array, no null).
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.deepEqual([{}, [], null, "x"].map(isObject), [true, false, false, false]);
+ * ```
+ */
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A time as Go and others write it in JSON (RFC 3339), in Unix milliseconds; null for Go's zero time and for junk. */
+/**
+ * A time as Go and others write it in JSON (RFC 3339), in Unix milliseconds; null for Go's zero time and for junk.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(parseTime("2026-11-24T08:00:00Z"), Date.UTC(2026, 10, 24, 8));
+ * assert.equal(parseTime("0001-01-01T00:00:00Z"), null);
+ * assert.equal(parseTime(1_700_000_000), null);
+ * ```
+ */
 export function parseTime(value: unknown): number | null {
   if (typeof value !== "string" || !/^\d{4}-\d{2}-\d{2}T/.test(value)) return null;
   const ms = Date.parse(value);

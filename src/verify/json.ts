@@ -12,7 +12,19 @@ export interface JsonRule {
   readonly verifyToken: string | null;
 }
 
-/** Parses an answer; never throws. Answers other than 2xx are no status, whatever they hold. */
+/**
+ * Parses an answer; never throws. Answers other than 2xx are no status, whatever they hold.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const body = new TextEncoder().encode('{"ready":true,"config":{"b":2,"a":1}}');
+ * const rule = { verifyOk: { pointer: "/ready", value: "true" }, verifyToken: "/config" };
+ * assert.deepEqual(parseJsonStatus({ code: 200, body, truncated: false }, rule), {
+ *   kind: "status",
+ *   status: { format: "json", ok: true, token: '{"a":1,"b":2}' },
+ * });
+ * ```
+ */
 export function parseJsonStatus(answer: Answer, rule: JsonRule): StatusReading {
   if (answer.code < 200 || answer.code > 299) return { kind: "error", reason: `HTTP ${answer.code}` };
   const json = parseJson(answer);
@@ -30,7 +42,17 @@ export function parseJsonStatus(answer: Answer, rule: JsonRule): StatusReading {
   }
 }
 
-/** The value at `pointer`; undefined where there is none. `""` is the whole document. */
+/**
+ * The value at `pointer`; undefined where there is none. `""` is the whole document.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const document = { "a/b": [{ c: 7 }] };
+ * assert.equal(findPointer(document, "/a~1b/0/c"), 7);
+ * assert.equal(findPointer(document, "/a~1b/-1"), undefined);
+ * assert.equal(findPointer(document, ""), document);
+ * ```
+ */
 export function findPointer(document: unknown, pointer: string): unknown {
   if (pointer === "") return document;
   if (!pointer.startsWith("/")) return undefined;

@@ -23,7 +23,19 @@ const SECOND_MS = 1_002;
 const PENDING_INITIAL = "no reload since the app started";
 const REJECTED_BY_PROMETHEUS = "it reports that its last reload was not successful";
 
-/** Judges one status read after the trigger. */
+/**
+ * Judges one status read after the trigger.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const amp = { format: "amp", healthy: true, status: "success", splitState: false } as const;
+ * const status = (attempts: number) => ({ ...amp, attempts, restartRequired: [], lastReloadWallMs: null });
+ * const context = { baseline: status(3), triggeredWallMs: 0, sinceTriggerMs: 5, restarted: false };
+ * assert.equal(judge(status(3), context).kind, "pending");
+ * assert.equal(judge(status(4), context).kind, "settling");
+ * assert.equal(judge(status(4), { ...context, settled: true }).kind, "success");
+ * ```
+ */
 export function judge(status: Status, context: JudgeContext): Verdict {
   switch (status.format) {
     case "amp":
@@ -42,6 +54,14 @@ export function judge(status: Status, context: JudgeContext): Verdict {
  * is now. Where the app cuts its time to whole seconds, a second reload within the second of the last one would look
  * unchanged: the trigger then waits for the next second, once and for one second at most. (The other way, to trigger
  * at once and a second time later, would make the app reload twice.)
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const reloadedAt = (successWallMs: number) =>
+ *   ({ format: "prometheus", successful: true, successWallMs, wholeSeconds: true }) as const;
+ * assert.equal(earliestTriggerWallMs(reloadedAt(8_000), 8_300), 9_002);
+ * assert.equal(earliestTriggerWallMs(reloadedAt(8_000), 60_000), 60_000);
+ * ```
  */
 export function earliestTriggerWallMs(baseline: Status | null, nowWallMs: number): number {
   if (baseline?.format !== "prometheus" || !baseline.wholeSeconds || baseline.successWallMs === null) {

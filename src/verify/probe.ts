@@ -24,7 +24,18 @@ export type ProbeConfig = Pick<
 /** Pause before the second read, in milliseconds: an app on the same machine has often reloaded by then. */
 const FIRST_PAUSE_MS = 2;
 
-/** Makes the probe. With `auto` it holds on to the first known format it meets, for as long as it lives. */
+/**
+ * Makes the probe. With `auto` it holds on to the first known format it meets, for as long as it lives.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { resolveConfig } from "../cli/resolve.ts";
+ * const { config } = resolveConfig(new Map(), new Map(), "/");
+ * const refused = { request: () => Promise.reject(new Error("connection refused")), close() {} };
+ * const reading = await createStatusProbe(config, refused).read(new AbortController().signal);
+ * assert.deepEqual(reading, { kind: "error", reason: "connection refused" });
+ * ```
+ */
 export function createStatusProbe(config: ProbeConfig, client: HttpClient): StatusProbe {
   let known: KnownFormat | null = null;
 
@@ -74,6 +85,11 @@ export function createStatusProbe(config: ProbeConfig, client: HttpClient): Stat
 /**
  * Pause in milliseconds before read number `n` (0 is the first one after the trigger, which comes at once): 2, 4, 8,
  * and so on up to the poll interval, so that the outcome comes at most twice as late as the app's own reload.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.deepEqual([0, 1, 2, 3, 9, 99].map((n) => nextPollDelayMs(n, 500)), [0, 2, 4, 8, 500, 500]);
+ * ```
  */
 export function nextPollDelayMs(n: number, pollIntervalMs: number): number {
   if (n <= 0) return 0;

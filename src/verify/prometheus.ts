@@ -19,7 +19,20 @@ const TIMESTAMP = "_config_last_reload_success_timestamp_seconds";
 /** What both names have in common; a page of metrics is searched for it without being split into lines. */
 const COMMON = "_config_last_reload_success";
 
-/** Parses an answer in either format; never throws. */
+/**
+ * Parses an answer in either format; never throws.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const body = new TextEncoder().encode(
+ *   "app_config_last_reload_successful 1\napp_config_last_reload_success_timestamp_seconds 1.7e+09\n",
+ * );
+ * assert.deepEqual(parsePrometheus({ code: 200, body, truncated: false }), {
+ *   kind: "status",
+ *   status: { format: "prometheus", successful: true, successWallMs: 1.7e12, wholeSeconds: true },
+ * });
+ * ```
+ */
 export function parsePrometheus(answer: Answer): StatusReading {
   if (answer.code < 200 || answer.code > 299) return unusable(answer, "no Prometheus status");
   return startsObject(answer) ? parseRuntimeInfo(answer) : parseMetrics(answer);

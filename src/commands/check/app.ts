@@ -22,7 +22,19 @@ const URL_FIX = argsFix(
 /** A token may be a whole document. */
 const TOKEN_LENGTH_MAX = 60;
 
-/** All findings about the status URL and the trigger. */
+/**
+ * All findings about the status URL and the trigger.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { resolveConfig } from "../../cli/resolve.ts";
+ * const { config } = resolveConfig(new Map(), new Map(), "/");
+ * const probe = { read: () => Promise.resolve({ kind: "error", reason: "connection refused" } as const) };
+ * const [finding] = await checkApp(config, probe);
+ * assert.deepEqual([finding!.level, finding!.code], ["fault", "status-unusable"]);
+ * assert.match(finding!.fix!.yaml!, /--reload-url=/);
+ * ```
+ */
 export async function checkApp(config: Config, probe: StatusProbe): Promise<Finding[]> {
   return [...checkCredentials(config), await checkStatus(config, probe), ...checkTrigger(config)];
 }

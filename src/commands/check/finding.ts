@@ -33,7 +33,16 @@ export interface Fix {
   readonly yaml?: string;
 }
 
-/** Makes the findings of one area, without details or fix. */
+/**
+ * Makes the findings of one area, without details or fix.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.deepEqual(findingsIn("server")("ok", "port", "Can listen on port 9091"), {
+ *   area: "server", level: "ok", code: "port", message: "Can listen on port 9091",
+ * });
+ * ```
+ */
 export function findingsIn(area: Area): (level: Level, code: string, message: string) => Finding {
   return (level, code, message) => ({ area, level, code, message });
 }
@@ -50,7 +59,16 @@ const MARKS: Readonly<Record<Level, string>> = { ok: "✓", warn: "!", fault: "�
 /** Green, yellow, red; the marks tell the same without them. */
 const COLOURS: Readonly<Record<Level, number>> = { ok: 32, warn: 33, fault: 31 };
 
-/** The report for people. */
+/**
+ * The report for people.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const finding = findingsIn("server")("fault", "port-taken", "Cannot listen on port 9091");
+ * const text = renderText([{ ...finding, fix: { say: "take a free port" } }], "0.1.0", false);
+ * assert.match(text, /\nOwn server\n✗ Cannot listen on port 9091 \[port-taken\]\n    → take a free port\n/);
+ * ```
+ */
 export function renderText(findings: readonly Finding[], version: string, colour: boolean): string {
   const paint = (text: string, code: number) => colour ? `\x1b[${code}m${text}\x1b[0m` : text;
   const lines = [`config-reloader ${version} check`];
@@ -82,14 +100,33 @@ function summary(findings: readonly Finding[], paint: (text: string, code: numbe
   return paint(`Nothing stands in the way of a reload${rest}`, COLOURS.ok);
 }
 
-/** The same as one JSON document. */
+/**
+ * The same as one JSON document.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const finding = findingsIn("paths")("warn", "settling", "\x9b");
+ * const text = renderJson([finding], "0.1.0");
+ * assert.match(text, /\\u009b/);
+ * assert.deepEqual(JSON.parse(text), { version: "0.1.0", ok: true, findings: [finding] });
+ * ```
+ */
 export function renderJson(findings: readonly Finding[], version: string): string {
   const text = JSON.stringify({ version, ok: isOk(findings), findings }, null, 2);
   // JSON escapes what is below a space itself; the line ends that are left are its own.
   return text.replace(/[^\n]+/g, escapeUnsafe) + "\n";
 }
 
-/** Whether nothing is ✗. */
+/**
+ * Whether nothing is ✗.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const say = findingsIn("target");
+ * assert.equal(isOk([say("ok", "target", "PID 7"), say("warn", "starting", "not yet")]), true);
+ * assert.equal(isOk([say("fault", "no-match", "nobody")]), false);
+ * ```
+ */
 export function isOk(findings: readonly Finding[]): boolean {
   return findings.every((finding) => finding.level !== "fault");
 }

@@ -2,7 +2,14 @@
 
 import type { Fix } from "./finding.ts";
 
-/** Arguments for the sidecar. */
+/**
+ * Arguments for the sidecar.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.match(argsFix("say which", "--pid-file=/a: b").yaml!, /\n    args:\n      - "--pid-file=\/a: b"$/);
+ * ```
+ */
 export function argsFix(say: string, ...args: string[]): Fix {
   return {
     say,
@@ -24,7 +31,17 @@ export interface TargetFacts {
   readonly names: readonly string[];
 }
 
-/** The fix for a target's code; undefined where waiting is all there is to do. */
+/**
+ * The fix for a target's code; undefined where waiting is all there is to do.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const facts = { signal: "SIGHUP", uid: 101, names: ["nginx", "php-fpm"] };
+ * assert.match(targetFix("permission", facts)!.yaml!, /runAsUser: 101/);
+ * assert.match(targetFix("several-candidates", facts)!.yaml!, /--process-name=nginx/);
+ * assert.equal(targetFix("starting", facts), undefined);
+ * ```
+ */
 export function targetFix(code: string, { signal, uid, names }: TargetFacts): Fix | undefined {
   switch (code) {
     case "no-shared-process-namespace":
@@ -81,7 +98,15 @@ function userFix(uid: number | null): Fix {
   };
 }
 
-/** A volume mounted whole into a container. */
+/**
+ * A volume mounted whole into a container.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const { yaml } = mountFix("mount it", "app", "/etc/app: a");
+ * assert.match(yaml!, /name: app\n.*\n.*name: config\n +mountPath: "\/etc\/app: a" /);
+ * ```
+ */
 export function mountFix(say: string, container: string, directory: string): Fix {
   return {
     say,
@@ -95,7 +120,15 @@ export function mountFix(say: string, container: string, directory: string): Fix
   };
 }
 
-/** A ConfigMap that is not mounted yet. */
+/**
+ * A ConfigMap that is not mounted yet.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const { yaml } = volumeFix("/etc/app");
+ * assert.match(yaml!, /configMap:\n +name: NAME_OF_THE_CONFIGMAP[^]*mountPath: \/etc\/app$/);
+ * ```
+ */
 export function volumeFix(directory: string): Fix {
   return {
     say: "mount the ConfigMap into both containers",
@@ -114,7 +147,14 @@ export function volumeFix(directory: string): Fix {
   };
 }
 
-/** A volume whose files the sidecar's user may not read. */
+/**
+ * A volume whose files the sidecar's user may not read.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.match(readableFix(65532).yaml!, /fsGroup: 65532/);
+ * ```
+ */
 export function readableFix(uid: number): Fix {
   return {
     say: "let kubelet give the volume a group that the sidecar is in",
