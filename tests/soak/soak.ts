@@ -1,5 +1,5 @@
 /**
- * `deno task soak [--minutes N] [--seed S]`: a real sidecar, app and volume under random trouble from a seed (swaps,
+ * `deno task soak [--minutes N | --reloads N --scrapes M] [--seed S]`: a real sidecar, app and volume under random trouble from a seed (swaps,
  * rejections, restarts of the app, scrapes, bad clients, a watcher made deaf), with the invariants of a reloader checked
  * while it runs. Prints the slope of memory, descriptors and threads; exit code 1 if anything broke or grew.
  * It must never forgive: what breaks an invariant is printed with the seed and the moment.
@@ -272,7 +272,7 @@ function choose(random: () => number): Trouble {
   return TROUBLES[0]!;
 }
 
-async function createWorld(seed: number): Promise<World> {
+async function createWorld(seed: number, pollInterval: string): Promise<World> {
   const dir = await Deno.makeTempDir({ prefix: "soak-" });
   const text = "version: 0\n";
   const volume = createKubeletVolume(`${dir}/volume`, { "config.yaml": text });
@@ -298,7 +298,7 @@ async function createWorld(seed: number): Promise<World> {
         "--min-reload-interval",
         "0s",
       ],
-      ...["--reload-timeout", "2s", "--http-timeout", "1s", "--poll-interval", "100ms"],
+      ...["--reload-timeout", "2s", "--http-timeout", "1s", "--poll-interval", pollInterval],
     ],
   });
   return {
@@ -343,6 +343,35 @@ async function soak(world: World, minutes: number): Promise<Sample[]> {
   return samples;
 }
 
+/** Nothing but reloads, each proved before the next, and scrapes beside them; a hundred samples. */
+async function steady(world: World, reloads: number, scrapes: number): Promise<Sample[]> {
+  const { sidecar } = world;
+  const began = performance.now();
+  const samples: Sample[] = [];
+  const stop = new AbortController();
+  const health = watchHealth(world, stop.signal);
+  let scraped = 0;
+  const scraping = (async () => {
+    for (; scraped < scrapes && !stop.signal.aborted; scraped++) {
+      await get(`http://127.0.0.1:${sidecar.port}/metrics`, 2000);
+      // Spread over the whole run.
+      while (scraped / scrapes > world.version / reloads && !stop.signal.aborted) await pause(2);
+    }
+  })();
+  while (world.version < reloads && world.broken.length === 0) {
+    await swap(world, `version: ${++world.version}\n`);
+    await sidecar.metricIs("config_reload_successes_total", (value) => value >= world.version);
+    if (world.version % Math.ceil(reloads / 100) === 0) samples.push(sample(sidecar.pid, began));
+  }
+  await scraping;
+  await checkConverged(world);
+  samples.push(sample(sidecar.pid, began));
+  stop.abort();
+  await health;
+  world.done.set("swap", world.version).set("scrape", scraped);
+  return samples;
+}
+
 function say(text: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(text + "\n"));
 }
@@ -378,13 +407,20 @@ async function main(args: readonly string[]): Promise<number> {
     const at = args.indexOf(name);
     return at < 0 ? null : Number(args[at + 1]);
   };
-  const minutes = option("--minutes") ?? 1;
+  const reloads = option("--reloads");
+  const scrapes = option("--scrapes") ?? 0;
+  const minutes = reloads === null ? option("--minutes") ?? 1 : Infinity;
   const seed = option("--seed") ?? Math.floor(Math.random() * 1e9);
-  say(`soak: ${minutes} minutes, seed ${seed}`);
-  const world = await createWorld(seed);
+  say(
+    reloads === null
+      ? `soak: ${minutes} minutes, seed ${seed}`
+      : `soak: ${reloads} reloads, ${scrapes} scrapes`,
+  );
+  // Short, since an app of AMP's kind is asked once more after each success.
+  const world = await createWorld(seed, reloads === null ? "100ms" : "10ms");
   try {
     await ready(world.sidecar);
-    const samples = await soak(world, minutes);
+    const samples = reloads === null ? await soak(world, minutes) : await steady(world, reloads, scrapes);
     judge(world, samples, minutes);
     const attempts = await world.sidecar.metric("config_reload_attempts_total").catch(() => NaN);
     const successes = await world.sidecar.metric("config_reload_successes_total").catch(() => NaN);
