@@ -100,7 +100,7 @@ export function watchedMounts(config: Config, own: readonly Mount[]): Mount[] {
 
 /** The path with its directory's links followed; the last part stays, since a key is a link into the volume. */
 function withoutLinks(path: string): string {
-  const wild = path.search(/[*?[{]/);
+  const wild = path.search(/[*?[]/);
   const whole = wild < 0 ? path : path.slice(0, wild) + "*";
   const slash = whole.lastIndexOf("/");
   const directory = whole.slice(0, slash) || "/";

@@ -4,6 +4,7 @@ import type { FileState, Observation, Snapshot, SnapshotFile } from "../model.ts
 import type { Comparison, Look } from "./compare.ts";
 import type { Memory } from "./entries.ts";
 import { comparePaths, digestOfListing } from "./listing.ts";
+import { parentOf } from "./paths.ts";
 
 /** Directories whose own times are asked when names came or went. */
 const CHANGED_DIRS_MAX = 20;
@@ -70,10 +71,10 @@ async function changeTime(memory: Memory, { scan }: Look, { differing, gone }: C
     if (candidate.volume !== null) continue;
     if (stat !== null) times.push(stat.ctimeMs);
     const isNameChange = counted === null || stat === null;
-    if (isNameChange && dirs.size < CHANGED_DIRS_MAX) dirs.add(path.slice(0, path.lastIndexOf("/")) || "/");
+    if (isNameChange && dirs.size < CHANGED_DIRS_MAX) dirs.add(parentOf(path));
   }
   for (const { path } of gone) {
-    if (dirs.size < CHANGED_DIRS_MAX) dirs.add(path.slice(0, path.lastIndexOf("/")) || "/");
+    if (dirs.size < CHANGED_DIRS_MAX) dirs.add(parentOf(path));
   }
   const timeOf = async (info: Promise<Deno.FileInfo>) =>
     (await info.catch(() => null))?.mtime?.getTime() ?? 0;

@@ -10,6 +10,7 @@ import type { Config } from "../config.ts";
 import type { SnapshotFile } from "../model.ts";
 import type { Logger, Prepare, PrepareResult } from "../ports.ts";
 import type { Expanded } from "./expand.ts";
+import { parentOf } from "./paths.ts";
 import { digestOf } from "./read_file.ts";
 import type { Staged } from "./render.ts";
 
@@ -77,7 +78,7 @@ export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
     staged: Staged[],
     signal: AbortSignal,
   ): Promise<void> => {
-    const { parentOf, planOutputs, removeLeftovers, stageOutput } = await import("./render.ts");
+    const { planOutputs, removeLeftovers, stageOutput } = await import("./render.ts");
     const dir = outputDir ?? (configEnvsubstFile === null ? null : parentOf(configEnvsubstFile));
     if (dir !== null && !cleaned) await removeLeftovers(dir, Date.now());
     cleaned = true;

@@ -6,6 +6,7 @@
 
 import type { SnapshotFile } from "../model.ts";
 import { OWN_PREFIX } from "./own_files.ts";
+import { parentOf } from "./paths.ts";
 
 /** One file on its way: written beside its place, not yet seen by the app. */
 export interface Staged {
@@ -198,9 +199,4 @@ export function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.IsADirectory) return "a directory is there";
   const text = error instanceof Error ? error.message : String(error);
   return text.replace(/\(os error \d+\).*$/s, "").trim();
-}
-
-/** The directory of an absolute path. */
-export function parentOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/")) || "/";
 }

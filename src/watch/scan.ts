@@ -6,6 +6,7 @@
 import type { FileState } from "../model.ts";
 import { type Glob, isGlob, parseGlob } from "./glob.ts";
 import type { Guard } from "./guard.ts";
+import { baseName } from "./paths.ts";
 import {
   createVolumeFinder,
   pinPath,
@@ -120,8 +121,4 @@ export async function scanSources(sources: readonly Source[], context: ScanConte
     const isTold = scan.replacedDir !== null || scan.torn || scan.errors.length > errorsBefore;
     if (matches === 0 && !isTold) scan.errors.push(fileError(glob.pattern, "no file matches"));
   }
-}
-
-function baseName(path: string): string {
-  return path.slice(path.lastIndexOf("/") + 1);
 }

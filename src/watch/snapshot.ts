@@ -12,6 +12,7 @@ import { closeLook, createMemory, type Memory } from "./entries.ts";
 import { createGuard } from "./guard.ts";
 import { lookOnce, type LookOptions } from "./look.ts";
 import { OWN_PREFIX } from "./own_files.ts";
+import { baseName } from "./paths.ts";
 import { createSources, fileError } from "./scan.ts";
 import { AUTO_DELAY_MS, decideSettling } from "./settle.ts";
 import { type MountView, readMounts, replacedMessage } from "./stale.ts";
@@ -199,5 +200,5 @@ function createOwnCheck(config: ReaderConfig): (path: string) => boolean {
   return (path) =>
     path === configEnvsubstFile || path === outputDir ||
     (outputDir !== null && path.startsWith(`${outputDir}/`)) ||
-    path.slice(path.lastIndexOf("/") + 1).startsWith(OWN_PREFIX);
+    baseName(path).startsWith(OWN_PREFIX);
 }

@@ -6,6 +6,7 @@
 import type { FileState } from "../model.ts";
 import type { GlobPart } from "./glob.ts";
 import type { Guard } from "./guard.ts";
+import { joinPath } from "./paths.ts";
 import { explain } from "./read_file.ts";
 import { pinPath, type Place, type Volume, type VolumeFinder } from "./volumes.ts";
 
@@ -41,8 +42,8 @@ export function createWalker(found: WalkFindings, finder: VolumeFinder, guard: G
   const lister = createLister(found, finder, guard);
   let going = true;
   const tell = (visit: Visit, place: Place, name: string) => {
-    const path = join(place.path, name);
-    going = visit(path, place.path === place.readPath ? path : join(place.readPath, name), place.volume);
+    const path = joinPath(place.path, name);
+    going = visit(path, place.path === place.readPath ? path : joinPath(place.readPath, name), place.volume);
   };
 
   const all = async (
@@ -140,18 +141,18 @@ function createLister(found: WalkFindings, finder: VolumeFinder, guard: Guard) {
       const beside: Deno.DirEntry[] = [];
       for (const entry of own) {
         if (keys.has(entry.name)) continue;
-        if (!entry.isSymlink || !await isKeyLink(join(place.path, entry.name))) beside.push(entry);
+        if (!entry.isSymlink || !await isKeyLink(joinPath(place.path, entry.name))) beside.push(entry);
       }
       return [{ place: payloadPlace, entries: payload }, { place, entries: beside }];
     },
     /** A dangling link leads to none, so that the reader finds the words for it. */
     leadsToDirectory: async (place: Place, entry: Deno.DirEntry): Promise<boolean> => {
-      const path = join(place.readPath, entry.name);
+      const path = joinPath(place.readPath, entry.name);
       return (await guard.run(path, () => Deno.stat(path).catch(() => null)))?.isDirectory ?? false;
     },
     /** The real directory behind a link, null where that is one of those above the link. */
     realOutside: async (place: Place, name: string): Promise<string | null> => {
-      const path = join(place.readPath, name);
+      const path = joinPath(place.readPath, name);
       const real = await guard.run(path, () => Deno.realPath(path).catch(() => null));
       const above = await guard.run(place.readPath, () => Deno.realPath(place.readPath).catch(() => null));
       return real === null || above === null || `${above}/`.startsWith(`${real}/`) || real === "/"
@@ -162,9 +163,5 @@ function createLister(found: WalkFindings, finder: VolumeFinder, guard: Guard) {
 }
 
 function below(place: Place, name: string): Place {
-  return { path: join(place.path, name), readPath: join(place.readPath, name), volume: place.volume };
-}
-
-function join(dir: string, name: string): string {
-  return dir === "/" ? `/${name}` : `${dir}/${name}`;
+  return { path: joinPath(place.path, name), readPath: joinPath(place.readPath, name), volume: place.volume };
 }

@@ -3,6 +3,7 @@
  * watch on a file or a link is deaf after the first rename over it. Looks at the disk, changes nothing.
  */
 
+import { joinPath, parentOf } from "./paths.ts";
 import type { Source } from "./scan.ts";
 
 /** One directory to watch. */
@@ -77,7 +78,7 @@ async function followPath(path: string): Promise<Way> {
       rest = after;
       continue;
     }
-    const next = current === "/" ? `/${part}` : `${current}/${part}`;
+    const next = joinPath(current, part!);
     const info = await Deno.lstat(next).catch(() => null);
     if (info === null) {
       parents.add(current);
@@ -96,10 +97,6 @@ async function followPath(path: string): Promise<Way> {
     rest = [...target.split("/").filter((name) => name !== ""), ...rest];
   }
   return { parents: [...parents], end: rest.length > 0 ? null : current, missingParent: false };
-}
-
-function parentOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/")) || "/";
 }
 
 /** True where a FIFO lies in one of the places: see `notify_thread.ts` for why that matters. */
