@@ -36,6 +36,8 @@ export async function watchForFlap(
   const ended = new Promise<void>((resolve) =>
     over.addEventListener("abort", () => resolve(), { once: true })
   );
+  /** The first hint at what the disk holds now in place of `snapshot`. */
+  let first: Hint | null = null;
   for (;;) {
     await Promise.race([deps.queue.filled(), ended]);
     // The last look is made without a hint: events get lost, but the time of a swap does not.
@@ -45,10 +47,14 @@ export async function watchForFlap(
     if (!isLast && (hint === null || await deps.isNothing(hint))) continue;
     deps.onLook();
     const seen = await deps.reader.look({ signal: aborted });
-    if (seen.kind !== "settling" && !(seen.kind === "content" && isSame(seen.snapshot, snapshot))) {
-      return "flapped";
+    const same = seen.kind === "content" && isSame(seen.snapshot, snapshot);
+    first = same ? null : first ?? hint;
+    if (!same && (isLast || seen.kind !== "settling")) {
+      // The change counts from now on, not from the end of this reload.
+      for (const cause of first?.causes ?? []) deps.queue.push(cause, first!.firstAtMs);
+      return seen.kind === "settling" ? "unsettled" : "flapped";
     }
-    if (isLast) return seen.kind === "settling" ? "unsettled" : "same";
+    if (isLast) return "same";
   }
 }
 

@@ -74,6 +74,8 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   let isDecided = false;
   /** SIGHUP came during an attempt. */
   let isAsked = false;
+  /** Causes of looks that decided nothing yet: who asks while a file is being written is answered afterwards. */
+  let undecided: readonly Cause[] = [];
   let reloading = false;
   let wakeAtMs = Infinity;
   /** The date at which the next wake is due; none is pending where it is Infinity. */
@@ -151,11 +153,13 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     const observation = await deps.reader.look({ onLikelyChange: early.begin, signal: aborted });
     isDecided = observation.kind === "content";
     looked = true;
+    const causes = [...new Set([...undecided, ...hint.causes])];
+    undecided = isDecided ? [] : causes;
     const moment = {
       nowMs: clock.nowMs(),
       wallMs: clock.wallMs(),
       hintAtMs: hint.firstAtMs,
-      causes: hint.causes,
+      causes,
       random: deps.random(),
     };
     let decision = decide(state, observation, moment, policy);
@@ -175,7 +179,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
       lastReading = checked.reading ?? lastReading;
     }
     state = decision.state;
-    const code = await act(decision, observation, hint, early.advance());
+    const code = await act(decision, observation, causes, early.advance());
     early.drop();
     return code;
   }
@@ -183,7 +187,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   async function act(
     { action }: Decision,
     observation: Observation,
-    hint: Hint,
+    causes: readonly Cause[],
     advance: Advance | null,
   ): Promise<number | null> {
     wakeAtMs = Infinity;
@@ -193,7 +197,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
         return null;
       case "reload":
         if (observation.kind !== "content") return null;
-        return await reload(action.job, observation.snapshot, hint, advance);
+        return await reload(action.job, observation.snapshot, causes, advance);
       case "skip":
         recorder.state(state);
         return onceCode(action.reason);
@@ -225,12 +229,12 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   async function reload(
     job: ReloadJob,
     snapshot: Snapshot,
-    hint: Hint,
+    causes: readonly Cause[],
     advance: Advance | null,
   ): Promise<number | null> {
     if (stopping.aborted) return null;
     survival.watch(null, 0);
-    recorder.attemptStarted(state, job, hint.causes);
+    recorder.attemptStarted(state, job, causes);
     reloading = true;
     const over = new AbortController();
     const seen = watchForFlap(flapDeps, snapshot, over.signal, aborted);

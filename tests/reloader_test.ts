@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Observation } from "../src/model.ts";
-import { createLoopBench, DOWN } from "./support/loop_bench.ts";
+import { ampStatus, createLoopBench, DOWN } from "./support/loop_bench.ts";
 import { test } from "./support/strict.ts";
 
 test("--trigger http with --verify none: content found at the start is sent, and so is each change", async () => {
@@ -83,4 +83,43 @@ test("--once: an app that is not there reads the content when it starts, 0; one 
   await twins.clock.advance(100);
   assert.equal(twins.exitCode, 1);
   assert.ok(twins.logged("2 processes match; no further try, because of --once"));
+});
+
+test("a SIGHUP that comes while a file is being written is answered when it has settled", async () => {
+  const bench = createLoopBench({
+    reloadOnStart: "never",
+    retryIntervalMs: 3_600_000,
+    maxBackoffMs: 3_600_000,
+  });
+  bench.start();
+  bench.onTrigger = () => bench.reading = ampStatus(bench.triggers.length + 1, "validation_failed");
+  await bench.clock.advance(2_000);
+  bench.write("b");
+  await bench.clock.advance(2_000);
+  assert.deepEqual(bench.outcomes, ["rejected"]);
+  const written = bench.disk;
+  bench.disk = { kind: "settling", againAtMs: bench.clock.nowMs() + 400 };
+  bench.reloader.hint("signal");
+  await bench.clock.advance(100);
+  bench.disk = written;
+  await bench.clock.advance(2_000);
+  assert.deepEqual(bench.outcomes, ["rejected", "rejected"]);
+});
+
+test("a change during a reload counts from when it was seen, not from the reload's end", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never", minReloadIntervalMs: 0 });
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.onTrigger = () => {
+    if (bench.triggers.length === 1) bench.clock.sleep(8_000).then(() => bench.reading = ampStatus(2));
+    else bench.reading = ampStatus(3);
+  };
+  bench.write("b");
+  await bench.clock.advance(1_000);
+  bench.write("c");
+  await bench.clock.advance(20_000);
+  assert.deepEqual(bench.outcomes, ["success", "success"]);
+  const [first, second] = bench.triggerDelays as [number, number];
+  assert.equal(first, 0);
+  assert.ok(second > 7_000 && second < 8_500, `${second}`);
 });

@@ -16,7 +16,7 @@ export interface Hint {
 
 /** The queue; see the top of this file. */
 export interface HintQueue {
-  /** Puts a hint into the waiting slot. */
+  /** Puts a hint into the waiting slot; `nowMs` may lie in the past, where one is put back. */
   push(cause: Cause, nowMs: number): void;
   /** Empties the slot; null where nothing waits. */
   take(): Hint | null;
@@ -50,7 +50,7 @@ export function createHintQueue(): HintQueue {
   };
   return {
     push(cause, nowMs) {
-      if (causes.length === 0) firstAtMs = nowMs;
+      firstAtMs = causes.length === 0 ? nowMs : Math.min(firstAtMs, nowMs);
       if (!causes.includes(cause)) causes.push(cause);
       wake();
     },
