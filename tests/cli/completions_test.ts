@@ -63,17 +63,10 @@ Deno.test({
 });
 
 Deno.test({
-  name: "zsh and fish scripts name every flag with its help, and their shells take them",
+  // That zsh and fish take them stands in tests/e2e/shells: not every machine has these.
+  name: "zsh and fish scripts name every flag with its help",
   ...STRICT,
-  fn: async () => {
-    const installed = (program: string) =>
-      ["/bin", "/usr/bin", "/usr/local/bin"].some((dir) => {
-        try {
-          return Deno.statSync(`${dir}/${program}`).isFile;
-        } catch {
-          return false;
-        }
-      });
+  fn: () => {
     const zsh = renderCompletions("zsh");
     const fish = renderCompletions("fish");
     for (const name of FLAG_NAMES) {
@@ -87,9 +80,6 @@ Deno.test({
       assert.ok(row, name);
       if (choices && placeholder !== "") assert.ok(row.includes(`'${choices.join(" ")}'`), name);
     }
-    // Where a shell is not there, its syntax is held by the comparison above alone.
-    if (installed("zsh")) await shell("zsh", ["-n", "-c", zsh]);
-    if (installed("fish")) await shell("fish", ["-N", "-n", "-c", fish]);
   },
 });
 

@@ -123,7 +123,9 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   "reload": [],
   "proc": [],
 };
-const GROUND = new Set(["src/config.ts", "src/model.ts", "src/ports.ts", "src/clock.ts", "src/version.ts"]);
+const GROUND = new Set(
+  ["config", "model", "ports", "clock", "text", "version"].map((name) => `src/${name}.ts`),
+);
 
 const roomOf = (path: string) => path.split("/").length > 2 ? path.split("/")[1]! : "(loop)";
 
