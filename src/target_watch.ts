@@ -7,7 +7,7 @@ import type { AppMounts, AttemptReport } from "./attempt_types.ts";
 import type { Config } from "./config.ts";
 import type { StaleMount, Target, TargetView } from "./model.ts";
 import type { Clock, Logger, SnapshotReader, TargetPort } from "./ports.ts";
-import { formatMs } from "./reload/text.ts";
+import { formatMs } from "./text.ts";
 
 /** The watch, seen from the loop and the status. */
 export interface TargetWatch {
@@ -40,6 +40,8 @@ export interface TargetWatchDeps {
 
 /** For so long after the start the choice of the target is made anew at each look, in milliseconds. */
 const EARLY_MS = 60_000;
+/** Codes of one state: a process that ends is a zombie, then no process, then nobody is left; to a reader it has ended. */
+const ABSENT: readonly string[] = ["gone", "no-app"];
 
 /** Makes the watch; nothing is looked at before `refresh`. */
 export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
@@ -49,6 +51,8 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
   let view: TargetView | null = null;
   /** Since when there has been nobody to signal, as told; null while there is. */
   let brokenSinceMs: number | null = null;
+  /** What was told last; null before the first look. */
+  let toldCode: string | null = null;
   let mounts: readonly StaleMount[] = [];
   /** What was looked at when mounts were last told of. */
   let mountsTold: { readonly own: readonly StaleMount[]; readonly app: typeof app } | null = null;
@@ -66,9 +70,11 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
 
   function tell({ ok, message, code, pid }: TargetView, told: string | null): void {
     const fields = { code, pid };
+    const isToldDeath = ABSENT.includes(code) && toldCode !== null && ABSENT.includes(toldCode);
+    toldCode = code;
     if (!ok) {
       brokenSinceMs ??= clock.nowMs();
-      if (message === told) return;
+      if (message === told || isToldDeath) return;
       return logger.warn(`Target: ${message}`, fields);
     }
     const after = brokenSinceMs === null ? "" : `; in order after ${formatMs(clock.nowMs() - brokenSinceMs)}`;

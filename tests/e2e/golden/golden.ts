@@ -107,12 +107,10 @@ export function normalise(log: string, words: readonly (readonly [string, string
     .replace(/(visible are )[^;\n]*/g, "$1PROCESSES")
     .replace(new RegExp(`\\b(user|runAsUser:) ${Deno.uid()}\\b`, "g"), "$1 UID");
   // A process that has ended is a zombie until its parent, the test, has asked for its end.
-  text = text
-    .replace(
-      /(signal PID \d+) \([^)]*\)(, named by [^:]+: )it has ended and is a zombie; [^\n]*/g,
-      "$1$2there is no such process now",
-    )
-    .replace(/^(.* Target: .*: there is no such process now\n)\1/gm, "$1");
+  text = text.replace(
+    /(signal PID \d+) \([^)]*\)(, named by [^:]+: )it has ended and is a zombie; [^\n]*/g,
+    "$1$2there is no such process now",
+  );
   for (const [value, word] of words) {
     text = /^\d+$/.test(value)
       ? text.replace(new RegExp(`(?<![\\d.])${value}(?![\\d.])`, "g"), word)

@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import type { Config } from "../src/config.ts";
+import type { TargetView } from "../src/model.ts";
+import type { Logger, SnapshotReader, TargetPort } from "../src/ports.ts";
+import { createTargetWatch } from "../src/target_watch.ts";
+import { createFakeClock } from "./support/fake_clock.ts";
+import { test } from "./support/strict.ts";
+
+const GOOD: TargetView = {
+  ok: true,
+  code: "",
+  message: "PID 7 (app, user 0): named by --pid 7",
+  pid: 7,
+  name: "app",
+  uid: 0,
+  handled: true,
+  permitted: true,
+};
+
+/** What the log tells while the target looks like each of `views` in turn. */
+function tell(views: readonly (readonly [code: string, message: string])[]): string[] {
+  const lines: string[] = [];
+  const push = (text: string) => void lines.push(text);
+  const logger: Logger = { debug: push, info: push, warn: push, error: push };
+  let view = GOOD;
+  const target = {
+    resolve: () => ({ kind: "none", code: view.code, message: view.message }),
+    preflight: () => view,
+  } as unknown as TargetPort;
+  const watch = createTargetWatch({
+    config: { trigger: "signal" } as Config,
+    clock: createFakeClock(),
+    logger,
+    target,
+    reader: { staleMounts: () => [] } as unknown as SnapshotReader,
+    onStaleMounts: () => {},
+  });
+  for (const [code, message] of views) {
+    view = code === "" ? GOOD : { ...GOOD, ok: false, code, message };
+    watch.refresh();
+    assert.equal(watch.view()?.message, view.message, "the status says how it is now");
+  }
+  return lines;
+}
+
+const ZOMBIE = ["gone", "it has ended and is a zombie"] as const;
+const GONE = ["gone", "there is no such process now"] as const;
+const NOBODY = ["no-app", "no application is running"] as const;
+const FINE = ["", ""] as const;
+const fine = `Target: ${GOOD.message}`;
+
+test("one death is told once, as zombie, as no process or as nobody, whichever is seen first", () => {
+  assert.deepEqual(tell([FINE, ZOMBIE, GONE, NOBODY, GONE]), [fine, `Target: ${ZOMBIE[1]}`]);
+  assert.deepEqual(tell([FINE, GONE, ZOMBIE]), [fine, `Target: ${GONE[1]}`]);
+  assert.deepEqual(tell([NOBODY, ZOMBIE]), [`Target: ${NOBODY[1]}`]);
+});
+
+test("the next death, and another problem in between, are told again", () => {
+  const after = `${fine}; in order after 0ms`;
+  assert.deepEqual(tell([FINE, ZOMBIE, GONE, FINE, GONE]), [
+    fine,
+    `Target: ${ZOMBIE[1]}`,
+    after,
+    `Target: ${GONE[1]}`,
+  ]);
+  const other = ["no-handler", "it has no handler"] as const;
+  assert.deepEqual(tell([ZOMBIE, other, GONE]).length, 3);
+});
