@@ -6,10 +6,19 @@ import { VERSION } from "../../../src/version.ts";
 import { ROOT } from "./support.ts";
 import { test } from "../../support/strict.ts";
 
-const PAGES = ["kubernetes", "migrating", "troubleshooting", "security", "release", "footprint"];
+const PAGES = [
+  "tutorial",
+  "kubernetes",
+  "migrating",
+  "troubleshooting",
+  "errors",
+  "security",
+  "release",
+  "footprint",
+];
 /** Flags of other programs that the pages show. */
 const OTHERS =
-  /^--(help|version|short|overwrite|pid|network|read-only|name|target|build-arg|engine|check|output|certificate-[a-z-]+)$/;
+  /^--(help|version|short|overwrite|pid|network|current|namespace|retry|retry-connrefused|retry-delay|tail|timeout|type|wait|read-only|name|target|build-arg|engine|check|output|certificate-[a-z-]+)$/;
 
 const read = (page: string) => Deno.readTextFile(`${ROOT}/docs/${page}.md`);
 
