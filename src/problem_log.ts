@@ -6,7 +6,7 @@
 import type { Config } from "./config.ts";
 import type { FileState, Observation } from "./model.ts";
 import type { Clock, Logger } from "./ports.ts";
-import { formatMs } from "./reload/text.ts";
+import { formatMs } from "./text.ts";
 
 /** The log of problems, by path. */
 export interface ProblemLog {

@@ -5,7 +5,7 @@
 
 import type { AttemptResult } from "./model.ts";
 import type { ReloadJob } from "./reload/state.ts";
-import { formatMs, shortHash } from "./reload/text.ts";
+import { formatMs, shortHash } from "./text.ts";
 
 /** The line with which an attempt begins. */
 export function startText(job: ReloadJob): string {

@@ -11,7 +11,7 @@ import type { Clock, Logger } from "./ports.ts";
 import { createProblemLog } from "./problem_log.ts";
 import { failureText, nextText, startText } from "./record_text.ts";
 import { isInSync, outOfSyncReason, type ReloadJob, type ReloadState } from "./reload/state.ts";
-import { formatMs, shortHash } from "./reload/text.ts";
+import { formatMs, shortHash } from "./text.ts";
 
 /** How many finished reloads `/status` keeps. */
 const HISTORY_MAX = 20;

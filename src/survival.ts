@@ -5,7 +5,7 @@
 
 import type { Target } from "./model.ts";
 import type { Clock, TargetPort } from "./ports.ts";
-import { formatMs } from "./reload/text.ts";
+import { formatMs } from "./text.ts";
 
 /** A process that dies within this time after the signal died of it (contract: choosing the target). */
 export const DEATH_WINDOW_MS = 2_000;

@@ -8,7 +8,7 @@ import type { Config } from "./config.ts";
 import type { Outcome, Status, StatusReading, Target, TriggerResult, Verdict } from "./model.ts";
 import { hideUrlSecrets } from "./http/hide_url.ts";
 import type { Clock, Logger, StatusProbe, TargetPort } from "./ports.ts";
-import { formatMs } from "./reload/text.ts";
+import { formatMs } from "./text.ts";
 import { DEATH_WINDOW_MS, deathText } from "./survival.ts";
 import type { TokenHints } from "./token_memory.ts";
 import { earliestTriggerWallMs, judge } from "./verify/judge.ts";

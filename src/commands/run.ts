@@ -13,7 +13,7 @@ import { createMetrics } from "../observe/metrics.ts";
 import type { Clock, Logger, Watcher } from "../ports.ts";
 import { createRecorder, type Recorder } from "../recorder.ts";
 import { APP_NOT_THERE } from "../reload/state.ts";
-import { formatMs } from "../reload/text.ts";
+import { formatMs } from "../text.ts";
 import { createReloader, type Reloader } from "../reloader.ts";
 import { createHandler } from "../server/handler.ts";
 import { createServer } from "../server/listener.ts";

@@ -13,6 +13,7 @@ import { type Endpoint, parseEndpoint } from "./endpoint.ts";
 import { HttpError, printable, toHttpError } from "./errors.ts";
 import { createIntake, type Intake } from "./intake.ts";
 import { readAnswer, type WireAnswer } from "./wire.ts";
+import { formatMs } from "../text.ts";
 
 /** Longest body that is kept of an answer; a longer one is cut. Contract: "a body is cut at 1 MiB". */
 export const BODY_BYTES_MAX = 1024 * 1024;
@@ -203,7 +204,7 @@ function createDeadline(clock: Clock, timeoutMs: number, outer: AbortSignal): De
   outer.addEventListener("abort", onOuter, { once: true });
   clock.sleep(timeoutMs, done.signal).then(() => {
     if (done.signal.aborted) return;
-    controller.abort(new HttpError("timeout", `timed out after ${timeoutMs / 1000}s`));
+    controller.abort(new HttpError("timeout", `timed out after ${formatMs(timeoutMs)}`));
   });
   return {
     signal: controller.signal,

@@ -1,6 +1,6 @@
 /** Liveness of the loop: a process whose loop has stopped turning must be restarted. Pure. */
 
-import { formatMs } from "./text.ts";
+import { formatMs } from "../text.ts";
 
 /** Shortest silence of the loop that counts as dead, whatever the interval. */
 export const STALL_MIN_MS = 30_000;

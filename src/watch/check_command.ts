@@ -3,6 +3,8 @@
  * what it checks.
  */
 
+import { formatMs } from "../text.ts";
+
 /** How a check ended: `PrepareResult`, as far as a command can tell. */
 export type CheckResult =
   | { readonly kind: "ok" }
@@ -48,7 +50,10 @@ export async function runCheckCommand(
       // It has just ended.
     }
   };
-  const timer = setTimeout(() => kill(`still running after ${timeoutMs} ms (--http-timeout)`), timeoutMs);
+  const timer = setTimeout(
+    () => kill(`still running after ${formatMs(timeoutMs)} (--http-timeout)`),
+    timeoutMs,
+  );
   const abort = () => kill("stopped");
   if (signal.aborted) abort();
   signal.addEventListener("abort", abort, { once: true });

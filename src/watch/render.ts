@@ -88,20 +88,35 @@ export async function stageOutput(
 
 async function makeInside(parent: string, dir: string): Promise<void> {
   try {
-    await Deno.mkdir(dir, { recursive: true });
+    await makeDirectory(dir);
     const root = await Deno.realPath(dir);
     // Part by part: a link that leads out must be found before anything is made behind it.
     let current = dir;
     for (const part of parent.slice(dir.length).split("/").filter((name) => name !== "")) {
       current += `/${part}`;
-      await Deno.mkdir(current).catch((error) => {
-        if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-      });
+      await makeDirectory(current);
       const real = await Deno.realPath(current);
       if (!real.startsWith(`${root}/`)) throw new Error(`it leads to "${real}", outside of "${dir}"`);
     }
   } catch (error) {
     throw new Error(`Cannot write to "${parent}": ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+/** Makes a directory and those above it. @throws where a file is in its place, or the system says no */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await Deno.mkdir(path, { recursive: true });
+  } catch (error) {
+    for (let part = path; part !== "/"; part = parentOf(part)) {
+      const info = await Deno.lstat(part).catch(() => null);
+      if (info === null || await Deno.stat(part).then((real) => real.isDirectory, () => false)) continue;
+      const what = info.isSymlink ? "a link that leads to no directory" : "a file";
+      const reason = `${what} stands at "${part}", where a directory is to be made; ` +
+        "remove it, or name another place for the output";
+      throw new Error(reason, { cause: error });
+    }
+    throw error;
   }
 }
 

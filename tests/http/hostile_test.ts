@@ -19,11 +19,11 @@ interface Read {
 
 /** What the reason must say, by kind; for the modes that need a status. */
 const REASONS: Readonly<Record<string, RegExp>> = {
-  "no-answer": /^timed out after 0.4s$/,
+  "no-answer": /^timed out after 400ms$/,
   "half-head": /^connection closed in the middle of the headers$/,
   "half-body": /^connection closed in the middle of the answer$/,
   "half-chunk": /^connection closed in the middle of the answer$/,
-  "drip": /^timed out after 0.4s$/,
+  "drip": /^timed out after 400ms$/,
   "huge": /^body is larger than 1 MiB$|in the first 1 MiB of the metrics$/,
   "endless-head": /^headers larger than 32 KiB$/,
   "huge-headers": /^headers larger than 32 KiB$/,

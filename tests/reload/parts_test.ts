@@ -4,7 +4,7 @@ import { nextRetryDelayMs } from "../../src/reload/backoff.ts";
 import { judgeHealth, STALL_MIN_MS } from "../../src/reload/health.ts";
 import { createHintQueue } from "../../src/reload/queue.ts";
 import { decideStart, START_MARGIN_MS, type StartFacts } from "../../src/reload/start.ts";
-import { formatMs, shortHash } from "../../src/reload/text.ts";
+import { formatMs, shortHash } from "../../src/text.ts";
 
 Deno.test("retry pauses double and never pass the longest", () => {
   fc.assert(fc.property(

@@ -49,7 +49,7 @@ Deno.test(
     const started = performance.now();
     assert.deepEqual(await sh("sleep 30", 150), {
       kind: "failed",
-      reason: 'check command "sh" killed: still running after 150 ms (--http-timeout)',
+      reason: 'check command "sh" killed: still running after 150ms (--http-timeout)',
     });
     const result = await sh("sleep 3 & echo words >&2; exit 1");
     assert.deepEqual(result, { kind: "invalid", reason: 'check command "sh": exit code 1: words' });

@@ -259,6 +259,35 @@ Deno.test(
 );
 
 Deno.test(
+  {
+    ...STRICT,
+    name: "a file or a broken link where an output directory is to be made is named, with the way out",
+  },
+  () =>
+    inDir(async (dir) => {
+      Deno.writeTextFileSync(join(dir, "file"), "");
+      Deno.symlinkSync("nowhere", join(dir, "link"));
+      Deno.mkdirSync(join(dir, "out"));
+      Deno.writeTextFileSync(join(dir, "out", "conf.d"), "");
+      const wayOut = "where a directory is to be made; remove it, or name another place for the output";
+      for (
+        const [out, name, parent, what] of [
+          ["file", "a", "file", `a file stands at "${dir}/file"`],
+          ["file/below", "a", "file/below", `a file stands at "${dir}/file"`],
+          ["link", "a", "link", `a link that leads to no directory stands at "${dir}/link"`],
+          ["out", "conf.d/a", "out/conf.d", `a file stands at "${dir}/out/conf.d"`],
+        ] as const
+      ) {
+        const prepare = createTimeless({ ...BASE, outputDir: join(dir, out) }, createLog());
+        assert.deepEqual(await prepare(await snapshotOf({ [name]: "1" }), signal), {
+          kind: "failed",
+          reason: `Cannot write to "${dir}/${parent}": ${what}, ${wayOut}`,
+        });
+      }
+    }),
+);
+
+Deno.test(
   { ...STRICT, name: "gzip is unpacked, a damaged one is invalid content" },
   () =>
     inDir(async (dir) => {

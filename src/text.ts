@@ -1,4 +1,4 @@
-/** Small pure texts for log lines: durations and hashes as people read them. */
+/** Small pure texts, for all rooms: durations and hashes as people read them in log lines. */
 
 /**
  * The part of a digest that is shown: the first 12 hex digits; `none` where there was no content yet.
