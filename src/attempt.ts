@@ -80,7 +80,12 @@ async function withHttp(deps: AttemptDeps, input: AttemptInput): Promise<Attempt
   if (sent.kind === "not-sent") {
     // The app has looked at the content and said no: that is a rejection, not a trigger that did not arrive.
     const outcome = sent.code === "trigger-refused" ? "rejected" : "failed";
-    return unsent(failure(outcome, sent.message, sent.code));
+    const triggeredAtMs = sent.atMs ?? null;
+    return unsent({
+      ...failure(outcome, sent.message, sent.code),
+      triggeredAtMs,
+      lastTriggeredAtMs: triggeredAtMs,
+    });
   }
   const proof = await verifyReload(deps, {
     ...triggerTimes(deps, sent),

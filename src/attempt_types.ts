@@ -125,6 +125,7 @@ export function failure(outcome: Outcome, reason: string, code: string): Attempt
     reason,
     code,
     triggeredAtMs: null,
+    lastTriggeredAtMs: null,
     killed: false,
     appIsBlind: code === "stale-mount",
     restartRequired: [],
@@ -176,8 +177,18 @@ export function report(
   baseline: StatusReading | null,
 ): AttemptReport {
   const { outcome, reason, code, killed, restartRequired, status } = proof;
+  const lastTriggeredAtMs = triggeredAtMs === null ? null : proof.triggeredAgainAtMs ?? triggeredAtMs;
   return {
-    result: { outcome, reason, code, triggeredAtMs, killed, appIsBlind: false, restartRequired },
+    result: {
+      outcome,
+      reason,
+      code,
+      triggeredAtMs,
+      lastTriggeredAtMs,
+      killed,
+      appIsBlind: false,
+      restartRequired,
+    },
     target,
     baseline: baseline?.kind === "status" ? baseline.status : null,
     status,

@@ -94,7 +94,13 @@ export type Resolution =
 /** What came of sending the trigger. */
 export type TriggerResult =
   | { readonly kind: "sent"; readonly atMs: number; readonly wallMs: number }
-  | { readonly kind: "not-sent"; readonly code: string; readonly message: string };
+  | {
+    readonly kind: "not-sent";
+    readonly code: string;
+    readonly message: string;
+    /** Monotonic time of the first request, where one reached an app although the trigger as a whole failed. */
+    readonly atMs?: number;
+  };
 
 /** The app's own words about its last reload, parsed. */
 export type Status =
@@ -150,6 +156,8 @@ export interface AttemptResult {
   readonly code: string;
   /** Monotonic time at which the trigger went out, null where none did. */
   readonly triggeredAtMs: number | null;
+  /** The same for the last of two, where it went out once more for want of a baseline; else as `triggeredAtMs`. */
+  readonly lastTriggeredAtMs: number | null;
   /** The signal ended the app: never signal this content again. */
   readonly killed: boolean;
   /** The app cannot see the new content: its own mount is stale. */

@@ -251,8 +251,8 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     state = recordResult(state, job, result, clock.nowMs(), policy);
     const disk = await seen;
     if (disk === "flapped") state = recordFlap(state);
-    if (target && result.triggeredAtMs !== null && !result.killed) {
-      survival.watch(target, result.triggeredAtMs);
+    if (target && result.lastTriggeredAtMs !== null && !result.killed) {
+      survival.watch(target, result.lastTriggeredAtMs);
     }
     recorder.attemptEnded(state, job, report, stopping.aborted);
     deps.targetWatch.after(report);

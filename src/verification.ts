@@ -51,6 +51,8 @@ export interface Proof {
   readonly reason: string;
   readonly code: string;
   readonly killed: boolean;
+  /** When the trigger went out once more for want of a baseline, monotonic; null where it did not. */
+  readonly triggeredAgainAtMs: number | null;
   readonly restartRequired: readonly string[];
   /** The last status read, for the next baseline of an app that is not triggered. */
   readonly status: Status | null;
@@ -59,12 +61,13 @@ export interface Proof {
 /** Polls until the reload is proved, rejected, or out of time. */
 export async function verifyReload(deps: VerificationDeps, input: VerificationInput): Promise<Proof> {
   if (deps.config.verify === "none") return end("success", "", "", null);
-  return await createVerification(deps, input).run();
+  const verification = createVerification(deps, input);
+  return { ...await verification.run(), triggeredAgainAtMs: verification.triggeredAgainAtMs() };
 }
 
 function end(outcome: Outcome, reason: string, code: string, status: Status | null): Proof {
   const restartRequired = status?.format === "amp" ? status.restartRequired : [];
-  return { outcome, reason, code, killed: false, restartRequired, status };
+  return { outcome, reason, code, killed: false, triggeredAgainAtMs: null, restartRequired, status };
 }
 
 function createVerification(deps: VerificationDeps, input: VerificationInput) {
@@ -74,6 +77,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
   let restarted = input.restarted;
   let settled = false;
   let triggeredAgain = false;
+  let triggeredAgainAtMs: number | null = null;
   let lastAliveAtMs = triggeredAtMs;
   let lastReason = "no answer yet";
   let status: Status | null = null;
@@ -131,7 +135,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
     const sent = await input.triggerAgain();
     if (sent.kind === "not-sent") return end("failed", sent.message, sent.code, status);
     deps.logger.debug("There was no status before the trigger: triggered once more to prove the reload");
-    triggeredAtMs = lastAliveAtMs = sent.atMs;
+    triggeredAtMs = triggeredAgainAtMs = lastAliveAtMs = sent.atMs;
     triggeredWallMs = sent.wallMs;
     return null;
   }
@@ -181,5 +185,5 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
     }
   }
 
-  return { run };
+  return { run, triggeredAgainAtMs: () => triggeredAgainAtMs };
 }

@@ -123,3 +123,45 @@ test("a change during a reload counts from when it was seen, not from the reload
   assert.equal(first, 0);
   assert.ok(second > 7_000 && second < 8_500, `${second}`);
 });
+
+test("--min-reload-interval counts from the last trigger: one that the app refused, and one that went out twice", async () => {
+  const http = { trigger: "http", triggerUrls: ["http://app/-/reload"] } as const;
+  const refused = createLoopBench({ ...http, reloadOnStart: "never", minReloadIntervalMs: 10_000 });
+  refused.start();
+  await refused.clock.advance(1_000);
+  refused.refused = { kind: "not-sent", code: "trigger-refused", message: "500", atMs: 1_000 };
+  refused.write("b");
+  await refused.clock.advance(1_000);
+  refused.write("c");
+  await refused.clock.advance(20_000);
+  assert.deepEqual(refused.triggers.slice(0, 2), [1_000, 11_000]);
+
+  const twice = createLoopBench({ reloadOnStart: "never", minReloadIntervalMs: 10_000 });
+  twice.start();
+  twice.reading = DOWN;
+  await twice.clock.advance(1_000);
+  twice.write("b");
+  await twice.clock.advance(5_000);
+  twice.reading = ampStatus(1);
+  await twice.clock.advance(5_000);
+  twice.write("c");
+  await twice.clock.advance(20_000);
+  const [first, second, third] = twice.triggers as [number, number, number];
+  assert.ok(first === 1_000 && second > 6_000 && second < 7_000, `${twice.triggers}`);
+  assert.ok(third >= second + 10_000, `${twice.triggers}`);
+});
+
+test("an app that dies within 2 s of the second trigger was killed by it", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never" });
+  bench.start();
+  bench.reading = DOWN;
+  await bench.clock.advance(1_000);
+  bench.write("b");
+  await bench.clock.advance(9_000);
+  bench.reading = ampStatus(1);
+  await bench.clock.advance(1_500);
+  assert.deepEqual([bench.outcomes, bench.triggers.length], [["success"], 2]);
+  bench.target = null;
+  await bench.clock.advance(1_000);
+  assert.ok(bench.logged("the signal killed it"), bench.log.join("\n"));
+});

@@ -129,7 +129,7 @@ export function waitForApp(state: ReloadState, question: Question): ReloadState 
  * ```ts
  * import assert from "node:assert/strict";
  * import { createTestConfig } from "../../tests/support/config.ts";
- * const more = { triggeredAtMs: 90, killed: false, appIsBlind: false, restartRequired: [] };
+ * const more = { triggeredAtMs: 90, lastTriggeredAtMs: 90, killed: false, appIsBlind: false, restartRequired: [] };
  * const result = { outcome: "rejected" as const, reason: "HTTP 500", code: "rejected", ...more };
  * const times = { seenAtMs: 0, changedAtMs: 0 };
  * const job = { digest: "b", oldDigest: "a", why: "retry" as const, attempt: 2, mayTrigger: true, ...times };
@@ -146,7 +146,7 @@ export function recordResult(
   nowMs: number,
   policy: Policy,
 ): ReloadState {
-  const lastTriggerAtMs = result.triggeredAtMs ?? state.lastTriggerAtMs;
+  const lastTriggerAtMs = result.lastTriggeredAtMs ?? state.lastTriggerAtMs;
   if (result.outcome === "success") {
     const { digest } = job;
     return { ...state, applied: digest, awaySinceAtMs: null, dirty: false, failure: null, lastTriggerAtMs };

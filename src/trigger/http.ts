@@ -27,7 +27,8 @@ const REFUSALS: readonly number[] = [400, 409, 422, 500];
 /**
  * Makes the trigger. Its result is `sent`, with the time just before the first request, where every URL answered
  * 2xx. Otherwise its code is `trigger-refused` (the app answered 400, 409, 422 or 500: it said no), `trigger-status`
- * (any other code), `trigger-timeout`, `trigger-failed` (no answer) or `credentials` (a file cannot be used).
+ * (any other code), `trigger-timeout`, `trigger-failed` (no answer) or `credentials` (a file cannot be used); with the
+ * time of the first request, too, where one has reached an app.
  * @example
  * ```ts
  * import assert from "node:assert/strict";
@@ -55,6 +56,11 @@ export function createHttpTrigger(config: HttpTriggerConfig, client: HttpClient,
     }
     const atMs = clock.nowMs();
     const wallMs = clock.wallMs();
+    let reached = false;
+    const fail = (code: string, message: string): TriggerResult => ({
+      ...notSent(code, message),
+      ...(reached && { atMs }),
+    });
     for (const url of config.triggerUrls) {
       const what = `${config.triggerMethod} ${hideUrlSecrets(url)}`;
       try {
@@ -66,15 +72,18 @@ export function createHttpTrigger(config: HttpTriggerConfig, client: HttpClient,
           timeoutMs: config.httpTimeoutMs,
           bodyBytesMax: BODY_BYTES_MAX,
         }, signal);
+        reached = true;
         if (answer.status < 200 || answer.status > 299) {
           const code = REFUSALS.includes(answer.status) ? "trigger-refused" : "trigger-status";
-          return notSent(code, `${what} answered HTTP ${answer.status}${firstLine(answer)}`);
+          return fail(code, `${what} answered HTTP ${answer.status}${firstLine(answer)}`);
         }
       } catch (error) {
         const code = error instanceof HttpError && error.code === "timeout"
           ? "trigger-timeout"
           : "trigger-failed";
-        return notSent(code, `Cannot ${what}: ${error instanceof Error ? error.message : String(error)}`);
+        // Without an answer in time the app may be at it all the same.
+        reached ||= code === "trigger-timeout";
+        return fail(code, `Cannot ${what}: ${error instanceof Error ? error.message : String(error)}`);
       }
     }
     return { kind: "sent", atMs, wallMs };

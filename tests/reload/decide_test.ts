@@ -45,6 +45,7 @@ function result(outcome: AttemptResult["outcome"], more: Partial<AttemptResult> 
     reason: outcome === "success" ? "" : `it was ${outcome}`,
     code: "",
     triggeredAtMs: null,
+    lastTriggeredAtMs: more.triggeredAtMs ?? null,
     killed: false,
     appIsBlind: false,
     restartRequired: [],

@@ -55,8 +55,9 @@ test("uses the method asked for", async () => {
 });
 
 test("the first URL that fails ends it", async () => {
-  const { result, seen } = await trigger(["/200", "/404", "/200"]);
+  const { result, seen, before } = await trigger(["/200", "/404", "/200"]);
   assert.equal(failed(result).code, "trigger-status");
+  assert.ok(failed(result).atMs! >= before.atMs, "it has reached the first");
   assert.equal(seen.length, 2);
 });
 
@@ -111,6 +112,7 @@ test("no answer in time, and nobody there, are told apart", async () => {
   };
   const late = await of(server.url("no-answer"));
   assert.deepEqual([late.code, late.message.split(": ")[1]], ["trigger-timeout", "timed out after 200ms"]);
+  assert.equal(typeof late.atMs, "number", "the app may be at it all the same");
   assert.equal(server.requests.length, 1);
   await server.close();
   const nobody = await of("http://127.0.0.1:1/-/reload");
