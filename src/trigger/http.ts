@@ -39,8 +39,10 @@ const REFUSALS: readonly number[] = [400, 409, 422, 500];
  * const answer = { status: 422, body, headers: new Map(), truncated: false };
  * const client = { request: () => Promise.resolve(answer), close() {} };
  * const { config } = resolveConfig(given, new Map(), "/");
- * assert.deepEqual(await createHttpTrigger(config, client, createClock())(new AbortController().signal), {
+ * const clock = { ...createClock(), nowMs: () => 5 };
+ * assert.deepEqual(await createHttpTrigger(config, client, clock)(new AbortController().signal), {
  *   kind: "not-sent",
+ *   atMs: 5,
  *   code: "trigger-refused",
  *   message: "POST http://***@app/-/reload answered HTTP 422: line 3: unknown key",
  * });
