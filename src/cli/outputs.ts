@@ -35,10 +35,10 @@ export function findOutputConflict({ config, givenAs }: Resolved): string | null
 function findFileConflict(config: Config, label: string): string | null {
   const output = quote(config.configEnvsubstFile!);
   const [input, ...more] = config.configFiles;
-  if (config.watchedDirs.length > 0) {
+  if (input === undefined) {
     return `${label}: ${output} holds one file, but --watched-dir is given, want --output-dir instead`;
   }
-  if (input === undefined || more.length > 0) {
+  if (more.length > 0) {
     return `${label}: ${output} holds one file, but ${config.configFiles.length} config files are given, ` +
       "want --output-dir instead";
   }
@@ -49,7 +49,11 @@ function findFileConflict(config: Config, label: string): string | null {
   if (input === config.configEnvsubstFile) {
     return `${label}: ${output} is the --config-file itself, want another file`;
   }
-  return null;
+  const outer = config.watchedDirs.find((watched) => isWithin(config.configEnvsubstFile!, watched));
+  return outer === undefined
+    ? null
+    : `${label}: ${output} lies in --watched-dir ${quote(outer)} and would be watched itself, ` +
+      "want a file outside of it";
 }
 
 function findDirConflict(config: Config, dir: string, label: string): string | null {

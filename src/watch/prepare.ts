@@ -17,7 +17,13 @@ import type { Staged } from "./render.ts";
 /** What of the configuration this needs. */
 export type PrepareConfig = Pick<
   Config,
-  "validate" | "checkCommand" | "configEnvsubstFile" | "outputDir" | "maxFileSizeBytes" | "httpTimeoutMs"
+  | "configFiles"
+  | "validate"
+  | "checkCommand"
+  | "configEnvsubstFile"
+  | "outputDir"
+  | "maxFileSizeBytes"
+  | "httpTimeoutMs"
 >;
 
 /** Names of unset variables in one line, and in memory: the content decides how many there are. */
@@ -48,14 +54,14 @@ export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
     });
   };
 
-  /** The bytes the app would read, validated. */
-  const convert = async (file: SnapshotFile): Promise<Uint8Array> => {
+  /** The bytes the app would read, validated; variables count only in what is `rendered`. */
+  const convert = async (file: SnapshotFile, rendered: boolean): Promise<Uint8Array> => {
     const { expandVariables, gunzip } = await import("./expand.ts");
     const input = file.bytes ?? await readAgain(file);
     let bytes = await gunzip(input, config.maxFileSizeBytes).catch((error: Error) => {
       throw new InvalidContent(`"${file.path}" is ${error.message}`);
     });
-    if (rendersFiles) {
+    if (rendered) {
       try {
         const expanded = expandVariables(bytes, (name) => Deno.env.get(name), config.maxFileSizeBytes);
         tellUnset(file, expanded);
@@ -85,8 +91,10 @@ export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
     const plan = outputDir === null ? null : planOutputs(files, outputDir);
     for (const file of files) {
       if (signal.aborted) throw new Error("stopped");
-      const path = configEnvsubstFile ?? plan?.get(file) ?? null;
-      const bytes = await convert(file);
+      // Of several only `--config-file` goes there; the app reads what a `--watched-dir` has as it is.
+      const path = plan?.get(file) ?? (file.path === config.configFiles[0] ? configEnvsubstFile : null);
+      if (path === null && config.validate === "none") continue;
+      const bytes = await convert(file, path !== null);
       if (path !== null && dir !== null) staged.push(await stageOutput(path, bytes, file.mode, dir));
     }
   };

@@ -262,6 +262,12 @@ const BAD: readonly Row[] = [
     '--config-envsubst-file: "/a/b" is the --config-file itself, want another file',
   ],
   [
+    "--config-envsubst-file /etc/app/o --config-file /a --watched-dir /etc/app",
+    {},
+    '--config-envsubst-file: "/etc/app/o" lies in --watched-dir "/etc/app" and would be watched itself, ' +
+    "want a file outside of it",
+  ],
+  [
     "--config-envsubst-file /o --output-dir /out",
     {},
     '--output-dir: "/out" and --config-envsubst-file both say where to write, want one of them',

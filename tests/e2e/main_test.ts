@@ -368,6 +368,24 @@ test("--config-envsubst-file: rendered, then triggered; --once renders and exits
   assert.equal(await Deno.readTextFile(out), "place: there\n");
 });
 
+test("--config-envsubst-file beside --watched-dir, as Prometheus is run: a change of either is applied", async () => {
+  await using scene = await createScene();
+  const out = join(scene.dir, "out", "config.yaml");
+  const rules = join(scene.dir, "rules");
+  await Deno.mkdir(rules);
+  await Deno.writeTextFile(join(rules, "a.yaml"), "$(PLACE)\n");
+  const args = ["--config-envsubst-file", out, "--watched-dir", rules];
+  const sidecar = await scene.start({ args, env: { PLACE: "here" } });
+  await ready(sidecar);
+  await scene.swap("place: $(PLACE)\n");
+  await sidecar.metricIs("config_reload_successes_total", (value) => value >= 1);
+  await until("the rendered text", async () => await Deno.readTextFile(out) === "place: here\n");
+  const before = await signals(scene);
+  await Deno.writeTextFile(join(rules, "a.yaml"), "other\n");
+  await until("a signal for the rules", async () => await signals(scene) > before);
+  assert.deepEqual([...Deno.readDirSync(join(scene.dir, "out"))].map(({ name }) => name), ["config.yaml"]);
+});
+
 test("--once makes the app match and exits 0; 1 where it cannot", async () => {
   await using scene = await createScene();
   const args = [

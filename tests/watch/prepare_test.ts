@@ -8,6 +8,7 @@ import { STRICT } from "../support/strict.ts";
 
 const signal = new AbortController().signal;
 const BASE: PrepareConfig = {
+  configFiles: ["/in/in.yaml"],
   validate: "none",
   checkCommand: null,
   configEnvsubstFile: null,
@@ -90,6 +91,26 @@ Deno.test(
       assert.equal(log.lines.length, 1, "told once");
       assert.deepEqual(listing(dir), { "sub/out.yaml": "b $(PREPARE_TEST_UNSET)" });
       Deno.env.delete("PREPARE_TEST_SET");
+    }),
+);
+
+Deno.test(
+  { ...STRICT, name: "beside a watched directory only the --config-file is written and expanded" },
+  () =>
+    inDir(async (dir) => {
+      const log = createLog();
+      const output = join(dir, "out.yaml");
+      const config = { ...BASE, configEnvsubstFile: output };
+      const files = { "in.yaml": "a: $(PREPARE_TEST_UNSET)", "rules/b.yaml": "b: $(PREPARE_TEST_OTHER)" };
+      assert.deepEqual(await createTimeless(config, log)(await snapshotOf(files), signal), {
+        kind: "ok",
+        written: true,
+      });
+      assert.deepEqual(listing(dir), { "out.yaml": "a: $(PREPARE_TEST_UNSET)" });
+      assert.equal(log.lines.length, 1, `nobody expands the other: ${log.lines}`);
+      const checked = createTimeless({ ...config, validate: "yaml" }, log);
+      const broken = await checked(await snapshotOf({ ...files, "rules/b.yaml": "b: [" }), signal);
+      assert.equal(broken.kind, "invalid", "validated it is, all the same");
     }),
 );
 
@@ -209,7 +230,7 @@ Deno.test({ ...STRICT, name: "validation looks at what would be written" }, () =
     Deno.env.set("PREPARE_TEST_LIST", "]");
     const config = { ...BASE, configEnvsubstFile: join(dir, "out"), validate: "yaml" as const };
     const good = await createTimeless(config, createLog())(
-      await snapshotOf({ a: "a: [1$(PREPARE_TEST_LIST)" }),
+      await snapshotOf({ "in.yaml": "a: [1$(PREPARE_TEST_LIST)" }),
       signal,
     );
     assert.deepEqual(good, { kind: "ok", written: true });
@@ -224,14 +245,17 @@ Deno.test(
       const checkCommand = ["sh", "-c", `grep -q good ${output} || { cat ${output} >&2; exit 7; }`];
       const prepare = createTimeless({ ...BASE, configEnvsubstFile: output, checkCommand }, createLog());
       const failing = { kind: "invalid", reason: 'check command "sh": exit code 7: bad 1' };
-      assert.deepEqual(await prepare(await snapshotOf({ a: "bad 1" }), signal), failing);
+      assert.deepEqual(await prepare(await snapshotOf({ "in.yaml": "bad 1" }), signal), failing);
       assert.deepEqual(listing(dir), {}, "there was no old one");
-      assert.deepEqual(await prepare(await snapshotOf({ a: "good" }), signal), { kind: "ok", written: true });
+      assert.deepEqual(await prepare(await snapshotOf({ "in.yaml": "good" }), signal), {
+        kind: "ok",
+        written: true,
+      });
       const { ino } = Deno.statSync(output);
-      assert.deepEqual(await prepare(await snapshotOf({ a: "bad 1" }), signal), failing);
+      assert.deepEqual(await prepare(await snapshotOf({ "in.yaml": "bad 1" }), signal), failing);
       assert.deepEqual(listing(dir), { "out.conf": "good" });
       assert.equal(Deno.statSync(output).ino, ino, "the very file");
-      assert.deepEqual(await prepare(await snapshotOf({ a: "good 2" }), signal), {
+      assert.deepEqual(await prepare(await snapshotOf({ "in.yaml": "good 2" }), signal), {
         kind: "ok",
         written: true,
       });
@@ -324,7 +348,7 @@ Deno.test({ ...STRICT, name: "a reader never sees half an output" }, () =>
     const output = join(dir, "out");
     const prepare = createTimeless({ ...BASE, configEnvsubstFile: output }, createLog());
     const contents = ["a", "b"].map((letter) => letter.repeat(300_000));
-    await prepare(await snapshotOf({ in: contents[0]! }), signal);
+    await prepare(await snapshotOf({ "in.yaml": contents[0]! }), signal);
     let done = false;
     const reader = (async () => {
       while (!done) {
@@ -332,7 +356,7 @@ Deno.test({ ...STRICT, name: "a reader never sees half an output" }, () =>
         assert.ok(contents.includes(text), `${text.length} characters`);
       }
     })();
-    for (let i = 1; i <= 20; i++) await prepare(await snapshotOf({ in: contents[i % 2]! }), signal);
+    for (let i = 1; i <= 20; i++) await prepare(await snapshotOf({ "in.yaml": contents[i % 2]! }), signal);
     done = true;
     await reader;
   }));

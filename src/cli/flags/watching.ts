@@ -72,7 +72,8 @@ export const WATCHING_FLAGS = {
     group: "Checking and rendering",
     default: null,
     origin: "off, as in prometheus-config-reloader",
-    help: "write the single --config-file here, gunzipped and with $(VAR) expanded, before the trigger",
+    help:
+      "write the single --config-file here before the trigger: gunzipped, $(VAR) expanded; not what --watched-dir has",
   },
   "output-dir": {
     ...kind.DIRECTORY,
