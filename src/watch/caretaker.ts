@@ -12,7 +12,22 @@ export interface Caretaker {
   idle(): Promise<void>;
 }
 
-/** Makes one. `work` must not throw. */
+/**
+ * Makes one. `work` must not throw.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createFakeClock } from "../../tests/support/fake_clock.ts";
+ * const clock = createFakeClock();
+ * const runs: number[] = [];
+ * const work = () => Promise.resolve(void runs.push(clock.nowMs()));
+ * const caretaker = createCaretaker(work, clock, new AbortController().signal);
+ * caretaker.soon(1_000);
+ * caretaker.soon(50); // earlier: takes the place of the other
+ * await clock.advance(2_000);
+ * assert.deepEqual(runs, [50]);
+ * ```
+ */
 export function createCaretaker(
   work: (full: boolean) => Promise<void>,
   clock: Clock,

@@ -20,6 +20,16 @@ const REASON_CHARS_MAX = 300;
 /**
  * Exit code 0 is `ok`, any other end by itself `invalid`. A command that could not be run, or was still running after
  * `timeoutMs`, says nothing about the content: `failed`.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const { signal } = new AbortController();
+ * const said = await runCheckCommand(["sh", "-c", "echo line 3: no such word >&2; exit 1"], 5_000, signal);
+ * assert.ok(said.kind === "invalid");
+ * assert.equal(said.reason, 'check command "sh": exit code 1: line 3: no such word');
+ * const missing = await runCheckCommand(["/no/such/program"], 5_000, signal);
+ * assert.equal(missing.kind, "failed"); // says nothing about the content
+ * ```
  */
 export async function runCheckCommand(
   command: readonly string[],

@@ -107,7 +107,17 @@ function createEntry(candidate: Candidate): Entry {
   };
 }
 
-/** True where both are the same state of the same file. */
+/**
+ * True where both are the same state of the same file.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const stat = { sizeBytes: 3, mtimeMs: 1, ctimeMs: 1, ino: 7, dev: 1, mode: 0o644, nlink: 1 };
+ * assert.equal(isSameStat(stat, { ...stat }), true);
+ * assert.equal(isSameStat(stat, { ...stat, ino: 8 }), false); // another file was renamed over it
+ * assert.equal(isSameStat(stat, null), false);
+ * ```
+ */
 export function isSameStat(a: FileStat | null, b: FileStat | null): boolean {
   if (a === b) return true;
   return a !== null && b !== null && a.sizeBytes === b.sizeBytes && a.mtimeMs === b.mtimeMs &&

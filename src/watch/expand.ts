@@ -10,6 +10,16 @@ const [DOLLAR, OPEN, CLOSE] = [0x24, 0x28, 0x29];
 /**
  * Unpacks gzip content; anything else is given back as it is.
  * @throws where the stream is damaged or has more than `sizeBytesMax` bytes unpacked
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const plain = new TextEncoder().encode("log_level: debug\n");
+ * const gzip = new Blob([plain]).stream().pipeThrough(new CompressionStream("gzip"));
+ * const packed = await new Response(gzip).bytes();
+ * assert.deepEqual(await gunzip(packed, 1_000), plain);
+ * assert.equal(await gunzip(plain, 1_000), plain); // no gzip: as it is
+ * await assert.rejects(gunzip(packed, 10), /unpacked larger than --max-file-size \(10 bytes\)/);
+ * ```
  */
 export async function gunzip(bytes: Uint8Array, sizeBytesMax: number): Promise<Uint8Array> {
   if (GZIP_MAGIC.some((byte, i) => bytes[i] !== byte)) return bytes;
@@ -50,6 +60,14 @@ const UNSET_MAX = 1000;
  * Replaces `$(NAME)` by the variable's value, as Kubernetes and prometheus-config-reloader write it; NAME is letters,
  * digits and underscores. One that is not set stays as it is. What a value holds is not expanded again.
  * @throws where it has more than `sizeBytesMax` bytes expanded: a few bytes can stand for a value of 100 KiB
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const text = new TextEncoder().encode("host: $(HOST), $(NO_SUCH), $HOST\n");
+ * const { bytes, unset } = expandVariables(text, (name) => name === "HOST" ? "$(X)" : undefined, 1_000);
+ * assert.equal(new TextDecoder().decode(bytes), "host: $(X), $(NO_SUCH), $HOST\n"); // $(X) stays
+ * assert.deepEqual(unset, ["NO_SUCH"]);
+ * ```
  */
 export function expandVariables(
   bytes: Uint8Array,

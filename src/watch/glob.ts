@@ -26,7 +26,16 @@ const CLASSES: Readonly<Record<string, string>> = {
   xdigit: "0-9A-Fa-f",
 };
 
-/** True where the path is a pattern: an unescaped `*`, `?` or a closed bracket. */
+/**
+ * True where the path is a pattern: an unescaped `*`, `?` or a closed bracket.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(isGlob("/etc/app/*.yaml"), true);
+ * assert.equal(isGlob("/etc/app/\\*.yaml"), false); // a file of that very name
+ * assert.equal(isGlob("/etc/app/a[b.yaml"), false);
+ * ```
+ */
 export function isGlob(path: string): boolean {
   for (let i = 0; i < path.length; i++) {
     const char = path[i];
@@ -37,7 +46,17 @@ export function isGlob(path: string): boolean {
   return false;
 }
 
-/** Parses an absolute pattern; `path` must satisfy `isGlob`. */
+/**
+ * Parses an absolute pattern; `path` must satisfy `isGlob`.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const { base, parts } = parseGlob("/etc/app/*.d/[!x]?.yaml");
+ * assert.equal(base, "/etc/app");
+ * const last = parts[1] as (name: string) => boolean;
+ * assert.deepEqual(["ab.yaml", "xb.yaml", ".b.yaml"].map(last), [true, false, false]); // no leading dot
+ * ```
+ */
 export function parseGlob(path: string): Glob {
   const parts = path.split("/");
   const first = parts.findIndex(isGlob);
@@ -50,7 +69,16 @@ export function parseGlob(path: string): Glob {
   };
 }
 
-/** Whether the names of a path below a glob's base, one a directory level, match all its parts. */
+/**
+ * Whether the names of a path below a glob's base, one a directory level, match all its parts.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const { parts } = parseGlob("/etc/app/*.d/**");
+ * assert.equal(matchesParts(parts, ["conf.d", "deep", "x.yaml"]), true);
+ * assert.equal(matchesParts(parts, ["conf", "x.yaml"]), false);
+ * ```
+ */
 export function matchesParts(parts: readonly GlobPart[], names: readonly string[]): boolean {
   const [part, ...rest] = parts;
   const [name, ...below] = names;

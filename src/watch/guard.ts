@@ -28,7 +28,20 @@ interface Flight {
   late: boolean;
 }
 
-/** Makes a guard; `answerMsMax` is for tests. */
+/**
+ * Makes a guard; `answerMsMax` is for tests.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createFakeClock } from "../../tests/support/fake_clock.ts";
+ * const clock = createFakeClock();
+ * const guard = createGuard(clock);
+ * const answer = guard.run("/mnt/dead", () => new Promise<string>(() => {}));
+ * await clock.advance(10_000);
+ * assert.equal(await answer, null);
+ * assert.equal(await guard.run("/mnt/dead", () => Promise.resolve("again")), null); // one at a time
+ * ```
+ */
 export function createGuard(clock: Pick<Clock, "nowMs" | "sleep">, answerMsMax = ANSWER_MS_MAX): Guard {
   const inFlight = new Map<string, Flight>();
   let hung = 0;

@@ -4,7 +4,15 @@
 
 import { digestOf } from "./read_file.ts";
 
-/** Orders paths by their UTF-8 bytes, as `LC_ALL=C sort` and a shell's glob in the C locale do. */
+/**
+ * Orders paths by their UTF-8 bytes, as `LC_ALL=C sort` and a shell's glob in the C locale do.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const paths = ["/b", "/a", "/\u{1F600}", "/\uFF5E"];
+ * assert.deepEqual(paths.sort(comparePaths), ["/a", "/b", "/\uFF5E", "/\u{1F600}"]); // not UTF-16's order
+ * ```
+ */
 export function comparePaths(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) {
@@ -18,7 +26,15 @@ export function comparePaths(a: string, b: string): number {
   return a.length - b.length;
 }
 
-/** True where `comparePaths` and plain comparison may differ. */
+/**
+ * True where `comparePaths` and plain comparison may differ.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(hasHighUnits("/etc/übung.yaml"), false);
+ * assert.equal(hasHighUnits("/etc/\u{1F600}.yaml"), true);
+ * ```
+ */
 export function hasHighUnits(path: string): boolean {
   return /[\ud800-\uffff]/.test(path);
 }
@@ -33,7 +49,20 @@ function renderListingLine(digest: string, path: string): string {
   return `\\${digest}  ${escaped}\n`;
 }
 
-/** SHA-256 of the listing of `files`, which must be sorted with `comparePaths`. */
+/**
+ * SHA-256 of the listing of `files`, which must be sorted with `comparePaths`.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { digestOf } from "./read_file.ts";
+ * const digest = await digestOf(new TextEncoder().encode("a"));
+ * const listing = `${digest}  /etc/a\n\\${digest}  /etc/b\\\\c\n`; // a backslash as sha256sum escapes it
+ * assert.equal(
+ *   await digestOfListing([{ digest, path: "/etc/a" }, { digest, path: "/etc/b\\c" }]),
+ *   await digestOf(new TextEncoder().encode(listing)),
+ * );
+ * ```
+ */
 export function digestOfListing(
   files: Iterable<{ readonly digest: string; readonly path: string }>,
 ): Promise<string> {

@@ -9,7 +9,14 @@ const WAITS_FOR_WRITER = "wait_for_partner";
 /** Numbers of open and openat on x86-64, and of openat on arm64. */
 const OPEN_CALLS = new Set(["2", "257", "56"]);
 
-/** Finds the thread and remembers it; the answer is false where there is none or /proc does not say. */
+/**
+ * Finds the thread and remembers it; the answer is false where there is none or /proc does not say.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(createNotifyThread().isStuck(), false); // nothing is being watched
+ * ```
+ */
 export function createNotifyThread(): { isStuck(): boolean } {
   let thread: string | null = null;
   return {

@@ -2,7 +2,15 @@
 
 import type { WatchPlace, WatchPlan } from "./watch_plan.ts";
 
-/** Opens a watch, or says why there is none. */
+/**
+ * Opens a watch, or says why there is none.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const watcher = openWatcher({ path: "/no/such/directory", recursive: false });
+ * assert.ok(watcher instanceof Deno.errors.NotFound);
+ * ```
+ */
 export function openWatcher({ path, recursive }: WatchPlace): Deno.FsWatcher | Error {
   try {
     return Deno.watchFs(path, { recursive });
@@ -11,7 +19,19 @@ export function openWatcher({ path, recursive }: WatchPlace): Deno.FsWatcher | E
   }
 }
 
-/** Ends a watch, whatever state it is in. */
+/**
+ * Ends a watch, whatever state it is in.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { openWatcher } from "./open_watcher.ts";
+ * const watcher = openWatcher({ path: "/proc/self", recursive: false });
+ * assert.ok(!(watcher instanceof Error));
+ * closeWatcher(watcher);
+ * closeWatcher(watcher); // has ended already: no error
+ * assert.deepEqual(await Array.fromAsync(watcher), []);
+ * ```
+ */
 export function closeWatcher(watcher: Deno.FsWatcher): void {
   try {
     watcher.close();
@@ -20,7 +40,15 @@ export function closeWatcher(watcher: Deno.FsWatcher): void {
   }
 }
 
-/** The name of the limit behind an error; Deno gives no code for either. */
+/**
+ * The name of the limit behind an error; Deno gives no code for either.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.match(limitOf(new Error("Too many open files (os error 24)")) ?? "", /max_user_instances/);
+ * assert.equal(limitOf(new Error("No such file or directory (os error 2)")), null);
+ * ```
+ */
 export function limitOf(error: Error): string | null {
   if (/file watch limit|os error 28/i.test(error.message)) {
     return "the kernel's limit of watches (fs.inotify.max_user_watches)";
@@ -31,7 +59,17 @@ export function limitOf(error: Error): string | null {
   return null;
 }
 
-/** Device, inode and birth of each place and anchor, in order; empty for one that cannot be looked at. */
+/**
+ * Device, inode and birth of each place and anchor, in order; empty for one that cannot be looked at.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const plan = { places: [{ path: "/", recursive: false }], anchors: ["/no/such"], missing: false };
+ * const [root, none] = await readIdentities(plan);
+ * assert.match(root!, /^\d+:\d+:/);
+ * assert.equal(none, "");
+ * ```
+ */
 export function readIdentities({ places, anchors }: WatchPlan): Promise<string[]> {
   const paths = [...places.map((place) => place.path), ...anchors];
   return Promise.all(paths.map(async (path) => {
@@ -40,7 +78,15 @@ export function readIdentities({ places, anchors }: WatchPlan): Promise<string[]
   }));
 }
 
-/** Whether two lists of identities are the same. */
+/**
+ * Whether two lists of identities are the same.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(sameTexts(["1:2:3"], ["1:2:3"]), true);
+ * assert.equal(sameTexts(["1:2:3"], ["1:2:3", ""]), false);
+ * ```
+ */
 export function sameTexts(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((text, i) => text === b[i]);
 }

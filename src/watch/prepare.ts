@@ -30,7 +30,21 @@ export type PrepareConfig = Pick<
 const NAMES_TOLD_AT_ONCE = 20;
 const NAMES_REMEMBERED_MAX = 200;
 
-/** Makes the preparation that `config` asks for; with nothing asked for it is always `ok` and costs nothing. */
+/**
+ * Makes the preparation that `config` asks for; with nothing asked for it is always `ok` and costs nothing.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createTestConfig } from "../../tests/support/config.ts";
+ * const bytes = new TextEncoder().encode('{"a": 1,}');
+ * const more = { digest: "", sizeBytes: bytes.length, mode: 0o644, bytes, error: null };
+ * const file = { path: "/etc/a.json", name: "a.json", ...more };
+ * const logger = { debug() {}, info() {}, warn() {}, error() {} };
+ * const prepare = createPrepare(createTestConfig({ validate: "auto" }), logger);
+ * const found = await prepare({ digest: "", files: [file], changedWallMs: 0 }, new AbortController().signal);
+ * assert.equal(found.kind === "invalid" && found.reason.split(":")[0], `"/etc/a.json" is no valid JSON`);
+ * ```
+ */
 export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
   const { configEnvsubstFile, outputDir } = config;
   const rendersFiles = configEnvsubstFile !== null || outputDir !== null;

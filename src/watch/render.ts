@@ -30,6 +30,16 @@ function temporaryBeside(path: string): string {
 /**
  * Where each file goes in `dir`.
  * @throws where two inputs have one name, or a name leads out of `dir`
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const file = { digest: "", sizeBytes: 0, mode: 0o644, bytes: null, error: null };
+ * const a = { ...file, path: "/in/a/app.yaml", name: "app.yaml" };
+ * assert.equal(planOutputs([a], "/out").get(a), "/out/app.yaml");
+ * const b = { ...a, path: "/in/b/app.yaml" };
+ * assert.throws(() => planOutputs([a, b], "/out"), /both "\/in\/a\/app.yaml" and "\/in\/b\/app.yaml"/);
+ * assert.throws(() => planOutputs([{ ...a, name: "../app.yaml" }], "/out"), /would leave the directory/);
+ * ```
  */
 export function planOutputs(files: readonly SnapshotFile[], dir: string): Map<SnapshotFile, string> {
   const plan = new Map<SnapshotFile, string>();
@@ -57,6 +67,16 @@ export function planOutputs(files: readonly SnapshotFile[], dir: string): Map<Sn
  * Writes `bytes` beside `path`, synced and with `mode`, unless `path` has just that already. `dir` is the output
  * directory; links in it must not lead out of it.
  * @throws where that fails; nothing is left behind then
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const dir = await Deno.makeTempDir();
+ * const bytes = new TextEncoder().encode("a: 1\n");
+ * const staged = await stageOutput(`${dir}/app.yaml`, bytes, 0o644, dir);
+ * assert.equal(await Deno.readTextFile(staged.temporary!), "a: 1\n");
+ * await assert.rejects(Deno.stat(`${dir}/app.yaml`), Deno.errors.NotFound); // not yet seen by the app
+ * await Deno.remove(dir, { recursive: true });
+ * ```
  */
 export async function stageOutput(
   path: string,
@@ -132,6 +152,17 @@ async function upToDateSince(path: string, bytes: Uint8Array): Promise<number | 
 /**
  * Renames all files into place; the old outputs stay under other names until `settleOutputs`.
  * @throws where that fails; `settleOutputs` puts back what was placed until then
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const dir = await Deno.makeTempDir();
+ * await Deno.writeTextFile(`${dir}/app.yaml`, "a: 1\n");
+ * const staged = await stageOutput(`${dir}/app.yaml`, new TextEncoder().encode("a: 2\n"), 0o644, dir);
+ * await placeOutputs([staged]);
+ * assert.equal(await Deno.readTextFile(`${dir}/app.yaml`), "a: 2\n");
+ * assert.equal(await Deno.readTextFile(staged.backup!), "a: 1\n");
+ * await Deno.remove(dir, { recursive: true });
+ * ```
  */
 export async function placeOutputs(staged: readonly Staged[]): Promise<void> {
   try {
@@ -160,7 +191,21 @@ async function keepOld(path: string): Promise<string | null> {
   return backup;
 }
 
-/** Ends it: drops the old outputs where the new ones are `good`, else puts them back. To be called once. Never throws. */
+/**
+ * Ends it: drops the old outputs where the new ones are `good`, else puts them back. To be called once. Never throws.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const dir = await Deno.makeTempDir();
+ * await Deno.writeTextFile(`${dir}/app.yaml`, "a: 1\n");
+ * const staged = await stageOutput(`${dir}/app.yaml`, new TextEncoder().encode("a: 2\n"), 0o644, dir);
+ * await placeOutputs([staged]);
+ * await settleOutputs([staged], false); // the check command said no
+ * assert.equal(await Deno.readTextFile(`${dir}/app.yaml`), "a: 1\n");
+ * assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["app.yaml"]);
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ */
 export async function settleOutputs(staged: readonly Staged[], good: boolean): Promise<void> {
   for (const file of staged) {
     if (file.temporary === null) continue;
@@ -176,6 +221,16 @@ export async function settleOutputs(staged: readonly Staged[], good: boolean): P
 /**
  * Removes outputs of inputs that are gone, and directories that are empty then. A directory that has become a link out
  * of `dir` since is left alone, with what is behind it. Never throws.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const dir = await Deno.makeTempDir();
+ * await Deno.mkdir(`${dir}/conf.d`);
+ * await Deno.writeTextFile(`${dir}/conf.d/gone.yaml`, "");
+ * await removeOutputs([`${dir}/conf.d/gone.yaml`], dir);
+ * assert.deepEqual([...Deno.readDirSync(dir)], []); // nor its empty directory
+ * await Deno.remove(dir);
+ * ```
  */
 export async function removeOutputs(paths: Iterable<string>, dir: string): Promise<void> {
   const root = await Deno.realPath(dir).catch(() => null);
@@ -193,7 +248,20 @@ export async function removeOutputs(paths: Iterable<string>, dir: string): Promi
   }
 }
 
-/** Removes what a process that was killed left behind in `dir`: its temporary files, once they are a minute old. */
+/**
+ * Removes what a process that was killed left behind in `dir`: its temporary files, once they are a minute old.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const dir = await Deno.makeTempDir();
+ * await Deno.writeTextFile(`${dir}/.config-reloader-7-1.tmp`, "");
+ * await Deno.writeTextFile(`${dir}/app.yaml`, "");
+ * await removeLeftovers(dir, Date.now()); // it may be another process's, at work
+ * await removeLeftovers(dir, Date.now() + 61_000);
+ * assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["app.yaml"]);
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ */
 export async function removeLeftovers(dir: string, wallMs: number): Promise<void> {
   try {
     for await (const { name, isFile } of Deno.readDir(dir)) {
@@ -207,7 +275,16 @@ export async function removeLeftovers(dir: string, wallMs: number): Promise<void
   }
 }
 
-/** What went wrong, without the path that Deno appends. */
+/**
+ * What went wrong, without the path that Deno appends.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const error = await Deno.writeTextFile("/no/such/file", "").catch((error) => error);
+ * assert.equal(reasonOf(error), "no such directory");
+ * assert.equal(reasonOf(new Error("No space left (os error 28): writefile '/out/x'")), "No space left");
+ * ```
+ */
 export function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
   if (error instanceof Deno.errors.NotFound) return "no such directory";

@@ -58,7 +58,19 @@ export interface ScanContext {
   isOwn(path: string): boolean;
 }
 
-/** Turns settings into sources; the same path twice is one. */
+/**
+ * Turns settings into sources; the same path twice is one.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const sources = createSources(["/etc/app/*.yaml", "/etc/app/x.yaml", "/etc/app/x.yaml"], ["/etc/conf.d/"]);
+ * assert.deepEqual(sources.map(({ kind, path }) => `${kind} ${path}`), [
+ *   "glob /etc/app/*.yaml",
+ *   "file /etc/app/x.yaml",
+ *   "dir /etc/conf.d",
+ * ]);
+ * ```
+ */
 export function createSources(configFiles: readonly string[], watchedDirs: readonly string[]): Source[] {
   const files = [...new Set(configFiles)].map((path): Source =>
     isGlob(path)
@@ -69,12 +81,43 @@ export function createSources(configFiles: readonly string[], watchedDirs: reado
   return [...files, ...dirs.map((path): Source => ({ kind: "dir", path }))];
 }
 
-/** A file state that tells of an error. */
+/**
+ * A file state that tells of an error.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.deepEqual(fileError("/etc/x.yaml", "no such file"), {
+ *   path: "/etc/x.yaml",
+ *   digest: null,
+ *   sizeBytes: 0,
+ *   error: "no such file",
+ * });
+ * ```
+ */
 export function fileError(path: string, error: string, sizeBytes = 0): FileState {
   return { path, digest: null, sizeBytes, error };
 }
 
-/** Lists all sources. Throws nothing that the disk does. */
+/**
+ * Lists all sources. Throws nothing that the disk does.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createKubeletVolume } from "../../tests/support/kubelet.ts";
+ * import { createClock } from "../clock.ts";
+ * import { createGuard } from "./guard.ts";
+ * const dir = await Deno.makeTempDir();
+ * createKubeletVolume(dir, { "a.yaml": "a: 1\n", "b.txt": "" });
+ * const memory = { known: new Map(), homes: new Map() };
+ * const guard = createGuard(createClock());
+ * const context = { guard, memory, nowMs: 0, local: true, isOwn: () => false };
+ * const { candidates } = await scanSources(createSources([`${dir}/*.yaml`], []), context);
+ * assert.deepEqual([...candidates.keys()], [`${dir}/a.yaml`]);
+ * const { readPath } = candidates.get(`${dir}/a.yaml`)!;
+ * assert.match(readPath, /\/\.\.20[\d_]+\.\d+\/a\.yaml$/); // in the payload, not through ..data
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ */
 export async function scanSources(sources: readonly Source[], context: ScanContext): Promise<Scan> {
   const scan: Scan = {
     candidates: new Map(),

@@ -36,7 +36,19 @@ export interface SettleInput {
   readonly atomic: boolean;
 }
 
-/** Null: the look counts. Otherwise when to look again. */
+/**
+ * Null: the look counts. Otherwise when to look again.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const look = { delayMs: 200, differs: true, sameAsBefore: true, stable: true, atomic: false };
+ * const first = decideSettling(null, { ...look, nowMs: 0 });
+ * assert.equal(first?.againAtMs, 200); // quiet until then,
+ * const second = decideSettling(first, { ...look, nowMs: 200 });
+ * assert.equal(second?.againAtMs, 400); // the same at a second read:
+ * assert.equal(decideSettling(second, { ...look, nowMs: 400 }), null); // it counts
+ * ```
+ */
 export function decideSettling(state: Settling | null, input: SettleInput): Settling | null {
   const { nowMs, delayMs } = input;
   if (!input.differs || delayMs === 0) return null;

@@ -39,7 +39,24 @@ export type ReaderConfig = Pick<
   | "outputDir"
 >;
 
-/** Makes the reader of what `config` names. */
+/**
+ * Makes the reader of what `config` names.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createKubeletVolume } from "../../tests/support/kubelet.ts";
+ * import { createTestConfig } from "../../tests/support/config.ts";
+ * import { createClock } from "../clock.ts";
+ * import { digestOf } from "./read_file.ts";
+ * const dir = await Deno.makeTempDir();
+ * createKubeletVolume(dir, { "app.yaml": "a: 1\n" });
+ * const reader = createSnapshotReader(createTestConfig({ configFiles: [`${dir}/app.yaml`] }), createClock());
+ * const found = await reader.look({ signal: new AbortController().signal });
+ * assert.ok(found.kind === "content");
+ * assert.equal(found.snapshot.digest, await digestOf(new TextEncoder().encode("a: 1\n")));
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ */
 export function createSnapshotReader(config: ReaderConfig, clock: Clock): SnapshotReader {
   const reader = createReader(config, clock);
   let running: Promise<unknown> = Promise.resolve();

@@ -17,7 +17,15 @@ export interface MountView {
   readonly local: boolean;
 }
 
-/** Looks at the mounts of all sources. Never throws: without mountinfo nothing is stale. */
+/**
+ * Looks at the mounts of all sources. Never throws: without mountinfo nothing is stale.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const { stale, local } = await readMounts([{ kind: "file", path: "/proc/version", name: "version" }]);
+ * assert.deepEqual({ stale, local }, { stale: [], local: true });
+ * ```
+ */
 export async function readMounts(sources: readonly Source[]): Promise<MountView> {
   const text = await Deno.readTextFile("/proc/self/mountinfo").catch(() => "");
   const mounts = parseMountinfo(text);
@@ -55,7 +63,14 @@ function describeStale(mount: Mount, reason: StaleMount["reason"]): StaleMount {
   return { container: "sidecar", reason, mountPoint: mount.mountPoint, message };
 }
 
-/** The sentence for a volume that was torn down under its mount (kubelet, after an error while it wrote). */
+/**
+ * The sentence for a volume that was torn down under its mount (kubelet, after an error while it wrote).
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.match(replacedMessage("/etc/app"), /^the volume at "\/etc\/app" was replaced .*must be restarted/);
+ * ```
+ */
 export function replacedMessage(path: string): string {
   return `the volume at "${path}" was replaced under its mount (link count 0): the pod's containers must be restarted ` +
     "to see the new volume";

@@ -148,7 +148,16 @@ function readLinkSync(path: string): string | null {
   }
 }
 
-/** The path beneath the payload directory; also of a path that was itself given through `..data`. */
+/**
+ * The path beneath the payload directory; also of a path that was itself given through `..data`.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const volume = { dir: "/etc/app", target: "..2026_11_24_08_16_55.1234567890" };
+ * assert.equal(pinPath("/etc/app/x.yaml", volume), "/etc/app/..2026_11_24_08_16_55.1234567890/x.yaml");
+ * assert.equal(pinPath("/etc/app/..data/x.yaml", volume), pinPath("/etc/app/x.yaml", volume));
+ * ```
+ */
 export function pinPath(path: string, { dir, target }: Volume): string {
   const inside = path.slice(dir.length);
   const key = inside === "/..data" || inside.startsWith("/..data/") ? inside.slice("/..data".length) : inside;

@@ -27,7 +27,21 @@ const LINKS_MAX = 40;
 /** Entries looked at in search of a FIFO; beyond it the thread itself must tell. */
 const FIFO_ENTRIES_MAX = 20_000;
 
-/** Makes the plan. Never throws. */
+/**
+ * Makes the plan. Never throws.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createSources } from "./scan.ts";
+ * const dir = await Deno.realPath(await Deno.makeTempDir());
+ * await Deno.writeTextFile(`${dir}/x.yaml`, "");
+ * const { places } = await planWatch(createSources([`${dir}/x.yaml`], []));
+ * assert.deepEqual(places, [{ path: dir, recursive: false }]); // never the file itself
+ * const { missing } = await planWatch(createSources([`${dir}/no/such/y.yaml`], []));
+ * assert.equal(missing, true);
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ */
 export async function planWatch(sources: readonly Source[]): Promise<WatchPlan> {
   const places = new Map<string, boolean>();
   const anchors = new Set<string>();
@@ -99,7 +113,19 @@ async function followPath(path: string): Promise<Way> {
   return { parents: [...parents], end: rest.length > 0 ? null : current, missingParent: false };
 }
 
-/** True where a FIFO lies in one of the places: see `notify_thread.ts` for why that matters. */
+/**
+ * True where a FIFO lies in one of the places: see `notify_thread.ts` for why that matters.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const dir = await Deno.makeTempDir();
+ * const place = { path: dir, recursive: true };
+ * assert.equal(await holdsFifo([place]), false);
+ * await new Deno.Command("mkfifo", { args: [`${dir}/fifo`] }).output();
+ * assert.equal(await holdsFifo([place]), true);
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ */
 export async function holdsFifo(places: readonly WatchPlace[]): Promise<boolean> {
   let left = FIFO_ENTRIES_MAX;
   const search = async (dir: string, recursive: boolean): Promise<boolean> => {

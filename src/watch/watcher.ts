@@ -55,7 +55,25 @@ interface State {
   warned: string;
 }
 
-/** Makes the watcher of what `config` names. */
+/**
+ * Makes the watcher of what `config` names.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createTestConfig } from "../../tests/support/config.ts";
+ * import { createFakeClock } from "../../tests/support/fake_clock.ts";
+ * const clock = createFakeClock();
+ * const logger = { debug() {}, info() {}, warn() {}, error() {} };
+ * const watcher = createWatcher(createTestConfig({ watchMethod: "poll", intervalMs: 5_000 }), clock, logger);
+ * const hints: string[] = [];
+ * const stop = new AbortController();
+ * const run = watcher.run((cause) => hints.push(cause), stop.signal);
+ * await clock.advance(10_000);
+ * assert.deepEqual(hints, ["interval", "interval"]);
+ * stop.abort();
+ * await run;
+ * ```
+ */
 export function createWatcher(config: WatcherConfig, clock: Clock, logger: Logger): Watcher {
   const state: State = {
     method: "poll",
