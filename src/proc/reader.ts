@@ -97,7 +97,8 @@ export function createProcReader(root = "/proc"): ProcReader {
   };
   const status = (path: string): ProcessStatus | null => {
     const content = text(`${path}/status`);
-    return content === null ? null : parseStatus(content);
+    // No threads: it is just being reaped, and the kernel shows its masks as empty, as if it had no handler.
+    return content === null || content.includes("\nThreads:\t0\n") ? null : parseStatus(content);
   };
   return {
     pids: () => {

@@ -199,3 +199,25 @@ Deno.test("reader: a command line of 4 to 64 KiB is whole, a longer one is cut t
     }
   }
 });
+
+Deno.test(
+  "reader: a process at the moment of its reaping is gone, and not one without handlers",
+  STRICT,
+  async () => {
+    const root = await Deno.makeTempDir();
+    const write = (threads: number) => {
+      const lines = ["Name:\tThreads:\t0", "Tgid:\t7", "Uid:\t1\t1\t1\t1", `Threads:\t${threads}`];
+      const masks = ["SigBlk", "SigIgn", "SigCgt"].map((name) => `${name}:\t0000000000000001`);
+      Deno.writeTextFileSync(`${root}/7/status`, [...lines, ...masks, ""].join("\n"));
+    };
+    try {
+      await Deno.mkdir(`${root}/7`);
+      write(1);
+      assert.equal(createProcReader(root).status(7)?.caught, 1);
+      write(0);
+      assert.equal(createProcReader(root).status(7), null);
+    } finally {
+      await Deno.remove(root, { recursive: true });
+    }
+  },
+);

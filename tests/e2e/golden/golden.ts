@@ -106,11 +106,16 @@ export function normalise(log: string, words: readonly (readonly [string, string
     .replace(/^(TIME +INFO +config-reloader )\S+ \([^)]*\)/gm, "$1VERSION (REVISION)")
     .replace(/(visible are )[^;\n]*/g, "$1PROCESSES")
     .replace(new RegExp(`\\b(user|runAsUser:) ${Deno.uid()}\\b`, "g"), "$1 UID");
-  // A process that has ended is a zombie until its parent, the test, has asked for its end.
-  text = text.replace(
-    /(signal PID \d+) \([^)]*\)(, named by [^:]+: )it has ended and is a zombie; [^\n]*/g,
-    "$1$2there is no such process now",
-  );
+  // A process that has ended is a zombie until its parent, the test, has asked for its end; and it may end at the look.
+  text = text
+    .replace(
+      /(signal PID \d+) \([^)]*\)(, named by [^:]+: )it has ended and is a zombie; [^\n]*/g,
+      "$1$2there is no such process now",
+    )
+    .replace(
+      /(Target: Cannot signal PID \d+)(?:, named by [^:]+: there is no such process now|: it has just ended)$/gm,
+      "$1: it is gone",
+    );
   for (const [value, word] of words) {
     text = /^\d+$/.test(value)
       ? text.replace(new RegExp(`(?<![\\d.])${value}(?![\\d.])`, "g"), word)

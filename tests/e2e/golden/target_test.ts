@@ -84,7 +84,7 @@ story("the app dies soon after", { app: { mode: "die-later" } }, async ({ scene,
   await begun(sidecar);
   await scene.swap("version: 1\n");
   await sidecar.logged("the signal killed it");
-  await sidecar.logged("there is no such process");
+  await sidecar.logged("Target: Cannot signal PID");
   sidecar.kill("SIGHUP");
   await sidecar.logged("next try in 20s");
 });
@@ -96,7 +96,7 @@ story("the app restarts by itself", {}, async ({ scene, start, call }) => {
   await begun(sidecar);
   await sidecar.logged("Target: PID");
   await scene.app.stop();
-  await sidecar.logged("there is no such process");
+  await sidecar.logged("Target: Cannot signal PID");
   await using again = await startTargetApp({ config: scene.file, port: scene.app.port });
   call(again.pid, "NEW_PID");
   await Deno.writeTextFile(pidFile, `${again.pid}\n`);
