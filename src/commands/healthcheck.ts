@@ -8,12 +8,10 @@ import { createHttpClient } from "../http/client.ts";
 import { NO_TLS } from "../http/connect.ts";
 import { escapeUnsafe } from "../observe/lines.ts";
 import type { Clock } from "../ports.ts";
+import { formatMs } from "../text.ts";
 
 /** The settings that tell where the sidecar listens. */
-export type HealthcheckConfig = Pick<Config, "metricsPort" | "metricsHost" | "tlsCertFile">;
-
-/** Longer than the second in which `/healthz` answers under any load, shorter than a usual probe period. */
-const TIMEOUT_MS = 3_000;
+export type HealthcheckConfig = Pick<Config, "metricsPort" | "metricsHost" | "tlsCertFile" | "httpTimeoutMs">;
 
 interface Reply {
   readonly status: number;
@@ -28,7 +26,7 @@ interface Reply {
  * ```ts
  * import assert from "node:assert/strict";
  * import { createClock } from "../clock.ts";
- * const config = { metricsPort: 0, metricsHost: null, tlsCertFile: null };
+ * const config = { metricsPort: 0, metricsHost: null, tlsCertFile: null, httpTimeoutMs: 5_000 };
  * const lines: string[] = [];
  * assert.equal(await runHealthcheck(config, createClock(), (line) => lines.push(line)), 1);
  * assert.match(lines[0]!, /--metrics-port 0 lets the kernel pick the port; set a fixed one$/);
@@ -47,7 +45,9 @@ export async function runHealthcheck(
   }
   const url = ownUrl(config, "/healthz");
   try {
-    const { status, body } = config.tlsCertFile === null ? await askPlain(url, clock) : await askTls(url);
+    const { status, body } = config.tlsCertFile === null
+      ? await askPlain(url, config.httpTimeoutMs, clock)
+      : await askTls(url, config.httpTimeoutMs);
     print(
       status === 200 ? `ok: ${url}` : `Not healthy: ${url} answered ${status}: ${body.trim().slice(0, 500)}`,
     );
@@ -69,7 +69,7 @@ export async function runHealthcheck(
  * assert.equal(ownUrl(config, "/healthz"), "https://[::1]:9091/healthz");
  * ```
  */
-export function ownUrl(config: HealthcheckConfig, path: string): string {
+export function ownUrl(config: Omit<HealthcheckConfig, "httpTimeoutMs">, path: string): string {
   const scheme = config.tlsCertFile === null ? "http" : "https";
   return `${scheme}://${reachableHost(config.metricsHost)}:${config.metricsPort}${path}`;
 }
@@ -81,7 +81,7 @@ function reachableHost(host: string | null): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 
-async function askPlain(url: string, clock: Clock): Promise<Reply> {
+async function askPlain(url: string, timeoutMs: number, clock: Clock): Promise<Reply> {
   const client = createHttpClient(clock);
   try {
     const answer = await client.request({
@@ -89,7 +89,7 @@ async function askPlain(url: string, clock: Clock): Promise<Reply> {
       method: "GET",
       headers: [],
       tls: NO_TLS,
-      timeoutMs: TIMEOUT_MS,
+      timeoutMs,
     }, new AbortController().signal);
     return { status: answer.status, body: new TextDecoder().decode(answer.body) };
   } finally {
@@ -102,17 +102,17 @@ async function askPlain(url: string, clock: Clock): Promise<Reply> {
  * stays within the pod, and nothing secret goes over it. Deno's own TLS always checks, so this one command with TLS on
  * loads Node's.
  */
-async function askTls(url: string): Promise<Reply> {
+async function askTls(url: string, timeoutMs: number): Promise<Reply> {
   const { get } = await import("node:https");
   return await new Promise((resolve, reject) => {
-    const request = get(url, { rejectUnauthorized: false, timeout: TIMEOUT_MS, agent: false }, (response) => {
+    const request = get(url, { rejectUnauthorized: false, timeout: timeoutMs, agent: false }, (response) => {
       let body = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => body += chunk);
       response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
       response.on("error", reject);
     });
-    request.on("timeout", () => request.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
+    request.on("timeout", () => request.destroy(new Error(`no answer within ${formatMs(timeoutMs)}`)));
     request.on("error", reject);
   });
 }

@@ -21,6 +21,7 @@ async function ask(
     metricsHost: host,
     tlsCertFile: tls === null ? null : `${CERTIFICATES}${tls}.pem`,
     tlsKeyFile: tls === null ? null : `${CERTIFICATES}${tls}.key`,
+    httpTimeoutMs: 5_000,
   };
   const handler = createHandler({
     metrics: () => Promise.resolve(""),
@@ -83,7 +84,7 @@ for (const tlsCertFile of [null, `${CERTIFICATES}server.pem`]) {
     listener.close();
     const lines: string[] = [];
     const code = await runHealthcheck(
-      { metricsPort, metricsHost: null, tlsCertFile },
+      { metricsPort, metricsHost: null, tlsCertFile, httpTimeoutMs: 5_000 },
       createClock(),
       (line) => lines.push(line),
     );
@@ -96,20 +97,22 @@ for (const tlsCertFile of [null, `${CERTIFICATES}server.pem`]) {
   });
 }
 
-test("a sidecar that accepts and never answers", async () => {
-  const listener = Deno.listen({ port: 0 });
-  const accepted = listener.accept();
-  const lines: string[] = [];
-  const config = { metricsPort: listener.addr.port, metricsHost: null, tlsCertFile: null };
-  assert.equal(await runHealthcheck(config, createClock(), (line) => lines.push(line)), 1);
-  assert.match(lines[0]!, /3 ?s/);
-  (await accepted).close();
-  listener.close();
-});
+for (const tlsCertFile of [null, `${CERTIFICATES}server.pem`]) {
+  test(`a sidecar that accepts and never answers: --http-timeout ends it${tlsCertFile ? ", TLS" : ""}`, async () => {
+    const listener = Deno.listen({ port: 0 });
+    const accepted = listener.accept();
+    const lines: string[] = [];
+    const config = { metricsPort: listener.addr.port, metricsHost: null, tlsCertFile, httpTimeoutMs: 300 };
+    assert.equal(await runHealthcheck(config, createClock(), (line) => lines.push(line)), 1);
+    assert.match(lines[0]!, /(timed out after|no answer within) 300ms/);
+    (await accepted).close();
+    listener.close();
+  });
+}
 
 test("--metrics-port 0 cannot be asked", async () => {
   const lines: string[] = [];
-  const config = { metricsPort: 0, metricsHost: null, tlsCertFile: null };
+  const config = { metricsPort: 0, metricsHost: null, tlsCertFile: null, httpTimeoutMs: 5_000 };
   assert.equal(await runHealthcheck(config, createClock(), (line) => lines.push(line)), 1);
   assert.deepEqual(lines, [
     "Cannot ask for health: --metrics-port 0 lets the kernel pick the port; set a fixed one",
