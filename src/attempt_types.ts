@@ -144,7 +144,8 @@ export async function baselineOf(deps: AttemptDeps, input: AttemptInput): Promis
     await inTime(deps, input.advance?.baseline ?? deps.probe.read(input.aborted));
   const waitMs = earliestTriggerWallMs(first?.kind === "status" ? first.status : null, deps.clock.wallMs()) -
     deps.clock.wallMs();
-  if (waitMs > 0) await deps.clock.sleep(waitMs, input.stopping);
+  // Not cut short by SIGTERM: a trigger within that second could not be proved, and would cost the whole shutdown time.
+  if (waitMs > 0) await deps.clock.sleep(waitMs, input.aborted);
   return first;
 }
 

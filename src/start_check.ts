@@ -4,7 +4,7 @@
  * that a rendered output is there before the app is.
  */
 
-import { type AttemptDeps, inTime, lookForTarget } from "./attempt_types.ts";
+import { type AttemptDeps, inTime, lookForTarget, type Sighting } from "./attempt_types.ts";
 import { hideUrlSecrets } from "./http/hide_url.ts";
 import type { Snapshot, StatusReading } from "./model.ts";
 import { decideReload, type Decision, type Moment } from "./reload/decide.ts";
@@ -32,7 +32,9 @@ export async function checkStart(
   const adopts = action.kind === "skip" && action.reason === "adopted";
   if (action.kind !== "ask-app" && !adopts) return { decision, reading: null };
   // An output file must be there before the app is, whether or not there is anything to reload.
+  deps.turned(config.checkCommand === null ? 0 : config.httpTimeoutMs);
   const prepared = await deps.prepare(snapshot, aborted);
+  deps.turned();
   // What the app reads is the output: it came later than the content.
   const outputWallMs = prepared.kind === "ok" ? prepared.outputWallMs ?? -Infinity : -Infinity;
   const changedAtMs = Math.max(state.changedAtMs, clock.nowMs() - (clock.wallMs() - outputWallMs));
@@ -60,11 +62,8 @@ export async function checkStart(
   }
   if (verdict === "later") {
     if (sighting === null && state.waiting === null) tellSilence(deps, reading);
-    // That nobody may be signalled, or that a URL is wrong, does not pass by itself: a change must not wait in silence.
-    const mayLast = sighting === null || sighting.resolution.kind === "none" && !sighting.resolution.again;
     const isChange = state.waiting !== null && state.waiting.digest !== action.question.digest;
-    // Nor may `--once` end as if all were well.
-    if (mayLast && (isChange || config.once && sighting !== null)) verdict = "reload";
+    if (!mayWait(sighting, isChange, config.once)) verdict = "reload";
   }
   switch (verdict) {
     case "reload":
@@ -77,6 +76,16 @@ export async function checkStart(
         reading,
       };
   }
+}
+
+/**
+ * Whether an app that is not there may be waited for in silence. That nobody may be signalled, or that a URL is wrong,
+ * does not pass by itself: a change is tried all the same, and `--once` must not end as if all were well.
+ */
+function mayWait(sighting: Sighting | null, isChange: boolean, once: boolean): boolean {
+  if (sighting === null) return !isChange;
+  const { resolution } = sighting;
+  return resolution.kind !== "none" || resolution.again === true || !isChange && !once;
 }
 
 /** Without a process to look at, only the status URL tells that the app is there. */

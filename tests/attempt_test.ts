@@ -407,6 +407,23 @@ test("without a baseline, an app that tells whole seconds is triggered again in 
   assert.equal(run.report?.result.outcome, "success");
 });
 
+test("SIGTERM does not hurry a trigger that waits for the next whole second: it could not be proved", async () => {
+  const bench = createBench();
+  const prometheus = (successWallMs: number) =>
+    reading({ format: "prometheus", successful: true, successWallMs, wholeSeconds: true });
+  const second = bench.clock.wallMs();
+  await bench.clock.advance(300);
+  bench.set({ readings: [prometheus(second)] });
+  const run = bench.start();
+  await bench.clock.advance(100);
+  bench.stopping.abort();
+  await bench.clock.advance(100);
+  assert.equal(bench.signals(), 0);
+  bench.set({ readings: [prometheus(second + 1_000)] });
+  await bench.clock.advance(1_000);
+  assert.equal(run.report?.result.outcome, "success");
+});
+
 test("slow steps with a deadline of their own are no silence of the loop; a step past its deadline is", async () => {
   const slow = { httpTimeoutMs: 60_000, checkCommand: ["check"], triggerUrls: ["http://a/", "http://b/"] };
   const bench = createBench({

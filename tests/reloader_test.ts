@@ -165,3 +165,15 @@ test("an app that dies within 2 s of the second trigger was killed by it", async
   await bench.clock.advance(1_000);
   assert.ok(bench.logged("the signal killed it"), bench.log.join("\n"));
 });
+
+test("a check command at the start may take its own time: /healthz stays 200", async () => {
+  const bench = createLoopBench({ checkCommand: ["check"], httpTimeoutMs: 60_000 });
+  bench.prepare = async () => {
+    await bench.clock.sleep(50_000);
+    return { kind: "ok", written: false };
+  };
+  bench.start();
+  await bench.clock.advance(45_000);
+  assert.deepEqual(bench.reloader.health(), { ok: true });
+  await bench.clock.advance(100_000);
+});
