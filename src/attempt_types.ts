@@ -63,8 +63,26 @@ export interface Sighting {
   readonly startedAtMs: number;
 }
 
-/** Looks for the target now. */
-export function lookForTarget({ clock, target }: Pick<AttemptDeps, "clock" | "target">): Sighting {
+/** What a look for the target needs. */
+interface SightingDeps {
+  readonly clock: Clock;
+  readonly target: Pick<TargetPort, "resolve">;
+}
+
+/**
+ * Looks for the target now.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createFakeClock } from "../tests/support/fake_clock.ts";
+ * import { targetOf } from "../tests/target/fake_table.ts";
+ * const clock = createFakeClock();
+ * const target = targetOf(7, { startedWallMs: clock.wallMs() - 60_000 });
+ * const sighting = lookForTarget({ clock, target: { resolve: () => ({ kind: "target", target }) } });
+ * assert.equal(sighting.startedAtMs, clock.nowMs() - 60_000);
+ * ```
+ */
+export function lookForTarget({ clock, target }: SightingDeps): Sighting {
   const resolution = target.resolve();
   const startedAtMs = resolution.kind === "none"
     ? NaN
@@ -78,9 +96,27 @@ export type AppMounts = ReturnType<TargetPort["staleMounts"]>;
 /** How long a look for the target counts as fresh, in milliseconds; its identity is checked again at the signal. */
 export const FOUND_FRESH_MS = 100;
 
-/** Begins what can go on beside the reading of the content. */
+/**
+ * Begins what can go on beside the reading of the content.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createTestConfig } from "../tests/support/config.ts";
+ * import { createFakeClock } from "../tests/support/fake_clock.ts";
+ * const answer = { kind: "error" as const, reason: "connection refused" };
+ * const advance = beginAdvance({
+ *   clock: createFakeClock(),
+ *   config: createTestConfig({ trigger: "http" }),
+ *   probe: { read: () => Promise.resolve(answer) },
+ *   target: { resolve: () => assert.fail("nothing is signalled") },
+ * }, new AbortController().signal);
+ * assert.equal(advance.answer, null); // nobody waits for it,
+ * await advance.baseline;
+ * assert.equal(advance.answer, answer); // and it is there when it is wanted
+ * ```
+ */
 export function beginAdvance(
-  deps: Pick<AttemptDeps, "clock" | "config" | "probe" | "target">,
+  deps: Pick<AttemptDeps, "config" | "probe"> & SightingDeps,
   signal: AbortSignal,
 ): Advance {
   const { clock, config, probe } = deps;
@@ -118,7 +154,15 @@ export interface AttemptReport {
   readonly status: Status | null;
 }
 
-/** An unsuccessful result in which nothing was triggered. */
+/**
+ * An unsuccessful result in which nothing was triggered.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const { appIsBlind, triggeredAtMs } = failure("failed", "a subPath mount", "stale-mount");
+ * assert.deepEqual({ appIsBlind, triggeredAtMs }, { appIsBlind: true, triggeredAtMs: null });
+ * ```
+ */
 export function failure(outcome: Outcome, reason: string, code: string): AttemptResult {
   return {
     outcome,
@@ -149,7 +193,18 @@ export async function baselineOf(deps: AttemptDeps, input: AttemptInput): Promis
   return first;
 }
 
-/** A reading, where it comes within `BASELINE_WAIT_MS`; else null. */
+/**
+ * A reading, where it comes within `BASELINE_WAIT_MS`; else null.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createFakeClock } from "../tests/support/fake_clock.ts";
+ * const clock = createFakeClock();
+ * const reading = inTime({ clock }, new Promise(() => {})); // an app that hangs
+ * await clock.advance(BASELINE_WAIT_MS);
+ * assert.equal(await reading, null);
+ * ```
+ */
 export async function inTime(
   { clock }: Pick<AttemptDeps, "clock">,
   reading: Promise<StatusReading>,

@@ -22,6 +22,14 @@ const TIMER_MAX_MS = 3_600_000;
  * A clock on `performance.now` (monotonic) and `Date.now` (wall). Sleepers share timers, since an
  * `AbortSignal.timeout` cannot be taken back: at most one more is armed whenever an earlier deadline comes, and one
  * that fires for nobody does nothing. These timers do not keep the process alive; the listening server does.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const clock = createClock();
+ * const beforeMs = clock.nowMs();
+ * await clock.sleep(60_000, AbortSignal.abort()); // ends at once, and does not reject
+ * assert.ok(clock.nowMs() - beforeMs < 1_000);
+ * ```
  */
 export function createClock(): Clock {
   const sleepers = new Set<Sleeper>();

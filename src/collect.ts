@@ -9,7 +9,19 @@ const WORK_MAX = 500;
 /** What a reload counts for: it reads, hashes, asks and tells. */
 export const RELOAD_WORK = 10;
 
-/** Makes a counter of work: call it with the units done (1 for an answered request). */
+/**
+ * Makes a counter of work: call it with the units done (1 for an answered request).
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * let collections = 0;
+ * const work = createCollector(() => collections++);
+ * work(499);
+ * assert.equal(collections, 0);
+ * work(1);
+ * assert.equal(collections, 1);
+ * ```
+ */
 export function createCollector(
   collect: (() => void) | undefined = (globalThis as { gc?: () => void }).gc,
 ): (work: number) => void {

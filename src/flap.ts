@@ -9,7 +9,7 @@ import type { Hint, HintQueue } from "./reload/queue.ts";
 
 /** What the watch needs of the loop. */
 export interface FlapDeps {
-  readonly reader: SnapshotReader;
+  readonly reader: Pick<SnapshotReader, "look">;
   readonly queue: HintQueue;
   /** Whether a hint cannot mean anything. */
   readonly isNothing: (hint: Hint) => Promise<boolean>;
@@ -26,6 +26,24 @@ export type FlapVerdict = "same" | "flapped" | "unsettled";
  * Takes all hints until `over` aborts, looks at what they mean, and looks once more in the end. It is `flapped` as soon
  * as the disk holds something else than `snapshot`, or held it by the time of its last swap. The caller looks at
  * nothing meanwhile.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createHintQueue } from "./reload/queue.ts";
+ * const snapshot = { digest: "a", files: [], changedWallMs: 0 };
+ * const other = { kind: "content" as const, snapshot: { ...snapshot, digest: "b" }, skipped: [] };
+ * const deps = {
+ *   reader: { look: () => Promise.resolve(other) },
+ *   queue: createHintQueue(),
+ *   isNothing: () => Promise.resolve(false),
+ *   onLook: () => {},
+ *   onAsked: () => {},
+ * };
+ * const over = new AbortController();
+ * const verdict = watchForFlap(deps, snapshot, over.signal, new AbortController().signal);
+ * over.abort(); // nobody hinted at anything; the last look sees it
+ * assert.equal(await verdict, "flapped");
+ * ```
  */
 export async function watchForFlap(
   deps: FlapDeps,

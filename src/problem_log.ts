@@ -14,7 +14,28 @@ export interface ProblemLog {
   tell(observation: Observation): void;
 }
 
-/** Makes a log that knows of no problem yet. */
+/**
+ * Makes a log that knows of no problem yet.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createFakeClock } from "../tests/support/fake_clock.ts";
+ * const clock = createFakeClock();
+ * const lines: string[] = [];
+ * const say = (text: string) => void lines.push(text);
+ * const logger = { debug: say, info: say, warn: say, error: say };
+ * const log = createProblemLog({ intervalMs: 5_000 }, clock, logger);
+ * const file = { path: "/etc/x.yaml", digest: null, sizeBytes: 0, error: "no such file" };
+ * log.tell({ kind: "unreadable", files: [file] });
+ * log.tell({ kind: "unreadable", files: [file] }); // lasts: said once
+ * await clock.advance(90_000);
+ * log.tell({ kind: "unreadable", files: [] });
+ * assert.deepEqual(lines, [
+ *   'Cannot read "/etc/x.yaml": no such file; looking again at least every 5s',
+ *   "In order again after 1m30s: /etc/x.yaml",
+ * ]);
+ * ```
+ */
 export function createProblemLog(
   { intervalMs }: Pick<Config, "intervalMs">,
   clock: Clock,

@@ -7,7 +7,16 @@ import type { AttemptResult } from "./model.ts";
 import type { ReloadJob } from "./reload/state.ts";
 import { formatMs, shortHash } from "./text.ts";
 
-/** The line with which an attempt begins. */
+/**
+ * The line with which an attempt begins.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const job = { oldDigest: null, attempt: 1, mayTrigger: true, seenAtMs: 0, changedAtMs: 0 };
+ * const text = startText({ ...job, digest: "b".repeat(64), why: "change" });
+ * assert.equal(text, "Config change detected (hash: none -> bbbbbbbbbbbb)");
+ * ```
+ */
 export function startText(job: ReloadJob): string {
   const [oldHash, newHash] = [shortHash(job.oldDigest), shortHash(job.digest)];
   switch (job.why) {
@@ -22,7 +31,17 @@ export function startText(job: ReloadJob): string {
   }
 }
 
-/** How an attempt failed. `again`: for the same reason as the one before, so that the way out is not told again. */
+/**
+ * How an attempt failed. `again`: for the same reason as the one before, so that the way out is not told again.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { failure } from "./attempt_types.ts";
+ * const result = failure("failed", "connection refused; is the app running?", "trigger");
+ * assert.equal(failureText(result, false), "Reload failed: connection refused; is the app running?");
+ * assert.equal(failureText(result, true), "Reload failed: connection refused");
+ * ```
+ */
 export function failureText(result: AttemptResult, again: boolean): string {
   const reason = again ? result.reason.split("; ", 1)[0]! : result.reason;
   switch (result.outcome) {
@@ -40,7 +59,18 @@ export function failureText(result: AttemptResult, again: boolean): string {
 /** Why a failure has no further try: the sidecar is being stopped, or had one try only. */
 export type End = "stopping" | "once" | null;
 
-/** What comes after a failure. `retryInMs`: null where only new content, or a SIGHUP, leads to another try. */
+/**
+ * What comes after a failure. `retryInMs`: null where only new content, or a SIGHUP, leads to another try.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { failure } from "./attempt_types.ts";
+ * const result = failure("rejected", "HTTP 500", "rejected");
+ * assert.equal(nextText(result, 10_000, null), "next try in 10s");
+ * assert.equal(nextText({ ...result, killed: true }, 10_000, null), "next look in 10s"); // no signal
+ * assert.equal(nextText(result, 10_000, "once"), "no further try, because of --once");
+ * ```
+ */
 export function nextText(result: AttemptResult, retryInMs: number | null, end: End): string {
   if (end === "stopping") return "no further try, since config-reloader is being stopped";
   if (end === "once") return "no further try, because of --once";

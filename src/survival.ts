@@ -22,7 +22,15 @@ export interface Survival {
   check(): string | null;
 }
 
-/** What is said of a process that died `sinceMs` after the signal. */
+/**
+ * What is said of a process that died `sinceMs` after the signal.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { targetOf } from "../tests/target/fake_table.ts";
+ * assert.match(deathText(targetOf(7), "SIGHUP", 1_500), /^amp \(PID 7\) ended 1\.5s after SIGHUP/);
+ * ```
+ */
 export function deathText(target: Target, signal: string, sinceMs: number): string {
   return `${target.name} (PID ${target.pid}) ended ${
     formatMs(sinceMs)
@@ -30,8 +38,28 @@ export function deathText(target: Target, signal: string, sinceMs: number): stri
     "this content is not signalled again, the app reads it when it starts";
 }
 
-/** Makes a watch over nobody. */
-export function createSurvival(target: TargetPort, clock: Clock, signal: string): Survival {
+/**
+ * Makes a watch over nobody.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createFakeClock } from "../tests/support/fake_clock.ts";
+ * import { targetOf } from "../tests/target/fake_table.ts";
+ * const clock = createFakeClock();
+ * let isAlive = true;
+ * const survival = createSurvival({ isAlive: () => isAlive }, clock, "SIGHUP");
+ * survival.watch(targetOf(7), clock.nowMs());
+ * assert.equal(survival.check(), null);
+ * isAlive = false;
+ * assert.match(survival.check() ?? "", /the signal killed it/);
+ * assert.equal(survival.check(), null); // told once
+ * ```
+ */
+export function createSurvival(
+  target: Pick<TargetPort, "isAlive">,
+  clock: Pick<Clock, "nowMs">,
+  signal: string,
+): Survival {
   let watched: { target: Target; triggeredAtMs: number } | null = null;
   return {
     watch(process, triggeredAtMs) {

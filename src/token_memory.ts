@@ -21,7 +21,17 @@ export interface TokenMemory {
   remember(digest: string, baseline: Status | null, outcome: Outcome, status: Status | null): void;
 }
 
-/** Makes a memory that knows nothing. */
+/**
+ * Makes a memory that knows nothing.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const memory = createTokenMemory();
+ * memory.remember("a", null, "success", { format: "json", ok: null, token: '"v1"' });
+ * assert.equal(memory.recall("a").provedToken, '"v1"');
+ * assert.equal(memory.recall("b").provedToken, null); // other content
+ * ```
+ */
 export function createTokenMemory(): TokenMemory {
   let first: { digest: string; baseline: Status } | null = null;
   let proved: { digest: string; token: string | null } | null = null;
