@@ -1,10 +1,11 @@
 /** The how-to pages name only flags that exist, explain every stable code of the product, and link to headings that are there. */
 
 import assert from "node:assert/strict";
-import { FLAGS } from "../../../src/cli/flags.ts";
-import { VERSION } from "../../../src/version.ts";
-import { ROOT } from "./support.ts";
-import { test } from "../../support/strict.ts";
+import { FLAGS } from "../../src/cli/flags.ts";
+import { VERSION } from "../../src/version.ts";
+import { test } from "../support/strict.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
 
 const PAGES = [
   "tutorial",
@@ -18,7 +19,7 @@ const PAGES = [
 ];
 /** Flags of other programs that the pages show. */
 const OTHERS =
-  /^--(help|version|short|overwrite|pid|network|current|namespace|retry|retry-connrefused|retry-delay|tail|timeout|type|wait|read-only|name|target|build-arg|engine|check|output|certificate-[a-z-]+)$/;
+  /^--(web|volume-dir|webhook-url|help|version|short|overwrite|pid|network|current|namespace|retry|retry-connrefused|retry-delay|tail|timeout|type|wait|read-only|name|target|build-arg|engine|check|output|certificate-[a-z-]+)$/;
 
 const read = (page: string) => Deno.readTextFile(`${ROOT}/docs/${page}.md`);
 
@@ -84,9 +85,11 @@ test("troubleshooting explains every code that a target, a trigger or check can 
   assert.deepEqual(missing.sort(), []);
 });
 
-/** Texts of a file or of all files of a directory. */
+/** Texts of a file or of all files of a directory, without the examples in doc comments. */
 async function* sources(path: string): AsyncGenerator<string> {
-  if ((await Deno.stat(path)).isFile) return yield await Deno.readTextFile(path);
+  if ((await Deno.stat(path)).isFile) {
+    return yield (await Deno.readTextFile(path)).replace(/\/\*\*[\s\S]*?\*\//g, "");
+  }
   for await (const { name } of Deno.readDir(path)) yield* sources(`${path}/${name}`);
 }
 
