@@ -3,6 +3,8 @@
  * Times named `…AtMs` are monotonic milliseconds of the `Clock`; those named `…WallMs` are Unix milliseconds.
  */
 
+import type { Setting } from "./config.ts";
+
 /** How a reload ended. */
 export const OUTCOMES = ["success", "rejected", "failed", "timeout", "invalid"] as const;
 /** One of the outcomes; the values of a metric's label. */
@@ -221,5 +223,5 @@ export interface StatusView {
   readonly reloads: readonly ReloadRecord[];
   readonly nextRetryWallMs: number | null;
   readonly restartRequired: readonly string[];
-  readonly settings: readonly import("./config.ts").Setting[];
+  readonly settings: readonly Setting[];
 }

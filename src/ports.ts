@@ -7,8 +7,8 @@ import type {
   Cause,
   Observation,
   Resolution,
+  Snapshot,
   StaleMount,
-  Status,
   StatusReading,
   Target,
   TargetView,
@@ -65,7 +65,7 @@ export interface Watcher {
 
 /** Checks and renders a snapshot before the trigger. */
 export type Prepare = (
-  snapshot: import("./model.ts").Snapshot,
+  snapshot: Snapshot,
   signal: AbortSignal,
 ) => Promise<PrepareResult>;
 /** What came of preparing the content. */
@@ -101,23 +101,4 @@ export type HttpTrigger = (signal: AbortSignal) => Promise<TriggerResult>;
 export interface StatusProbe {
   /** Never throws; ends within `--http-timeout`. */
   read(signal: AbortSignal): Promise<StatusReading>;
-}
-
-/** What verification needs to know to judge a status; see `verify/judge.ts`. */
-export interface JudgeContext {
-  /** The status read before the trigger; null where there was none. */
-  readonly baseline: Status | null;
-  /** Wall time just before the trigger went out. */
-  readonly triggeredWallMs: number;
-  /** Milliseconds since the trigger. */
-  readonly sinceTriggerMs: number;
-  /** The app started (again) with this content: any good status proves it. */
-  readonly restarted: boolean;
-  /** The verdict on the poll before this one was `settling`; the judge then says `success` if it is still good. */
-  readonly settled?: boolean;
-  /**
-   * The token (`--verify-token`) that the app showed at the last success, where that success was of this very content:
-   * the content goes back to it after a failure, and a token that is a value of the content cannot change then.
-   */
-  readonly provedToken?: string | null;
 }

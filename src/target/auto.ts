@@ -4,6 +4,7 @@
  */
 
 import type { ProcessStat } from "../proc/process.ts";
+import { none, NOTES, type Selection, type SelectOptions, several, type Trace } from "./choice.ts";
 import { firstProcesses, type KnownFirsts } from "./firsts.ts";
 import {
   describe,
@@ -17,17 +18,7 @@ import {
   unwrap,
 } from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
-import {
-  isAncestor,
-  isFirst,
-  none,
-  NOTES,
-  type Selection,
-  type SelectOptions,
-  several,
-  topOf,
-  type Trace,
-} from "./tree.ts";
+import { isAncestor, isFirst, topOf } from "./tree.ts";
 
 const NOTHING_KNOWN: KnownFirsts = new Map();
 

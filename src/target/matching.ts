@@ -3,22 +3,20 @@
  * error, since nothing says which was meant.
  */
 
-import { firstProcesses } from "./firsts.ts";
-import { displayName, type ProcessStat, programName } from "../proc/process.ts";
-import { isDead, isPause, isRuntime, isSidecar, isWrapper, type Refusal, refusal } from "./rules.ts";
-import type { ProcessTable } from "./table.ts";
 import {
-  isAncestor,
-  isFirst,
   none,
   NOTES,
   type Selection,
   type SelectOptions,
   several,
-  topOf,
   type Trace,
   type Wanted,
-} from "./tree.ts";
+} from "./choice.ts";
+import { firstProcesses } from "./firsts.ts";
+import { displayName, type ProcessStat, programName } from "../proc/process.ts";
+import { isDead, isPause, isRuntime, isSidecar, isWrapper, type Refusal, refusal } from "./rules.ts";
+import type { ProcessTable } from "./table.ts";
+import { isAncestor, isFirst, topOf } from "./tree.ts";
 
 type Match = Extract<Wanted, { kind: "match" }>;
 

@@ -7,7 +7,7 @@ import { selectAuto } from "./auto.ts";
 import { selectMatching } from "./matching.ts";
 import { isPid, PID_MAX, refusal } from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
-import { none, type Selection, type SelectOptions, type Trace } from "./tree.ts";
+import { none, type Selection, type SelectOptions, type Trace } from "./choice.ts";
 
 /**
  * The choice itself; see the contract, "Choosing the target".

@@ -8,6 +8,7 @@ import type { Resolution, Target, TargetView } from "../model.ts";
 import type { Clock, TargetPort } from "../ports.ts";
 import { createProcReader, type ProcReader } from "../proc/reader.ts";
 import { signalNumber } from "../proc/signals.ts";
+import type { Trace, Wanted } from "./choice.ts";
 import { type KnownFirsts, nextFirsts, seenAgain } from "./firsts.ts";
 import { judgeHandler } from "./handler.ts";
 import { readPidFile } from "./pid_file.ts";
@@ -17,7 +18,6 @@ import { select } from "./select.ts";
 import { denoKill, type Kill, maySignal, permissionText, sendSignal } from "./send.ts";
 import { createStaleCheck } from "./stale.ts";
 import { createTableMaker } from "./table.ts";
-import type { Trace, Wanted } from "./tree.ts";
 
 /** Replaced in tests only. */
 export interface TargetDeps {

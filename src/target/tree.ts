@@ -1,56 +1,7 @@
-/**
- * What auto and named selection share: the types of a choice, and the ways through a tree of processes. Pure; chooses
- * nothing.
- */
+/** The ways through a tree of processes. Pure. */
 
 import type { ProcessStat } from "../proc/process.ts";
-import type { KnownFirsts } from "./firsts.ts";
-import { describe, NAME_IT, type Refusal } from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
-
-/** How the user wants the target to be found. */
-export type Wanted =
-  | { readonly kind: "auto" }
-  /** `asked` names the setting, for texts: `--pid 1`, `--pid-file /run/app.pid`. */
-  | { readonly kind: "pid"; readonly pid: number; readonly asked: string }
-  /** Either may be null, not both; where both are given both must hold. */
-  | { readonly kind: "match"; readonly name: string | null; readonly cmdline: RegExp | null };
-
-/** Settings of one choice. */
-export interface SelectOptions {
-  readonly wanted: Wanted;
-  readonly signal: number;
-  /** Port of `--reload-url` where its host is this machine; null elsewhere. */
-  readonly port: number | null;
-  /** Containers that lost a tie before (`Selection.losers`): not the application, also when they are all that is left. */
-  readonly losers?: ReadonlySet<string>;
-  /** First processes of containers at earlier looks (`nextFirsts`), so that none is replaced by what it left behind. */
-  readonly known?: KnownFirsts;
-}
-
-/** The one process, or why there is none. */
-export type Selection =
-  | {
-    readonly kind: "process";
-    readonly stat: ProcessStat;
-    readonly reason: string;
-    /** Containers of the other candidates, where the port of `--reload-url` decided between several. */
-    readonly losers?: ReadonlySet<string>;
-  }
-  | ({ readonly kind: "none" } & Refusal);
-
-/** Told about each process that was looked at: why it is not, or could be, the one. For `check`. */
-export type Trace = (stat: ProcessStat, note: string) => void;
-
-/** What is wrong with a process, in a word or two, by code of its refusal; for `Trace`. */
-export const NOTES: Readonly<Record<string, string>> = {
-  "self": "another config-reloader",
-  "pause": "the pause process",
-  "runtime": "the container runtime, not yet an application",
-  "gone": "a zombie",
-  "host-init": "the init process of this machine",
-  "bad-pid": "a kernel thread",
-};
 
 /**
  * The process at the top of the tree that `stat` is in.
@@ -115,42 +66,4 @@ export function isFirst(
 ): boolean {
   // A tree whose top has a parent that is not in the table (hidden, or just gone) was not started by an exec.
   return top.ppid !== 0 || top.kernelThread || firsts.get(table.container(top.pid)) === top;
-}
-
-/**
- * The error for more than one, which names them all.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { app, tableOf } from "../../tests/target/fake_table.ts";
- * const table = tableOf([app(8), app(7)]);
- * const nobody = several(table, [...table.processes.values()], "2 processes match");
- * assert.match(nobody.kind === "none" ? nobody.message : "", /PID 7 \(amp, user 65532\), PID 8 \(amp/);
- * ```
- */
-export function several(table: ProcessTable, stats: readonly ProcessStat[], what: string): Selection {
-  // Ten are enough to see what is wrong, and keep the line readable.
-  const list = [...stats].sort((a, b) => a.pid - b.pid).slice(0, 10).map((stat) => describe(table, stat))
-    .join(", ");
-  return none(
-    "several-candidates",
-    `Cannot choose a process to signal: ${what}: ${list}${stats.length > 10 ? ", …" : ""}; ${NAME_IT}`,
-  );
-}
-
-/**
- * Nobody.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.deepEqual(none("gone", "it has ended", true), {
- *   kind: "none",
- *   code: "gone",
- *   message: "it has ended",
- *   again: true,
- * });
- * ```
- */
-export function none(code: string, message: string, again = false): Selection {
-  return { kind: "none", code, message, ...(again && { again }) };
 }

@@ -5,7 +5,25 @@
  */
 
 import type { Status, Verdict } from "../model.ts";
-import type { JudgeContext } from "../ports.ts";
+
+/** What counts besides the status itself. */
+export interface JudgeContext {
+  /** The status read before the trigger; null where there was none. */
+  readonly baseline: Status | null;
+  /** Wall time just before the trigger went out. */
+  readonly triggeredWallMs: number;
+  /** Milliseconds since the trigger. */
+  readonly sinceTriggerMs: number;
+  /** The app started (again) with this content: any good status proves it. */
+  readonly restarted: boolean;
+  /** The verdict on the poll before this one was `settling`; the judge then says `success` if it is still good. */
+  readonly settled?: boolean;
+  /**
+   * The token (`--verify-token`) that the app showed at the last success, where that success was of this very content:
+   * the content goes back to it after a failure, and a token that is a value of the content cannot change then.
+   */
+  readonly provedToken?: string | null;
+}
 
 type AmpStatus = Extract<Status, { format: "amp" }>;
 type PrometheusStatus = Extract<Status, { format: "prometheus" }>;

@@ -4,7 +4,7 @@ import { judgeHandler } from "../../src/target/handler.ts";
 import { isPid, PID_MAX } from "../../src/target/rules.ts";
 import { select } from "../../src/target/select.ts";
 import type { ProcessTable } from "../../src/target/table.ts";
-import type { Selection, SelectOptions, Wanted } from "../../src/target/tree.ts";
+import type { Selection, SelectOptions, Wanted } from "../../src/target/choice.ts";
 import { app, CAUGHT, type FakeProcess, PAUSE, SELF, SIDECAR, SIGHUP, tableOf } from "./fake_table.ts";
 
 const AUTO: Wanted = { kind: "auto" };

@@ -50,7 +50,7 @@ test("src/reload is pure: no effects, no time, no chance", () => {
 
 test("judges, formats and the selection are pure, too", () => {
   const pure = SOURCES.filter((path) =>
-    /src\/verify\/(amp|prometheus|json|http|judge)\.ts|src\/target\/(select|auto|tree|matching|handler)\.ts/
+    /src\/verify\/(amp|prometheus|json|http|judge)\.ts|src\/target\/(select|auto|choice|tree|matching|handler|firsts|rules)\.ts/
       .test(path)
   );
   assert.ok(pure.length >= 8, `${pure}`);

@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Status, Verdict } from "../../src/model.ts";
-import type { JudgeContext } from "../../src/ports.ts";
-import { earliestTriggerWallMs, judge, STILL_FAILED_MS } from "../../src/verify/judge.ts";
+import { earliestTriggerWallMs, judge, type JudgeContext, STILL_FAILED_MS } from "../../src/verify/judge.ts";
 import { test } from "../support/strict.ts";
 
 type Of<F extends Status["format"]> = Extract<Status, { format: F }>;
