@@ -31,17 +31,20 @@ Usage:
 `,
   check: `config-reloader check: says what would work and what would not with these flags
 and variables. It changes nothing and signals nobody. Exit code 0 when nothing
-is wrong, else 1.
+stands in the way of a reload, 1 when something does, 2 for a bad command line.
 
 Usage:
   config-reloader check [flags]
 `,
   healthcheck: `config-reloader healthcheck: asks the running sidecar's /healthz, for container
-health checks where there is no curl. Exit code 0 when it is well, else 1. It
-takes all flags of the sidecar, so that both can be given the same; these count:
+health checks where there is no curl. Exit code 0 when it is well, 1 when it is
+not or does not answer, 2 for a bad command line.
 
 Usage:
   config-reloader healthcheck [flags]
+
+It takes all flags of the sidecar, so that both can be given the same. These
+count:
 `,
   completions: `config-reloader completions: prints a completion script for a shell
 
@@ -55,12 +58,19 @@ Examples:
 `,
 };
 
-const RULES = `
+const PRECEDENCE = `
 Each flag has a variable; a flag beats its variable, and CONFIG_RELOADER_…
 beats the plain name. Lists in a variable are separated by commas.
-Durations: 500ms, 5s, 1m30s. Sizes: 64KiB, 16MiB, or bytes.
-Exit codes: 0 stopped as asked, 1 could not do its work, 2 usage.
 `;
+const FORMS = `Durations: 500ms, 5s, 1m30s. Sizes: 64KiB, 16MiB, or bytes.
+`;
+
+const RULES: Readonly<Record<string, string>> = {
+  run: `${PRECEDENCE}${FORMS}Exit codes: 0 stopped as asked, 1 could not do its work, 2 bad command line.
+`,
+  check: PRECEDENCE + FORMS,
+  healthcheck: PRECEDENCE,
+};
 
 const EXAMPLES: Readonly<Record<string, string>> = {
   run: `
@@ -74,7 +84,7 @@ Examples:
     --trigger-url http://localhost:9090/-/reload \\
     --reload-url http://localhost:9090/api/v1/status/runtimeinfo
 
-  # nginx, checked first and signalled by name
+  # nginx, signalled by name; checked first, by the nginx in the sidecar's image
   config-reloader --watched-dir /etc/nginx --process-name nginx \\
     --check-command 'nginx -t' --verify none
 
@@ -83,13 +93,15 @@ Examples:
 `,
   check: `
 Examples:
-  config-reloader check --config-file /etc/app/config.yaml
-  kubectl exec POD -c config-reloader -- config-reloader check --log-format json
+  config-reloader check --config-file /etc/app/config.yaml --log-format json
+
+  # In a running pod: it gets the container's variables, but not its arguments
+  kubectl exec POD -c config-reloader -- /config-reloader check
 `,
   healthcheck: `
 Examples:
   config-reloader healthcheck --metrics-port 9091
-  HEALTHCHECK CMD ["config-reloader", "healthcheck"]
+  HEALTHCHECK CMD ["/config-reloader", "healthcheck"]
 `,
 };
 
@@ -114,7 +126,7 @@ export function renderHelp(command: string): string {
   const other = `\nOther:\n${entryLines("-h, --help", ["this text"])}${
     entryLines("--version", ["version, revision and runtime"])
   }`;
-  return USAGE[known] + sections.join("") + other + RULES + EXAMPLES[known];
+  return USAGE[known] + sections.join("") + other + RULES[known] + EXAMPLES[known];
 }
 
 function renderEntry(name: FlagName): string {
