@@ -59,6 +59,7 @@ export function targetFix(code: string, { signal, uid, names }: TargetFacts): Fi
     case "several-candidates":
       return argsFix(`say which it is, one of ${names.join(", ")}`, `--process-name=${names[0] ?? "NAME"}`);
     case "no-match":
+      return argsFix("start the application, or name its program as it is visible", "--process-name=NAME");
     case "bad-pid":
     case "self":
     case "pause":
