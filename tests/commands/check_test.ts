@@ -174,6 +174,42 @@ Deno.test("check: each path tells of its own files, and a brace is no wildcard",
   }
 });
 
+Deno.test(
+  "check: what is missing is said once, with the directory to mount; what is no content is left out",
+  STRICT,
+  async () => {
+    const dir = await Deno.makeTempDir();
+    const find = async (more: Partial<Config>) => {
+      const config = createTestConfig({ configFiles: [], watchMethod: "poll", ...more });
+      const clock = createClock();
+      const findings = await checkDisk(config, createSnapshotReader(config, clock), clock);
+      return findings.filter(({ area }) => area === "paths");
+    };
+    const mountPath = (finding: Finding) =>
+      parseYaml(finding.fix!.yaml!).spec.containers[0].volumeMounts[0].mountPath;
+    try {
+      await Deno.writeTextFile(`${dir}/a.yaml`, "v: 1\n");
+      const cases: readonly [Partial<Config>, string][] = [
+        [{ configFiles: [`${dir}/no/b.yaml`] }, `${dir}/no`],
+        [{ configFiles: [`${dir}/*.json`] }, dir],
+        [{ configFiles: [`${dir}/no/*.json`] }, `${dir}/no`],
+        [{ watchedDirs: [`${dir}/no`] }, `${dir}/no`],
+      ];
+      for (const [config, directory] of cases) {
+        const findings = await find(config);
+        assert.deepEqual(findings.map(({ code }) => code), ["missing"], JSON.stringify(findings));
+        assert.equal(mountPath(findings[0]!), directory);
+      }
+      await Deno.symlink(`${dir}/nowhere`, `${dir}/link`);
+      const [left] = await find({ watchedDirs: [dir] });
+      assert.deepEqual([left!.level, left!.code], ["warn", "bad-file"]);
+      assert.match(left!.message, /^Left ".*\/link" out of the content: /);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  },
+);
+
 Deno.test("check: colours mark the lines, and the marks say the same without", STRICT, () => {
   const findings: Finding[] = [
     { area: "paths", level: "ok", code: "plain", message: "fine" },

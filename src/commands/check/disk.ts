@@ -14,6 +14,9 @@ import { holdsFifo, planWatch } from "../../watch/watch_plan.ts";
 import { type Finding, findingsIn } from "./finding.ts";
 import { mountFix, readableFix, volumeFix } from "./fixes.ts";
 
+const say = findingsIn("paths");
+const sayWatcher = findingsIn("watcher");
+
 /** A writer that is busy for so long will be looked at by the running sidecar, too. */
 const SETTLE_MS_MAX = 3_000;
 
@@ -25,32 +28,26 @@ export async function checkDisk(config: Config, reader: SnapshotReader, clock: C
 async function checkPaths(config: Config, reader: SnapshotReader, clock: Clock): Promise<Finding[]> {
   const seen = await observe(reader, clock);
   if (seen.kind === "replaced") {
-    return [{ area: "paths", level: "fault", code: "replaced", message: seen.message, fix: RESTART }];
+    return [{ ...say("fault", "replaced", seen.message), fix: RESTART }];
   }
   if (seen.kind === "settling") {
-    return [{
-      area: "paths",
-      level: "warn",
-      code: "settling",
-      message: "The content is being written at this moment; check again",
-    }];
+    return [say("warn", "settling", "The content is being written at this moment; check again")];
   }
-  const files = seen.kind === "content" ? [...seen.snapshot.files, ...seen.skipped] : seen.files;
-  const findings = files.filter((file) => file.error !== null).map(unreadable);
+  const files = seen.kind === "content" ? seen.snapshot.files : seen.files;
+  const broken = files.filter((file) => file.error !== null);
+  const findings = broken.map((file) => unreadable(file, config));
+  if (seen.kind === "content") findings.push(...seen.skipped.map(leftOut));
   const mounts = parseMountinfo(await Deno.readTextFile("/proc/self/mountinfo").catch(() => ""));
   for (const path of [...config.configFiles, ...config.watchedDirs]) {
     const found = await checkPath(path, files, mounts);
     // What cannot be read has been said; what kind of mount it is on counts only where that is the reason.
-    if (found.level !== "ok" || !files.some((file) => file.path === path && file.error !== null)) {
-      findings.push(found);
-    }
+    const isTold = broken.some((file) => file.path === path || file.path === directoryOf(path));
+    if (found.level !== "ok" || !isTold) findings.push(found);
   }
   if (seen.kind === "content") {
     const { digest, files: all } = seen.snapshot;
-    const message = `${all.length} ${all.length === 1 ? "file" : "files"} in the content, hash ${
-      digest.slice(0, 12)
-    }`;
-    findings.push({ area: "paths", level: "ok", code: "content", message });
+    const count = all.length === 1 ? "1 file" : `${all.length} files`;
+    findings.push(say("ok", "content", `${count} in the content, hash ${digest.slice(0, 12)}`));
   }
   return findings;
 }
@@ -66,18 +63,30 @@ async function observe(reader: SnapshotReader, clock: Clock): Promise<Observatio
   }
 }
 
-function unreadable(file: FileState): Finding {
-  const directory = parentOf(file.path);
-  const missing = /no such|missing|not there|not found/i.test(file.error!);
-  const denied = /permission/i.test(file.error!);
+function unreadable({ path, error }: FileState, { configFiles, watchedDirs }: Config): Finding {
+  const missing = /no such|no file matches|missing|not there|not found/i.test(error!);
+  const denied = /permission/i.test(error!);
+  const directories = [...watchedDirs, ...configFiles.filter(isGlob).map(directoryOf)];
+  const mountPath = directories.includes(path) ? path : directoryOf(path);
   return {
-    area: "paths",
-    level: "fault",
-    code: missing ? "missing" : denied ? "unreadable" : "bad-file",
-    message: `Cannot read "${file.path}": ${file.error}`,
-    ...(missing && { fix: volumeFix(directory) }),
+    ...say(
+      "fault",
+      missing ? "missing" : denied ? "unreadable" : "bad-file",
+      `Cannot read "${path}": ${error}`,
+    ),
+    ...(missing && { fix: volumeFix(mountPath) }),
     ...(denied && { fix: readableFix(Deno.uid() ?? 65532) }),
   };
+}
+
+/** What lies in a directory and is no content does not keep the rest from being read. */
+function leftOut({ path, error }: FileState): Finding {
+  return say("warn", "bad-file", `Left "${path}" out of the content: ${error}`);
+}
+
+/** The directory that a file or the files of a glob are in. */
+function directoryOf(path: string): string {
+  return isGlob(path) ? parseGlob(path).base : parentOf(path);
 }
 
 const RESTART = { say: "restart the pod: its running containers keep the old, empty volume for ever" };
@@ -95,17 +104,13 @@ async function checkPath(
   const reason = mount && staleReason(mount);
   if (mount && reason) {
     const subpath = reason === "subpath";
-    return {
-      area: "paths",
-      level: "fault",
-      code: reason,
-      message: subpath
-        ? `"${path}" is on a subPath mount (${mount.mountPoint}), which never receives updates`
-        : `"${path}" is on a volume that was taken down and made anew (${mount.mountPoint}): this container never sees it`,
-      fix: subpath
-        ? mountFix("mount the whole volume", "config-reloader", parentOf(mount.mountPoint))
-        : RESTART,
-    };
+    const message = subpath
+      ? `"${path}" is on a subPath mount (${mount.mountPoint}), which never receives updates`
+      : `"${path}" is on a volume that was taken down and made anew (${mount.mountPoint}): this container never sees it`;
+    const fix = subpath
+      ? mountFix("mount the whole volume", "config-reloader", parentOf(mount.mountPoint))
+      : RESTART;
+    return { ...say("fault", reason, message), fix };
   }
   const isSwapped = await isAtomicVolume(base) || await isAtomicVolume(parentOf(base));
   const kind = isSwapped ? "a volume that is swapped as a whole" : "plain, settles before it counts";
@@ -115,12 +120,8 @@ async function checkPath(
   const below = files.filter((file) => file.error === null && counts(file.path));
   const bytes = below.reduce((sum, file) => sum + file.sizeBytes, 0);
   const count = below.length === 1 ? "" : `${below.length} files, `;
-  return {
-    area: "paths",
-    level: "ok",
-    code: isSwapped ? "swapped" : "plain",
-    message: `${path}: ${count}${bytes} bytes, ${kind}`,
-  };
+  const code = isSwapped ? "swapped" : "plain";
+  return say("ok", code, `${path}: ${count}${bytes} bytes, ${kind}`);
 }
 
 async function isAtomicVolume(directory: string): Promise<boolean> {
@@ -130,11 +131,12 @@ async function isAtomicVolume(directory: string): Promise<boolean> {
 /** Whether the kernel would tell of changes. Opens watches for a moment; where a FIFO lies that could block for ever. */
 async function checkWatcher(config: Config): Promise<Finding> {
   const every = `a full re-check every ${config.intervalMs / 1000} s`;
-  const say = findingsIn("watcher");
-  if (config.watchMethod === "poll") return say("ok", "poll", `No kernel events, as configured; ${every}`);
+  if (config.watchMethod === "poll") {
+    return sayWatcher("ok", "poll", `No kernel events, as configured; ${every}`);
+  }
   const { places, missing } = await planWatch(createSources(config.configFiles, config.watchedDirs));
   if (await holdsFifo(places)) {
-    return say(
+    return sayWatcher(
       "warn",
       "fifo",
       `A FIFO lies in a watched directory, so there are no kernel events; ${every} finds changes`,
@@ -146,7 +148,7 @@ async function checkWatcher(config: Config): Promise<Finding> {
     const reason = error instanceof Error ? error.message : String(error);
     const limit = /limit|os error 24|os error 28/.test(reason);
     return {
-      ...say(
+      ...sayWatcher(
         "warn",
         limit ? "watch-limit" : "no-events",
         `The kernel gives no events (${reason}); ${every} finds changes`,
@@ -161,8 +163,8 @@ async function checkWatcher(config: Config): Promise<Finding> {
     };
   }
   const count = places.length === 1 ? "1 directory" : `${places.length} directories`;
-  const wait = missing ? ", one of which is not there yet" : "";
-  return say("ok", "inotify", `Kernel events for ${count}${wait}, and ${every}`);
+  const wait = missing ? " (what is to be watched is not all there yet)" : "";
+  return sayWatcher("ok", "inotify", `Kernel events for ${count}${wait}, and ${every}`);
 }
 
 /** The parts of a path below a directory. */
