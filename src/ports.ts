@@ -90,8 +90,10 @@ export interface TargetPort {
   send(target: Target): TriggerResult;
   /** Config mounts of the target's mount namespace that can never change again. */
   staleMounts(target: Target): { readonly stale: readonly StaleMount[]; readonly blind: boolean };
-  /** What would happen now: resolve, permission (signal 0), handler. Signals nobody. */
-  preflight(): TargetView;
+  /** What would happen now: resolve (unless `found` just now), permission (signal 0), handler. Signals nobody. */
+  preflight(found?: Resolution): TargetView;
+  /** PID of the process or thread that was made last in this PID namespace; null where /proc does not tell. */
+  youngestPid(): number | null;
 }
 
 /** The HTTP trigger: requests all trigger URLs; all must succeed. */

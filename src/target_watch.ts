@@ -38,8 +38,10 @@ export interface TargetWatchDeps {
   readonly onStaleMounts: (mounts: readonly StaleMount[]) => void;
 }
 
-/** For so long after the start the choice of the target is made anew at each look, in milliseconds. */
+/** For so long after the start the choice of the target is made anew as processes come, in milliseconds. */
 const EARLY_MS = 60_000;
+/** For so long after a process came it may be the container runtime on its way to the app, under one PID. */
+const COMING_MS = 2_000;
 /** Codes of one state: a process that ends is a zombie, then no process, then nobody is left; to a reader it has ended. */
 const ABSENT: readonly string[] = ["gone", "no-app"];
 
@@ -57,13 +59,28 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
   /** What was looked at when mounts were last told of. */
   let mountsTold: { readonly own: readonly StaleMount[]; readonly app: typeof app } | null = null;
   let app: { readonly target: Target; readonly mounts: AppMounts } | null = null;
+  let lookedAtMs = -Infinity;
+  let youngest: { readonly pid: number | null; readonly sinceMs: number } = { pid: null, sinceMs: 0 };
+
+  /**
+   * The other containers of a pod come one after the other: who is alone now may not be in a moment. One read where no
+   * process came; who was held up for longer before it became an app is found by the next attempt, which looks afresh.
+   */
+  function mayHaveCompany(): boolean {
+    const nowMs = clock.nowMs();
+    if (nowMs - startedAtMs >= EARLY_MS) return false;
+    const pid = deps.target.youngestPid();
+    if (pid === null || pid !== youngest.pid) youngest = { pid, sinceMs: nowMs };
+    return lookedAtMs - youngest.sinceMs < COMING_MS;
+  }
 
   /** `told`: the text of a problem that the log has just told. */
   function lookAfresh(told: string | null): void {
+    lookedAtMs = clock.nowMs();
     const found = deps.target.resolve();
     known = found.kind === "none" ? null : found.target;
     const before = view?.message;
-    view = deps.target.preflight();
+    view = deps.target.preflight(found);
     if (view.message !== before) tell(view, told);
     app = known && { target: known, mounts: deps.target.staleMounts(known) };
   }
@@ -105,9 +122,8 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
     refresh() {
       const before = known;
       const isLost = before !== null && !deps.target.isAlive(before);
-      // The other containers of a pod come one after the other: who is alone now may not be in a moment.
-      const isEarly = clock.nowMs() - startedAtMs < EARLY_MS;
-      if (config.trigger === "signal" && (isLost || before === null || !view?.ok || isEarly)) {
+      const isOpen = config.trigger === "signal" && mayHaveCompany();
+      if (config.trigger === "signal" && (isLost || before === null || !view?.ok || isOpen)) {
         lookAfresh(null);
       }
       tellMounts(null);

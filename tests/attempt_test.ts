@@ -75,6 +75,7 @@ function createBench(config: Partial<Config> = {}) {
         blind: bench.blind.length > 0,
       }),
       preflight: () => assert.fail("not a part of an attempt"),
+      youngestPid: () => assert.fail("not a part of an attempt"),
     },
     httpTrigger: async () => {
       if (bench.httpMs > 0) await clock.sleep(bench.httpMs);

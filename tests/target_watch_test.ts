@@ -26,6 +26,7 @@ function tell(views: readonly (readonly [code: string, message: string])[]): str
   const target = {
     resolve: () => ({ kind: "none", code: view.code, message: view.message }),
     preflight: () => view,
+    youngestPid: () => null,
   } as unknown as TargetPort;
   const watch = createTargetWatch({
     config: { trigger: "signal" } as Config,
@@ -65,4 +66,46 @@ test("the next death, and another problem in between, are told again", () => {
   ]);
   const other = ["no-handler", "it has no handler"] as const;
   assert.deepEqual(tell([ZOMBIE, other, GONE]).length, 3);
+});
+
+test("in the first minute the choice is made anew where a process came, and not otherwise", async () => {
+  const clock = createFakeClock();
+  let youngest: number | null = 100;
+  let looks = 0;
+  const isNeeded = async () => {
+    const before = looks;
+    watch.refresh();
+    await clock.advance(5_000);
+    return looks > before;
+  };
+  const watch = createTargetWatch({
+    config: { trigger: "signal" } as Config,
+    clock,
+    logger: { debug() {}, info() {}, warn() {}, error() {} },
+    target: {
+      resolve: () => {
+        looks++;
+        return { kind: "target", target: { pid: 7, startTicks: 1 } };
+      },
+      preflight: () => GOOD,
+      isAlive: () => true,
+      youngestPid: () => youngest,
+      staleMounts: () => ({ stale: [], blind: false }),
+    } as unknown as TargetPort,
+    reader: { staleMounts: () => [] } as unknown as SnapshotReader,
+    onStaleMounts: () => {},
+  });
+  const seen = [await isNeeded(), await isNeeded(), await isNeeded(), await isNeeded()];
+  assert.deepEqual(seen, [true, true, false, false], "twice: the first may have seen the container runtime");
+  youngest = 101;
+  assert.deepEqual([await isNeeded(), await isNeeded(), await isNeeded()], [true, true, false]);
+  youngest = null;
+  assert.deepEqual(
+    [await isNeeded(), await isNeeded()],
+    [true, true],
+    "where /proc does not tell, at each look",
+  );
+  await clock.advance(60_000);
+  youngest = 102;
+  assert.equal(await isNeeded(), false, "later it is the attempt that looks afresh");
 });

@@ -95,8 +95,7 @@ export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder
     }
   };
 
-  const preflight = (): TargetView => {
-    const found = resolve();
+  const preflight = (found = resolve()): TargetView => {
     if (found.kind === "none") return problemView(found.code, found.message);
     return viewOf(found, maySignal(kill, found.target), config);
   };
@@ -114,6 +113,7 @@ export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder
     send: (target) => sendSignal({ reader, clock, kill, pidfds }, target, options),
     staleMounts,
     preflight,
+    youngestPid: reader.youngestPid,
   };
 }
 

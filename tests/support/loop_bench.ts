@@ -124,6 +124,7 @@ export function createLoopBench(settings: Partial<Config> = {}) {
     send: (to: Target): TriggerResult =>
       isThere(to) ? trigger() : { kind: "not-sent", code: "gone", message: "gone" },
     staleMounts: () => ({ stale: [], blind: false }),
+    youngestPid: () => null,
     preflight: () => ({
       ok: bench.target !== null,
       message: bench.target ? `PID ${bench.target.pid}` : "no application",

@@ -137,6 +137,7 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
       return { kind: "sent", atMs: clock.nowMs(), wallMs: clock.wallMs() };
     },
     staleMounts: () => ({ stale: [], blind: false }),
+    youngestPid: () => pid,
     preflight: () => ({
       ok: up(),
       message: up() ? `PID ${pid}` : "no application process",
