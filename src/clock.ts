@@ -33,6 +33,8 @@ const TIMER_MAX_MS = 3_600_000;
  */
 export function createClock(): Clock {
   const sleepers = new Set<Sleeper>();
+  /** Those that a signal ends: one listener a signal, since to add and remove one takes longer than all the rest. */
+  const bySignal = new WeakMap<AbortSignal, Set<Sleeper>>();
   /** Deadlines of the timers that are armed, earliest last. */
   const armed: number[] = [];
 
@@ -57,21 +59,31 @@ export function createClock(): Clock {
     }
   }
 
+  function endedBy(signal: AbortSignal): Set<Sleeper> {
+    let ended = bySignal.get(signal);
+    if (ended !== undefined) return ended;
+    bySignal.set(signal, ended = new Set());
+    const all = ended;
+    signal.addEventListener("abort", () => all.forEach((sleeper) => sleeper.wake()), { once: true });
+    return ended;
+  }
+
   return {
     nowMs: () => performance.now(),
     wallMs: () => Date.now(),
     sleep: (ms, signal) =>
       new Promise((resolve) => {
         if (signal?.aborted) return resolve();
+        const ended = signal && endedBy(signal);
         const wake = () => {
           sleepers.delete(sleeper);
-          signal?.removeEventListener("abort", wake);
+          ended?.delete(sleeper);
           resolve();
         };
         const slackMs = Math.min(ms * SLACK, SLACK_MS_MAX);
         const sleeper: Sleeper = { atMs: performance.now() + Math.max(0, ms), slackMs, wake };
         sleepers.add(sleeper);
-        signal?.addEventListener("abort", wake, { once: true });
+        ended?.add(sleeper);
         arm(sleeper.atMs);
       }),
   };

@@ -5,7 +5,7 @@
 
 import type { AttemptReport } from "./attempt_types.ts";
 import type { Config } from "./config.ts";
-import type { Cause, FileState, Observation, ReloadRecord, StatusView } from "./model.ts";
+import type { Cause, FileState, Observation, ReloadRecord, Snapshot, StatusView } from "./model.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import type { Clock, Logger } from "./ports.ts";
 import { createProblemLog } from "./problem_log.ts";
@@ -70,6 +70,8 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   let inSyncSinceWallMs = clock.wallMs();
   let last: ReloadState | null = null;
   let files: readonly FileState[] = [];
+  /** The content that is all of `files`: ten thousand files that are the same need no new list. */
+  let listed: Snapshot | null = null;
   let lastScanWallMs: number | null = null;
   let restartRequired: readonly string[] = [];
   const reloads: ReloadRecord[] = [];
@@ -88,16 +90,23 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     metrics.setInSync(now);
   }
 
+  function list({ snapshot, skipped }: Observation & { kind: "content" }): void {
+    files = [...snapshot.files, ...skipped].map(withoutBytes);
+    // The bytes must not live on in the status.
+    const isAll = skipped.length === 0 && snapshot.files.every(({ bytes }) => bytes === null);
+    listed = isAll ? snapshot : null;
+  }
+
   function looked(observation: Observation, state: ReloadState): void {
     if (observation.kind === "settling") return;
     if (observation.kind === "content") {
-      // The bytes must not live on in the status.
-      files = [...observation.snapshot.files, ...observation.skipped].map(withoutBytes);
       lastScanWallMs = clock.wallMs();
       metrics.scanned(lastScanWallMs);
+      if (observation.snapshot !== listed || observation.skipped.length > 0) list(observation);
       metrics.setContent(shortHash(observation.snapshot.digest), observation.snapshot.files.length);
     } else {
       if (observation.kind === "unreadable") files = observation.files;
+      listed = null;
       metrics.readError();
     }
     problems.tell(observation);

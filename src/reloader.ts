@@ -150,7 +150,8 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   async function turn(hint: Hint): Promise<number | null> {
     if (await isNothing(hint)) return null;
     const early = createEarlyStart();
-    const observation = await deps.reader.look({ onLikelyChange: early.begin, signal: aborted });
+    const quiet = hint.causes.every((cause) => cause === "interval");
+    const observation = await deps.reader.look({ onLikelyChange: early.begin, signal: aborted, quiet });
     isDecided = observation.kind === "content";
     looked = true;
     const causes = [...new Set([...undecided, ...hint.causes])];
@@ -291,14 +292,15 @@ export function createReloader(deps: ReloaderDeps): Reloader {
 
   /** What one turn begins as soon as the reader sees signs of a change. */
   function createEarlyStart() {
-    const cancel = new AbortController();
+    let cancel: AbortController | null = null;
     let advance: Advance | null = null;
     return {
       begin: () => {
+        cancel ??= new AbortController();
         advance ??= beginAdvance(deps, cancel.signal);
       },
       advance: () => advance,
-      drop: () => cancel.abort(),
+      drop: () => cancel?.abort(),
     };
   }
 

@@ -65,6 +65,7 @@ async function runParts(config: Config, logger: ProcessLogger, stop: Stop): Prom
   } finally {
     ended.abort();
     parts.client.close();
+    parts.reader.close();
     await server.stop();
     logger.info("Stopped");
   }
@@ -105,7 +106,7 @@ function createParts(config: Config, logger: ProcessLogger) {
     collect,
     recorder,
   });
-  return { clock, collect, metrics, watcher, client, recorder, targetWatch, reloader };
+  return { clock, collect, metrics, reader, watcher, client, recorder, targetWatch, reloader };
 }
 
 async function startServer(config: Config, logger: ProcessLogger, parts: Parts) {

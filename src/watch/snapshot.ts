@@ -16,6 +16,7 @@ import { baseName } from "./paths.ts";
 import { createSources, fileError } from "./scan.ts";
 import { AUTO_DELAY_MS, decideSettling } from "./settle.ts";
 import { type MountView, readMounts, replacedMessage } from "./stale.ts";
+import { createStill } from "./still.ts";
 import type { VolumeMemory } from "./volumes.ts";
 
 /** A volume that is swapped while it is read is read again so often in one look. */
@@ -57,7 +58,10 @@ export type ReaderConfig = Pick<
  * await Deno.remove(dir, { recursive: true });
  * ```
  */
-export function createSnapshotReader(config: ReaderConfig, clock: Clock): SnapshotReader {
+export function createSnapshotReader(
+  config: ReaderConfig,
+  clock: Clock,
+): SnapshotReader & { close(): void } {
   const reader = createReader(config, clock);
   let running: Promise<unknown> = Promise.resolve();
   /** The callers that wait, and the signals that are listened to: mostly one, the same each time. */
@@ -70,8 +74,10 @@ export function createSnapshotReader(config: ReaderConfig, clock: Clock): Snapsh
     }
   };
   return {
-    look: ({ onLikelyChange, signal }) =>
-      new Promise((resolve) => {
+    look: ({ onLikelyChange, signal, quiet = false }) => {
+      const same = quiet && waiting.size === 0 && !signal.aborted ? reader.again() : null;
+      if (same !== null) return Promise.resolve(same);
+      return new Promise((resolve) => {
         waiting.set(resolve, signal);
         if (signal.aborted) abort(signal);
         else if (!listened.has(signal)) {
@@ -79,12 +85,14 @@ export function createSnapshotReader(config: ReaderConfig, clock: Clock): Snapsh
           signal.addEventListener("abort", () => abort(signal), { once: true });
         }
         running = running.then(async () => {
-          resolve(await reader.look(onLikelyChange));
+          resolve(await reader.look(onLikelyChange, quiet));
           waiting.delete(resolve);
         });
-      }),
+      });
+    },
     isUnswapped: reader.isUnswapped,
     staleMounts: () => reader.mounts()?.stale ?? NO_MOUNTS,
+    close: reader.close,
   };
 }
 
@@ -96,6 +104,7 @@ function createReader(config: ReaderConfig, clock: Clock) {
   const memory = createMemory();
   const volumes: VolumeMemory = { known: new Map(), homes: new Map() };
   const guard = createGuard(clock);
+  const still = createStill(guard);
   const isOwn = createOwnCheck(config);
   const limits = {
     sizeBytesMax: config.maxFileSizeBytes,
@@ -174,14 +183,20 @@ function createReader(config: ReaderConfig, clock: Clock) {
   return {
     mounts: () => mounts,
     isUnswapped: () => isUnswapped(memory, mounts?.local ?? false),
-    look: async (onLikelyChange: (() => void) | undefined): Promise<Observation> => {
+    again: () => mounts?.local ? still.again(memory) : null,
+    close: still.close,
+    look: async (onLikelyChange: (() => void) | undefined, quiet: boolean): Promise<Observation> => {
+      const before = memory.last;
       let told = false;
       const tell = () => {
         if (!told) onLikelyChange?.();
         told = true;
       };
       try {
-        return await lookAll(tell);
+        const found = await lookAll(tell);
+        const isKept = quiet && !limits.keepBytes && memory.last?.digest === before?.digest;
+        if (isKept && mounts?.local) await still.keep(memory, memory.sorted, found);
+        return found;
       } catch (error) {
         // A fault of this program, or of the disk that nobody thought of: an error state, never a dead loop.
         const text = error instanceof Error ? error.message : String(error);

@@ -39,6 +39,7 @@ const WITHOUT: Readonly<Record<string, readonly string[]>> = {
     "src/watch/look.ts: lookOnce",
     "src/watch/read_all.ts: hashAll",
     "src/watch/read_all.ts: statAll",
+    "src/watch/still.ts: createStill",
     "src/watch/volumes.ts: createVolumeFinder",
     "src/watch/walk.ts: createWalker",
   ],
