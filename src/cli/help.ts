@@ -140,7 +140,7 @@ function renderEntry(name: FlagName): string {
   return entryLines(headOf(name, flag), [...wrap(flag.help.split(" "), width), ...wrap(notes, width)]);
 }
 
-/** `--watch-method METHOD`: the set of choices is told in the text where it would not fit. */
+/** `--interval DURATION`, `--watch-method auto|inotify|poll`, `--once`: a flag with what follows it. */
 function headOf(name: string, flag: Flag): string {
   return flag.placeholder === "" ? `--${name}` : `--${name} ${flag.placeholder}`;
 }

@@ -26,7 +26,8 @@ export type CommandLine =
   /** One line for standard error, exit code 2. */
   | { readonly kind: "usage"; readonly message: string };
 
-const COMMANDS = ["run", "check", "healthcheck", "completions", "help", "version"] as const;
+/** The commands that `--help` tells of. */
+const COMMANDS = ["run", "check", "healthcheck", "completions"] as const;
 
 /**
  * Reads the arguments (without the program's name) and the environment; relative paths count from `cwd`.
@@ -107,7 +108,7 @@ function printCompletions(words: readonly string[]): CommandLine {
 }
 
 function unknownCommand(word: string, tokens: Tokens): string {
-  const hint = suggestion(word, COMMANDS) || `, want ${orList(COMMANDS.slice(0, 4))}`;
+  const hint = suggestion(word, [...COMMANDS, "help", "version"]) || `, want ${orList(COMMANDS)}`;
   return tokens.flags.size > 0 ? unexpectedWord(word, tokens) : `unknown command ${quote(word)}${hint}`;
 }
 

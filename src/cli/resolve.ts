@@ -53,10 +53,10 @@ export function resolveConfig(
     ));
   }
   // The default file counts only where nothing else is to be watched.
-  const watchesDirsOnly = settings[0]!.source === "default" && (values["watched-dir"] as string[]).length > 0;
-  if (watchesDirsOnly) {
+  const at = FLAG_NAMES.indexOf("config-file");
+  if (settings[at]!.source === "default" && (values["watched-dir"] as string[]).length > 0) {
     values["config-file"] = Object.freeze([]);
-    settings[0] = Object.freeze({ name: "config-file", value: "", source: "default" });
+    settings[at] = Object.freeze({ name: "config-file", value: "", source: "default" });
   }
   const givenAs = (name: FlagName) => given.has(name) ? `--${name}` : environment.get(name)?.variable ?? null;
   return { config: toConfig(values as Values, settings), givenAs };

@@ -181,7 +181,9 @@ interface Stop {
   readonly aborted: AbortSignal;
   /** Resolves at the second signal. */
   readonly atOnce: Promise<number>;
+  /** What a SIGHUP to the sidecar itself does from now on; before this it does nothing. */
   onHangup(act: () => void): void;
+  /** From now on an end is told, and waits for the reload in progress; before this there is none. */
   use(clock: Clock, logger: Logger, isReloading: () => boolean): void;
 }
 

@@ -29,8 +29,8 @@ export interface Metrics {
   setContent(hash12: string | null, files: number): void;
   /** How many parts need a restart of the app. */
   setRestartRequired(count: number): void;
-  /** The watcher's numbers, or where to ask for them at each scrape. */
-  setWatcher(view: WatcherNumbers | (() => WatcherNumbers)): void;
+  /** Where to ask for the watcher's numbers at each scrape. */
+  setWatcher(read: () => WatcherNumbers): void;
   /** A look at the disk found something missing or unreadable. */
   readError(): void;
   /** A complete look at the disk ended. */
@@ -116,8 +116,8 @@ function createRecorders(state: State) {
     setRestartRequired: (count: number) => {
       state.restartRequired = finiteOr(count, state.restartRequired);
     },
-    setWatcher: (view: WatcherNumbers | (() => WatcherNumbers)) => {
-      state.readWatcher = typeof view === "function" ? view : () => view;
+    setWatcher: (read: () => WatcherNumbers) => {
+      state.readWatcher = read;
     },
     readError: () => {
       state.readErrors++;

@@ -11,6 +11,10 @@ import type { Handler } from "./handler.ts";
 export const CONNECTIONS_MAX = 64;
 /** Of the descriptors a process may have, clients get a quarter: reloading needs some, too. */
 const DESCRIPTOR_SHARE = 4;
+/** So many are taken before the limit is read from /proc: most sidecars never have more, and need not read it. */
+const UNLIMITED = 8;
+/** However few descriptors there are, the probes and a scrape must find room. */
+const CONNECTIONS_MIN = 4;
 const SWEEP_INTERVAL_MS = 5_000;
 const STOP_TIMEOUT_MS = 1_000;
 /** 200 requests a second on kept connections, all together, after a burst of 20: nobody honest comes near. */
@@ -50,7 +54,7 @@ export function createPool(
   const waiting: (() => void)[] = [];
 
   function admit(socket: Deno.Conn): void {
-    if (!limitKnown && open.size >= 8) {
+    if (!limitKnown && open.size >= UNLIMITED) {
       limitKnown = true;
       limit = limitFor(readMaxFds);
     }
@@ -119,7 +123,7 @@ export function createPool(
     admit,
     size: () => open.size,
     shrink: () => {
-      limit = Math.max(4, Math.min(limit, Math.floor(open.size / 2)));
+      limit = Math.max(CONNECTIONS_MIN, Math.min(limit, Math.floor(open.size / 2)));
       while (open.size > limit) evict();
     },
     close: async () => {
@@ -137,7 +141,7 @@ export function createPool(
 
 function limitFor(readMaxFds: () => number): number {
   try {
-    return Math.max(4, Math.min(CONNECTIONS_MAX, Math.floor(readMaxFds() / DESCRIPTOR_SHARE)));
+    return Math.max(CONNECTIONS_MIN, Math.min(CONNECTIONS_MAX, Math.floor(readMaxFds() / DESCRIPTOR_SHARE)));
   } catch {
     return CONNECTIONS_MAX;
   }

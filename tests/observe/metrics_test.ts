@@ -176,7 +176,7 @@ test("a number that is none changes nothing", async () => {
   metrics.setRestartRequired(NaN);
   metrics.scanned(NaN);
   metrics.setContent("aaaaaaaaaaaa", NaN);
-  metrics.setWatcher({ method: "poll", events: NaN, errors: -3 });
+  metrics.setWatcher(() => ({ method: "poll", events: NaN, errors: -3 }));
   const text = await metrics.render();
   parseExposition(text);
   assert.equal(sampleOf(text, "config_reload_trigger_delay_seconds_count"), 0);

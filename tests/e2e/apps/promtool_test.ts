@@ -9,7 +9,7 @@ const BUILD = { version: "1.2.3", revision: "abc1234", deno: "2.9.6" };
 test("promtool has nothing to say about a scrape", async () => {
   const metrics = createMetrics(BUILD);
   metrics.setContent("aaaaaaaaaaaa", 1);
-  metrics.setWatcher({ method: "inotify", events: 1, errors: 0 });
+  metrics.setWatcher(() => ({ method: "inotify", events: 1, errors: 0 }));
   let child: Deno.ChildProcess;
   try {
     child = new Deno.Command("promtool", {
