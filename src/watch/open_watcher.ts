@@ -19,19 +19,7 @@ export function openWatcher({ path, recursive }: WatchPlace): Deno.FsWatcher | E
   }
 }
 
-/**
- * Ends a watch, whatever state it is in.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { openWatcher } from "./open_watcher.ts";
- * const watcher = openWatcher({ path: "/proc/self", recursive: false });
- * assert.ok(!(watcher instanceof Error));
- * closeWatcher(watcher);
- * closeWatcher(watcher); // has ended already: no error
- * assert.deepEqual(await Array.fromAsync(watcher), []);
- * ```
- */
+/** Ends a watch, whatever state it is in. */
 export function closeWatcher(watcher: Deno.FsWatcher): void {
   try {
     watcher.close();
