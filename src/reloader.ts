@@ -59,7 +59,21 @@ export interface Reloader {
   ready(): Health;
 }
 
-/** Makes the loop; nothing happens before `run`. */
+/**
+ * Makes the loop; nothing happens before `run`.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createLoopBench } from "../tests/support/loop_bench.ts";
+ * const bench = createLoopBench(); // the loop between a disk, an app and its triggers
+ * bench.start();
+ * await bench.clock.advance(2_000);
+ * assert.equal(bench.triggers.length, 1); // the app there started before the content came
+ * bench.write("new");
+ * await bench.clock.advance(60_000); // many looks, one change
+ * assert.equal(bench.triggers.length, 2);
+ * ```
+ */
 export function createReloader(deps: ReloaderDeps): Reloader {
   const { clock, config, recorder } = deps;
   const policy: Policy = config;

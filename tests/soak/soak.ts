@@ -234,7 +234,7 @@ function sample(pid: number, beganMs: number): Sample {
 }
 
 /** Least squares slope of a figure over time, a minute. */
-export function slopePerMinute(samples: readonly Sample[], figure: (sample: Sample) => number): number {
+function slopePerMinute(samples: readonly Sample[], figure: (sample: Sample) => number): number {
   const n = samples.length;
   const meanX = samples.reduce((sum, s) => sum + s.atMs, 0) / n;
   const meanY = samples.reduce((sum, s) => sum + figure(s), 0) / n;

@@ -136,7 +136,7 @@ const TLS = new URL("../testdata/tls/", import.meta.url).pathname;
  * A configuration for nginx; `version` is what its locations tell. Rejected where it starts with `BAD`.
  * `/config` is open; `/secure` wants `me:secret`; `app.sock` is a unix socket; port `tlsPort` wants a client certificate.
  */
-export function nginxConfig(version: string, dir: string, port: number, tlsPort: number): Payload {
+function nginxConfig(version: string, dir: string, port: number, tlsPort: number): Payload {
   const json = `default_type application/json; return 200 '{"version":"${version}","worker":$pid}';`;
   return {
     "nginx.conf": `

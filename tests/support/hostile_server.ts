@@ -42,7 +42,7 @@ export interface HostileServer {
 }
 
 /** An AMP status, healthy and unchanged for ever: what a stale 200 looks like. */
-export const STALE_STATUS = '{"healthy":true,"status":"success","attempts":3}';
+const STALE_STATUS = '{"healthy":true,"status":"success","attempts":3}';
 
 /** Starts it on a port of 127.0.0.1 (0: a free one). `/stale` answers STALE_STATUS. */
 export function createHostileServer(port = 0): HostileServer {

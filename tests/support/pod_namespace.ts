@@ -306,10 +306,7 @@ export async function createPod({ pause = {}, cgroups = true }: PodOptions = {})
 async function createContainer(name: string, cgroup: string | null): Promise<Container> {
   if (!cgroup) return { cgroup: null, firstHostPid: 0 };
   const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(name));
-  const path = join(
-    cgroup,
-    [...new Uint8Array(hash)].map((byte) => byte.toString(16).padStart(2, "0")).join(""),
-  );
+  const path = join(cgroup, new Uint8Array(hash).toHex());
   await Deno.mkdir(path);
   return { cgroup: path, firstHostPid: 0 };
 }

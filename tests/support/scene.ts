@@ -247,7 +247,7 @@ export async function ready(sidecar: Sidecar, timeoutMs = 15_000): Promise<numbe
 /** SHA-256 of a text as 64 hex digits. */
 export async function sha256(text: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return new Uint8Array(digest).toHex();
 }
 
 /** A tracer that makes system calls of a running process fail, until it is ended. */

@@ -2,7 +2,7 @@
 
 import type { ReloadRecord, StatusView } from "../../src/model.ts";
 
-export const NOW_WALL_MS = Date.UTC(2026, 10, 24, 8, 0, 0);
+const NOW_WALL_MS = Date.UTC(2026, 10, 24, 8, 0, 0);
 const OLD = "1f3870be274f6c49b3e31a0c6728957f1c9a2f51b0ad3c6e5cdd7a8f2b3c4d5e";
 const NEW = "9b74c9897bac770ffc029102a200c5de5a1e5dd2c98c7a1e0f4f1b6f3a2d1c0b";
 

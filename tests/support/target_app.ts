@@ -260,7 +260,7 @@ async function readConfig(path: string): Promise<{ ok: boolean; readable: boolea
   try {
     const bytes = Deno.readFileSync(path);
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-    const hash = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const hash = digest.toHex();
     return { ok: !new TextDecoder().decode(bytes).includes("REJECT"), readable: true, hash };
   } catch {
     return { ok: false, readable: false, hash: "" };

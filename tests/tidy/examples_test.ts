@@ -14,7 +14,6 @@ const WITHOUT: Readonly<Record<string, readonly string[]>> = {
     "src/attempt.ts: attemptReload",
     "src/attempt_types.ts: baselineOf",
     "src/recorder.ts: createRecorder",
-    "src/reloader.ts: createReloader",
     "src/signal_attempt.ts: attemptBySignal",
     "src/start_check.ts: checkStart",
     "src/target_watch.ts: createTargetWatch",

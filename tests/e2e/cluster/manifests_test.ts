@@ -211,7 +211,7 @@ test("restarts: of the app while changes arrive, and of the sidecar while one is
 /** SHA-256 as hex. */
 async function sha256(text: string): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return digest.toHex();
 }
 
 test("a ConfigMap and a Secret together: a change of either is proved", async () => {

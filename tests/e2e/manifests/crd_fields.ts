@@ -43,7 +43,7 @@ const ENDPOINT = [
 ];
 
 /** Allowed keys by kind and path; `[]` stands for any element of a list. */
-export const CRD_FIELDS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+const CRD_FIELDS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   ServiceMonitor: {
     "": ["apiVersion", "kind", "metadata", "spec"],
     "metadata": METADATA,
