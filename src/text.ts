@@ -1,4 +1,4 @@
-/** Small pure texts, for all rooms: durations and hashes as people read them in log lines. */
+/** Small pure texts, for all rooms: durations, hashes and reasons as people read them in log lines. */
 
 /**
  * The part of a digest that is shown: the first 12 hex digits; `none` where there was no content yet.
@@ -31,4 +31,20 @@ export function formatMs(ms: number): string {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return seconds % 60 === 0 ? `${minutes}m` : `${minutes}m${seconds % 60}s`;
   return minutes % 60 === 0 ? `${Math.floor(minutes / 60)}h` : `${Math.floor(minutes / 60)}h${minutes % 60}m`;
+}
+
+/**
+ * The reason of an error for people: without errno and the path that Deno adds, which the message names already.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(plainReason(new Deno.errors.NotFound("No such file (os error 2)")), "no such file");
+ * assert.equal(plainReason(new Error("Is a directory (os error 21)")), "Is a directory");
+ * ```
+ */
+export function plainReason(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "no such file";
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(/ \(os error \d+\).*$/s, "");
 }

@@ -4,6 +4,7 @@
  */
 
 import type { CredentialFiles } from "../config.ts";
+import { plainReason } from "../text.ts";
 import { NO_TLS, type TlsMaterial } from "./connect.ts";
 import { basicAuthorization } from "./endpoint.ts";
 
@@ -115,15 +116,8 @@ function readText(path: string, what: string): string {
     if (info.size > FILE_BYTES_MAX) throw new Error(`larger than ${FILE_BYTES_MAX / 1024 / 1024} MiB`);
     return Deno.readTextFileSync(path);
   } catch (error) {
-    throw new Error(`Cannot read ${what} "${path}": ${reasonOf(error)}`, { cause: error });
+    throw new Error(`Cannot read ${what} "${path}": ${plainReason(error)}`, { cause: error });
   }
-}
-
-function reasonOf(error: unknown): string {
-  if (error instanceof Deno.errors.NotFound) return "no such file";
-  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
-  // Deno ends such texts with ": stat '/path'", which is told already.
-  return error instanceof Error ? error.message.replace(/ \(os error \d+\).*$/s, "") : String(error);
 }
 
 function hasControl(text: string): boolean {

@@ -3,8 +3,8 @@
  * request that needs it, so a rotated one counts at once; while it cannot be read nobody passes. Loaded only with the flag.
  */
 
+import { plainReason } from "../text.ts";
 import type { Authorize } from "./handler.ts";
-import { plainReason } from "./listen.ts";
 
 /** What a line of the file allows: the value of `Authorization` that it stands for. */
 export interface Credential {

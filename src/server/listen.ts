@@ -4,6 +4,7 @@
  */
 
 import type { Config } from "../config.ts";
+import { plainReason } from "../text.ts";
 
 /** The settings that decide where and how the server listens. */
 export type ListenConfig = Pick<Config, "metricsPort" | "metricsHost" | "tlsCertFile" | "tlsKeyFile">;
@@ -101,20 +102,4 @@ function describeFailure(config: ListenConfig, port: number, error: unknown): st
     return `Cannot listen on ${where}: this machine does not have that address; set --metrics-host`;
   }
   return `Cannot listen on ${where}: ${plainReason(error)}`;
-}
-
-/**
- * The reason of an error for people: without Deno's prefix and errno.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(plainReason(new Deno.errors.NotFound("No such file (os error 2)")), "no such file");
- * assert.equal(plainReason(new Error("Is a directory (os error 21)")), "Is a directory");
- * ```
- */
-export function plainReason(error: unknown): string {
-  if (error instanceof Deno.errors.NotFound) return "no such file";
-  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
-  const text = error instanceof Error ? error.message : String(error);
-  return text.replace(/ \(os error \d+\).*$/, "");
 }

@@ -7,11 +7,11 @@
 
 import { readMaxFds } from "../observe/process_stats.ts";
 import type { Clock, Logger } from "../ports.ts";
+import { plainReason } from "../text.ts";
 import type { Handler } from "./handler.ts";
 import {
   type ListenConfig,
   openListener,
-  plainReason,
   readTlsFiles,
   type SocketListener,
   type TlsFiles,

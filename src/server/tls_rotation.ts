@@ -4,7 +4,8 @@
  */
 
 import type { Clock, Logger } from "../ports.ts";
-import { type ListenConfig, plainReason, readTlsFiles, type TlsFiles } from "./listen.ts";
+import { plainReason } from "../text.ts";
+import { type ListenConfig, readTlsFiles, type TlsFiles } from "./listen.ts";
 
 /** Looks every `intervalMs` until `signal` aborts; `use` gets each new pair that works. */
 export async function watchTlsFiles(options: {
