@@ -22,8 +22,9 @@ import { verifyReload } from "./verification.ts";
 export async function attemptReload(deps: AttemptDeps, input: AttemptInput): Promise<AttemptReport> {
   // What takes time is announced first; else the line comes after the signal.
   if (!isQuick(deps.config)) deps.announce();
-  deps.turned(deps.config.checkCommand === null ? 0 : deps.config.httpTimeoutMs);
-  const prepared = await deps.prepare(input.snapshot, input.aborted);
+  const turned = () => deps.turned(deps.config.checkCommand === null ? 0 : deps.config.httpTimeoutMs);
+  turned();
+  const prepared = await deps.prepare(input.snapshot, input.aborted, turned);
   deps.turned();
   if (prepared.kind !== "ok") {
     return unsent(failure(prepared.kind, prepared.reason, prepared.kind));

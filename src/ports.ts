@@ -63,10 +63,11 @@ export interface Watcher {
   view(): { method: "inotify" | "poll"; reason: string; events: number; errors: number };
 }
 
-/** Checks and renders a snapshot before the trigger. */
+/** Checks and renders a snapshot before the trigger; calls `turned` now and then while it works. */
 export type Prepare = (
   snapshot: Snapshot,
   signal: AbortSignal,
+  turned?: () => void,
 ) => Promise<PrepareResult>;
 /** What came of preparing the content. */
 export type PrepareResult =

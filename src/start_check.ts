@@ -32,8 +32,9 @@ export async function checkStart(
   const adopts = action.kind === "skip" && action.reason === "adopted";
   if (action.kind !== "ask-app" && !adopts) return { decision, reading: null };
   // An output file must be there before the app is, whether or not there is anything to reload.
-  deps.turned(config.checkCommand === null ? 0 : config.httpTimeoutMs);
-  const prepared = await deps.prepare(snapshot, aborted);
+  const turned = () => deps.turned(config.checkCommand === null ? 0 : config.httpTimeoutMs);
+  turned();
+  const prepared = await deps.prepare(snapshot, aborted, turned);
   deps.turned();
   // What the app reads is the output: it came later than the content.
   const outputWallMs = prepared.kind === "ok" ? prepared.outputWallMs ?? -Infinity : -Infinity;

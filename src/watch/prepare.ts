@@ -29,6 +29,8 @@ export type PrepareConfig = Pick<
 /** Names of unset variables in one line, and in memory: the content decides how many there are. */
 const NAMES_TOLD_AT_ONCE = 20;
 const NAMES_REMEMBERED_MAX = 200;
+/** So long work that can be done in parts holds the event loop, in milliseconds. */
+const TURN_MS = 10;
 
 /**
  * Makes the preparation that `config` asks for; with nothing asked for it is always `ok` and costs nothing.
@@ -69,7 +71,7 @@ export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
   };
 
   /** The bytes the app would read, validated; variables count only in what is `rendered`. */
-  const convert = async (file: SnapshotFile, rendered: boolean): Promise<Uint8Array> => {
+  const convert = async (file: SnapshotFile, rendered: boolean, step: Step): Promise<Uint8Array> => {
     const { expandVariables, gunzip } = await import("./expand.ts");
     const input = file.bytes ?? await readAgain(file);
     let bytes = await gunzip(input, config.maxFileSizeBytes).catch((error: Error) => {
@@ -86,7 +88,7 @@ export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
     }
     if (config.validate !== "none") {
       const { validateContent } = await import("./validate.ts");
-      const problem = await validateContent(file.path, bytes, config.validate);
+      const problem = await validateContent(file.path, bytes, config.validate, step);
       if (problem !== null) throw new InvalidContent(`"${file.path}" is ${problem}`);
     }
     return bytes;
@@ -96,7 +98,7 @@ export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
   const stage = async (
     files: readonly SnapshotFile[],
     staged: Staged[],
-    signal: AbortSignal,
+    step: Step,
   ): Promise<void> => {
     const { planOutputs, removeLeftovers, stageOutput } = await import("./render.ts");
     const dir = outputDir ?? (configEnvsubstFile === null ? null : parentOf(configEnvsubstFile));
@@ -104,20 +106,24 @@ export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
     cleaned = true;
     const plan = outputDir === null ? null : planOutputs(files, outputDir);
     for (const file of files) {
-      if (signal.aborted) throw new Error("stopped");
+      await step();
       // Of several only `--config-file` goes there; the app reads what a `--watched-dir` has as it is.
       const path = plan?.get(file) ?? (file.path === config.configFiles[0] ? configEnvsubstFile : null);
       if (path === null && config.validate === "none") continue;
-      const bytes = await convert(file, path !== null);
+      const bytes = await convert(file, path !== null, step);
       if (path !== null && dir !== null) staged.push(await stageOutput(path, bytes, file.mode, dir));
     }
   };
 
-  const run = async (files: readonly SnapshotFile[], signal: AbortSignal): Promise<PrepareResult> => {
+  const run = async (
+    files: readonly SnapshotFile[],
+    signal: AbortSignal,
+    step: Step,
+  ): Promise<PrepareResult> => {
     const staged: Staged[] = [];
     const { placeOutputs, removeOutputs, settleOutputs } = await import("./render.ts");
     try {
-      if (rendersFiles || config.validate !== "none") await stage(files, staged, signal);
+      if (rendersFiles || config.validate !== "none") await stage(files, staged, step);
       await placeOutputs(staged);
     } catch (error) {
       await settleOutputs(staged, false);
@@ -145,8 +151,27 @@ export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
   };
 
   const isNeeded = rendersFiles || config.validate !== "none" || config.checkCommand !== null;
-  return (snapshot, signal) =>
-    isNeeded ? run(snapshot.files, signal) : Promise.resolve({ kind: "ok", written: false });
+  return (snapshot, signal, turned = () => {}) =>
+    isNeeded
+      ? run(snapshot.files, signal, createStep(signal, turned))
+      : Promise.resolve({ kind: "ok", written: false });
+}
+
+/** To be called now and then by what takes long: lets all others have a turn, and throws once there is no time left. */
+type Step = () => Promise<void>;
+
+function createStep(signal: AbortSignal, turned: () => void): Step {
+  let beganMs = performance.now();
+  return async () => {
+    if (signal.aborted) throw new Error("stopped");
+    if (performance.now() - beganMs < TURN_MS) return;
+    turned();
+    // A timer, since a promise alone does not let go of the event loop.
+    await new Promise<void>((resolve) =>
+      AbortSignal.timeout(0).addEventListener("abort", () => resolve(), { once: true })
+    );
+    beganMs = performance.now();
+  };
 }
 
 /** The content itself is at fault, not the disk. */

@@ -21,6 +21,7 @@ export async function validateContent(
   name: string,
   bytes: Uint8Array,
   mode: ValidateMode,
+  step: () => Promise<void> = () => Promise.resolve(),
 ): Promise<string | null> {
   const format = mode === "auto" ? formatOf(name) : mode;
   if (format === "none") return null;
@@ -30,7 +31,9 @@ export async function validateContent(
   } catch {
     return `no valid ${format.toUpperCase()}: not UTF-8`;
   }
-  const problem = format === "json" ? findJsonError(text) : await findYamlError(text);
+  const problem = format === "json"
+    ? findJsonError(text)
+    : await (await import("./yaml.ts")).findYamlError(text, step);
   return problem === null ? null : `no valid ${format.toUpperCase()}: ${problem}`;
 }
 
@@ -38,51 +41,6 @@ function formatOf(name: string): "yaml" | "json" | "none" {
   const plain = name.toLowerCase().replace(/\.gz$/, "");
   if (plain.endsWith(".yaml") || plain.endsWith(".yml")) return "yaml";
   return plain.endsWith(".json") ? "json" : "none";
-}
-
-/** The first error of a stream of YAML documents. */
-async function findYamlError(text: string): Promise<string | null> {
-  // Costs 4 MB and some milliseconds, and only --validate needs it.
-  const { isMap, isPair, isScalar, isSeq, LineCounter, parseAllDocuments } = await import("yaml");
-  const lines = new LineCounter();
-  // The parser compares each key with all before it: 60,000 keys in 1 MiB kept the loop for 49 seconds.
-  const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
-  if (!Array.isArray(documents)) return null;
-  for (const { errors, contents } of documents) {
-    const error = errors[0];
-    const offset = error?.pos[0] ?? findSameKey(contents, { isMap, isPair, isScalar, isSeq });
-    if (offset === null) continue;
-    const { line, col } = lines.linePos(offset);
-    // Some messages end in the offending text.
-    const what = error?.message.replace(/:? *["'`].*$/s, "") ?? "Map keys must be unique";
-    return `line ${line}, column ${col}: ${what}`;
-  }
-  return null;
-}
-
-/** Offset of the first key that its map has twice; null where there is none. Without recursion: depth is the author's. */
-function findSameKey(
-  root: unknown,
-  { isMap, isPair, isScalar, isSeq }: Pick<typeof import("yaml"), "isMap" | "isPair" | "isScalar" | "isSeq">,
-): number | null {
-  const waiting: unknown[] = [root];
-  let first: number | null = null;
-  while (waiting.length > 0) {
-    const node = waiting.pop();
-    if (isPair(node)) {
-      waiting.push(node.key, node.value);
-    } else if (isMap(node) || isSeq(node)) {
-      const keys = new Set<unknown>();
-      for (const item of node.items as unknown[]) {
-        waiting.push(item);
-        if (!isPair(item) || !isMap(node) || !isScalar(item.key)) continue;
-        const { value, range } = item.key;
-        if (keys.has(value) && range && range[0] < (first ?? Infinity)) first = range[0];
-        keys.add(value);
-      }
-    }
-  }
-  return first;
 }
 
 function findJsonError(text: string): string | null {

@@ -343,6 +343,34 @@ test("--validate: content that does not parse is not sent, and is taken up again
   await scene.applied(await scene.swap("a: [1, 2]\n"));
 });
 
+test("--validate: while a MiB of YAML is looked at, /healthz answers within 1 s and SIGTERM ends it", async () => {
+  await using scene = await createScene();
+  const sidecar = await begin(scene, "--validate=yaml", "--shutdown-timeout=100ms");
+  const content = (version: number) =>
+    `version: ${version}\nitems:\n` +
+    Array.from({ length: 18_000 }, (_, n) => `  - name: item${n}\n    value: "x${n}"\n    list: [1, 2, 3]\n`)
+      .join("");
+  const hash = await scene.swap(content(1));
+  await sidecar.logged("Config change detected");
+  let [answers, longestMs] = [0, 0];
+  await until("the success", async () => {
+    longestMs = Math.max(longestMs, await sidecar.healthz(20_000));
+    answers++;
+    return sidecar.log().includes("✅ Reload successful");
+  }, { timeoutMs: 90_000, everyMs: 5 });
+  assert.equal((await scene.app.counts()).hash, hash);
+  assert.ok(longestMs < 1000, `/healthz took ${longestMs} ms`);
+  assert.ok(answers > 10, `${answers} answers`);
+
+  await scene.swap(content(2));
+  await until("the second change", () => sidecar.log().split("Config change detected").length === 3);
+  const askedMs = performance.now();
+  sidecar.kill("SIGTERM");
+  assert.equal((await sidecar.status).code, 0);
+  assert.ok(performance.now() - askedMs < 1000, `the end took ${performance.now() - askedMs} ms`);
+  assert.equal(await signals(scene), 1);
+});
+
 test("--check-command: a program that says no keeps the content from the app", async () => {
   await using scene = await createScene();
   const sidecar = await begin(scene, `--check-command=grep -q "^version:" ${scene.file}`);

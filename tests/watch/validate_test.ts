@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { LineCounter, parseAllDocuments } from "yaml";
 import { findJsonErrorOffset, validateContent } from "../../src/watch/validate.ts";
+import { createRandom, type SeededRandom } from "../support/random.ts";
 import type { ValidateMode } from "../../src/config.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -145,4 +147,65 @@ Deno.test("the offset found in broken JSON is where V8 finds it", () => {
       }
     }
   }));
+});
+
+/** A YAML text of some KiB with collections in collections; no key is there twice. */
+function randomYaml(random: SeededRandom): string {
+  let count = 0;
+  const flow = (depth: number): string => {
+    const items = Array.from({ length: random.int(0, depth > 1 ? 3 : 30) }, () => {
+      const key = `g${count++}`;
+      return { key, value: depth < 5 && random.chance(0.25) ? flow(depth + 1) : `f${count}` };
+    });
+    if (random.chance(0.5)) return `[${items.map(({ value }) => value).join(", ")}]`;
+    return `{${items.map(({ key, value }) => `${key}: ${value}`).join(", ")}}`;
+  };
+  const block = (depth: number): string => {
+    const [kind, pad] = [random.int(0, 2), " ".repeat(2 * depth)];
+    return Array.from({ length: random.int(1, [40, 12, 6, 3][depth] ?? 2) }, () => {
+      const head = kind === 1 ? `${pad}-` : `${pad}k${count++}:`;
+      if (kind === 2) return `${head} ${flow(depth)}\n`;
+      return head + (depth < 4 && random.chance(0.3) ? `\n${block(depth + 1)}` : " value\n");
+    }).join("");
+  };
+  const sections = Array.from({ length: random.int(1, 9) }, () => `s${count++}:\n${block(1)}`).join("");
+  return random.chance(0.3) ? `---\n${block(0)}---\n${sections}` : sections;
+}
+
+Deno.test("YAML composed in pieces has the error that it has as a whole", async () => {
+  const random = createRandom(7);
+  const words = [
+    "a",
+    '"q u"',
+    "~",
+    "x: y",
+    "- z",
+    "&a v",
+    "*a",
+    "!t v",
+    "# c",
+    "[1, 2]",
+    "{a: 1}",
+    "|",
+    "\n",
+    "",
+  ];
+  let [valid, invalid] = [0, 0];
+  for (let i = 0; i < 80; i++) {
+    let text = randomYaml(random);
+    for (let cuts = Math.max(0, random.int(-2, 2)); cuts > 0; cuts--) {
+      const at = random.int(0, text.length - 1);
+      text = text.slice(0, at) + random.pick(words) + text.slice(at + random.int(0, 4));
+    }
+    const lines = new LineCounter();
+    const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false });
+    const offsets = [...documents].flatMap(({ errors }) => errors).map(({ pos }) => pos[0]);
+    const { line, col } = lines.linePos(Math.min(...offsets, text.length));
+    const expected = offsets.length === 0 ? null : `line ${line}, column ${col}`;
+    const found = await validateContent("a.yaml", bytes(text), "yaml");
+    assert.equal(found?.split(": ")[1] ?? null, expected, `text ${i}`);
+    if (found === null) valid++;
+    else invalid++;
+  }
+  assert.ok(valid > 15 && invalid > 15, `${valid} valid, ${invalid} invalid`);
 });
