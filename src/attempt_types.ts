@@ -200,9 +200,11 @@ export async function baselineOf(deps: AttemptDeps, input: AttemptInput): Promis
  * import assert from "node:assert/strict";
  * import { createFakeClock } from "../tests/support/fake_clock.ts";
  * const clock = createFakeClock();
- * const reading = inTime({ clock }, new Promise(() => {})); // an app that hangs
+ * const answer = { kind: "error" as const, reason: "connection refused" };
+ * assert.equal(await inTime({ clock }, Promise.resolve(answer)), answer);
+ * const late = inTime({ clock }, new Promise(() => {})); // an app that hangs
  * await clock.advance(BASELINE_WAIT_MS);
- * assert.equal(await reading, null);
+ * assert.equal(await late, null);
  * ```
  */
 export async function inTime(
