@@ -5,6 +5,7 @@
 
 import type { Config } from "./config.ts";
 import type {
+  AppMounts,
   AttemptResult,
   Outcome,
   Resolution,
@@ -89,9 +90,6 @@ export function lookForTarget({ clock, target }: SightingDeps): Sighting {
     : clock.nowMs() - (clock.wallMs() - resolution.target.startedWallMs);
   return { resolution, startedAtMs };
 }
-
-/** Config mounts of the target; see `TargetPort.staleMounts`. */
-export type AppMounts = ReturnType<TargetPort["staleMounts"]>;
 
 /** How long a look for the target counts as fresh, in milliseconds; its identity is checked again at the signal. */
 export const FOUND_FRESH_MS = 100;

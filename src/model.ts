@@ -65,6 +65,13 @@ export interface StaleMount {
   readonly message: string;
 }
 
+/** What is known of the application's mounts of the watched volumes. */
+export interface AppMounts {
+  readonly stale: readonly StaleMount[];
+  /** It has some, and every one is stale. One without any may get the content in another way. */
+  readonly blind: boolean;
+}
+
 /** The one process that may be signalled; (pid, startTicks, comm) is its identity. */
 export interface Target {
   readonly pid: number;

@@ -4,6 +4,7 @@
  */
 
 import type {
+  AppMounts,
   Cause,
   Observation,
   Resolution,
@@ -90,7 +91,7 @@ export interface TargetPort {
   /** Checks the identity once more and sends. The only place that may call `Deno.kill` with a real signal. */
   send(target: Target): TriggerResult;
   /** Config mounts of the target's mount namespace that can never change again. */
-  staleMounts(target: Target): { readonly stale: readonly StaleMount[]; readonly blind: boolean };
+  staleMounts(target: Target): AppMounts;
   /** What would happen now: resolve (unless `found` just now), permission (signal 0), handler. Signals nobody. */
   preflight(found?: Resolution): TargetView;
   /** PID of the process or thread that was made last in this PID namespace; null where /proc does not tell. */

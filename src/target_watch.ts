@@ -3,9 +3,9 @@
  * and whether it can see the content. Tells each change of that once. It never signals, and never decides a reload.
  */
 
-import type { AppMounts, AttemptReport } from "./attempt_types.ts";
+import type { AttemptReport } from "./attempt_types.ts";
 import type { Config } from "./config.ts";
-import type { StaleMount, Target, TargetView } from "./model.ts";
+import type { AppMounts, StaleMount, Target, TargetView } from "./model.ts";
 import type { Clock, Logger, SnapshotReader, TargetPort } from "./ports.ts";
 import { formatMs } from "./text.ts";
 

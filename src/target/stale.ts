@@ -5,16 +5,9 @@
  */
 
 import type { Config } from "../config.ts";
-import type { StaleMount, Target } from "../model.ts";
+import type { AppMounts, StaleMount, Target } from "../model.ts";
 import { type Mount, mountOf, parseMountinfo, sameVolume, staleReason } from "../proc/mountinfo.ts";
 import type { ProcReader } from "../proc/reader.ts";
-
-/** What is known of the application's mounts of the watched volumes. */
-export interface AppMounts {
-  readonly stale: readonly StaleMount[];
-  /** It has some, and every one is stale. One without any may get the content in another way. */
-  readonly blind: boolean;
-}
 
 /**
  * Makes the check. It stands on the way from change to signal, so the lists are parsed again only when the text of the
