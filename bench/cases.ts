@@ -16,6 +16,8 @@ export interface Scale {
   readonly scrapes: number;
   readonly starts: number;
   readonly manyFiles: number;
+  /** How many of the limits are tried. */
+  readonly limits: number;
   readonly limitedChanges: number;
   readonly limitedRuns: number;
 }
@@ -28,18 +30,20 @@ export const FULL: Scale = {
   scrapes: 10_000,
   starts: 15,
   manyFiles: 10_000,
+  limits: Infinity,
   limitedChanges: 15,
   limitedRuns: 2,
 };
 export const QUICK: Scale = {
-  swaps: 15,
-  idleSeconds: 10,
-  changes: 3,
-  reloads: 60,
-  scrapes: 500,
-  starts: 5,
-  manyFiles: 2_000,
-  limitedChanges: 5,
+  swaps: 4,
+  idleSeconds: 5,
+  changes: 1,
+  reloads: 20,
+  scrapes: 200,
+  starts: 3,
+  manyFiles: 300,
+  limits: 1,
+  limitedChanges: 1,
   limitedRuns: 1,
 };
 
@@ -159,7 +163,7 @@ export async function measureChange(context: Context): Promise<Row[]> {
     await withBays(tools, () => ({ ...context, files, plain }), async (bays) => {
       const costs: number[][] = bays.map(() => []);
       await sleep(3000);
-      for (let i = 0; i < (files > 1000 ? Math.max(3, scale.changes / 3) : scale.changes); i++) {
+      for (let i = 0; i < (files > 1000 ? scale.changes / 3 : scale.changes); i++) {
         for (const [at, bay] of bays.entries()) {
           const before = bay.group.cpuMs();
           bay.swap();

@@ -27,7 +27,7 @@ export async function measureLimits(context: Context): Promise<Row[]> {
   const disk = await createDisk(path(context.dir, "disk.img"), path(context.dir, "disk"));
   try {
     const rows: Row[] = [];
-    for (const limits of LIMITS) {
+    for (const limits of LIMITS.slice(0, context.scale.limits)) {
       for (const tool of tools.filter((tool) => tool.kind === "product" || !limits.products)) {
         const runs: Figures[] = [];
         for (let i = 0; i < context.scale.limitedRuns; i++) {
