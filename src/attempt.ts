@@ -16,7 +16,7 @@ import {
 } from "./attempt_types.ts";
 import type { Config } from "./config.ts";
 import { attemptBySignal } from "./signal_attempt.ts";
-import { verifyReload } from "./verification.ts";
+import { outcomeOfUnsent, verifyReload } from "./verification.ts";
 
 /** Makes one attempt. Never throws for what the app, the disk or the process table do. */
 export async function attemptReload(deps: AttemptDeps, input: AttemptInput): Promise<AttemptReport> {
@@ -79,11 +79,9 @@ async function withHttp(deps: AttemptDeps, input: AttemptInput): Promise<Attempt
   };
   const sent = await send();
   if (sent.kind === "not-sent") {
-    // The app has looked at the content and said no: that is a rejection, not a trigger that did not arrive.
-    const outcome = sent.code === "trigger-refused" ? "rejected" : "failed";
     const triggeredAtMs = sent.atMs ?? null;
     return unsent({
-      ...failure(outcome, sent.message, sent.code),
+      ...failure(outcomeOfUnsent(sent.code), sent.message, sent.code),
       triggeredAtMs,
       lastTriggeredAtMs: triggeredAtMs,
     });

@@ -19,13 +19,13 @@ export interface FlapDeps {
   readonly onAsked: () => void;
 }
 
-/** What was seen: the content itself all the time; something else, too; or, at last, a file that is being written. */
-export type FlapVerdict = "same" | "flapped" | "unsettled";
+/** What was seen: the content itself all the time, or something else, too. */
+export type FlapVerdict = "same" | "flapped";
 
 /**
  * Takes all hints until `over` aborts, looks at what they mean, and looks once more in the end. It is `flapped` as soon
- * as the disk holds something else than `snapshot`, or held it by the time of its last swap. The caller looks at
- * nothing meanwhile.
+ * as the disk holds something else than `snapshot`, be it a file that is being written, or held it by the time of its
+ * last swap. The caller looks at nothing meanwhile.
  * @example
  * ```ts
  * import assert from "node:assert/strict";
@@ -54,8 +54,6 @@ export async function watchForFlap(
   const ended = new Promise<void>((resolve) =>
     over.addEventListener("abort", () => resolve(), { once: true })
   );
-  /** The first hint at what the disk holds now in place of `snapshot`. */
-  let first: Hint | null = null;
   for (;;) {
     await Promise.race([deps.queue.filled(), ended]);
     // The last look is made without a hint: events get lost, but the time of a swap does not.
@@ -65,12 +63,10 @@ export async function watchForFlap(
     if (!isLast && (hint === null || await deps.isNothing(hint))) continue;
     deps.onLook();
     const seen = await deps.reader.look({ signal: aborted });
-    const same = seen.kind === "content" && isSame(seen.snapshot, snapshot);
-    first = same ? null : first ?? hint;
-    if (!same && (isLast || seen.kind !== "settling")) {
+    if (seen.kind !== "content" || !isSame(seen.snapshot, snapshot)) {
       // The change counts from now on, not from the end of this reload.
-      for (const cause of first?.causes ?? []) deps.queue.push(cause, first!.firstAtMs);
-      return seen.kind === "settling" ? "unsettled" : "flapped";
+      for (const cause of hint?.causes ?? []) deps.queue.push(cause, hint!.firstAtMs);
+      return "flapped";
     }
     if (isLast) return "same";
   }

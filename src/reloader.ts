@@ -11,6 +11,7 @@ import {
   type AttemptReport,
   beginAdvance,
   failure,
+  inTime,
 } from "./attempt_types.ts";
 import type { Cause, Observation, Snapshot, StatusReading } from "./model.ts";
 import type { Random, SnapshotReader } from "./ports.ts";
@@ -215,10 +216,18 @@ export function createReloader(deps: ReloaderDeps): Reloader {
         return await reload(action.job, observation.snapshot, causes, advance);
       case "skip":
         recorder.state(state);
+        if (action.reason === "unchanged") await readStatus();
         return onceCode(action.reason);
       case "ask-app":
         return null;
     }
+  }
+
+  /** For an app that watches by itself: its status before the next change, which nobody announces. */
+  async function readStatus(): Promise<void> {
+    if (config.trigger !== "none" || config.verify === "none") return;
+    const reading = await inTime(attemptDeps, deps.probe.read(aborted));
+    if (reading?.kind === "status") lastReading = reading;
   }
 
   /** `--once` with an output file, as an init container: write it; there is no app yet. */

@@ -51,6 +51,7 @@ export async function checkStart(
     changedAtMs,
     targetStartedAtMs: sighting === null || sighting.resolution.kind === "none" ? null : sighting.startedAtMs,
     goneSinceAtMs: action.question.goneSinceAtMs,
+    otherSeen: action.question.otherSeen === true,
     isAsked: config.verify !== "none",
     status: null,
   };

@@ -65,6 +65,19 @@ export async function verifyReload(deps: VerificationDeps, input: VerificationIn
   return { ...await verification.run(), triggeredAgainAtMs: verification.triggeredAgainAtMs() };
 }
 
+/**
+ * An app that has looked at the content and said no has rejected it: that is no trigger that did not arrive.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(outcomeOfUnsent("trigger-refused"), "rejected");
+ * assert.equal(outcomeOfUnsent("permission"), "failed");
+ * ```
+ */
+export function outcomeOfUnsent(code: string): Outcome {
+  return code === "trigger-refused" ? "rejected" : "failed";
+}
+
 function end(outcome: Outcome, reason: string, code: string, status: Status | null): Proof {
   const restartRequired = status?.format === "amp" ? status.restartRequired : [];
   return { outcome, reason, code, killed: false, triggeredAgainAtMs: null, restartRequired, status };
@@ -117,6 +130,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
       triggeredWallMs,
       sinceTriggerMs: clock.nowMs() - triggeredAtMs,
       restarted,
+      untriggered: config.trigger === "none",
       settled,
       provedToken: input.tokens.provedToken,
     });
@@ -133,7 +147,10 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
     // A second trigger within the second that the app has just told could not be seen in a time of whole seconds.
     await pause(earliestTriggerWallMs(status, clock.wallMs()) - clock.wallMs());
     const sent = await input.triggerAgain();
-    if (sent.kind === "not-sent") return end("failed", sent.message, sent.code, status);
+    if (sent.kind === "not-sent") {
+      triggeredAgainAtMs = sent.atMs ?? null;
+      return end(outcomeOfUnsent(sent.code), sent.message, sent.code, status);
+    }
     deps.logger.debug("There was no status before the trigger: triggered once more to prove the reload");
     triggeredAtMs = triggeredAgainAtMs = lastAliveAtMs = sent.atMs;
     triggeredWallMs = sent.wallMs;

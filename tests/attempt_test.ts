@@ -390,6 +390,18 @@ test("a look for the target made while the content was read is used while it is 
   }
 });
 
+test("a second trigger that the app refuses is a rejection, too, and counts as one", async () => {
+  const bench = createBench({ trigger: "http", triggerUrls: ["http://app/-/reload"] });
+  bench.set({ readings: [DOWN, DOWN, amp({})] });
+  const run = bench.start();
+  await bench.clock.advance(0);
+  const refused = { kind: "not-sent", code: "trigger-refused", message: "HTTP 500", atMs: 3 } as const;
+  bench.set({ refused });
+  await bench.clock.advance(1_000);
+  assert.deepEqual([run.report?.result.outcome, run.report?.result.reason], ["rejected", "HTTP 500"]);
+  assert.deepEqual([run.report?.result.triggeredAtMs, run.report?.result.lastTriggeredAtMs], [0, 3]);
+});
+
 test("without a baseline, an app that tells whole seconds is triggered again in the next second, and proved", async () => {
   const bench = createBench();
   const seconds = (wallMs: number) => Math.floor(wallMs / 1000) * 1000;

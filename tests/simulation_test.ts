@@ -2,8 +2,8 @@ import { simulate } from "./support/simulation.ts";
 
 /** Runs in the ordinary test run; `deno task fuzz` does more. */
 const RUNS = 300;
-/** Seeds that once found a bug stay in the run for ever, with what they found. */
-const KEPT: readonly [seed: number, found: string][] = [
+/** Seeds that once found a bug stay in the run for ever, with what they found. Of the time when there were signals alone. */
+const KEPT_PLAIN: readonly [seed: number, found: string][] = [
   [257, "content flapped while the app was reloading: success proved a reload, but of which content"],
   [413, "the app restarted while its content was away, and the content came back as it was"],
   [2637, "the app started while other content was on disk for a moment that nobody looked at"],
@@ -11,10 +11,32 @@ const KEPT: readonly [seed: number, found: string][] = [
   [11113, "the same, with both events lost: only the time of the last swap tells"],
 ];
 
+/** Since requests, apps that watch by themselves, outputs, files that are written and more are simulated, too. */
+const KEPT: readonly [seed: number, found: string][] = [
+  [106, "a second trigger that the app refused did not count for --min-reload-interval"],
+  [
+    148,
+    "--trigger none: the app was restarted since its status was last read, and its counter had begun anew",
+  ],
+  [238, "--trigger none: a new sidecar took content for applied that the app says it could not load"],
+  [268, "--trigger none: the baseline was younger than the app's own reload, which was never proved then"],
+  [594, "--jitter was drawn anew at each look after the app had been waited for, so the reload never came"],
+  [716, "an app that started before its output was written counted as having read it"],
+  [3348, "a file was changed and changed back while the app reloaded: seen only as being written"],
+  [
+    3767,
+    "--trigger none: a reload of earlier content, told since the baseline, counted for what came after it",
+  ],
+  [12042, "--trigger http: the app was restarted with content that went again before its turn came"],
+];
+
 Deno.test(`simulation: ${RUNS} seeds from 1`, async () => {
   for (let seed = 1; seed <= RUNS; seed++) await simulate(seed);
 });
 
+for (const [seed, found] of KEPT_PLAIN) {
+  Deno.test(`simulation of signals: seed ${seed} (${found})`, () => simulate(seed, true).then(() => {}));
+}
 for (const [seed, found] of KEPT) {
   Deno.test(`simulation: seed ${seed} (${found})`, () => simulate(seed).then(() => {}));
 }

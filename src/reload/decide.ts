@@ -115,7 +115,10 @@ function decideContent(before: ReloadState, content: Content, moment: Moment, po
   if (digest === state.applied && !state.dirty) {
     // An app that started while this content was away runs without it.
     const goneSinceAtMs = state.awaySinceAtMs;
-    if (goneSinceAtMs !== null) return ask({ ...state, awaySinceAtMs: null }, { digest, goneSinceAtMs });
+    if (goneSinceAtMs !== null) {
+      const other = before.disk === digest ? {} : { otherSeen: true } as const;
+      return ask({ ...state, awaySinceAtMs: null }, { digest, goneSinceAtMs, ...other });
+    }
     return { state: { ...state, pending: null }, action: { kind: "skip", reason: "unchanged" } };
   }
   return decideReload({ ...state, awaySinceAtMs: awaySince(before, moment) }, moment, policy);

@@ -24,6 +24,8 @@ export interface StartFacts {
   readonly targetStartedAtMs: number | null;
   /** Since when the content was away before it came back as it was; null at the sidecar's start. */
   readonly goneSinceAtMs: number | null;
+  /** Other content was on disk while it was away, and not only nothing. */
+  readonly otherSeen: boolean;
   /** False where nobody asks the app (`--verify none`): then its silence does not mean that it is not there. */
   readonly isAsked: boolean;
   /** The app's answer; null where there was none. */
@@ -61,6 +63,7 @@ export function startedAfter(startedAtMs: number, changedAtMs: number): boolean 
  *   changedAtMs: 1_000,
  *   targetStartedAtMs: 5_000,
  *   goneSinceAtMs: null,
+ *   otherSeen: false,
  *   isAsked: false,
  *   status: null,
  * };
@@ -70,16 +73,18 @@ export function startedAfter(startedAtMs: number, changedAtMs: number): boolean 
  * ```
  */
 export function decideStart(facts: StartFacts): StartVerdict {
-  if (facts.trigger === "none") return "adopt";
   const { status } = facts;
+  if (facts.trigger === "none") return decideUntriggered(facts);
   if (
     status?.format === "prometheus" && status.successful && status.successWallMs !== null &&
     status.successWallMs >= facts.changedWallMs
   ) return "adopt";
   if (facts.goneSinceAtMs !== null) {
     const { targetStartedAtMs } = facts;
-    // Without a process to look at, there is no sign that the app has restarted.
-    if (targetStartedAtMs === null) return facts.trigger === "signal" ? "later" : "adopt";
+    // Without a process to look at, there is no sign whether the app has restarted, and read the other content.
+    if (targetStartedAtMs === null) {
+      return facts.trigger === "signal" ? "later" : facts.otherSeen ? "reload" : "adopt";
+    }
     if (!startedAfter(targetStartedAtMs, facts.goneSinceAtMs - 4 * START_MARGIN_MS)) return "adopt";
   }
   if (facts.targetStartedAtMs !== null) {
@@ -87,4 +92,24 @@ export function decideStart(facts: StartFacts): StartVerdict {
   }
   if (facts.trigger === "signal") return "later";
   return status === null && facts.isAsked ? "later" : "reload";
+}
+
+/** An app that watches by itself has read what is there, unless it says that it could not. */
+function decideUntriggered({ isAsked, goneSinceAtMs, status }: StartFacts): StartVerdict {
+  if (!isAsked || status === null && goneSinceAtMs !== null) return "adopt";
+  if (status === null) return "later";
+  return hasFailed(status) ? "reload" : "adopt";
+}
+
+function hasFailed(status: Status): boolean {
+  switch (status.format) {
+    case "amp":
+      return status.splitState || !["initial", "success", "no_changes"].includes(status.status);
+    case "prometheus":
+      return !status.successful;
+    case "json":
+      return status.ok === false;
+    case "http":
+      return false;
+  }
 }

@@ -31,6 +31,8 @@ export interface Question {
   readonly digest: string;
   /** Since when this content was away before it came back as it was; null where it is new to the sidecar. */
   readonly goneSinceAtMs: number | null;
+  /** Other content was on disk meanwhile, and not only nothing. */
+  readonly otherSeen?: true;
 }
 
 /** All that is remembered between two turns of the loop. */

@@ -16,6 +16,12 @@ export interface JudgeContext {
   readonly sinceTriggerMs: number;
   /** The app started (again) with this content: any good status proves it. */
   readonly restarted: boolean;
+  /**
+   * Nothing was triggered (`--trigger none`), so that the baseline may be younger than the app's own reload, or older
+   * than one of other content: where the app tells the time of its last reload, that decides, compared with the time of
+   * the change, which stands in `triggeredWallMs`.
+   */
+  readonly untriggered?: boolean;
   /** The verdict on the poll before this one was `settling`; the judge then says `success` if it is still good. */
   readonly settled?: boolean;
   /**
@@ -94,8 +100,13 @@ function judgeAmp(status: AmpStatus, context: JudgeContext): Verdict {
   const baseline = context.baseline?.format === "amp" ? context.baseline : null;
   // A lower counter is one that started anew: the app restarted after the baseline, and so with the new content.
   const restarted = context.restarted || (baseline !== null && status.attempts < baseline.attempts);
-  if (baseline === null && !restarted) return { kind: "baseline" };
-  const counted = status.attempts > (restarted ? 0 : baseline!.attempts);
+  // Null where it is not asked, or not told.
+  const toldLater = context.untriggered !== true || status.lastReloadWallMs === null
+    ? null
+    : status.lastReloadWallMs >= context.triggeredWallMs;
+  if (baseline === null && !restarted && toldLater === null) return { kind: "baseline" };
+  const moved = status.attempts > (restarted ? 0 : baseline?.attempts ?? Infinity);
+  const counted = toldLater === null || restarted ? moved : toldLater;
   const good = status.status === "success" || status.status === "no_changes";
   if (counted && status.splitState) return rejected(good ? "split_state" : `${status.status}, split_state`);
   if (counted && !good && !(restarted && status.status === "initial")) return rejected(status.status);
@@ -121,8 +132,10 @@ function judgePrometheus(status: PrometheusStatus, context: JudgeContext): Verdi
     return pending(`${REJECTED_BY_PROMETHEUS}, as it did before the trigger`);
   }
   if (status.successWallMs === null) return pending("the app tells no time of its last successful reload");
-  if (baseline !== null) return judgeTime(status.successWallMs, baseline, status.wholeSeconds, context);
   const time = compareToTrigger(status, context);
+  if (baseline !== null && !(context.untriggered && time !== "unknown")) {
+    return judgeTime(status.successWallMs, baseline, status.wholeSeconds, context);
+  }
   if (time === "unknown") return { kind: "baseline" };
   return time === "later" ? { kind: "success" } : pending("the app's last reload is older than the trigger");
 }

@@ -125,7 +125,8 @@ Deno.test("content that comes back is asked about since it was last seen, over s
   ({ state } = decide(state, content("b"), at(6_000, { random: 0.9 }), policy));
   ({ state } = decide(state, MISSING, at(7_000), policy));
   const back = decide(state, content("a"), at(8_000), policy);
-  assert.deepEqual(back.action, { kind: "ask-app", question: { digest: "a", goneSinceAtMs: 0 } });
+  const question = { digest: "a", goneSinceAtMs: 0, otherSeen: true };
+  assert.deepEqual(back.action, { kind: "ask-app", question });
 });
 
 Deno.test("the same content never leads to a reload", () => {

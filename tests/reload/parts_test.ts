@@ -55,12 +55,22 @@ const PROMETHEUS = {
   successWallMs: 2_000,
   wholeSeconds: true,
 } as const;
+const AMP = {
+  format: "amp",
+  healthy: true,
+  status: "initial",
+  attempts: 0,
+  splitState: false,
+  restartRequired: [],
+  lastReloadWallMs: null,
+} as const;
 const FACTS: StartFacts = {
   trigger: "signal",
   changedWallMs: 1_000,
   changedAtMs: 1_000,
   targetStartedAtMs: null,
   goneSinceAtMs: null,
+  otherSeen: false,
   isAsked: true,
   status: null,
 };
@@ -95,8 +105,36 @@ const START_CASES: [string, Partial<StartFacts>, string][] = [
   ["content back, app started without it", { goneSinceAtMs: 500, targetStartedAtMs: 700 }, "reload"],
   ["content back, app started after that", { goneSinceAtMs: 500, targetStartedAtMs: 1_500 }, "adopt"],
   ["content back, app away", { goneSinceAtMs: 500 }, "later"],
+  ["content back after other content, no process to see", {
+    goneSinceAtMs: 500,
+    otherSeen: true,
+    trigger: "http",
+  }, "reload"],
+  ["content back after other content, app has been there all the time", {
+    goneSinceAtMs: 500,
+    otherSeen: true,
+    targetStartedAtMs: 100,
+  }, "adopt"],
   ["content back, no process to see", { goneSinceAtMs: 500, trigger: "http" }, "adopt"],
-  ["nothing to trigger", { trigger: "none", targetStartedAtMs: 0 }, "adopt"],
+  ["nothing to trigger, app is well", { trigger: "none", status: PROMETHEUS }, "adopt"],
+  ["nothing to trigger, app has loaded nothing since its start", { trigger: "none", status: AMP }, "adopt"],
+  ["nothing to trigger, app could not load it", {
+    trigger: "none",
+    status: { ...AMP, status: "validation_failed" },
+  }, "reload"],
+  ["nothing to trigger, split state", { trigger: "none", status: { ...AMP, splitState: true } }, "reload"],
+  ["nothing to trigger, not successful", {
+    trigger: "none",
+    status: { ...PROMETHEUS, successful: false },
+  }, "reload"],
+  ["nothing to trigger, not as --verify-ok wants it", {
+    trigger: "none",
+    status: { format: "json", ok: false, token: null },
+  }, "reload"],
+  ["nothing to trigger, any answer", { trigger: "none", status: { format: "http", code: 503 } }, "adopt"],
+  ["nothing to trigger, app does not answer yet", { trigger: "none" }, "later"],
+  ["nothing to trigger, content back, no answer", { trigger: "none", goneSinceAtMs: 500 }, "adopt"],
+  ["nothing to trigger, nobody asks the app", { trigger: "none", isAsked: false }, "adopt"],
 ];
 for (const [name, facts, verdict] of START_CASES) {
   Deno.test(`at the start: ${name}: ${verdict}`, () =>

@@ -5,7 +5,14 @@
  */
 
 import type { Observation, Resolution, Status, StatusReading, Target } from "../../src/model.ts";
-import type { Clock, SnapshotReader, StatusProbe, TargetPort } from "../../src/ports.ts";
+import type {
+  Clock,
+  HttpTrigger,
+  Prepare,
+  SnapshotReader,
+  StatusProbe,
+  TargetPort,
+} from "../../src/ports.ts";
 import type { SeededRandom } from "./random.ts";
 
 /** How the app behaves; every field is independent of the others. */
@@ -22,16 +29,29 @@ export interface AppTraits {
   readonly hangs: number;
   /** Restarts by itself this often per event. */
   readonly restarts: number;
+  /** How it is told: by a signal, a request, or not at all, since it watches by itself. */
+  readonly trigger: "signal" | "http" | "none";
+  /** It reads what the sidecar has rendered, and not what is on disk. */
+  readonly readsOutput: boolean;
+  /** Longest time in which a file is being written, and is no content; 0 for swapped volumes. */
+  readonly settleMsMax: number;
 }
 
 export interface World {
   readonly reader: SnapshotReader;
   readonly target: TargetPort;
   readonly probe: StatusProbe;
-  /** Publishes content; null removes it. Content starting with `bad` is rejected by the app. */
+  readonly httpTrigger: HttpTrigger;
+  readonly prepare: Prepare;
+  /**
+   * Publishes content; null removes it. Content starting with `bad` is rejected by the app, with `invalid` by the check
+   * before it.
+   */
   write(content: string | null): void;
   /** Ends the app; it is back after `downMs` and reads what is on disk then. */
   restartApp(downMs: number): void;
+  /** For so long nobody may be signalled, and that does not pass by itself. */
+  forbidTarget(ms: number): void;
   /** From now on the app behaves well. */
   heal(): void;
   disk(): string | null;
@@ -60,10 +80,17 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
   let attempts = 0;
   let status = "initial";
   let hangsUntilMs = 0;
+  let forbiddenUntilMs = 0;
+  let settledAtMs = 0;
+  let reloadedWallMs: number | null = null;
+  let output: string | null = traits.readsOutput ? null : first;
+  let outputWallMs = -Infinity;
   const signals: { atMs: number; content: string | null; starts: number }[] = [];
   const is = (p: number) => !healed && random.chance(p);
 
   const up = () => runs !== null && clock.nowMs() >= downUntilMs;
+  /** What the app finds where it reads. */
+  const readable = () => traits.readsOutput ? output : content;
 
   function start(): void {
     starts++;
@@ -72,7 +99,8 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     handlesFromMs = startedAtMs + random.int(0, 300);
     attempts = 0;
     status = "initial";
-    runs = content ?? "built-in";
+    reloadedWallMs = null;
+    runs = readable() ?? "built-in";
     // An app cannot start with a configuration it rejects: it ends, and is started again.
     if (runs.startsWith("bad")) restartApp(random.int(500, 2_000));
   }
@@ -90,20 +118,29 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     const generation = starts;
     await clock.sleep(random.int(0, healed ? 50 : traits.reloadMsMax));
     if (generation !== starts || runs === null) return;
-    if (!traits.lies || healed) attempts++;
-    if (content === null || content.startsWith("bad")) {
+    if (!traits.lies || healed) {
+      attempts++;
+      reloadedWallMs = clock.wallMs();
+    }
+    const next = readable();
+    if (next === null || /^(bad|invalid)/.test(next)) {
       status = "validation_failed";
       return;
     }
     const before = runs;
-    status = runs === content ? "no_changes" : "success";
-    runs = content;
+    status = runs === next ? "no_changes" : "success";
+    runs = next;
     if (is(traits.rollsBack)) {
       await clock.sleep(random.int(1, 300));
       if (generation !== starts || runs === null) return;
       status = "rolled_back";
       runs = before;
     }
+  }
+
+  /** An app that watches by itself finds out. */
+  function notice(): void {
+    if (traits.trigger === "none" && up()) reloadApp();
   }
 
   const targetNow = (): Target => ({
@@ -121,6 +158,9 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
 
   const target: TargetPort = {
     resolve(): Resolution {
+      if (clock.nowMs() < forbiddenUntilMs) {
+        return { kind: "none", code: "several-candidates", message: "2 processes match" };
+      }
       if (!up()) return { kind: "none", code: "no-app", message: "no application process" };
       const found = targetNow();
       return found.handled
@@ -167,14 +207,44 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
         attempts,
         splitState: false,
         restartRequired: [],
-        lastReloadWallMs: null,
+        // Only an app that is not triggered is believed by its time.
+        lastReloadWallMs: traits.trigger === "none" ? reloadedWallMs : null,
       };
       return { kind: "status", status: answer };
     },
   };
 
+  const httpTrigger: HttpTrigger = () => {
+    const [atMs, wallMs] = [clock.nowMs(), clock.wallMs()];
+    if (!up()) {
+      return Promise.resolve({ kind: "not-sent", code: "trigger-failed", message: "connection refused" });
+    }
+    signals.push({ atMs, content, starts });
+    if (readable()?.startsWith("bad")) {
+      if (!traits.lies || healed) attempts++;
+      status = "validation_failed";
+      return Promise.resolve({ kind: "not-sent", code: "trigger-refused", message: "HTTP 500", atMs });
+    }
+    reloadApp();
+    return Promise.resolve({ kind: "sent", atMs, wallMs });
+  };
+
+  const render: Prepare = async (snapshot, signal) => {
+    await clock.sleep(random.int(0, 30), signal);
+    if (snapshot.digest.startsWith("invalid")) return { kind: "invalid", reason: "the check says no" };
+    const written = output !== snapshot.digest;
+    if (written) outputWallMs = clock.wallMs();
+    output = snapshot.digest;
+    if (written) notice();
+    return { kind: "ok", written, outputWallMs };
+  };
+
+  const prepare: Prepare = (snapshot, signal) =>
+    traits.readsOutput ? render(snapshot, signal) : Promise.resolve({ kind: "ok", written: false });
+
   const reader: SnapshotReader = {
     async look({ onLikelyChange, signal }): Promise<Observation> {
+      if (clock.nowMs() < settledAtMs) return { kind: "settling", againAtMs: settledAtMs };
       const [seen, swapsSeen, seenWallMs] = [content, swaps, changedWallMs];
       if (seen !== null && seen !== lastDigest) onLikelyChange?.();
       await clock.sleep(random.int(0, 2), signal);
@@ -199,17 +269,23 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     reader,
     target,
     probe,
+    httpTrigger,
+    prepare,
     write(next) {
-      if (next !== content) {
+      const isChange = next !== content;
+      if (isChange) {
         changedWallMs = clock.wallMs();
         swaps++;
+        if (traits.settleMsMax > 0) settledAtMs = clock.nowMs() + random.int(0, traits.settleMsMax);
       }
       content = next;
+      if (isChange && !traits.readsOutput) notice();
     },
     restartApp,
+    forbidTarget: (ms) => forbiddenUntilMs = clock.nowMs() + ms,
     heal() {
       healed = true;
-      hangsUntilMs = 0;
+      hangsUntilMs = forbiddenUntilMs = 0;
     },
     disk: () => content,
     runs: () => up() ? runs : null,

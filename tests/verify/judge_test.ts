@@ -50,6 +50,67 @@ const ROWS: readonly Row[] = [
     "rejected",
     /^rolled_back$/,
   ],
+  [
+    "nothing triggered, told later than the change",
+    {
+      baseline: amp(4),
+      untriggered: true,
+      settled: true,
+    },
+    amp(4, "success", { lastReloadWallMs: T }),
+    "success",
+  ],
+  [
+    "nothing triggered, no baseline, told later",
+    { untriggered: true, settled: true },
+    amp(4, "success", {
+      lastReloadWallMs: T,
+    }),
+    "success",
+  ],
+  [
+    "nothing triggered, told later and bad",
+    { baseline: amp(4), untriggered: true },
+    amp(4, "load_failed", {
+      lastReloadWallMs: T,
+    }),
+    "rejected",
+  ],
+  [
+    "nothing triggered, counted, but told earlier",
+    { baseline: amp(3), untriggered: true },
+    amp(4, "success", {
+      lastReloadWallMs: T - 1,
+    }),
+    "pending",
+  ],
+  ["nothing triggered, counted, no time told", { baseline: amp(3), untriggered: true }, amp(4), "settling"],
+  [
+    "triggered, not counted: a time is no proof",
+    { baseline: amp(4) },
+    amp(4, "success", {
+      lastReloadWallMs: T + 1,
+    }),
+    "pending",
+  ],
+  [
+    "nothing triggered, the same time as before, later than the change",
+    {
+      baseline: prom(true, T + 1),
+      untriggered: true,
+    },
+    prom(true, T + 1),
+    "success",
+  ],
+  [
+    "nothing triggered, a newer time, but earlier than the change",
+    {
+      baseline: prom(true, T - 5_000),
+      untriggered: true,
+    },
+    prom(true, T - 1_000),
+    "pending",
+  ],
   ["back to uncounted after settling", { baseline: amp(3), settled: true }, amp(3), "pending"],
   ["not counted", { baseline: amp(3) }, amp(3), "pending", /attempts is still 3/],
   [
