@@ -141,7 +141,7 @@ async function buildGoPeer(cache: string, name: GoPeer): Promise<string> {
 
 const BASE = { hasMetrics: false, watchesMany: false, slow: false } as const;
 
-function productTool(product: readonly string[], version: string, binary: string | null): Tool {
+export function productTool(product: readonly string[], version: string, binary: string | null): Tool {
   return {
     ...BASE,
     name: "config-reloader",
