@@ -11,7 +11,7 @@ import type { Clock } from "../ports.ts";
 import { connect, type Connection, type TlsMaterial } from "./connect.ts";
 import { type Endpoint, parseEndpoint } from "./endpoint.ts";
 import { HttpError, printable, toHttpError } from "./errors.ts";
-import { createIntake, type Intake } from "./intake.ts";
+import { createIntake, type Intake, readAhead } from "./intake.ts";
 import { readAnswer, type WireAnswer } from "./wire.ts";
 import { formatMs } from "../text.ts";
 
@@ -180,6 +180,7 @@ async function send(
   end.signal.addEventListener("abort", close, { once: true });
   try {
     if (end.signal.aborted) throw end.signal.reason;
+    readAhead(intake);
     for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
     return await readAnswer(intake, method, bodyBytesMax);
   } catch (thrown) {
@@ -210,7 +211,7 @@ function createDeadline(clock: Clock, timeoutMs: number, outer: AbortSignal): De
     signal: controller.signal,
     release: () => {
       outer.removeEventListener("abort", onOuter);
-      done.abort();
+      done.abort("no DOMException, which costs more than all the rest");
     },
   };
 }

@@ -18,6 +18,8 @@ export interface Intake {
   end: number;
   /** Bytes received since the request went out. */
   received: number;
+  /** A read that was begun ahead. */
+  ahead: Promise<number | null> | null;
 }
 
 /**
@@ -31,7 +33,26 @@ export interface Intake {
  * ```
  */
 export function createIntake(source: ByteSource): Intake {
-  return { source, buffer: new Uint8Array(FIRST_BUFFER_BYTES), start: 0, end: 0, received: 0 };
+  return { source, buffer: new Uint8Array(FIRST_BUFFER_BYTES), start: 0, end: 0, received: 0, ahead: null };
+}
+
+/**
+ * Begins the first read of an answer before its request is written, so that the answer comes a turn of the event loop
+ * earlier. Only where no bytes wait.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const intake = createIntake({ read: (into) => Promise.resolve(into.set([72, 105]) ?? 2) });
+ * readAhead(intake);
+ * assert.equal(await fill(intake), true);
+ * assert.equal(latin1(intake.buffer.subarray(intake.start, intake.end)), "Hi");
+ * ```
+ */
+export function readAhead(intake: Intake): void {
+  intake.start = intake.end = 0;
+  intake.ahead = intake.source.read(intake.buffer);
+  // Its error is for whoever fills the intake; where the write fails first, that is nobody.
+  intake.ahead.catch(() => {});
 }
 
 /**
@@ -57,7 +78,9 @@ export async function fill(intake: Intake): Promise<boolean> {
     intake.end -= intake.start;
     intake.start = 0;
   }
-  const count = await intake.source.read(intake.buffer.subarray(intake.end));
+  const reading = intake.ahead ?? intake.source.read(intake.buffer.subarray(intake.end));
+  intake.ahead = null;
+  const count = await reading;
   if (count === null) return false;
   intake.end += count;
   intake.received += count;
