@@ -234,7 +234,9 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   async function renderOnce(snapshot: Snapshot): Promise<number> {
     const prepared = await deps.prepare(snapshot, aborted);
     if (prepared.kind === "ok") return 0;
-    deps.logger.error(`Cannot write the output: ${prepared.reason}`, { outcome: prepared.kind });
+    const { kind, reason } = prepared;
+    const text = kind === "invalid" ? `Config is invalid: ${reason}` : `Cannot write the output: ${reason}`;
+    deps.logger.error(text, { outcome: kind });
     return 1;
   }
 

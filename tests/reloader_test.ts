@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Observation } from "../src/model.ts";
-import { ampStatus, createLoopBench, DOWN } from "./support/loop_bench.ts";
+import { ampStatus, createLoopBench, DOWN, targetOf } from "./support/loop_bench.ts";
 import { test } from "./support/strict.ts";
 
 test("--trigger http with --verify none: content found at the start is sent, and so is each change", async () => {
@@ -176,4 +176,19 @@ test("a check command at the start may take its own time: /healthz stays 200", a
   await bench.clock.advance(45_000);
   assert.deepEqual(bench.reloader.health(), { ok: true });
   await bench.clock.advance(100_000);
+});
+
+test("--reload-on-start always: an app that has read the content at its start is told, too; one that starts later is not", async () => {
+  const bench = createLoopBench({ reloadOnStart: "always" });
+  bench.target = targetOf(bench.clock.wallMs() - 1_000);
+  bench.start();
+  await bench.clock.advance(2_000);
+  assert.deepEqual([bench.triggers.length, bench.outcomes], [1, ["success"]]);
+  const late = createLoopBench({ reloadOnStart: "always" });
+  late.target = null;
+  late.start();
+  await late.clock.advance(5_000);
+  late.target = targetOf(late.clock.wallMs());
+  await late.clock.advance(5_000);
+  assert.deepEqual([late.triggers.length, late.outcomes], [0, ["success"]]);
 });

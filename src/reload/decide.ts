@@ -100,10 +100,14 @@ function awaySince(state: ReloadState, moment: Moment): number | null {
 }
 
 function decideContent(before: ReloadState, content: Content, moment: Moment, policy: Policy): Decision {
-  const state = noteContent(before, content, moment);
+  let state = noteContent(before, content, moment);
   const { digest } = content;
   if (before.disk === null) {
-    if (policy.reloadOnStart === "auto") return ask(state, { digest, goneSinceAtMs: null });
+    // What nobody triggers cannot be made to reload.
+    const always = policy.reloadOnStart === "always" && policy.trigger !== "none";
+    // Also an app that has read it at its start; not one that starts from now on.
+    if (always) state = { ...state, changedAtMs: moment.nowMs };
+    else if (policy.reloadOnStart !== "never") return ask(state, { digest, goneSinceAtMs: null });
     // Content that was missing at the first look is a change when it comes, whatever the policy for the start.
     if (policy.reloadOnStart === "never" && before.diskProblem === null) {
       return { state: adopt(state), action: { kind: "skip", reason: "adopted" } };

@@ -4,7 +4,7 @@
  */
 
 import type { AttemptResult } from "../model.ts";
-import type { ReloadOnStart } from "../config.ts";
+import type { ReloadOnStart, TriggerKind } from "../config.ts";
 import { nextRetryDelayMs } from "./backoff.ts";
 
 /** The settings that matter here; all in milliseconds. */
@@ -14,6 +14,7 @@ export interface Policy {
   readonly jitterMs: number;
   readonly minReloadIntervalMs: number;
   readonly reloadOnStart: ReloadOnStart;
+  readonly trigger: TriggerKind;
 }
 
 /** How the last attempt at one content failed. */

@@ -23,6 +23,7 @@ const POLICY: Policy = {
   jitterMs: 0,
   minReloadIntervalMs: 1_000,
   reloadOnStart: "never",
+  trigger: "signal",
 };
 const WALL_MS = 1_700_000_000_000;
 
@@ -88,6 +89,8 @@ Deno.test("content found at the start: never adopts, always reloads, auto asks t
   assert.equal(kind("never"), "skip");
   assert.equal(kind("always"), "reload");
   assert.equal(kind("auto"), "ask-app");
+  const untriggered = { ...POLICY, reloadOnStart: "always", trigger: "none" } as const;
+  assert.equal(decide(INITIAL_STATE, content("a"), at(0), untriggered).action.kind, "ask-app");
   assert.ok(isInSync(running("a")));
 });
 
