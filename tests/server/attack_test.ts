@@ -31,6 +31,12 @@ async function assertHealthy(victim: Victim, forMs = 500): Promise<void> {
   assert.equal(after.failed, before.failed, "work fails");
 }
 
+/** Fails where clients hold more descriptors than there may be connections. */
+function assertBounded({ pid }: Victim): void {
+  const open = [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
+  assert.ok(open < CONNECTIONS_MAX + 40, `${open} descriptors`);
+}
+
 const GET = "GET /healthz HTTP/1.1\r\nHost: x\r\n";
 
 const ODD: readonly (readonly [string, string, RegExp])[] = [
@@ -129,8 +135,7 @@ test("2,000 idle connections: health answers, memory stays bounded", async () =>
   try {
     assert.ok(idle.length >= 1_900, `only ${idle.length} could be opened`);
     await assertHealthy(victim);
-    const sockets = [...Deno.readDirSync(`/proc/${victim.pid}/fd`)].length;
-    assert.ok(sockets < CONNECTIONS_MAX + 40, `${sockets} descriptors`);
+    assertBounded(victim);
     assert.ok(victim.anonymousMiB() - before < 16, `from ${before} to ${victim.anonymousMiB()} MiB`);
   } finally {
     closeAll(idle);
@@ -148,6 +153,7 @@ test("2,000 connections that each made a request and stay", async () => {
       await Promise.all(batch.map((conn) => send(conn, `${GET}\r\n`).catch(() => {})));
     }
     await assertHealthy(victim);
+    assertBounded(victim);
   } finally {
     closeAll(conns);
   }
@@ -169,6 +175,7 @@ test("300 slow clients, a byte at a time", async () => {
   }));
   try {
     await assertHealthy(victim, 2_000);
+    assertBounded(victim);
   } finally {
     running = false;
     await drip;
@@ -195,9 +202,11 @@ test("clients that ask and never read", async () => {
 
 test("64 descriptors: 500 connections leave enough for the work", async () => {
   await using victim = await startVictim({ descriptors: 64 });
+  const before = await victim.work();
   const conns = await openMany(victim.port, 500);
   try {
     await assertHealthy(victim, 1_000);
+    assert.equal((await victim.work()).failed, before.failed, "nor did it fail while they came");
   } finally {
     closeAll(conns);
   }
