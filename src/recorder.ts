@@ -28,7 +28,7 @@ export interface Recorder {
   announce(): void;
   /** `stopping`: the sidecar is being stopped, so a failure has no further try. */
   attemptEnded(state: ReloadState, job: ReloadJob, report: AttemptReport, stopping: boolean): void;
-  /** The app died although its reload had counted. */
+  /** The app died of the signal, although its reload had counted already. */
   died(state: ReloadState, reason: string): void;
   /** Another process is there than the one that asked for a restart. */
   restarted(): void;
@@ -239,10 +239,10 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     attemptEnded,
     died(state, reason) {
       take(state);
+      const text = `${reason}; next look in ${formatMs(retryInMs(state) ?? 0)}`;
+      // What had been rejected fails for the second time.
+      logger.error(failing === null ? `Reload failed after all: ${text}` : text, { code: "killed" });
       failing = { sinceMs: failing?.sinceMs ?? clock.nowMs(), reason };
-      logger.error(`Reload failed after all: ${reason}; next look in ${formatMs(retryInMs(state) ?? 0)}`, {
-        code: "killed",
-      });
     },
     restarted() {
       if (restartRequired.length === 0) return;

@@ -151,9 +151,9 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   function checkSurvival(): void {
     const death = survival.check();
     if (death === null || stopping.aborted) return;
-    state = recordDeath(state, death, clock.nowMs(), policy);
+    state = recordDeath(state, death.digest, death.reason, clock.nowMs(), policy);
     wakeAtMs = Math.min(wakeAtMs, state.failure?.retryAtMs ?? Infinity);
-    recorder.died(state, death);
+    recorder.died(state, death.reason);
   }
 
   /** A kernel event that swapped no volume, since the last content that was decided about. */
@@ -259,7 +259,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     advance: Advance | null,
   ): Promise<number | null> {
     if (stopping.aborted) return null;
-    survival.watch(null, 0);
+    survival.watch(null);
     recorder.attemptStarted(state, job, causes);
     reloading = true;
     const over = new AbortController();
@@ -278,7 +278,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     const disk = await seen;
     if (disk === "flapped") state = recordFlap(state);
     if (target && result.lastTriggeredAtMs !== null && !result.killed) {
-      survival.watch(target, result.lastTriggeredAtMs);
+      survival.watch({ target, triggeredAtMs: result.lastTriggeredAtMs, digest: job.digest });
     }
     recorder.attemptEnded(state, job, report, stopping.aborted);
     deps.targetWatch.after(report);

@@ -12,14 +12,30 @@ export const DEATH_WINDOW_MS = 2_000;
 /** Pause between two looks, in milliseconds. */
 const LOOK_MS = 100;
 
+/** Who is watched, and after what. */
+export interface Watched {
+  readonly target: Target;
+  /** Monotonic time of the last signal. */
+  readonly triggeredAtMs: number;
+  /** The content with which it was signalled. */
+  readonly digest: string;
+}
+
+/** A death that the signal is to blame for. */
+export interface Death {
+  readonly digest: string;
+  /** What is said of it. */
+  readonly reason: string;
+}
+
 /** The watch over one process at a time. */
 export interface Survival {
-  /** Watches `target` from now on; null ends it. */
-  watch(target: Target | null, triggeredAtMs: number): void;
+  /** Watches from now on, unless the signal is too long ago to be blamed; null ends it. */
+  watch(next: Watched | null): void;
   /** Milliseconds until the next look is due; Infinity where nobody is watched. */
   dueMs(): number;
-  /** Looks; the text of a death, once, or null. */
-  check(): string | null;
+  /** Looks; a death, once, or null. */
+  check(): Death | null;
 }
 
 /**
@@ -48,10 +64,10 @@ export function deathText(target: Target, signal: string, sinceMs: number): stri
  * const clock = createFakeClock();
  * let isAlive = true;
  * const survival = createSurvival({ isAlive: () => isAlive }, clock, "SIGHUP");
- * survival.watch(targetOf(7), clock.nowMs());
+ * survival.watch({ target: targetOf(7), triggeredAtMs: clock.nowMs(), digest: "a" });
  * assert.equal(survival.check(), null);
  * isAlive = false;
- * assert.match(survival.check() ?? "", /the signal killed it/);
+ * assert.match(survival.check()?.reason ?? "", /the signal killed it/);
  * assert.equal(survival.check(), null); // told once
  * ```
  */
@@ -60,22 +76,23 @@ export function createSurvival(
   clock: Pick<Clock, "nowMs">,
   signal: string,
 ): Survival {
-  let watched: { target: Target; triggeredAtMs: number } | null = null;
+  let watched: Watched | null = null;
   return {
-    watch(process, triggeredAtMs) {
-      watched = process && { target: process, triggeredAtMs };
+    watch(next) {
+      // A proof may take longer, and come from another process than the one that was signalled.
+      watched = next !== null && clock.nowMs() - next.triggeredAtMs < DEATH_WINDOW_MS ? next : null;
     },
     dueMs: () => watched ? LOOK_MS : Infinity,
     check() {
       if (watched === null) return null;
-      const { target: process, triggeredAtMs } = watched;
+      const { target: process, triggeredAtMs, digest } = watched;
       const sinceMs = clock.nowMs() - triggeredAtMs;
       if (target.isAlive(process)) {
         if (sinceMs >= DEATH_WINDOW_MS) watched = null;
         return null;
       }
       watched = null;
-      return deathText(process, signal, sinceMs);
+      return { digest, reason: deathText(process, signal, sinceMs) };
     },
   };
 }

@@ -192,3 +192,39 @@ test("--reload-on-start always: an app that has read the content at its start is
   await late.clock.advance(5_000);
   assert.deepEqual([late.triggers.length, late.outcomes], [0, ["success"]]);
 });
+
+test("an app that rejects content and dies of it: that content is never sent again, the one before it may be", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never" });
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.onTrigger = () => bench.reading = ampStatus(2, "validation_failed");
+  bench.write("b");
+  await bench.clock.advance(300);
+  const heir = targetOf(bench.clock.wallMs() - 60_000);
+  [bench.target, bench.reading] = [null, DOWN];
+  await bench.clock.advance(1_000);
+  // Started before the change, as a process that took its place may be.
+  [bench.target, bench.reading] = [heir, ampStatus(2)];
+  await bench.clock.advance(60_000);
+  assert.equal(bench.triggers.length, 1, bench.log.join("\n"));
+  bench.onTrigger = () => bench.reading = ampStatus(3);
+  bench.write("a");
+  await bench.clock.advance(2_000);
+  assert.equal(bench.triggers.length, 2, bench.log.join("\n"));
+  assert.equal(bench.inSync, true);
+});
+
+test("an app that restarts long after the signal, while it is being verified, did not die of the signal", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never" });
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.onTrigger = () => {};
+  bench.write("b");
+  await bench.clock.advance(5_000);
+  [bench.target, bench.reading] = [null, DOWN];
+  await bench.clock.advance(1_000);
+  [bench.target, bench.reading] = [targetOf(bench.clock.wallMs()), ampStatus(0, "initial")];
+  await bench.clock.advance(20_000);
+  assert.deepEqual(bench.outcomes, ["success"], bench.log.join("\n"));
+  assert.ok(!bench.logged("the signal killed it"));
+});

@@ -187,26 +187,31 @@ export function recordFlap(state: ReloadState): ReloadState {
 }
 
 /**
- * The app died soon after a trigger whose reload had already been counted as a success: it is not in sync until
- * it is back and verified, and this content is not signalled again.
+ * The app died soon after a trigger with the content `digest` whose reload had already been counted, as a success or as
+ * rejected: it is not in sync until it is back and verified, and this content is not signalled again.
  * @example
  * ```ts
  * import assert from "node:assert/strict";
  * import { createTestConfig } from "../../tests/support/config.ts";
  * const before = { ...INITIAL_STATE, disk: "a", applied: "a" };
- * const state = recordDeath(before, "the signal killed it", 100, createTestConfig());
+ * const state = recordDeath(before, "a", "the signal killed it", 100, createTestConfig());
  * assert.deepEqual(state.killed, ["a"]);
  * assert.equal(outOfSyncReason(state), "the signal killed it");
  * ```
  */
-export function recordDeath(state: ReloadState, reason: string, nowMs: number, policy: Policy): ReloadState {
-  if (state.applied === null) return state;
-  const digest = state.applied;
-  const retryAtMs = retryDate(1, state.lastTriggerAtMs, nowMs, policy);
+export function recordDeath(
+  state: ReloadState,
+  digest: string,
+  reason: string,
+  nowMs: number,
+  policy: Policy,
+): ReloadState {
+  const count = state.failure?.digest === digest ? state.failure.count : 1;
+  const retryAtMs = retryDate(count, state.lastTriggerAtMs, nowMs, policy);
   return {
     ...state,
     dirty: true,
-    failure: { digest, count: 1, retryAtMs, reason },
+    failure: { digest, count, retryAtMs, reason },
     killed: rememberKilled(state.killed, digest),
   };
 }

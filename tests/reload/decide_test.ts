@@ -278,12 +278,20 @@ Deno.test("content whose signal ended the app is never signalled again, other co
 
 Deno.test("a death after a reload that counted: out of sync, looked at again, not signalled again", () => {
   const done = tried(running("a"), "b", 0, "success");
-  const dead = recordDeath(done, "it died", 300, POLICY);
+  const dead = recordDeath(done, "b", "it died", 300, POLICY);
   assert.ok(!isInSync(dead));
   assert.equal(outOfSyncReason(dead), "it died");
   assert.deepEqual(decide(dead, content("b"), at(400), POLICY).action, { kind: "wait", untilMs: 5_300 });
   assert.equal(reloadOf(dead, content("b"), at(5_300)).job.mayTrigger, false);
-  assert.equal(recordDeath(INITIAL_STATE, "it died", 0, POLICY), INITIAL_STATE);
+});
+
+Deno.test("a death after the app has rejected the content: that content is deadly, and not what ran before it", () => {
+  const rejected = tried(running("a"), "b", 0, "rejected");
+  const dead = recordDeath(rejected, "b", "it died", 300, POLICY);
+  assert.deepEqual(dead.killed, ["b"]);
+  assert.equal(dead.failure?.count, 1);
+  assert.equal(reloadOf(dead, content("b"), at(5_300)).job.attempt, 2);
+  assert.equal(reloadOf(dead, content("a"), at(5_300)).job.mayTrigger, true);
 });
 
 Deno.test("deadly contents are remembered up to a bound", () => {
@@ -324,7 +332,7 @@ Deno.test("the date of the next try, as it is told, heeds the least time between
   const failed = recordResult(state, job, result("rejected", { triggeredAtMs: 1_000 }), 2_000, policy);
   assert.equal(failed.failure?.retryAtMs, 61_000);
   const done = recordResult(state, job, result("success", { triggeredAtMs: 1_000 }), 2_000, policy);
-  assert.equal(recordDeath(done, "it died", 2_500, policy).failure?.retryAtMs, 61_000);
+  assert.equal(recordDeath(done, "b", "it died", 2_500, policy).failure?.retryAtMs, 61_000);
 });
 
 Deno.test("a change after an absence, or after a failed try, has a time and a random wait of its own", () => {
