@@ -60,9 +60,14 @@ export async function watchForFlap(
     const isLast = over.aborted;
     const hint = deps.queue.take();
     if (hint?.causes.includes("signal")) deps.onAsked();
-    if (!isLast && (hint === null || await deps.isNothing(hint))) continue;
+    const isNothing = !isLast && (hint === null || await deps.isNothing(hint));
+    if (isNothing) {
+      if (hint !== null) deps.queue.calm();
+      continue;
+    }
     deps.onLook();
     const seen = await deps.reader.look({ signal: aborted });
+    deps.queue.calm();
     if (seen.kind !== "content" || !isSame(seen.snapshot, snapshot)) {
       // The change counts from now on, not from the end of this reload.
       for (const cause of hint?.causes ?? []) deps.queue.push(cause, hint!.firstAtMs);

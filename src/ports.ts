@@ -57,10 +57,16 @@ export interface SnapshotReader {
   staleMounts(): readonly StaleMount[];
 }
 
+/** Takes a hint; resolves as soon as it has been dealt with as far as there is a hurry. */
+export type TakeHint = (cause: Cause) => void | Promise<void>;
+
 /** Tells that the disk may have changed. Never decides anything. */
 export interface Watcher {
-  /** Runs until `signal` aborts; calls `hint` for every sign of a change. Never throws for what the disk does. */
-  run(hint: (cause: Cause) => void, signal: AbortSignal): Promise<void>;
+  /**
+   * Runs until `signal` aborts; calls `hint` for every sign of a change, and leaves its upkeep and further events until
+   * what that returns has resolved: a change may be waiting for its signal. Never throws for what the disk does.
+   */
+  run(hint: TakeHint, signal: AbortSignal): Promise<void>;
   view(): { method: "inotify" | "poll"; reason: string; events: number; errors: number };
 }
 

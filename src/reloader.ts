@@ -5,16 +5,9 @@
  */
 
 import { attemptReload } from "./attempt.ts";
-import {
-  type Advance,
-  type AttemptDeps,
-  type AttemptReport,
-  beginAdvance,
-  failure,
-  inTime,
-} from "./attempt_types.ts";
+import { type Advance, type AttemptDeps, type AttemptReport, failure, inTime } from "./attempt_types.ts";
 import type { Cause, Observation, Snapshot, StatusReading } from "./model.ts";
-import type { Random, SnapshotReader } from "./ports.ts";
+import type { Random, SnapshotReader, TakeHint } from "./ports.ts";
 import { RELOAD_WORK } from "./collect.ts";
 import type { Recorder } from "./recorder.ts";
 import { decide, type Decision } from "./reload/decide.ts";
@@ -31,6 +24,7 @@ import {
   type ReloadJob,
 } from "./reload/state.ts";
 import { checkStart } from "./start_check.ts";
+import { createEarlyStart } from "./early_start.ts";
 import { createSurvival } from "./survival.ts";
 import type { TargetWatch } from "./target_watch.ts";
 import { createTokenMemory } from "./token_memory.ts";
@@ -48,7 +42,7 @@ export interface ReloaderDeps extends Omit<AttemptDeps, "turned" | "announce" | 
 /** The loop, seen from outside. */
 export interface Reloader {
   /** Wakes the loop; coalesces with hints that wait. */
-  hint(cause: Cause): void;
+  readonly hint: TakeHint;
   /**
    * Turns until `stopping` aborts (a reload in progress is finished, or given up when `aborted` aborts), or, with
    * `--once`, until the app matches the disk or cannot be made to. Returns the exit code.
@@ -98,6 +92,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   let startedAtMs = 0;
   let lastReading: StatusReading | null = null;
   const tokens = createTokenMemory();
+  const early = createEarlyStart(deps);
 
   // What has a deadline of its own, such as a slow request, is no silence before that has passed.
   const turned = (mayTakeMs = 0) => {
@@ -106,7 +101,10 @@ export function createReloader(deps: ReloaderDeps): Reloader {
   const attemptDeps: AttemptDeps = {
     ...deps,
     turned,
-    announce: recorder.announce,
+    announce: () => {
+      recorder.announce();
+      queue.calm();
+    },
     appMounts: deps.targetWatch.appMounts,
   };
   const survival = createSurvival(deps.target, clock, config.signal);
@@ -133,6 +131,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
       const nowMs = clock.nowMs();
       if (hint) return hint;
       if (nowMs >= wakeAtMs) return { causes: ["retry"], firstAtMs: nowMs };
+      queue.calm();
       armWake(Math.min(wakeAtMs, nowMs + survival.dueMs()));
       await queue.filled();
     }
@@ -163,8 +162,11 @@ export function createReloader(deps: ReloaderDeps): Reloader {
 
   /** One look at the disk and what follows from it. Returns the exit code where `--once` is done. */
   async function turn(hint: Hint): Promise<number | null> {
-    if (await isNothing(hint)) return null;
-    const early = createEarlyStart();
+    if (await isNothing(hint)) {
+      early.foresee();
+      return null;
+    }
+    const turnAtMs = clock.nowMs();
     const quiet = hint.causes.every((cause) => cause === "interval");
     const observation = await deps.reader.look({ onLikelyChange: early.begin, signal: aborted, quiet });
     isDecided = observation.kind === "content";
@@ -195,7 +197,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
       lastReading = checked.reading ?? lastReading;
     }
     state = decision.state;
-    const code = await act(decision, observation, causes, early.advance());
+    const code = await act(decision, observation, causes, early.advance(turnAtMs));
     early.drop();
     return code;
   }
@@ -315,22 +317,11 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     }
   }
 
-  /** What one turn begins as soon as the reader sees signs of a change. */
-  function createEarlyStart() {
-    let cancel: AbortController | null = null;
-    let advance: Advance | null = null;
-    return {
-      begin: () => {
-        cancel ??= new AbortController();
-        advance ??= beginAdvance(deps, cancel.signal);
-      },
-      advance: () => advance,
-      drop: () => cancel?.abort(),
-    };
-  }
-
   return {
-    hint: (cause) => queue.push(cause, clock.nowMs()),
+    hint: (cause) => {
+      queue.push(cause, clock.nowMs());
+      return queue.calmed();
+    },
     reloading: () => reloading,
     health: () => judgeHealth(lastTurnAtMs, clock.nowMs(), config.intervalMs),
     ready: () => {
@@ -346,11 +337,16 @@ export function createReloader(deps: ReloaderDeps): Reloader {
       startedAtMs = clock.nowMs();
       stopping.addEventListener("abort", queue.wake, { once: true });
       queue.push("start", startedAtMs);
-      for (;;) {
-        const hint = await nextHint();
-        if (hint === null) return 0;
-        const code = await turn(hint);
-        if (code !== null) return code;
+      try {
+        for (;;) {
+          const hint = await nextHint();
+          if (hint === null) return 0;
+          const code = await turn(hint);
+          if (code !== null) return code;
+        }
+      } finally {
+        early.drop();
+        queue.close();
       }
     },
   };

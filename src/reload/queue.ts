@@ -24,6 +24,12 @@ export interface HintQueue {
   filled(): Promise<void>;
   /** Lets `filled` resolve although nothing has been put into the slot: a date has come. */
   wake(): void;
+  /** What was taken is dealt with, or what is left of it is in no hurry. */
+  calm(): void;
+  /** Resolves when no hint is waiting or being dealt with in a hurry: whoever gave one does his other work then. */
+  calmed(): Promise<void>;
+  /** Nobody takes hints any more, so nobody waits for that. */
+  close(): void;
 }
 
 /**
@@ -44,14 +50,23 @@ export function createHintQueue(): HintQueue {
   let firstAtMs = 0;
   let resolve: (() => void) | null = null;
   let waiting: Promise<void> | null = null;
+  let isHurried = false;
+  let isClosed = false;
+  let whenCalm: (() => void)[] = [];
   const wake = () => {
     resolve?.();
     resolve = waiting = null;
+  };
+  const relax = () => {
+    isHurried = false;
+    for (const resolve of whenCalm) resolve();
+    whenCalm = [];
   };
   return {
     push(cause, nowMs) {
       firstAtMs = causes.length === 0 ? nowMs : Math.min(firstAtMs, nowMs);
       if (!causes.includes(cause)) causes.push(cause);
+      isHurried = !isClosed;
       wake();
     },
     take() {
@@ -65,5 +80,13 @@ export function createHintQueue(): HintQueue {
       return waiting ??= new Promise((done) => resolve = done);
     },
     wake,
+    calm() {
+      if (causes.length === 0) relax();
+    },
+    close() {
+      isClosed = true;
+      relax();
+    },
+    calmed: () => isHurried ? new Promise((done) => whenCalm.push(done)) : Promise.resolve(),
   };
 }

@@ -5,8 +5,7 @@
  */
 
 import type { Config } from "../config.ts";
-import type { Cause } from "../model.ts";
-import type { Clock, Logger, Watcher } from "../ports.ts";
+import type { Clock, Logger, TakeHint, Watcher } from "../ports.ts";
 import { createCaretaker } from "./caretaker.ts";
 import { createGuard } from "./guard.ts";
 import { createNotifyThread } from "./notify_thread.ts";
@@ -67,7 +66,7 @@ interface State {
  * const watcher = createWatcher(createTestConfig({ watchMethod: "poll", intervalMs: 5_000 }), clock, logger);
  * const hints: string[] = [];
  * const stop = new AbortController();
- * const run = watcher.run((cause) => hints.push(cause), stop.signal);
+ * const run = watcher.run((cause) => void hints.push(cause), stop.signal);
  * await clock.advance(10_000);
  * assert.deepEqual(hints, ["interval", "interval"]);
  * stop.abort();
@@ -115,7 +114,7 @@ function createEventWatch(
   state: State,
   clock: Clock,
   logger: Logger,
-  hint: (cause: Cause) => void,
+  hint: TakeHint,
   signal: AbortSignal,
 ): { check(full: boolean): Promise<void>; end(): Promise<void> } {
   const sources = createSources(config.configFiles, config.watchedDirs);
@@ -155,9 +154,8 @@ function createEventWatch(
     try {
       for await (const event of watcher) {
         state.events++;
-        hint("event");
         // The loop goes first: what follows is upkeep, and a change is waiting for its signal.
-        await null;
+        await hint("event");
         budget = takeEvent(budget, clock.nowMs());
         const isBusy = budget.tokens < 0 && config.watchMethod === "auto";
         const isSelf = event.paths.includes(path);

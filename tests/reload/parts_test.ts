@@ -49,6 +49,28 @@ Deno.test("hints coalesce into one waiting slot and keep causes and the time of 
   assert.equal(queue.take(), null, "a wake is no hint");
 });
 
+Deno.test("who gave a hint waits with other work until it has been dealt with, and not for a queue that nobody empties", async () => {
+  const queue = createHintQueue();
+  await queue.calmed();
+  queue.push("event", 1);
+  let calm = false;
+  const waiting = queue.calmed().then(() => calm = true);
+  queue.calm();
+  await null;
+  assert.equal(calm, false, "a hint waits in the slot");
+  queue.take();
+  await null;
+  assert.equal(calm, false, "it is being dealt with");
+  queue.calm();
+  await waiting;
+  queue.push("event", 2);
+  const left = queue.calmed();
+  queue.close();
+  await left;
+  queue.push("event", 3);
+  await queue.calmed();
+});
+
 const PROMETHEUS = {
   format: "prometheus",
   successful: true,

@@ -16,6 +16,7 @@ async function watching(
   body: (
     run: { dir: string; hints: Cause[]; warnings: string[]; watcher: ReturnType<typeof createWatcher> },
   ) => unknown,
+  dealtWith: () => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "watcher_" }));
   const abort = new AbortController();
@@ -30,7 +31,10 @@ async function watching(
     watchMethod: "auto" as const,
   };
   const watcher = createWatcher({ ...all, ...config }, createClock(), logger);
-  const running = watcher.run((cause) => void hints.push(cause), abort.signal);
+  const running = watcher.run((cause) => {
+    hints.push(cause);
+    return dealtWith();
+  }, abort.signal);
   try {
     await body({ dir, hints, warnings, watcher });
   } finally {
@@ -59,6 +63,28 @@ Deno.test(
       assert.equal(watcher.view().reason, "kernel events and interval");
       assert.ok(watcher.view().events >= 3);
     }),
+);
+
+Deno.test(
+  { ...STRICT, name: "while a hint is being dealt with no further event takes its time" },
+  async () => {
+    const dealtWith = Promise.withResolvers<void>();
+    await watching({}, async ({ dir, hints, watcher }) => {
+      await until("the watcher", () => watcher.view().method === "inotify");
+      await until("the hint of its start", () => hints.length > 0);
+      const before = watcher.view().events;
+      Deno.writeTextFileSync(join(dir, "noise"), "x");
+      await until("a hint", () => watcher.view().events > before);
+      // Its events are in the kernel's queue before any that the watcher below it tells of.
+      for (let i = 0; i < 5; i++) Deno.writeTextFileSync(join(dir, `noise${i}`), "x");
+      using other = Deno.watchFs(dir);
+      Deno.writeTextFileSync(join(dir, "last"), "x");
+      for await (const event of other) if (event.paths.some((path) => path.endsWith("/last"))) break;
+      assert.equal(watcher.view().events, before + 1);
+      dealtWith.resolve();
+      await until("the other events", () => watcher.view().events > before + 5);
+    }, () => dealtWith.promise);
+  },
 );
 
 Deno.test(
