@@ -157,9 +157,11 @@ function judgeTime(
 /** Where the app's time of its last reload lies; `unknown` within the second of the trigger if it is a whole second. */
 function compareToTrigger(
   status: { readonly successWallMs: number | null; readonly wholeSeconds: boolean },
-  { triggeredWallMs }: JudgeContext,
+  { triggeredWallMs, sinceTriggerMs }: JudgeContext,
 ): "later" | "earlier" | "unknown" {
   const successWallMs = status.successWallMs ?? 0;
+  // In the future: the clock was set back, and the time says nothing.
+  if (successWallMs > triggeredWallMs + sinceTriggerMs + SECOND_MS) return "unknown";
   if (successWallMs > triggeredWallMs) return "later";
   return status.wholeSeconds && successWallMs + 1000 > triggeredWallMs ? "unknown" : "earlier";
 }

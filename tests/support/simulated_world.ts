@@ -31,6 +31,8 @@ export interface AppTraits {
   readonly restarts: number;
   /** How it is told: by a signal, a request, or not at all, since it watches by itself. */
   readonly trigger: "signal" | "http" | "none";
+  /** How it tells of its reloads; `seconds`: Prometheus with whole seconds, `json`: a token that is new with each reload. */
+  readonly format: "amp" | "prometheus" | "seconds" | "json";
   /** It reads what the sidecar has rendered, and not what is on disk. */
   readonly readsOutput: boolean;
   /** Longest time in which a file is being written, and is no content; 0 for swapped volumes. */
@@ -83,6 +85,7 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
   let forbiddenUntilMs = 0;
   let settledAtMs = 0;
   let reloadedWallMs: number | null = null;
+  let successWallMs = clock.wallMs() - 50_000;
   let output: string | null = traits.readsOutput ? null : first;
   let outputWallMs = -Infinity;
   const signals: { atMs: number; content: string | null; starts: number }[] = [];
@@ -100,6 +103,7 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     attempts = 0;
     status = "initial";
     reloadedWallMs = null;
+    successWallMs = clock.wallMs();
     runs = readable() ?? "built-in";
     // An app cannot start with a configuration it rejects: it ends, and is started again.
     if (runs.startsWith("bad")) restartApp(random.int(500, 2_000));
@@ -130,6 +134,7 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     const before = runs;
     status = runs === next ? "no_changes" : "success";
     runs = next;
+    if (!traits.lies || healed) successWallMs = clock.wallMs();
     if (is(traits.rollsBack)) {
       await clock.sleep(random.int(1, 300));
       if (generation !== starts || runs === null) return;
@@ -200,19 +205,34 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
       }
       if (signal.aborted) return { kind: "error", reason: "aborted" };
       if (!up()) return { kind: "error", reason: "connection refused" };
-      const answer: Status = {
-        format: "amp",
-        healthy: !/failed|rolled/.test(status),
-        status,
-        attempts,
-        splitState: false,
-        restartRequired: [],
-        // Only an app that is not triggered is believed by its time.
-        lastReloadWallMs: traits.trigger === "none" ? reloadedWallMs : null,
-      };
-      return { kind: "status", status: answer };
+      return { kind: "status", status: tell() };
     },
   };
+
+  function tell(): Status {
+    const healthy = !/failed|rolled/.test(status);
+    switch (traits.format) {
+      case "amp":
+        return {
+          format: "amp",
+          healthy,
+          status,
+          attempts,
+          splitState: false,
+          restartRequired: [],
+          // Only an app that is not triggered is believed by its time.
+          lastReloadWallMs: traits.trigger === "none" ? reloadedWallMs : null,
+        };
+      case "prometheus":
+        return { format: "prometheus", successful: healthy, successWallMs, wholeSeconds: false };
+      case "seconds": {
+        const seconds = Math.floor(successWallMs / 1_000) * 1_000;
+        return { format: "prometheus", successful: healthy, successWallMs: seconds, wholeSeconds: true };
+      }
+      case "json":
+        return { format: "json", ok: healthy, token: `${starts}.${attempts}` };
+    }
+  }
 
   const httpTrigger: HttpTrigger = () => {
     const [atMs, wallMs] = [clock.nowMs(), clock.wallMs()];

@@ -51,6 +51,15 @@ const ROWS: readonly Row[] = [
     /^rolled_back$/,
   ],
   [
+    "no baseline, a time in the future: the clock was set back, so it proves nothing",
+    {
+      baseline: null,
+      sinceTriggerMs: 100,
+    },
+    prom(true, T + 3_600_000),
+    "baseline",
+  ],
+  [
     "nothing triggered, told later than the change",
     {
       baseline: amp(4),
