@@ -7,7 +7,7 @@
 import { parseCommandLine } from "./src/cli/parse.ts";
 import { createClock } from "./src/clock.ts";
 import { runSidecar } from "./src/commands/run.ts";
-import { findMissingPermissions } from "./src/permissions.ts";
+import { findMissingPermissions } from "./src/commands/permissions.ts";
 
 const EXIT_FAULT = 1;
 const EXIT_USAGE = 2;

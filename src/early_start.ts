@@ -3,7 +3,7 @@
  * is a change: all of that is then off the way from the swap to the signal. It neither signals nor decides.
  */
 
-import { type Advance, beginAdvance, FOUND_FRESH_MS } from "./attempt_types.ts";
+import { type Advance, beginAdvance, FOUND_FRESH_MS } from "./loop/attempt_steps.ts";
 
 /** Least time between two starts for changes that are only foreseen: a directory may be busy with other things. */
 const FORESEE_PAUSE_MS = 1_000;

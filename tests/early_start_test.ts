@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { FOUND_FRESH_MS } from "../src/attempt_types.ts";
+import { FOUND_FRESH_MS } from "../src/loop/attempt_steps.ts";
 import { createEarlyStart } from "../src/early_start.ts";
 import type { StatusReading } from "../src/model.ts";
 import { createTestConfig } from "./support/config.ts";

@@ -4,25 +4,25 @@
  */
 
 import { createClock } from "../clock.ts";
-import { createCollector } from "../collect.ts";
+import { createCollector } from "../loop/collect.ts";
 import type { Config } from "../config.ts";
 import { createHttpClient } from "../http/client.ts";
 import type { StatusView } from "../model.ts";
 import { createLogger, type ProcessLogger } from "../observe/logger.ts";
 import { createMetrics } from "../observe/metrics.ts";
 import type { Clock, Logger, Watcher } from "../ports.ts";
-import { createRecorder, type Recorder } from "../recorder.ts";
+import { createRecorder, type Recorder } from "../loop/recorder.ts";
 import { APP_NOT_THERE } from "../reload/state.ts";
 import { formatMs } from "../text.ts";
-import { createReloader, type Reloader } from "../reloader.ts";
+import { createReloader, type Reloader } from "../loop/reloader.ts";
 import { createHandler } from "../server/handler.ts";
 import { createServer } from "../server/listener.ts";
 import { createTargetPort } from "../target/target.ts";
-import { createTargetWatch, type TargetWatch } from "../target_watch.ts";
+import { createTargetWatch, type TargetWatch } from "../loop/target_watch.ts";
 import { createHttpTrigger } from "../trigger/http.ts";
 import { createStatusProbe } from "../verify/probe.ts";
 import { REVISION, VERSION } from "../version.ts";
-import { createPrepare } from "../watch/prepare.ts";
+import { createPrepare } from "../prepare/prepare.ts";
 import { createSnapshotReader } from "../watch/snapshot.ts";
 import { createWatcher } from "../watch/watcher.ts";
 

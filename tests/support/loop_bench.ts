@@ -6,9 +6,9 @@
 import type { Config } from "../../src/config.ts";
 import type { Observation, Resolution, StatusReading, Target, TriggerResult } from "../../src/model.ts";
 import type { PrepareResult } from "../../src/ports.ts";
-import { createRecorder } from "../../src/recorder.ts";
-import { createReloader } from "../../src/reloader.ts";
-import { createTargetWatch } from "../../src/target_watch.ts";
+import { createRecorder } from "../../src/loop/recorder.ts";
+import { createReloader } from "../../src/loop/reloader.ts";
+import { createTargetWatch } from "../../src/loop/target_watch.ts";
 import { createTestConfig } from "./config.ts";
 import { createFakeClock } from "./fake_clock.ts";
 

@@ -57,7 +57,7 @@ test("every link between the pages leads somewhere", async () => {
 test("troubleshooting explains every code that a target, a trigger or check can give", async () => {
   const text = await read("troubleshooting");
   const codes = new Set<string>();
-  for (const part of ["target", "commands/check", "trigger", "attempt.ts", "verification.ts"]) {
+  for (const part of ["target", "commands/check", "trigger", "loop"]) {
     for await (const source of sources(`${ROOT}/src/${part}`)) {
       for (
         const pattern of [

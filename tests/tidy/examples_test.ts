@@ -10,20 +10,21 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 
 /** No small example can show what these do; the tests that do are named where it is not the file of the same name. */
 const WITHOUT: Readonly<Record<string, readonly string[]>> = {
-  "the loop and an attempt drive every port there is (tests/attempt_test.ts, tests/support/simulation.ts)": [
-    "src/attempt.ts: attemptReload",
-    "src/attempt_types.ts: baselineOf",
-    "src/recorder.ts: createRecorder",
-    "src/signal_attempt.ts: attemptBySignal",
-    "src/start_check.ts: checkStart",
-    "src/target_watch.ts: createTargetWatch",
-    "src/verification.ts: verifyReload",
-  ],
+  "the loop and an attempt drive every port there is (tests/loop/attempt_test.ts, tests/support/simulation.ts)":
+    [
+      "src/loop/attempt.ts: attemptReload",
+      "src/loop/attempt_steps.ts: baselineOf",
+      "src/loop/recorder.ts: createRecorder",
+      "src/loop/signal_attempt.ts: attemptBySignal",
+      "src/loop/start_check.ts: checkStart",
+      "src/loop/target_watch.ts: createTargetWatch",
+      "src/loop/verification.ts: verifyReload",
+    ],
   "where it fails nothing ever ends": ["src/watch/open_watcher.ts: closeWatcher"],
   "puts values together: an example would repeat its code": [
-    "src/attempt_types.ts: report",
-    "src/attempt_types.ts: triggerTimes",
-    "src/attempt_types.ts: unsent",
+    "src/loop/attempt_steps.ts: report",
+    "src/loop/attempt_steps.ts: triggerTimes",
+    "src/loop/attempt_steps.ts: unsent",
   ],
   "one step of a look at the disk, on what the steps before it have made: see `createSnapshotReader`": [
     "src/watch/compare.ts: areInVolumes",

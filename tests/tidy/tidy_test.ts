@@ -72,7 +72,7 @@ test("nothing in src touches Node's layer but by a dynamic import", () => {
 
 test("no timers but the clock's: the first setTimeout costs 7 ms of CPU at the start", () => {
   // The keep-alive of `--once`, which has no server for that; and a child process, which costs far more than a timer.
-  const allowed = ["src/commands/run.ts", "src/watch/check_command.ts"];
+  const allowed = ["src/commands/run.ts", "src/prepare/check_command.ts"];
   assert.deepEqual(
     find(SOURCES.filter((path) => !allowed.includes(path)), /\b(setTimeout|setInterval)\(/),
     [],
@@ -80,13 +80,13 @@ test("no timers but the clock's: the first setTimeout costs 7 ms of CPU at the s
 });
 
 test("only the clock reads the time for the loop", () => {
-  const loop = SOURCES.filter((path) => /^src\/[a-z_]+\.ts$/.test(path) && path !== "src/clock.ts");
+  const loop = SOURCES.filter((path) => path.startsWith("src/loop/"));
   assert.deepEqual(find(loop, /performance\.now|Date\.now/), []);
 });
 
 test("only the target's send.ts can signal a process", () => {
   const others = SOURCES.filter((path) =>
-    path !== "src/target/send.ts" && path !== "src/watch/check_command.ts"
+    path !== "src/target/send.ts" && path !== "src/prepare/check_command.ts"
   );
   assert.deepEqual(find(others, /Deno\.kill\(|\.kill\(|pidfds\.send\(/), []);
 });
@@ -96,26 +96,28 @@ test("no console in src, and only main.ts exits", () => {
   assert.deepEqual(find(SOURCES, /Deno\.exit\(/), []);
 });
 
-/** Which room may use which; the shared ground (types, clock, version) all may. From the outside in. */
+/** Which room uses which; the shared ground (types, texts, time) all may. From the outside in. */
 const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   "commands": [
-    "(loop)",
+    "loop",
     "cli",
     "watch",
     "target",
     "trigger",
     "verify",
+    "prepare",
     "http",
     "server",
     "observe",
     "proc",
     "reload",
   ],
-  "(loop)": ["reload", "verify", "observe", "http"],
-  "cli": ["watch", "http", "target", "proc"],
+  "loop": ["reload", "verify", "observe", "http"],
+  "cli": ["watch", "http"],
   "server": ["observe"],
   "trigger": ["http"],
   "verify": ["http"],
+  "prepare": ["watch"],
   "target": ["proc"],
   "watch": ["proc"],
   "http": [],
@@ -123,11 +125,10 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   "reload": [],
   "proc": [],
 };
-const GROUND = new Set(
-  ["config", "model", "ports", "clock", "text", "version"].map((name) => `src/${name}.ts`),
-);
+/** Types, texts and time, beside the rooms. */
+const isGround = (path: string) => /^src\/[^/]+$/.test(path);
 
-const roomOf = (path: string) => path.split("/").length > 2 ? path.split("/")[1]! : "(loop)";
+const roomOf = (path: string) => path.split("/")[1]!;
 
 test("what `deno task test` runs needs neither root nor a package", () => {
   const anywhere = TESTS.filter((path) =>
@@ -148,14 +149,38 @@ test("arrows between rooms run only along the flow, and the ground uses no room"
   for (const path of SOURCES) {
     for (const [, target] of codeOf(path).matchAll(/(?:from|import\()\s*"(\.[^"]+)"/g)) {
       const to = new URL(target!, `file:///${path}`).pathname.slice(1);
-      if (GROUND.has(to)) continue;
-      if (GROUND.has(path)) wrong.push(`${path} -> ${to}: the ground uses no room`);
+      if (isGround(to)) continue;
+      if (isGround(path)) wrong.push(`${path} -> ${to}: the ground uses no room`);
       else if (roomOf(path) !== roomOf(to) && !MAY_USE[roomOf(path)]?.includes(roomOf(to))) {
         wrong.push(`${path} -> ${to}`);
       }
     }
   }
   assert.deepEqual(wrong, []);
+});
+
+test("the rooms stand in an order: each uses only rooms after it, and no arrow is allowed for nothing", () => {
+  const order = Object.keys(MAY_USE);
+  const rooms = new Set(SOURCES.filter((path) => !isGround(path)).map(roomOf));
+  assert.deepEqual([...rooms].sort(), [...order].sort());
+  for (const [room, others] of Object.entries(MAY_USE)) {
+    const text = SOURCES.filter((path) => roomOf(path) === room).map(codeOf).join("\n");
+    for (const other of others) {
+      assert.ok(order.indexOf(other) > order.indexOf(room), `${room} -> ${other} runs against the flow`);
+      assert.ok(text.includes(`../${other}/`), `${room} -> ${other} is not in use`);
+    }
+  }
+});
+
+test("ARCHITECTURE.md draws these arrows and no others", () => {
+  const drawn = read("docs/ARCHITECTURE.md").split("\n").filter((line) => /^[a-z]+ → [a-z]/.test(line));
+  const rooms = Object.entries(MAY_USE).filter(([, others]) => others.length > 0);
+  assert.deepEqual(
+    drawn.sort(),
+    rooms.map(([room, others]) =>
+      `${room} → ${others.length === Object.keys(MAY_USE).length - 1 ? "every room" : others.join(", ")}`
+    ).sort(),
+  );
 });
 
 test("no circle of files: each can be read after those it uses, type imports included", () => {
@@ -193,9 +218,9 @@ test("nothing is exported that no other file uses, and nothing lives on in tests
 
 /** Files past 250 lines, each with its reason. */
 const LONG: Readonly<Record<string, string>> = {
-  "src/reloader.ts": "the one loop: its turns share one state",
+  "src/loop/reloader.ts": "the one loop: its turns share one state",
   "src/watch/watcher.ts": "arming, upkeep and giving up share one state",
-  "src/recorder.ts": "one place for all that is told of a reload; its texts stand beside",
+  "src/loop/recorder.ts": "one place for all that is told of a reload; its texts stand beside",
 };
 
 test("files stay short: 250 lines without the examples in doc comments, or a reason", () => {

@@ -3,11 +3,11 @@
  * and whether it can see the content. Tells each change of that once. It never signals, and never decides a reload.
  */
 
-import type { AttemptReport } from "./attempt_types.ts";
-import type { Config } from "./config.ts";
-import type { AppMounts, StaleMount, Target, TargetView } from "./model.ts";
-import type { Clock, Logger, SnapshotReader, TargetPort } from "./ports.ts";
-import { formatMs } from "./text.ts";
+import type { AttemptReport } from "./attempt_steps.ts";
+import type { Config } from "../config.ts";
+import type { AppMounts, StaleMount, Target, TargetView } from "../model.ts";
+import type { Clock, Logger, SnapshotReader, TargetPort } from "../ports.ts";
+import { formatMs } from "../text.ts";
 
 /** The watch, seen from the loop and the status. */
 export interface TargetWatch {

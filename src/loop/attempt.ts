@@ -13,8 +13,8 @@ import {
   report,
   triggerTimes,
   unsent,
-} from "./attempt_types.ts";
-import type { Config } from "./config.ts";
+} from "./attempt_steps.ts";
+import type { Config } from "../config.ts";
 import { attemptBySignal } from "./signal_attempt.ts";
 import { outcomeOfUnsent, verifyReload } from "./verification.ts";
 

@@ -4,15 +4,15 @@
  * here sends a signal, except the one repeated trigger where there was no baseline.
  */
 
-import type { Config } from "./config.ts";
-import type { Outcome, Status, StatusReading, Target, TriggerResult, Verdict } from "./model.ts";
-import { hideUrlSecrets } from "./http/hide_url.ts";
-import type { Clock, Logger, StatusProbe, TargetPort } from "./ports.ts";
-import { formatMs } from "./text.ts";
+import type { Config } from "../config.ts";
+import type { Outcome, Status, StatusReading, Target, TriggerResult, Verdict } from "../model.ts";
+import { hideUrlSecrets } from "../http/hide_url.ts";
+import type { Clock, Logger, StatusProbe, TargetPort } from "../ports.ts";
+import { formatMs } from "../text.ts";
 import { DEATH_WINDOW_MS, deathText } from "./survival.ts";
 import type { TokenHints } from "./token_memory.ts";
-import { earliestTriggerWallMs, judge } from "./verify/judge.ts";
-import { nextPollDelayMs } from "./verify/probe.ts";
+import { earliestTriggerWallMs, judge } from "../verify/judge.ts";
+import { nextPollDelayMs } from "../verify/probe.ts";
 
 /** Pause between two looks at whether the app still lives while the sidecar is being stopped, in milliseconds. */
 const STOPPING_PAUSE_MS = 50;

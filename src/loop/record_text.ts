@@ -3,9 +3,9 @@
  * and the way out after it.
  */
 
-import type { AttemptResult } from "./model.ts";
-import type { ReloadJob } from "./reload/state.ts";
-import { formatMs, shortHash } from "./text.ts";
+import type { AttemptResult } from "../model.ts";
+import type { ReloadJob } from "../reload/state.ts";
+import { formatMs, shortHash } from "../text.ts";
 
 /**
  * The line with which an attempt begins.
@@ -36,7 +36,7 @@ export function startText(job: ReloadJob): string {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { failure } from "./attempt_types.ts";
+ * import { failure } from "./attempt_steps.ts";
  * const result = failure("failed", "connection refused; is the app running?", "trigger");
  * assert.equal(failureText(result, false), "Reload failed: connection refused; is the app running?");
  * assert.equal(failureText(result, true), "Reload failed: connection refused");
@@ -64,7 +64,7 @@ export type End = "stopping" | "once" | null;
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { failure } from "./attempt_types.ts";
+ * import { failure } from "./attempt_steps.ts";
  * const result = failure("rejected", "HTTP 500", "rejected");
  * assert.equal(nextText(result, 10_000, null), "next try in 10s");
  * assert.equal(nextText({ ...result, killed: true }, 10_000, null), "next look in 10s"); // no signal

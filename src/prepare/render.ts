@@ -5,8 +5,8 @@
  */
 
 import type { SnapshotFile } from "../model.ts";
-import { OWN_PREFIX } from "./own_files.ts";
-import { parentOf } from "./paths.ts";
+import { OWN_PREFIX } from "../watch/own_files.ts";
+import { parentOf } from "../watch/paths.ts";
 
 /** One file on its way: written beside its place, not yet seen by the app. */
 export interface Staged {

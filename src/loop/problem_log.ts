@@ -3,10 +3,10 @@
  * repeat a state that lasts.
  */
 
-import type { Config } from "./config.ts";
-import type { FileState, Observation } from "./model.ts";
-import type { Clock, Logger } from "./ports.ts";
-import { formatMs } from "./text.ts";
+import type { Config } from "../config.ts";
+import type { FileState, Observation } from "../model.ts";
+import type { Clock, Logger } from "../ports.ts";
+import { formatMs } from "../text.ts";
 
 /** The log of problems, by path. */
 export interface ProblemLog {
@@ -19,7 +19,7 @@ export interface ProblemLog {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { createFakeClock } from "../tests/support/fake_clock.ts";
+ * import { createFakeClock } from "../../tests/support/fake_clock.ts";
  * const clock = createFakeClock();
  * const lines: string[] = [];
  * const say = (text: string) => void lines.push(text);

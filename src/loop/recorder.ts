@@ -3,15 +3,15 @@
  * changes no state of the loop. A lasting state is told when it begins and when it ends, not in between.
  */
 
-import type { AttemptReport } from "./attempt_types.ts";
-import type { Config } from "./config.ts";
-import type { Cause, FileState, Observation, ReloadRecord, Snapshot, StatusView } from "./model.ts";
-import type { Metrics } from "./observe/metrics.ts";
-import type { Clock, Logger } from "./ports.ts";
+import type { AttemptReport } from "./attempt_steps.ts";
+import type { Config } from "../config.ts";
+import type { Cause, FileState, Observation, ReloadRecord, Snapshot, StatusView } from "../model.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { Clock, Logger } from "../ports.ts";
 import { createProblemLog } from "./problem_log.ts";
 import { failureText, nextText, startText } from "./record_text.ts";
-import { isInSync, outOfSyncReason, type ReloadJob, type ReloadState } from "./reload/state.ts";
-import { formatMs, shortHash } from "./text.ts";
+import { isInSync, outOfSyncReason, type ReloadJob, type ReloadState } from "../reload/state.ts";
+import { formatMs, shortHash } from "../text.ts";
 
 /** How many finished reloads `/status` keeps. */
 const HISTORY_MAX = 20;

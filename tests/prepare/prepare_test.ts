@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { Snapshot, SnapshotFile } from "../../src/model.ts";
 import type { Logger, Prepare } from "../../src/ports.ts";
-import { createPrepare, type PrepareConfig } from "../../src/watch/prepare.ts";
+import { createPrepare, type PrepareConfig } from "../../src/prepare/prepare.ts";
 import { digestOf } from "../../src/watch/read_file.ts";
 import { STRICT } from "../support/strict.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { runCheckCommand } from "../../src/watch/check_command.ts";
+import { runCheckCommand } from "../../src/prepare/check_command.ts";
 import { STRICT } from "../support/strict.ts";
 
 const never = () => new AbortController().signal;

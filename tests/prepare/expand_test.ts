@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { expandVariables, gunzip } from "../../src/watch/expand.ts";
+import { expandVariables, gunzip } from "../../src/prepare/expand.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (value: Uint8Array) => new TextDecoder().decode(value);

@@ -14,9 +14,9 @@ import {
   report,
   triggerTimes,
   unsent,
-} from "./attempt_types.ts";
-import type { Target } from "./model.ts";
-import { startedAfter } from "./reload/start.ts";
+} from "./attempt_steps.ts";
+import type { Target } from "../model.ts";
+import { startedAfter } from "../reload/start.ts";
 import { verifyReload } from "./verification.ts";
 
 /** Pause between two looks for a target that is still starting, in milliseconds. */

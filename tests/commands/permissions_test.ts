@@ -1,9 +1,9 @@
 /** Without all of Deno's permissions the program ends at once and says which are missing. */
 
 import assert from "node:assert/strict";
-import { test } from "./support/strict.ts";
+import { test } from "../support/strict.ts";
 
-const MAIN = new URL("../main.ts", import.meta.url).pathname;
+const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 
 /** Runs `check`, so that nothing stays running should the guard fail. */
 async function run(permissions: readonly string[]) {

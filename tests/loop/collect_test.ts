@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { createCollector, RELOAD_WORK } from "../src/collect.ts";
-import { test } from "./support/strict.ts";
+import { createCollector, RELOAD_WORK } from "../../src/loop/collect.ts";
+import { test } from "../support/strict.ts";
 
 test("memory is given back after 500 requests, or 50 reloads, and not before", () => {
   let collections = 0;

@@ -3,7 +3,7 @@
  * nothing and sends nothing.
  */
 
-import type { Config } from "./config.ts";
+import type { Config } from "../config.ts";
 import type {
   AppMounts,
   AttemptResult,
@@ -14,12 +14,12 @@ import type {
   StatusReading,
   Target,
   TriggerResult,
-} from "./model.ts";
-import type { Clock, HttpTrigger, Logger, Prepare, StatusProbe, TargetPort } from "./ports.ts";
-import type { ReloadJob } from "./reload/state.ts";
+} from "../model.ts";
+import type { Clock, HttpTrigger, Logger, Prepare, StatusProbe, TargetPort } from "../ports.ts";
+import type { ReloadJob } from "../reload/state.ts";
 import type { TokenHints } from "./token_memory.ts";
 import type { Proof } from "./verification.ts";
-import { earliestTriggerWallMs } from "./verify/judge.ts";
+import { earliestTriggerWallMs } from "../verify/judge.ts";
 
 /**
  * How long a trigger waits for the answer to the baseline request, in milliseconds. A healthy app on the same
@@ -75,8 +75,8 @@ interface SightingDeps {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { createFakeClock } from "../tests/support/fake_clock.ts";
- * import { targetOf } from "../tests/target/fake_table.ts";
+ * import { createFakeClock } from "../../tests/support/fake_clock.ts";
+ * import { targetOf } from "../../tests/target/fake_table.ts";
  * const clock = createFakeClock();
  * const target = targetOf(7, { startedWallMs: clock.wallMs() - 60_000 });
  * const sighting = lookForTarget({ clock, target: { resolve: () => ({ kind: "target", target }) } });
@@ -99,8 +99,8 @@ export const FOUND_FRESH_MS = 100;
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { createTestConfig } from "../tests/support/config.ts";
- * import { createFakeClock } from "../tests/support/fake_clock.ts";
+ * import { createTestConfig } from "../../tests/support/config.ts";
+ * import { createFakeClock } from "../../tests/support/fake_clock.ts";
  * const answer = { kind: "error" as const, reason: "connection refused" };
  * const advance = beginAdvance({
  *   clock: createFakeClock(),
@@ -196,7 +196,7 @@ export async function baselineOf(deps: AttemptDeps, input: AttemptInput): Promis
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { createFakeClock } from "../tests/support/fake_clock.ts";
+ * import { createFakeClock } from "../../tests/support/fake_clock.ts";
  * const clock = createFakeClock();
  * const answer = { kind: "error" as const, reason: "connection refused" };
  * assert.equal(await inTime({ clock }, Promise.resolve(answer)), answer);

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import type { Config } from "../src/config.ts";
-import type { TargetView } from "../src/model.ts";
-import type { Logger, SnapshotReader, TargetPort } from "../src/ports.ts";
-import { createTargetWatch } from "../src/target_watch.ts";
-import { createFakeClock } from "./support/fake_clock.ts";
-import { test } from "./support/strict.ts";
+import type { Config } from "../../src/config.ts";
+import type { TargetView } from "../../src/model.ts";
+import type { Logger, SnapshotReader, TargetPort } from "../../src/ports.ts";
+import { createTargetWatch } from "../../src/loop/target_watch.ts";
+import { createFakeClock } from "../support/fake_clock.ts";
+import { test } from "../support/strict.ts";
 
 const GOOD: TargetView = {
   ok: true,

@@ -3,9 +3,9 @@
  * JVM show a handler for SIGHUP and still die of it when the application set none. It only looks; the loop decides.
  */
 
-import type { Target } from "./model.ts";
-import type { Clock, TargetPort } from "./ports.ts";
-import { formatMs } from "./text.ts";
+import type { Target } from "../model.ts";
+import type { Clock, TargetPort } from "../ports.ts";
+import { formatMs } from "../text.ts";
 
 /** A process that dies within this time after the signal died of it (contract: choosing the target). */
 export const DEATH_WINDOW_MS = 2_000;
@@ -43,7 +43,7 @@ export interface Survival {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { targetOf } from "../tests/target/fake_table.ts";
+ * import { targetOf } from "../../tests/target/fake_table.ts";
  * assert.match(deathText(targetOf(7), "SIGHUP", 1_500), /^amp \(PID 7\) ended 1\.5s after SIGHUP/);
  * ```
  */
@@ -59,8 +59,8 @@ export function deathText(target: Target, signal: string, sinceMs: number): stri
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { createFakeClock } from "../tests/support/fake_clock.ts";
- * import { targetOf } from "../tests/target/fake_table.ts";
+ * import { createFakeClock } from "../../tests/support/fake_clock.ts";
+ * import { targetOf } from "../../tests/target/fake_table.ts";
  * const clock = createFakeClock();
  * let isAlive = true;
  * const survival = createSurvival({ isAlive: () => isAlive }, clock, "SIGHUP");

@@ -3,7 +3,7 @@
  * itself (a config hash, a version): then it does not move at every reload, only when other content is applied.
  */
 
-import type { Outcome, Status } from "./model.ts";
+import type { Outcome, Status } from "../model.ts";
 
 /** What an attempt is told. */
 export interface TokenHints {

@@ -1,9 +1,9 @@
 /** Cases of the loop where two features meet, each found wrong once. The simulation tries the rest. */
 
 import assert from "node:assert/strict";
-import type { Observation } from "../src/model.ts";
-import { ampStatus, createLoopBench, DOWN, targetOf } from "./support/loop_bench.ts";
-import { test } from "./support/strict.ts";
+import type { Observation } from "../../src/model.ts";
+import { ampStatus, createLoopBench, DOWN, targetOf } from "../support/loop_bench.ts";
+import { test } from "../support/strict.ts";
 
 test("--trigger http with --verify none: content found at the start is sent, and so is each change", async () => {
   const bench = createLoopBench({ trigger: "http", triggerUrls: ["http://app/-/reload"], verify: "none" });

@@ -3,9 +3,9 @@
  * moment, a success proves that the app read a content, but not which. It looks; the loop decides.
  */
 
-import type { Snapshot } from "./model.ts";
-import type { SnapshotReader } from "./ports.ts";
-import type { Hint, HintQueue } from "./reload/queue.ts";
+import type { Snapshot } from "../model.ts";
+import type { SnapshotReader } from "../ports.ts";
+import type { Hint, HintQueue } from "../reload/queue.ts";
 
 /** What the watch needs of the loop. */
 export interface FlapDeps {
@@ -29,7 +29,7 @@ export type FlapVerdict = "same" | "flapped";
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { createHintQueue } from "./reload/queue.ts";
+ * import { createHintQueue } from "../reload/queue.ts";
  * const snapshot = { digest: "a", files: [], changedWallMs: 0 };
  * const other = { kind: "content" as const, snapshot: { ...snapshot, digest: "b" }, skipped: [] };
  * const deps = {

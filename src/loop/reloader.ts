@@ -5,15 +5,15 @@
  */
 
 import { attemptReload } from "./attempt.ts";
-import { type Advance, type AttemptDeps, type AttemptReport, failure, inTime } from "./attempt_types.ts";
-import type { Cause, Observation, Snapshot, StatusReading } from "./model.ts";
-import type { Random, SnapshotReader, TakeHint } from "./ports.ts";
+import { type Advance, type AttemptDeps, type AttemptReport, failure, inTime } from "./attempt_steps.ts";
+import type { Cause, Observation, Snapshot, StatusReading } from "../model.ts";
+import type { Random, SnapshotReader, TakeHint } from "../ports.ts";
 import { RELOAD_WORK } from "./collect.ts";
 import type { Recorder } from "./recorder.ts";
-import { decide, type Decision } from "./reload/decide.ts";
+import { decide, type Decision } from "../reload/decide.ts";
 import { type FlapDeps, watchForFlap } from "./flap.ts";
-import { type Health, judgeHealth } from "./reload/health.ts";
-import { createHintQueue, type Hint } from "./reload/queue.ts";
+import { type Health, judgeHealth } from "../reload/health.ts";
+import { createHintQueue, type Hint } from "../reload/queue.ts";
 import {
   INITIAL_STATE,
   isInSync,
@@ -22,9 +22,9 @@ import {
   recordFlap,
   recordResult,
   type ReloadJob,
-} from "./reload/state.ts";
+} from "../reload/state.ts";
 import { checkStart } from "./start_check.ts";
-import { createEarlyStart } from "./early_start.ts";
+import { createEarlyStart } from "../early_start.ts";
 import { createSurvival } from "./survival.ts";
 import type { TargetWatch } from "./target_watch.ts";
 import { createTokenMemory } from "./token_memory.ts";
@@ -59,7 +59,7 @@ export interface Reloader {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { createLoopBench } from "../tests/support/loop_bench.ts";
+ * import { createLoopBench } from "../../tests/support/loop_bench.ts";
  * const bench = createLoopBench(); // the loop between a disk, an app and its triggers
  * bench.start();
  * await bench.clock.advance(2_000);

@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
-import { attemptReload } from "../src/attempt.ts";
+import { attemptReload } from "../../src/loop/attempt.ts";
 import {
   type AttemptDeps,
   type AttemptInput,
   type AttemptReport,
   BASELINE_WAIT_MS,
   FOUND_FRESH_MS,
-} from "../src/attempt_types.ts";
-import type { Config } from "../src/config.ts";
-import type { Resolution, Status, StatusReading, Target, TriggerResult } from "../src/model.ts";
-import { createTestConfig } from "./support/config.ts";
-import { createFakeClock, type FakeClock } from "./support/fake_clock.ts";
-import { test } from "./support/strict.ts";
+} from "../../src/loop/attempt_steps.ts";
+import type { Config } from "../../src/config.ts";
+import type { Resolution, Status, StatusReading, Target, TriggerResult } from "../../src/model.ts";
+import { createTestConfig } from "../support/config.ts";
+import { createFakeClock, type FakeClock } from "../support/fake_clock.ts";
+import { test } from "../support/strict.ts";
 
 const AMP: Status = {
   format: "amp",

@@ -4,12 +4,12 @@
  * that a rendered output is there before the app is.
  */
 
-import { type AttemptDeps, inTime, lookForTarget, type Sighting } from "./attempt_types.ts";
-import { hideUrlSecrets } from "./http/hide_url.ts";
-import type { Snapshot, StatusReading } from "./model.ts";
-import { decideReload, type Decision, type Moment } from "./reload/decide.ts";
-import { decideStart } from "./reload/start.ts";
-import { adopt, type Policy, waitForApp } from "./reload/state.ts";
+import { type AttemptDeps, inTime, lookForTarget, type Sighting } from "./attempt_steps.ts";
+import { hideUrlSecrets } from "../http/hide_url.ts";
+import type { Snapshot, StatusReading } from "../model.ts";
+import { decideReload, type Decision, type Moment } from "../reload/decide.ts";
+import { decideStart } from "../reload/start.ts";
+import { adopt, type Policy, waitForApp } from "../reload/state.ts";
 
 /** The settled decision. */
 export interface StartCheck {

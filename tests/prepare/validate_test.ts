@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { LineCounter, parseAllDocuments } from "yaml";
-import { findJsonErrorOffset, validateContent } from "../../src/watch/validate.ts";
+import { findJsonErrorOffset, validateContent } from "../../src/prepare/validate.ts";
 import { createRandom, type SeededRandom } from "../support/random.ts";
 import type { ValidateMode } from "../../src/config.ts";
 
