@@ -24,7 +24,7 @@ import {
   type ReloadJob,
 } from "../reload/state.ts";
 import { checkStart } from "./start_check.ts";
-import { createEarlyStart } from "../early_start.ts";
+import { createEarlyStart } from "./early_start.ts";
 import { createSurvival } from "./survival.ts";
 import type { TargetWatch } from "./target_watch.ts";
 import { createTokenMemory } from "./token_memory.ts";

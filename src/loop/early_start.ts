@@ -3,7 +3,7 @@
  * is a change: all of that is then off the way from the swap to the signal. It neither signals nor decides.
  */
 
-import { type Advance, beginAdvance, FOUND_FRESH_MS } from "./loop/attempt_steps.ts";
+import { type Advance, beginAdvance, FOUND_FRESH_MS } from "./attempt_steps.ts";
 
 /** Least time between two starts for changes that are only foreseen: a directory may be busy with other things. */
 const FORESEE_PAUSE_MS = 1_000;
@@ -25,8 +25,8 @@ export interface EarlyStart {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { createTestConfig } from "../tests/support/config.ts";
- * import { createFakeClock } from "../tests/support/fake_clock.ts";
+ * import { createTestConfig } from "../../tests/support/config.ts";
+ * import { createFakeClock } from "../../tests/support/fake_clock.ts";
  * const clock = createFakeClock();
  * const early = createEarlyStart({
  *   clock,

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { FOUND_FRESH_MS } from "../src/loop/attempt_steps.ts";
-import { createEarlyStart } from "../src/early_start.ts";
-import type { StatusReading } from "../src/model.ts";
-import { createTestConfig } from "./support/config.ts";
-import { createFakeClock } from "./support/fake_clock.ts";
-import { test } from "./support/strict.ts";
+import { FOUND_FRESH_MS } from "../../src/loop/attempt_steps.ts";
+import { createEarlyStart } from "../../src/loop/early_start.ts";
+import type { StatusReading } from "../../src/model.ts";
+import { createTestConfig } from "../support/config.ts";
+import { createFakeClock } from "../support/fake_clock.ts";
+import { test } from "../support/strict.ts";
 
 /** An early start whose requests are answered by hand. */
 function createBench() {
