@@ -44,12 +44,12 @@ export async function readAnswer(intake: Intake, method: string, bodyBytesMax: n
   for (let interim = 0; interim <= INTERIM_MAX; interim++) {
     const head = parseHead(await readHead(intake));
     if (head.status >= 100 && head.status < 200 && head.status !== 101) continue;
-    const sink: Sink = { parts: [], whole: null, bytes: 0, bytesMax: bodyBytesMax, truncated: false };
+    const sink: Sink = { buffer: new Uint8Array(0), bytes: 0, bytesMax: bodyBytesMax, truncated: false };
     const framed = await readBody(intake, head, method, sink);
     return {
       status: head.status,
       headers: head.headers,
-      body: join(sink),
+      body: sink.buffer.subarray(0, sink.bytes),
       truncated: sink.truncated,
       // Bytes beyond the answer belong to nothing we asked: such a connection is not to be trusted.
       reusable: framed && !sink.truncated && intake.start === intake.end && keepsAlive(head),
@@ -128,9 +128,8 @@ function keepsAlive(head: Head): boolean {
 
 /** What was kept of a body. */
 interface Sink {
-  readonly parts: Uint8Array<ArrayBuffer>[];
-  /** Room for all of it, where the length was told; then there are no parts. */
-  whole: Uint8Array<ArrayBuffer> | null;
+  /** One buffer, however small the pieces are in which the body comes: a chunk of one byte must not cost hundreds. */
+  buffer: Uint8Array<ArrayBuffer>;
   bytes: number;
   readonly bytesMax: number;
   truncated: boolean;
@@ -155,7 +154,7 @@ async function readBody(intake: Intake, head: Head, method: string, sink: Sink):
     if (values.size !== 1 || !/^\d{1,15}$/.test(text)) {
       throw new HttpError("protocol", `content-length "${printable(length, 40)}" is no number`);
     }
-    sink.whole = new Uint8Array(Math.min(Number(text), sink.bytesMax));
+    sink.buffer = new Uint8Array(Math.min(Number(text), sink.bytesMax));
     await readExactly(intake, Number(text), sink);
     return true;
   }
@@ -211,8 +210,8 @@ async function readExactly(intake: Intake, bytes: number, sink: Sink): Promise<v
 /** Moves `count` bytes into the sink, as far as there is room. */
 function take(intake: Intake, count: number, sink: Sink): void {
   const kept = Math.min(count, sink.bytesMax - sink.bytes);
-  if (sink.whole) sink.whole.set(intake.buffer.subarray(intake.start, intake.start + kept), sink.bytes);
-  else if (kept > 0) sink.parts.push(intake.buffer.slice(intake.start, intake.start + kept));
+  if (sink.bytes + kept > sink.buffer.length) widen(sink, sink.bytes + kept);
+  sink.buffer.set(intake.buffer.subarray(intake.start, intake.start + kept), sink.bytes);
   sink.bytes += kept;
   if (kept < count) sink.truncated = true;
   intake.start += count;
@@ -222,16 +221,11 @@ function endedEarly(): HttpError {
   return new HttpError("closed", "connection closed in the middle of the answer");
 }
 
-function join(sink: Sink): Uint8Array<ArrayBuffer> {
-  if (sink.whole) return sink.whole;
-  if (sink.parts.length === 1) return sink.parts[0]!;
-  const all = new Uint8Array(sink.bytes);
-  let at = 0;
-  for (const part of sink.parts) {
-    all.set(part, at);
-    at += part.length;
-    // Gives the memory back now, not when the collector comes.
-    part.buffer.transfer(0);
-  }
-  return all;
+/** Makes room for `bytes` in all, of a body whose length was not told. */
+function widen(sink: Sink, bytes: number): void {
+  const wider = new Uint8Array(Math.min(Math.max(bytes, 2 * sink.buffer.length), sink.bytesMax));
+  wider.set(sink.buffer.subarray(0, sink.bytes));
+  // Gives the memory back now, not when the collector comes.
+  sink.buffer.buffer.transfer(0);
+  sink.buffer = wider;
 }

@@ -99,6 +99,19 @@ test("chunks of every size come together", async () => {
   );
 });
 
+test("a body in chunks of one byte each takes no more memory than it is long", async () => {
+  const stream = text(
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + "1\r\nx\r\n".repeat(200_000) + "0\r\n\r\n",
+  );
+  const intake = createIntake(createSource(stream, [16_384]));
+  const { heapUsed } = Deno.memoryUsage();
+  const answer = await readAnswer(intake, "GET", 1024 * 1024);
+  const grownMb = (Deno.memoryUsage().heapUsed - heapUsed) / 1e6;
+  assert.equal(answer.body.length, 200_000);
+  // 50 MB where each chunk is kept by itself; what remains is young garbage.
+  assert.ok(grownMb < 25, `${grownMb} MB`);
+});
+
 const ENDLESS: readonly [what: string, head: string, part: string, message: RegExp][] = [
   ["headers", "HTTP/1.1 200 OK\r\n", "a: b\r\n", /^headers larger than 32 KiB$/],
   ["a status line", "HTTP/1.1 200 ", "x", /^headers larger than 32 KiB$/],
