@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Observation } from "../../src/model.ts";
-import { ampStatus, createLoopBench, DOWN, targetOf } from "../support/loop_bench.ts";
+import { ampStatus, contentOf, createLoopBench, DOWN, targetOf } from "../support/loop_bench.ts";
 import { test } from "../support/strict.ts";
 
 test("--trigger http with --verify none: content found at the start is sent, and so is each change", async () => {
@@ -227,4 +227,52 @@ test("an app that restarts long after the signal, while it is being verified, di
   await bench.clock.advance(20_000);
   assert.deepEqual(bench.outcomes, ["success"], bench.log.join("\n"));
   assert.ok(!bench.logged("the signal killed it"));
+});
+
+/** A loop whose app was asked, at the step of an update that came `beforeMs` before the swap, and how often up to the signal. */
+async function askedFor(beforeMs: number): Promise<{ foreseen: number; beforeSignal: number }> {
+  const bench = createLoopBench();
+  bench.target = targetOf(bench.clock.wallMs() - 30_000);
+  bench.start();
+  await bench.clock.advance(100);
+  const asked = { foreseen: -bench.reads, beforeSignal: -bench.reads };
+  bench.unswapped = true;
+  bench.reloader.hint("event");
+  await bench.clock.advance(beforeMs);
+  asked.foreseen += bench.reads;
+  assert.equal(bench.triggers.length, 0);
+  bench.unswapped = false;
+  bench.onTrigger = () => {
+    asked.beforeSignal += bench.reads;
+    bench.reading = ampStatus(2);
+  };
+  bench.write("b");
+  await bench.clock.advance(2_000);
+  assert.deepEqual(bench.outcomes, ["success"]);
+  return asked;
+}
+
+test("the first step of an update asks the app ahead: the swap then needs no answer, unless it is an old one", async () => {
+  assert.deepEqual(await askedFor(2), { foreseen: 1, beforeSignal: 1 });
+  assert.deepEqual(await askedFor(500), { foreseen: 1, beforeSignal: 2 });
+});
+
+test("a hint is dealt with when its signal is out, not only when that is proved; and when nobody takes hints any more", async () => {
+  const bench = createLoopBench();
+  bench.target = targetOf(bench.clock.wallMs() - 30_000);
+  bench.onTrigger = () => {};
+  bench.start();
+  await bench.clock.advance(100);
+  assert.equal(bench.triggers.length, 0);
+  bench.disk = contentOf("b", bench.clock.wallMs());
+  let signalsThen = -1;
+  void Promise.resolve(bench.reloader.hint("event")).then(() => signalsThen = bench.triggers.length);
+  await bench.clock.advance(1_000);
+  assert.equal(signalsThen, 1);
+  assert.deepEqual(bench.outcomes, [], "still being verified");
+  bench.stopping.abort();
+  bench.aborted.abort();
+  await bench.clock.advance(1_000);
+  assert.equal(bench.exitCode, 0);
+  await bench.reloader.hint("event");
 });

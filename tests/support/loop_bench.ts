@@ -43,6 +43,10 @@ export function createLoopBench(settings: Partial<Config> = {}) {
     /** What the next look finds; see `hold`. */
     disk: contentOf("a", clock.wallMs() - 60_000) as Observation,
     target: targetOf(clock.wallMs() - 120_000) as Target | null,
+    /** The disk holds swapped volumes alone, and none has been swapped since the last look. */
+    unswapped: false,
+    /** How often the app was asked. */
+    reads: 0,
     /** In place of `target`. */
     resolution: null as Resolution | null,
     reading: ampStatus(1) as StatusReading,
@@ -110,7 +114,7 @@ export function createLoopBench(settings: Partial<Config> = {}) {
   });
   const reader = {
     look: () => Promise.resolve(bench.disk),
-    isUnswapped: () => Promise.resolve(false),
+    isUnswapped: () => Promise.resolve(bench.unswapped),
     staleMounts: () => [],
   };
   const isThere = (target: Target) => target.startTicks === bench.target?.startTicks;
@@ -145,7 +149,12 @@ export function createLoopBench(settings: Partial<Config> = {}) {
     recorder,
     prepare: () => bench.prepare(),
     httpTrigger: () => Promise.resolve(trigger()),
-    probe: { read: () => Promise.resolve(bench.reading) },
+    probe: {
+      read: () => {
+        bench.reads++;
+        return Promise.resolve(bench.reading);
+      },
+    },
     random: () => bench.random,
     collect: nothing,
     targetWatch: createTargetWatch({ config, clock, logger, target, reader, onStaleMounts: nothing }),
