@@ -33,7 +33,7 @@ export async function validateContent(
   }
   const problem = format === "json"
     ? findJsonError(text)
-    : await (await import("../watch/yaml.ts")).findYamlError(text, step);
+    : await (await import("./yaml.ts")).findYamlError(text, step);
   return problem === null ? null : `no valid ${format.toUpperCase()}: ${problem}`;
 }
 
