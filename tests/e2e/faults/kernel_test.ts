@@ -25,6 +25,7 @@ Deno.test({
     );
     assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
     await sidecar.healthz();
+    await sidecar.metricIs("config_reload_read_errors_total", (value) => value >= 3);
     assert.equal((await scene.app.counts()).signals, before.signals, "a read error must signal nobody");
     await tracer.end();
     await scene.applied(hash);

@@ -19,7 +19,9 @@ Deno.test({
     sidecar.kill("SIGCONT");
     await scene.applied(hash);
     await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
-    assert.equal((await scene.app.counts()).signals, 1);
+    const seconds = Date.now() / 1000;
+    await sidecar.metricIs("config_reload_last_scan_timestamp_seconds", (value) => value > seconds);
+    assert.equal((await scene.app.counts()).signals, 1, "also after the next look");
     await sidecar.healthz();
   },
 });
