@@ -46,8 +46,12 @@ export interface SnapshotReader {
    * `onLikelyChange` is called, once at most and before anything is hashed, as soon as a look finds signs that the
    * content differs from the last content it returned and will be decided by this look: the caller then reads
    * the baseline meanwhile. `quiet`: nothing hints at a change, so that the cheapest look that is certain will do.
+   * `brief`: nothing has hinted at one since the last look; of many files those that changed lately will do, and the
+   * next interval's look finds the others.
    */
-  look(options: { onLikelyChange?: () => void; signal: AbortSignal; quiet?: boolean }): Promise<Observation>;
+  look(
+    options: { onLikelyChange?: () => void; signal: AbortSignal; quiet?: boolean; brief?: boolean },
+  ): Promise<Observation>;
   /**
    * True where swapped volumes are all there is and none has been swapped since the last content: a kernel event comes
    * with each step of kubelet's update, and most steps change nothing. False where that is not certain.

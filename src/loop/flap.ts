@@ -66,7 +66,8 @@ export async function watchForFlap(
       continue;
     }
     deps.onLook();
-    const seen = await deps.reader.look({ signal: aborted });
+    // Without a hint, of many files only those that changed lately: the next interval looks at the others.
+    const seen = await deps.reader.look({ signal: aborted, brief: hint === null });
     deps.queue.calm();
     if (seen.kind !== "content" || !isSame(seen.snapshot, snapshot)) {
       // The change counts from now on, not from the end of this reload.

@@ -70,7 +70,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   let inSyncSinceWallMs = clock.wallMs();
   let last: ReloadState | null = null;
   let files: readonly FileState[] = [];
-  /** The content that is all of `files`: ten thousand files that are the same need no new list. */
+  /** Stands for `files` where there are no bytes in it: ten thousand files are listed only for who asks. */
   let listed: Snapshot | null = null;
   let lastScanWallMs: number | null = null;
   let restartRequired: readonly string[] = [];
@@ -91,10 +91,10 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   }
 
   function list({ snapshot, skipped }: Observation & { kind: "content" }): void {
-    files = [...snapshot.files, ...skipped].map(withoutBytes);
-    // The bytes must not live on in the status.
     const isAll = skipped.length === 0 && snapshot.files.every(({ bytes }) => bytes === null);
     listed = isAll ? snapshot : null;
+    // The bytes must not live on in the status.
+    if (!isAll) files = [...snapshot.files, ...skipped].map(withoutBytes);
   }
 
   function looked(observation: Observation, state: ReloadState): void {
@@ -105,8 +105,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       if (observation.snapshot !== listed || observation.skipped.length > 0) list(observation);
       metrics.setContent(shortHash(observation.snapshot.digest), observation.snapshot.files.length);
     } else {
-      if (observation.kind === "unreadable") files = observation.files;
-      listed = null;
+      if (observation.kind === "unreadable") [files, listed] = [observation.files, null];
       metrics.readError();
     }
     problems.tell(observation);
@@ -261,7 +260,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       outOfSyncReason: last === null ? "the content has not been read yet" : outOfSyncReason(last),
       diskDigest: last?.disk ?? null,
       appliedDigest: last?.applied ?? null,
-      files,
+      files: listed?.files.map(withoutBytes) ?? files,
       lastScanWallMs,
       reloads,
       nextRetryWallMs: nextRetryWallMs(last, clock),

@@ -4,7 +4,7 @@
  */
 
 import type { FileState } from "../model.ts";
-import { differs, type Entry, hasMoved, type Memory } from "./entries.ts";
+import { differs, entriesToClose, type Entry, hasMoved, type Memory } from "./entries.ts";
 import { fileError, type Scan } from "./scan.ts";
 
 /** Changed files whose real place is looked up, to see whether a link leads into a volume. */
@@ -15,6 +15,8 @@ export interface Look {
   readonly scan: Scan;
   /** Sorted by path. */
   readonly entries: readonly Entry[];
+  /** Those that were looked at; all others are what they were at the last look, and what counts. */
+  readonly touched: readonly Entry[];
   /** Little enough to hash it all at every look. */
   readonly small: boolean;
 }
@@ -38,13 +40,14 @@ export interface Comparison {
 }
 
 /** Compares; changes nothing. */
-export function compareLook(memory: Memory, { scan, entries }: Look): Comparison {
+export function compareLook(memory: Memory, look: Look): Comparison {
+  const { scan, touched } = look;
   const errors = [...scan.errors];
   const skipped: FileState[] = [];
   const differing: Entry[] = [];
   const scanErrors = scan.errors.map((error) => `${error.path}: ${error.error}`).join("\n");
   let moved = scanErrors !== memory.errorsBefore;
-  for (const entry of entries) {
+  for (const entry of touched) {
     moved ||= hasMoved(entry);
     if (isAbsent(entry)) continue;
     const { problem } = entry;
@@ -61,7 +64,7 @@ export function compareLook(memory: Memory, { scan, entries }: Look): Comparison
     }
   }
   const gone: Entry[] = [];
-  for (const entry of memory.entries.values()) {
+  for (const entry of entriesToClose(memory, look)) {
     const isListed = entry.lookNo === memory.lookNo;
     if (isListed && !isAbsent(entry)) continue;
     if (wasContent(entry)) gone.push(entry);

@@ -2,7 +2,7 @@
 
 import type { FileState, Observation, Snapshot, SnapshotFile } from "../model.ts";
 import type { Comparison, Look } from "./compare.ts";
-import type { Memory } from "./entries.ts";
+import type { Entry, Memory } from "./entries.ts";
 import { comparePaths, digestOfListing } from "./listing.ts";
 import { parentOf } from "./paths.ts";
 
@@ -34,10 +34,9 @@ export async function countContent(
     return { kind: "content", snapshot: memory.last, skipped };
   }
   const files: SnapshotFile[] = [];
-  for (const { path, digest, stat, bytes, candidate, problem } of look.entries) {
-    if (digest === null || stat === null || problem !== null) continue;
-    const { sizeBytes, mode } = stat;
-    files.push({ path, digest, sizeBytes, mode, bytes, name: candidate.name, error: null });
+  for (const entry of look.entries) {
+    const file = describeFile(entry);
+    if (file !== null) files.push(file);
   }
   const only = files[0];
   const digest = single && only !== undefined ? only.digest : await digestOfListing(files);
@@ -58,6 +57,18 @@ export async function countContent(
   for (const entry of gone) memory.entries.delete(entry.path);
   memory.targets = new Map([...look.scan.volumes].map(([dir, { target }]) => [dir, target]));
   return { kind: "content", snapshot, skipped };
+}
+
+/** Null where it is no content. */
+function describeFile(entry: Entry): SnapshotFile | null {
+  const { path, digest, stat, bytes, candidate: { name }, problem, listed } = entry;
+  if (digest === null || stat === null || problem !== null) return null;
+  const { sizeBytes, mode } = stat;
+  const isSame = listed?.digest === digest && listed.mode === mode && listed.name === name && bytes === null;
+  if (isSame) return listed;
+  const file = { path, digest, sizeBytes, mode, bytes, name, error: null };
+  entry.listed = bytes === null ? file : null;
+  return file;
 }
 
 /**

@@ -7,7 +7,7 @@ import { comparePaths, hasHighUnits } from "./listing.ts";
 import type { FileProblem, FileStat } from "./read_file.ts";
 import type { Candidate, Scan } from "./scan.ts";
 import type { Settling } from "./settle.ts";
-import type { Snapshot } from "../model.ts";
+import type { Snapshot, SnapshotFile } from "../model.ts";
 
 /** What is known of one file. */
 export interface Entry {
@@ -31,6 +31,8 @@ export interface Entry {
     | null;
   /** The state that last counted; null where it was no part of it. */
   counted: { readonly digest: string | null; readonly error: string | null } | null;
+  /** What the last snapshot says of it, where that has no bytes: most of ten thousand files stay as they are. */
+  listed: SnapshotFile | null;
 }
 
 /** All that a reader remembers from look to look. */
@@ -38,6 +40,8 @@ export interface Memory {
   readonly entries: Map<string, Entry>;
   /** The entries of the last look in order, for the usual case that the next one lists the same. */
   sorted: readonly Entry[];
+  /** What `sorted` was made of. */
+  sortedOf: Scan["candidates"] | null;
   /** `..data` of each volume at the last content. */
   targets: ReadonlyMap<string, string>;
   settling: Settling | null;
@@ -56,6 +60,7 @@ export function createMemory(): Memory {
   return {
     entries: new Map(),
     sorted: [],
+    sortedOf: null,
     targets: new Map(),
     settling: null,
     last: null,
@@ -68,6 +73,15 @@ export function createMemory(): Memory {
 
 /** The entries of all listed files, sorted by path; new ones are made. */
 export function takeEntries(memory: Memory, scan: Scan): readonly Entry[] {
+  if (scan.candidates === memory.sortedOf) {
+    for (const entry of memory.sorted) {
+      entry.lookNo = memory.lookNo;
+      entry.bytes = null;
+      entry.stable = true;
+    }
+    return memory.sorted;
+  }
+  memory.sortedOf = scan.candidates;
   let fresh = false;
   for (const candidate of scan.candidates.values()) {
     let entry = memory.entries.get(candidate.path);
@@ -104,6 +118,7 @@ function createEntry(candidate: Candidate): Entry {
     trusted: false,
     before: null,
     counted: null,
+    listed: null,
   };
 }
 
@@ -135,19 +150,27 @@ export function differs({ problem, counted, digest }: Entry): boolean {
   return problem === null ? counted?.digest !== digest : counted?.error !== problem.error;
 }
 
-/** Sets this look's state aside for the next one, and forgets what neither counts nor is there. */
-export function closeLook(memory: Memory, scanErrors: string): void {
+/** Those whose state may have changed by a look; all that are known where one of them is not listed. */
+export function entriesToClose(
+  memory: Memory,
+  { entries, touched }: { readonly entries: readonly Entry[]; readonly touched: readonly Entry[] },
+): Iterable<Entry> {
+  return memory.entries.size === entries.length ? touched : memory.entries.values();
+}
+
+/** Sets the state of the look at `entries` aside for the next one, and forgets what neither counts nor is there. */
+export function closeLook(memory: Memory, entries: Iterable<Entry>, scanErrors: string): void {
   memory.errorsBefore = scanErrors;
   if (memory.settling === null) {
     memory.errorsCounted = scanErrors;
     memory.started = true;
   }
-  for (const [path, entry] of memory.entries) {
+  for (const entry of entries) {
     if (entry.lookNo === memory.lookNo) {
       if (!hasMoved(entry)) continue;
       const { stat, digest, problem } = entry;
       entry.before = { stat, digest, error: problem?.error ?? null };
-    } else if (entry.counted === null) memory.entries.delete(path);
+    } else if (entry.counted === null) memory.entries.delete(entry.path);
     else entry.before = null;
   }
 }

@@ -67,7 +67,8 @@ export async function readStat(path: string): Promise<FileStat | FileProblem> {
 }
 
 /**
- * As `readStat`, on the calling thread: 4 µs instead of 20, for thousands of files on a local disk.
+ * As `readStat`, on the calling thread: 4 µs instead of 20, for thousands of files on a local disk. `before` itself where
+ * nothing differs, so that no new one is made for each.
  * @example
  * ```ts
  * import assert from "node:assert/strict";
@@ -75,12 +76,20 @@ export async function readStat(path: string): Promise<FileStat | FileProblem> {
  * assert.equal(isStat(stat) ? "" : stat.error, "a device, not a regular file");
  * ```
  */
-export function readStatSync(path: string): FileStat | FileProblem {
+export function readStatSync(path: string, before: FileStat | null = null): FileStat | FileProblem {
   try {
-    return checkStat(Deno.statSync(path));
+    const info = Deno.statSync(path);
+    return before !== null && isStatOf(info, before) ? before : checkStat(info);
   } catch (error) {
     return { kind: "failed", error: String(error), sizeBytes: 0 };
   }
+}
+
+function isStatOf(info: Deno.FileInfo, before: FileStat): boolean {
+  const mtimeMs = info.mtime?.getTime() ?? 0;
+  return info.isFile && info.size === before.sizeBytes && info.ino === before.ino &&
+    info.dev === before.dev &&
+    mtimeMs === before.mtimeMs && changeTime(info.ctime?.getTime() ?? 0, mtimeMs) === before.ctimeMs;
 }
 
 function checkStat(info: Deno.FileInfo): FileStat | FileProblem {

@@ -6,6 +6,7 @@
 import type { FileState } from "../model.ts";
 import { type Glob, isGlob, parseGlob } from "./glob.ts";
 import type { Guard } from "./guard.ts";
+import { createRecording, recallListing, type Reuse } from "./listings.ts";
 import { baseName } from "./paths.ts";
 import {
   createVolumeFinder,
@@ -54,6 +55,8 @@ export interface ScanContext {
   readonly nowMs: number;
   /** The disk is not behind a network: links are read on the calling thread, 5 µs instead of 60. */
   readonly local: boolean;
+  /** Missing: everything is listed, and nothing on the calling thread. */
+  readonly reuse?: Reuse<Scan["candidates"]> | null;
   /** Own output, never part of the content. */
   isOwn(path: string): boolean;
 }
@@ -128,7 +131,11 @@ export async function scanSources(sources: readonly Source[], context: ScanConte
     local: context.local,
   };
   const finder = createVolumeFinder(scan, context);
-  const walker = createWalker(scan, finder, context.guard);
+  const reuse = sources.some(({ kind }) => kind === "file") ? null : context.reuse ?? null;
+  const same = reuse && await recallListing(reuse, finder);
+  if (same !== null) return { ...scan, candidates: same };
+  const listings = createRecording(reuse);
+  const walker = createWalker(scan, finder, context.guard, listings);
   const add = (candidate: Candidate): boolean => {
     const before = scan.candidates.get(candidate.path);
     const isBetter = before === undefined || (candidate.literal && !before.literal);
@@ -151,6 +158,9 @@ export async function scanSources(sources: readonly Source[], context: ScanConte
         context.isOwn,
       );
     } else await scanGlob(source.glob);
+  }
+  if (scan.errors.length === 0 && scan.replacedDir === null && !scan.torn) {
+    listings.keep(scan.candidates, finder);
   }
   return scan;
 

@@ -8,12 +8,13 @@ import type { Observation, StaleMount } from "../model.ts";
 import type { Clock, SnapshotReader } from "../ports.ts";
 import { areInVolumes, compareLook, isFresh, type Look } from "./compare.ts";
 import { countContent, countErrors } from "./content.ts";
-import { closeLook, createMemory, type Memory } from "./entries.ts";
+import { closeLook, createMemory, entriesToClose, type Memory } from "./entries.ts";
 import { createGuard } from "./guard.ts";
+import type { ListingMemory } from "./listings.ts";
 import { lookOnce, type LookOptions } from "./look.ts";
 import { OWN_PREFIX } from "./own_files.ts";
 import { baseName } from "./paths.ts";
-import { createSources, fileError } from "./scan.ts";
+import { createSources, fileError, type Scan } from "./scan.ts";
 import { AUTO_DELAY_MS, decideSettling } from "./settle.ts";
 import { type MountView, readMounts, replacedMessage } from "./stale.ts";
 import { createStill } from "./still.ts";
@@ -23,8 +24,9 @@ import type { VolumeMemory } from "./volumes.ts";
 const TRIES_MAX = 5;
 /** Pause after a look that never saw a volume stand still. */
 const TORN_RETRY_MS = 20;
-/** However little has changed by size and times, everything is hashed at each so-many-th look. */
-const FULL_EVERY_LOOKS = 12;
+/** However little has changed by size and times, everything is hashed at each so-many-th look; a quiet one counts more. */
+const FULL_EVERY_LOOKS = 60;
+const QUIET_COUNTS = 5;
 
 const NO_MOUNTS: readonly StaleMount[] = [];
 
@@ -74,8 +76,9 @@ export function createSnapshotReader(
     }
   };
   return {
-    look: ({ onLikelyChange, signal, quiet = false }) => {
-      const same = quiet && waiting.size === 0 && !signal.aborted ? reader.again() : null;
+    look: (wish) => {
+      const { signal } = wish;
+      const same = wish.quiet && waiting.size === 0 && !signal.aborted ? reader.again() : null;
       if (same !== null) return Promise.resolve(same);
       return new Promise((resolve) => {
         waiting.set(resolve, signal);
@@ -85,7 +88,7 @@ export function createSnapshotReader(
           signal.addEventListener("abort", () => abort(signal), { once: true });
         }
         running = running.then(async () => {
-          resolve(await reader.look(onLikelyChange, quiet));
+          resolve(await reader.look(wish));
           waiting.delete(resolve);
         });
       });
@@ -96,6 +99,8 @@ export function createSnapshotReader(
   };
 }
 
+type LookWish = Parameters<SnapshotReader["look"]>[0];
+
 function createReader(config: ReaderConfig, clock: Clock) {
   const sources = createSources(config.configFiles, config.watchedDirs);
   const single = sources.length === 1 && sources[0]!.kind === "file" && config.configFiles.length === 1;
@@ -103,6 +108,7 @@ function createReader(config: ReaderConfig, clock: Clock) {
   const delayMs = config.delayIntervalMs === "auto" ? AUTO_DELAY_MS : config.delayIntervalMs;
   const memory = createMemory();
   const volumes: VolumeMemory = { known: new Map(), homes: new Map() };
+  const listings: ListingMemory<Scan["candidates"]> = { last: null, counts: new Map() };
   const guard = createGuard(clock);
   const still = createStill(guard);
   const isOwn = createOwnCheck(config);
@@ -111,26 +117,29 @@ function createReader(config: ReaderConfig, clock: Clock) {
     keepBytes: config.validate !== "none" || config.configEnvsubstFile !== null || config.outputDir !== null,
   };
   let mounts: MountView | null = null;
+  let sinceFull = 0;
 
   const refreshMounts = async () => {
     mounts = await guard.run("/proc/self/mountinfo", () => readMounts(sources)) ?? mounts;
   };
 
-  const optionsNow = (): LookOptions => ({
-    sources,
-    scan: { guard, memory: volumes, nowMs: clock.nowMs(), local: mounts?.local ?? false, isOwn },
-    read: {
-      guard,
-      limits,
-      nowMs: clock.nowMs(),
-      wallMs: clock.wallMs(),
-      full: memory.lookNo % FULL_EVERY_LOOKS === 0,
-      local: mounts?.local ?? false,
-      pause: () => clock.sleep(0),
-    },
-    swapsAreFinal: isAuto,
-    delayMs,
-  });
+  const optionsNow = ({ brief = false, quiet = false }: LookWish): LookOptions => {
+    const [nowMs, wallMs, local] = [clock.nowMs(), clock.wallMs(), mounts?.local ?? false];
+    sinceFull += quiet ? QUIET_COUNTS : 1;
+    const full = sinceFull >= FULL_EVERY_LOOKS;
+    if (full) sinceFull = 0;
+    // What has begun to settle was found by a look at everything.
+    const isBrief = brief || memory.settling !== null;
+    const reuse = local ? { memory: listings, wallMs, full, brief: isBrief } : null;
+    return {
+      sources,
+      scan: { guard, memory: volumes, nowMs, local, reuse, isOwn },
+      read: { guard, limits, nowMs, wallMs, full, local, pause: () => clock.sleep(0) },
+      swapsAreFinal: isAuto,
+      delayMs,
+      brief: isBrief,
+    };
+  };
 
   const observeReplaced = async (path: string): Promise<Observation> => {
     memory.settling = null;
@@ -142,7 +151,7 @@ function createReader(config: ReaderConfig, clock: Clock) {
   const observe = async (look: Look): Promise<Observation> => {
     const comparison = compareLook(memory, look);
     // A file without links is mounted by itself and was replaced where it came from.
-    if (mounts?.stale.length === 0 && look.entries.some((entry) => entry.stat?.nlink === 0)) {
+    if (mounts?.stale.length === 0 && look.touched.some((entry) => entry.stat?.nlink === 0)) {
       await refreshMounts();
     }
     const isQuiet = !memory.started && !isFresh(look.entries, clock.wallMs(), delayMs);
@@ -151,7 +160,7 @@ function createReader(config: ReaderConfig, clock: Clock) {
       delayMs: isQuiet ? 0 : delayMs,
       differs: comparison.plainDiffers || (!isAuto && comparison.volumeDiffers),
       sameAsBefore: !comparison.moved,
-      stable: look.entries.every((entry) => entry.stable),
+      stable: look.touched.every((entry) => entry.stable),
       atomic: !comparison.plainDiffers,
     });
     if (memory.settling !== null && isAuto && await areInVolumes(comparison)) memory.settling = null;
@@ -160,12 +169,12 @@ function createReader(config: ReaderConfig, clock: Clock) {
       : comparison.errors.length > 0
       ? countErrors(look, comparison)
       : await countContent(memory, look, comparison, single);
-    closeLook(memory, comparison.scanErrors);
-    for (const entry of look.entries) entry.bytes = null;
+    closeLook(memory, entriesToClose(memory, look), comparison.scanErrors);
+    for (const entry of look.touched) entry.bytes = null;
     return observation;
   };
 
-  const lookAll = async (tell: () => void): Promise<Observation> => {
+  const lookAll = async (tell: () => void, wish: LookWish): Promise<Observation> => {
     const { settling } = memory;
     // Hints come with every event of a busy writer; until the date there is nothing to learn.
     if (settling !== null && clock.nowMs() < settling.againAtMs - 1) {
@@ -173,7 +182,7 @@ function createReader(config: ReaderConfig, clock: Clock) {
     }
     if (mounts === null) await refreshMounts();
     for (let tries = 0; tries < TRIES_MAX; tries++) {
-      const found = await lookOnce(memory, optionsNow(), tell);
+      const found = await lookOnce(memory, optionsNow(wish), tell);
       if (found === "torn") continue;
       return "replacedDir" in found ? await observeReplaced(found.replacedDir) : await observe(found);
     }
@@ -185,16 +194,16 @@ function createReader(config: ReaderConfig, clock: Clock) {
     isUnswapped: () => isUnswapped(memory, mounts?.local ?? false),
     again: () => mounts?.local ? still.again(memory) : null,
     close: still.close,
-    look: async (onLikelyChange: (() => void) | undefined, quiet: boolean): Promise<Observation> => {
+    look: async (wish: LookWish): Promise<Observation> => {
       const before = memory.last;
       let told = false;
       const tell = () => {
-        if (!told) onLikelyChange?.();
+        if (!told) wish.onLikelyChange?.();
         told = true;
       };
       try {
-        const found = await lookAll(tell);
-        const isKept = quiet && !limits.keepBytes && memory.last?.digest === before?.digest;
+        const found = await lookAll(tell, wish);
+        const isKept = wish.quiet && !limits.keepBytes && memory.last?.digest === before?.digest;
         if (isKept && mounts?.local) await still.keep(memory, memory.sorted, found);
         return found;
       } catch (error) {

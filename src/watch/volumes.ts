@@ -44,6 +44,8 @@ export interface VolumeFindings {
 
 /** Finds volumes during one look. */
 export interface VolumeFinder {
+  /** Where a volume was looked for so far, and what was there. */
+  readonly asked: ReadonlyMap<string, Volume | null>;
   /** The volume in `dir`, null where it is none. Asked once a look. */
   volumeAt(dir: string): Promise<Volume | null>;
   /** The nearest volume at or above the directory of `path`; `"lost"` where it had one that has told its own error. */
@@ -113,6 +115,7 @@ export function createVolumeFinder(
   };
 
   return {
+    asked,
     volumeAt,
     homeOf: async (path) => {
       const home = homes.get(path);

@@ -6,6 +6,7 @@
 import type { FileState } from "../model.ts";
 import type { GlobPart } from "./glob.ts";
 import type { Guard } from "./guard.ts";
+import type { Recording } from "./listings.ts";
 import { joinPath } from "./paths.ts";
 import { explain } from "./read_file.ts";
 import { pinPath, type Place, type Volume, type VolumeFinder } from "./volumes.ts";
@@ -38,8 +39,13 @@ interface Group {
 }
 
 /** Makes the walker of one look. */
-export function createWalker(found: WalkFindings, finder: VolumeFinder, guard: Guard): Walker {
-  const lister = createLister(found, finder, guard);
+export function createWalker(
+  found: WalkFindings,
+  finder: VolumeFinder,
+  guard: Guard,
+  listings: Recording<unknown>,
+): Walker {
+  const lister = createLister(found, finder, guard, listings);
   let going = true;
   const tell = (visit: Visit, place: Place, name: string) => {
     const path = joinPath(place.path, name);
@@ -99,27 +105,33 @@ export function createWalker(found: WalkFindings, finder: VolumeFinder, guard: G
   };
 }
 
-function createLister(found: WalkFindings, finder: VolumeFinder, guard: Guard) {
+function createLister(found: WalkFindings, finder: VolumeFinder, guard: Guard, listings: Recording<unknown>) {
   let dirs = 0;
   const tellError = (path: string, error: string) =>
     found.errors.push({ path, digest: null, sizeBytes: 0, error });
 
   const list = async (place: Place): Promise<Deno.DirEntry[]> => {
+    const isQuick = listings.begin(place.readPath);
     const entries = await guard.run(place.readPath, async () => {
       try {
+        if (isQuick) return Array.from(Deno.readDirSync(place.readPath));
         return await Array.fromAsync(Deno.readDir(place.readPath));
       } catch (error) {
         if (error instanceof Deno.errors.NotFound && place.volume !== null) return "torn";
         return await explain(place.readPath, error);
       }
     });
-    if (Array.isArray(entries)) return entries;
+    if (Array.isArray(entries)) {
+      listings.end(place.readPath, entries.length);
+      return entries;
+    }
     if (entries === "torn") found.torn = true;
     else tellError(place.path, entries === null ? "the disk does not answer" : entries.error);
     return [];
   };
 
   const isKeyLink = async (path: string): Promise<boolean> => {
+    listings.spoil();
     const target = await guard.run(path, () => Deno.readLink(path).catch(() => ""));
     return target === null || target === "" || target.startsWith("..data/");
   };
@@ -147,6 +159,7 @@ function createLister(found: WalkFindings, finder: VolumeFinder, guard: Guard) {
     },
     /** A dangling link leads to none, so that the reader finds the words for it. */
     leadsToDirectory: async (place: Place, entry: Deno.DirEntry): Promise<boolean> => {
+      listings.spoil();
       const path = joinPath(place.readPath, entry.name);
       return (await guard.run(path, () => Deno.stat(path).catch(() => null)))?.isDirectory ?? false;
     },

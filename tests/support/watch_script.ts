@@ -81,12 +81,19 @@ export function createDriver(config: ReaderConfig & WatcherConfig): Driver {
   const reader = createSnapshotReader(config, clock);
   const watcher = createWatcher(config, clock, logger);
   let wake = () => {};
-  const hint = (_cause: Cause) => wake();
+  let causes: Cause[] = [];
+  const hint = (cause: Cause) => {
+    causes.push(cause);
+    wake();
+  };
   const loop = async () => {
     while (!abort.signal.aborted) {
       const woken = new Promise<void>((resolve) => wake = resolve);
       driver.looks++;
-      const found = await reader.look({ onLikelyChange: () => void driver.likely++, signal: abort.signal });
+      const quiet = causes.length > 0 && causes.every((cause) => cause === "interval");
+      causes = [];
+      const onLikelyChange = () => void driver.likely++;
+      const found = await reader.look({ onLikelyChange, signal: abort.signal, quiet });
       if (abort.signal.aborted) break;
       const pause = new AbortController();
       if (found.kind === "settling") {
@@ -113,6 +120,7 @@ export function createDriver(config: ReaderConfig & WatcherConfig): Driver {
       abort.abort();
       wake();
       await Promise.all([running, watching]);
+      reader.close();
     },
     drain: async () => void await reader.look({ signal: new AbortController().signal }),
   };

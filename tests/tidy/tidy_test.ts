@@ -221,6 +221,7 @@ const LONG: Readonly<Record<string, string>> = {
   "src/loop/reloader.ts": "the one loop: its turns share one state",
   "src/watch/watcher.ts": "arming, upkeep and giving up share one state",
   "src/loop/recorder.ts": "one place for all that is told of a reload; its texts stand beside",
+  "src/watch/read_file.ts": "one file from stat(2) to its digest, and the words for what is wrong with it",
 };
 
 test("files stay short: 250 lines without the examples in doc comments, or a reason", () => {

@@ -6,7 +6,8 @@ import type { Observation } from "../../src/model.ts";
 import type { SnapshotReader } from "../../src/ports.ts";
 import { createSnapshotReader, type ReaderConfig } from "../../src/watch/snapshot.ts";
 import { createKubeletVolume } from "../support/kubelet.ts";
-import { STRICT } from "../support/strict.ts";
+import { until } from "../support/poll.ts";
+import { STRICT, test } from "../support/strict.ts";
 
 const clock = createClock();
 const signal = new AbortController().signal;
@@ -373,3 +374,67 @@ Deno.test(
       assert.equal(await isUnswapped([volume.path("a"), plain]), false);
     }),
 );
+
+test("many files: what changes between two looks is found, also where no directory is listed again", () =>
+  inDir(async (dir) => {
+    Deno.mkdirSync(join(dir, "sub"));
+    for (let i = 0; i < 120; i++) Deno.writeTextFileSync(join(dir, `f${i}`), "x".repeat(i));
+    Deno.writeTextFileSync(join(dir, "sub/a"), "1");
+    const reader = createSnapshotReader({ ...BASE, watchedDirs: [dir], delayIntervalMs: 0 }, clock);
+    const { readDir, readDirSync } = Deno;
+    let listed = 0;
+    Deno.readDir = (path) => (listed++, readDir(path));
+    Deno.readDirSync = (path) => (listed++, readDirSync(path));
+    const names = async () =>
+      (await content(reader)).files.map(({ path }) => path.slice(dir.length + 1)).sort();
+    try {
+      // Directories that have just changed are listed each time.
+      await until("nothing to be listed", async () => {
+        const before = listed;
+        await content(reader);
+        return listed === before;
+      }, { timeoutMs: 10_000, everyMs: 200 });
+      Deno.writeTextFileSync(join(dir, "f7"), "y".repeat(9));
+      const { files } = await content(reader);
+      assert.equal(files.find(({ path }) => path.endsWith("/f7"))!.digest, sha("y".repeat(9)));
+      Deno.renameSync(join(dir, "sub/a"), join(dir, "sub/b"));
+      assert.ok((await names()).includes("sub/b"));
+      Deno.removeSync(join(dir, "sub"), { recursive: true });
+      assert.equal((await names()).length, 120);
+      Deno.mkdirSync(join(dir, "new"));
+      Deno.writeTextFileSync(join(dir, "new/c"), "");
+      assert.deepEqual((await names()).slice(-1), ["new/c"]);
+    } finally {
+      [Deno.readDir, Deno.readDirSync] = [readDir, readDirSync];
+    }
+  }));
+
+test("many files: a brief look sees names that come and files that changed lately, a look at all the rest", () =>
+  inDir(async (dir) => {
+    for (let i = 0; i < 120; i++) Deno.writeTextFileSync(join(dir, `f${i}`), "old");
+    const reader = createSnapshotReader({ ...BASE, watchedDirs: [dir], delayIntervalMs: 0 }, clock);
+    const digest = async (brief: boolean) => {
+      const found = await reader.look({ signal, brief });
+      assert.ok(found.kind === "content");
+      return found.snapshot.digest;
+    };
+    const first = await digest(false);
+    Deno.writeTextFileSync(join(dir, "f1"), "new");
+    const second = await digest(true);
+    assert.notEqual(second, first, "all are fresh yet");
+    await until("files to be old", async () => {
+      await digest(false);
+      return Date.now() - Deno.statSync(join(dir, "f1")).ctime!.getTime() > 3_500;
+    }, { timeoutMs: 10_000, everyMs: 200 });
+    await digest(false);
+    Deno.writeTextFileSync(join(dir, "f2"), "unseen");
+    assert.equal(await digest(true), second);
+    const third = await digest(false);
+    assert.notEqual(third, second);
+    Deno.writeTextFileSync(join(dir, "f2"), "again");
+    assert.notEqual(await digest(true), third, "it changed lately");
+    Deno.writeTextFileSync(join(dir, "name"), "");
+    const fourth = await digest(true);
+    Deno.removeSync(join(dir, "name"));
+    assert.notEqual(await digest(true), fourth);
+  }));
