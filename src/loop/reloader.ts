@@ -192,7 +192,8 @@ export function createReloader(deps: ReloaderDeps): Reloader {
       queue.push("target", clock.nowMs());
     }
     if (observation.kind === "content") {
-      const checked = await checkStart(attemptDeps, decision, observation.snapshot, moment, aborted);
+      const before = lastReading?.kind === "status" ? lastReading.status : null;
+      const checked = await checkStart(attemptDeps, decision, observation.snapshot, moment, aborted, before);
       decision = checked.decision;
       lastReading = checked.reading ?? lastReading;
     }

@@ -6,10 +6,10 @@
 
 import { type AttemptDeps, inTime, lookForTarget, type Sighting } from "./attempt_steps.ts";
 import { hideUrlSecrets } from "../http/hide_url.ts";
-import type { Snapshot, StatusReading } from "../model.ts";
+import type { Snapshot, Status, StatusReading } from "../model.ts";
 import { decideReload, type Decision, type Moment } from "../reload/decide.ts";
 import { decideStart } from "../reload/start.ts";
-import { adopt, type Policy, waitForApp } from "../reload/state.ts";
+import { adopt, waitForApp } from "../reload/state.ts";
 
 /** The settled decision. */
 export interface StartCheck {
@@ -18,19 +18,23 @@ export interface StartCheck {
   readonly reading: StatusReading | null;
 }
 
-/** Answers the question of a decision `ask-app`, and renders for one that adopts; any other comes back as it is. */
+/**
+ * Answers the question of a decision `ask-app`, and renders for one that adopts; any other comes back as it is. `before`
+ * is what the app was last known to say.
+ */
 export async function checkStart(
   deps: AttemptDeps,
   decision: Decision,
   snapshot: Snapshot,
   moment: Moment,
   aborted: AbortSignal,
+  before: Status | null,
 ): Promise<StartCheck> {
   const { clock, config } = deps;
-  const policy: Policy = config;
   const { action, state } = decision;
-  const adopts = action.kind === "skip" && action.reason === "adopted";
-  if (action.kind !== "ask-app" && !adopts) return { decision, reading: null };
+  if (action.kind !== "ask-app" && !(action.kind === "skip" && action.reason === "adopted")) {
+    return { decision, reading: null };
+  }
   // An output file must be there before the app is, whether or not there is anything to reload.
   const turned = () => deps.turned(config.checkCommand === null ? 0 : config.httpTimeoutMs);
   turned();
@@ -40,7 +44,7 @@ export async function checkStart(
   const outputWallMs = prepared.kind === "ok" ? prepared.outputWallMs ?? -Infinity : -Infinity;
   const changedAtMs = Math.max(state.changedAtMs, clock.nowMs() - (clock.wallMs() - outputWallMs));
   // Nobody is waited for any more: a reload that has to wait itself (jitter) must not be a question again.
-  const reload = () => decideReload({ ...state, applied: null, waiting: null }, moment, policy);
+  const reload = () => decideReload({ ...state, applied: null, waiting: null }, moment, config);
   if (prepared.kind !== "ok") return { decision: reload(), reading: null };
   if (action.kind !== "ask-app") return { decision, reading: null };
 
@@ -54,6 +58,7 @@ export async function checkStart(
     otherSeen: action.question.otherSeen === true,
     isAsked: config.verify !== "none",
     status: null,
+    before,
   };
   let verdict = decideStart(facts);
   let reading: StatusReading | null = null;
@@ -67,17 +72,11 @@ export async function checkStart(
     const isChange = state.waiting !== null && state.waiting.digest !== action.question.digest;
     if (!mayWait(sighting, isChange, config.once)) verdict = "reload";
   }
-  switch (verdict) {
-    case "reload":
-      return { decision: reload(), reading };
-    case "adopt":
-      return { decision: { state: adopt(state), action: { kind: "skip", reason: "adopted" } }, reading };
-    case "later":
-      return {
-        decision: { state: waitForApp(state, action.question), action: { kind: "skip", reason: "waiting" } },
-        reading,
-      };
-  }
+  if (verdict === "reload") return { decision: reload(), reading };
+  const [next, reason] = verdict === "adopt"
+    ? [adopt(state), "adopted"] as const
+    : [waitForApp(state, action.question), "waiting"] as const;
+  return { decision: { state: next, action: { kind: "skip", reason } }, reading };
 }
 
 /**

@@ -30,6 +30,8 @@ export interface StartFacts {
   readonly isAsked: boolean;
   /** The app's answer; null where there was none. */
   readonly status: Status | null;
+  /** What it said when it was last asked; null where it was not. */
+  readonly before: Status | null;
 }
 
 /**
@@ -66,6 +68,7 @@ export function startedAfter(startedAtMs: number, changedAtMs: number): boolean 
  *   otherSeen: false,
  *   isAsked: false,
  *   status: null,
+ *   before: null,
  * };
  * assert.equal(decideStart(facts), "adopt"); // it started after the change
  * assert.equal(decideStart({ ...facts, targetStartedAtMs: 500 }), "reload");
@@ -81,9 +84,10 @@ export function decideStart(facts: StartFacts): StartVerdict {
   ) return "adopt";
   if (facts.goneSinceAtMs !== null) {
     const { targetStartedAtMs } = facts;
-    // Without a process to look at, there is no sign whether the app has restarted, and read the other content.
+    // Without a process to look at, there may be no sign whether the app has restarted, and read the other content.
     if (targetStartedAtMs === null) {
-      return facts.trigger === "signal" ? "later" : facts.otherSeen ? "reload" : "adopt";
+      if (facts.trigger === "signal") return "later";
+      return facts.otherSeen || hasLoadedSince(facts) ? "reload" : "adopt";
     }
     if (!startedAfter(targetStartedAtMs, facts.goneSinceAtMs - 4 * START_MARGIN_MS)) return "adopt";
   }
@@ -99,6 +103,15 @@ function decideUntriggered({ isAsked, goneSinceAtMs, status }: StartFacts): Star
   if (!isAsked || status === null && goneSinceAtMs !== null) return "adopt";
   if (status === null) return "later";
   return hasFailed(status) ? "reload" : "adopt";
+}
+
+/** Whether the app tells of a start, or of a load, that nobody here has asked for. */
+function hasLoadedSince({ status, before }: StartFacts): boolean {
+  if (status?.format === "amp") return before?.format === "amp" && status.attempts < before.attempts;
+  if (status?.format === "prometheus") {
+    return before?.format === "prometheus" && status.successWallMs !== before.successWallMs;
+  }
+  return status?.format === "json" && before?.format === "json" && status.token !== before.token;
 }
 
 function hasFailed(status: Status): boolean {

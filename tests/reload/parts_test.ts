@@ -95,6 +95,7 @@ const FACTS: StartFacts = {
   otherSeen: false,
   isAsked: true,
   status: null,
+  before: null,
 };
 const START_CASES: [string, Partial<StartFacts>, string][] = [
   ["app started after the change", { targetStartedAtMs: 1_000 + START_MARGIN_MS }, "adopt"],
@@ -136,6 +137,30 @@ const START_CASES: [string, Partial<StartFacts>, string][] = [
     goneSinceAtMs: 500,
     otherSeen: true,
     targetStartedAtMs: 100,
+  }, "adopt"],
+  ["content back, app counts anew since", {
+    goneSinceAtMs: 500,
+    trigger: "http",
+    status: AMP,
+    before: { ...AMP, attempts: 1 },
+  }, "reload"],
+  ["content back, app has loaded something since", {
+    goneSinceAtMs: 500,
+    trigger: "http",
+    status: { ...PROMETHEUS, successWallMs: 900 },
+    before: { ...PROMETHEUS, successWallMs: 800 },
+  }, "reload"],
+  ["content back, app has another token", {
+    goneSinceAtMs: 500,
+    trigger: "http",
+    status: { format: "json", ok: true, token: "2" },
+    before: { format: "json", ok: true, token: "1" },
+  }, "reload"],
+  ["content back, app says what it said", {
+    goneSinceAtMs: 500,
+    trigger: "http",
+    status: { ...PROMETHEUS, successWallMs: 900 },
+    before: { ...PROMETHEUS, successWallMs: 900 },
   }, "adopt"],
   ["content back, no process to see", { goneSinceAtMs: 500, trigger: "http" }, "adopt"],
   ["nothing to trigger, app is well", { trigger: "none", status: PROMETHEUS }, "adopt"],
