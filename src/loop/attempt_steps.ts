@@ -182,12 +182,18 @@ export function unsent(result: AttemptResult, target: Target | null = null): Att
 /** The status before the trigger, where it comes in time. */
 export async function baselineOf(deps: AttemptDeps, input: AttemptInput): Promise<StatusReading | null> {
   if (deps.config.verify === "none") return null;
-  const first = input.advance?.answer ??
-    await inTime(deps, input.advance?.baseline ?? deps.probe.read(input.aborted));
-  const waitMs = earliestTriggerWallMs(first?.kind === "status" ? first.status : null, deps.clock.wallMs()) -
-    deps.clock.wallMs();
+  const { clock } = deps;
+  // What the app did while the content was being checked and written, for others or by itself, proves nothing.
+  const isFresh = input.advance !== null && clock.nowMs() - input.advance.atMs < BASELINE_WAIT_MS;
+  const first = (isFresh ? input.advance!.answer : null) ??
+    await inTime(deps, (isFresh ? input.advance!.baseline : null) ?? deps.probe.read(input.aborted));
+  const earliestMs = earliestTriggerWallMs(first?.kind === "status" ? first.status : null, clock.wallMs());
+  const untilMs = clock.nowMs() + earliestMs - clock.wallMs();
   // Not cut short by SIGTERM: a trigger within that second could not be proved, and would cost the whole shutdown time.
-  if (waitMs > 0) await deps.clock.sleep(waitMs, input.aborted);
+  // A sleep may end a little early.
+  while (clock.nowMs() < untilMs && !input.aborted.aborted) {
+    await clock.sleep(untilMs - clock.nowMs(), input.aborted);
+  }
   return first;
 }
 

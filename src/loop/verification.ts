@@ -16,6 +16,8 @@ import { nextPollDelayMs } from "../verify/probe.ts";
 
 /** Pause between two looks at whether the app still lives while the sidecar is being stopped, in milliseconds. */
 const STOPPING_PAUSE_MS = 50;
+/** What the status URL says where nobody listens any more. */
+const REFUSED = "connection refused";
 
 /** The effects of a verification. */
 export interface VerificationDeps {
@@ -93,12 +95,19 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
   let triggeredAgainAtMs: number | null = null;
   let lastAliveAtMs = triggeredAtMs;
   let lastReason = "no answer yet";
+  let isRefused = false;
   let status: Status | null = null;
+
+  /** The signalled process went long after the signal: another one is being verified. */
+  const hasLeft = () => restarted && !input.restarted;
 
   /** Ends the proof where the signalled process has gone; null while it lives or has been replaced long after. */
   function checkProcess(): Proof | null {
     const { target } = input;
-    if (target === null || restarted && !input.restarted) return null;
+    if (target === null && isRefused && input.stopping.aborted) {
+      return end("failed", "the app has ended during the shutdown", "stopped", status);
+    }
+    if (target === null || hasLeft()) return null;
     if (deps.target.isAlive(target)) {
       lastAliveAtMs = clock.nowMs();
       return null;
@@ -120,6 +129,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
     deps.turned(config.httpTimeoutMs);
     const reading = await deps.probe.read(input.aborted);
     deps.turned();
+    isRefused = reading.kind === "error" && reading.reason === REFUSED;
     if (reading.kind === "error") {
       lastReason = `GET ${hideUrlSecrets(config.reloadUrl)}: ${reading.reason}`;
       return null;
@@ -177,8 +187,9 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
         if (failed) return failed;
         reads = -1;
       }
+      // The second look at a good status comes in time, even if that is sooner.
       delayMs = verdict?.kind === "settling"
-        ? config.pollIntervalMs
+        ? Math.max(0, Math.min(config.pollIntervalMs, deadlineMs - clock.nowMs() - 1))
         : nextPollDelayMs(reads + 1, config.pollIntervalMs);
     }
     await pause(deadlineMs - clock.nowMs());
@@ -197,7 +208,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
     deps.turned(ms);
     await clock.sleep(ms, input.stopping);
     while (clock.nowMs() < untilMs && !input.aborted.aborted) {
-      if (input.target === null || !deps.target.isAlive(input.target)) return;
+      if (input.target !== null && !hasLeft() && !deps.target.isAlive(input.target)) return;
       await clock.sleep(Math.min(STOPPING_PAUSE_MS, untilMs - clock.nowMs()), input.aborted);
     }
   }

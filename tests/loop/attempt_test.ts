@@ -460,3 +460,63 @@ test("slow steps with a deadline of their own are no silence of the loop; a step
   await stuck.clock.advance(31_000);
   assert.equal(stuck.silentUntilMs.value, 0, "a disk that does not answer is not excused");
 });
+
+test("a baseline from before a long check is read again: what the app did meanwhile proves nothing", async () => {
+  for (const [checkMs, outcome] of [[100, "success"], [BASELINE_WAIT_MS, "timeout"]] as const) {
+    const bench = createBench();
+    const answer = amp({ attempts: 3 });
+    const atMs = bench.clock.nowMs();
+    // The fourth reload was another's.
+    bench.set({ readings: [amp({ attempts: 4 })] });
+    await bench.clock.advance(checkMs);
+    const run = bench.start({}, { baseline: Promise.resolve(answer), answer, sighting: null, atMs });
+    await bench.clock.advance(31_000);
+    assert.equal(run.report?.result.outcome, outcome);
+  }
+});
+
+test("a trigger that waits for the next whole second is not early where a sleep is", async () => {
+  for (const trigger of ["signal", "http"] as const) {
+    // The first trigger waits; or the second one, where there was no baseline at first.
+    for (const first of [[], [DOWN]]) {
+      const bench = createBench({ trigger, triggerUrls: trigger === "http" ? ["http://app/-/reload"] : [] });
+      const sleep = bench.clock.sleep;
+      bench.clock.sleep = (ms, signal) => sleep(ms > 1 ? ms * 0.99 : ms, signal);
+      const successWallMs = bench.clock.wallMs();
+      const now = reading({ format: "prometheus", successful: true, successWallMs, wholeSeconds: true });
+      bench.set({ readings: [...first, now] });
+      const run = bench.start();
+      await bench.clock.advance(31_000);
+      const atMs = run.report?.result.lastTriggeredAtMs ?? 0;
+      assert.ok(atMs > 1_000, `${trigger}: ${atMs}`);
+    }
+  }
+});
+
+test("a good status just before the deadline gets its second look in time", async () => {
+  const bench = createBench({ reloadTimeoutMs: 10_000 });
+  bench.set({ readings: [amp({ attempts: 3 })] });
+  const run = bench.start();
+  await bench.clock.advance(9_400);
+  bench.set({ readings: [amp({ attempts: 4 })] });
+  await bench.clock.advance(700);
+  assert.equal(run.report?.result.outcome, "success");
+});
+
+test("SIGTERM without a process to look at: polls go on as before, and end when nobody listens", async () => {
+  for (const trigger of ["http", "none"] as const) {
+    const bench = createBench({ trigger, triggerUrls: trigger === "http" ? ["http://app/-/reload"] : [] });
+    bench.set({ readings: [amp({ attempts: 3 })] });
+    const run = bench.start();
+    await bench.clock.advance(5_000);
+    const before = bench.reads();
+    bench.stopping.abort();
+    await bench.clock.advance(2_000);
+    const reads = bench.reads() - before;
+    assert.ok(reads >= 3 && reads < 6, `${reads} reads in 2 s`);
+    assert.equal(run.done(), false);
+    bench.set({ readings: [DOWN] });
+    await bench.clock.advance(1_000);
+    assert.equal(run.report?.result.code, "stopped");
+  }
+});
