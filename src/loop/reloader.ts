@@ -219,7 +219,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
         return await reload(action.job, observation.snapshot, causes, advance);
       case "skip":
         recorder.state(state);
-        if (action.reason === "unchanged") await readStatus();
+        if (action.reason === "unchanged" && causes.includes("interval")) await readStatus();
         return onceCode(action.reason);
       case "ask-app":
         return null;
