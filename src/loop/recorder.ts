@@ -270,8 +270,10 @@ export function createRecorder(deps: RecorderDeps): Recorder {
 }
 
 function nextRetryWallMs(state: ReloadState | null, clock: Clock): number | null {
-  const atMs = state?.failure?.retryAtMs ?? null;
-  return atMs === null || state === null || isInSync(state) ? null : clock.wallMs() + atMs - clock.nowMs();
+  // A failure of other content, or one whose content is away, leads to no try at its date.
+  if (state === null || isInSync(state) || state.diskProblem !== null) return null;
+  const atMs = state.failure?.digest === state.disk ? state.failure?.retryAtMs ?? null : null;
+  return atMs === null ? null : clock.wallMs() + atMs - clock.nowMs();
 }
 
 function withoutBytes({ path, digest, sizeBytes, error }: FileState): FileState {

@@ -276,3 +276,22 @@ test("a hint is dealt with when its signal is out, not only when that is proved;
   assert.equal(bench.exitCode, 0);
   await bench.reloader.hint("event");
 });
+
+test("/status tells a next try only where there will be one: not while the content is away or is waiting itself", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never", jitterMs: 60_000 });
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.onTrigger = () => bench.reading = ampStatus(2, "validation_failed");
+  bench.write("b");
+  await bench.clock.advance(1_000);
+  assert.deepEqual(bench.outcomes, ["rejected"]);
+  assert.notEqual(bench.status().nextRetryWallMs, null);
+  bench.disk = MISSING;
+  bench.reloader.hint("event");
+  await bench.clock.advance(100);
+  assert.equal(bench.status().nextRetryWallMs, null);
+  bench.random = 0.9;
+  bench.write("c");
+  await bench.clock.advance(100);
+  assert.deepEqual([bench.outcomes.length, bench.status().nextRetryWallMs], [1, null]);
+});

@@ -159,7 +159,7 @@ export function createLoopBench(settings: Partial<Config> = {}) {
     collect: nothing,
     targetWatch: createTargetWatch({ config, clock, logger, target, reader, onStaleMounts: nothing }),
   });
-  return Object.assign(bench, { reloader });
+  return Object.assign(bench, { reloader, status: recorder.view });
 }
 
 /** Complete content. */
