@@ -45,7 +45,8 @@ const CASES: readonly Case[] = [
     name: "idle",
     title: "CPU of doing nothing",
     method:
-      "A quiet minute; a full check every 5 s where the tool has one (peers without a number have none).",
+      "A quiet minute, the second after the start: in the first this product still looks out for processes that start later. " +
+      "A full check every 5 s where the tool has one.",
     compare: null,
     binaryOnly: false,
     measure: measureIdle,

@@ -10,6 +10,8 @@ import type { Tool } from "./tools.ts";
 /** Rounds and seconds; `--quick` has its own. */
 export interface Scale {
   readonly swaps: number;
+  /** Pause between the start and the idle minute. */
+  readonly settleSeconds: number;
   readonly idleSeconds: number;
   readonly changes: number;
   readonly reloads: number;
@@ -24,6 +26,7 @@ export interface Scale {
 
 export const FULL: Scale = {
   swaps: 200,
+  settleSeconds: 65,
   idleSeconds: 60,
   changes: 15,
   reloads: 1000,
@@ -36,6 +39,7 @@ export const FULL: Scale = {
 };
 export const QUICK: Scale = {
   swaps: 4,
+  settleSeconds: 5,
   idleSeconds: 5,
   changes: 1,
   reloads: 20,
@@ -139,7 +143,7 @@ export async function measureIdle(context: Context): Promise<Row[]> {
   const minutes = scale.idleSeconds / 60;
   const measure = async (tools: readonly Tool[], files: number) =>
     await withBays(tools, () => ({ ...context, files }), async (bays) => {
-      await sleep(Math.max(5000, files));
+      await sleep(Math.max(scale.settleSeconds * 1000, files));
       const before = bays.map((bay) => bay.group.cpuMs());
       await sleep(scale.idleSeconds * 1000);
       return bays.map((bay, i) => (bay.group.cpuMs() - before[i]!) / minutes);
