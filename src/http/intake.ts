@@ -42,10 +42,12 @@ export function createIntake(source: ByteSource): Intake {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * const intake = createIntake({ read: (into) => Promise.resolve(into.set([72, 105]) ?? 2) });
+ * let reads = 0;
+ * const intake = createIntake({ read: (into) => Promise.resolve(into.set([72, 105 + reads++]) ?? 2) });
  * readAhead(intake);
+ * assert.equal(reads, 1); // on its way before anybody waits for it
  * assert.equal(await fill(intake), true);
- * assert.equal(latin1(intake.buffer.subarray(intake.start, intake.end)), "Hi");
+ * assert.deepEqual([latin1(intake.buffer.subarray(intake.start, intake.end)), reads], ["Hi", 1]);
  * ```
  */
 export function readAhead(intake: Intake): void {
