@@ -23,6 +23,8 @@ export interface AppTraits {
   readonly lies: boolean;
   /** Dies of the signal this often, in [0, 1]. */
   readonly diesOfSignal: number;
+  /** Ends within 3 s of a content that it rejects this often: some do not go on with what they ran. */
+  readonly diesOfRejecting: number;
   /** Takes a good reload back after a moment this often. */
   readonly rollsBack: number;
   /** The status URL hangs for a while this often. */
@@ -63,6 +65,10 @@ export interface World {
   /** Every signal that reached a process, with the disk's content at that moment. */
   readonly signals: { readonly atMs: number; readonly content: string | null; readonly starts: number }[];
   starts(): number;
+  /** From the last signal to the end of the process that ended last. */
+  diedAfterMs(): number;
+  /** When the process of this start ended; Infinity while it lives. */
+  endOf(start: number): number;
 }
 
 /** Makes a world whose app has read the first content at its start. */
@@ -76,6 +82,8 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
   let downUntilMs = 0;
   let pid = 7;
   let startedAtMs = clock.nowMs() - 50_000;
+  let diedAtMs = -Infinity;
+  const ends = new Map<number, number>();
   let handlesFromMs = startedAtMs;
   let starts = 1;
   let runs: string | null = first;
@@ -110,6 +118,7 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
   }
 
   function restartApp(downMs: number): void {
+    if (runs !== null) ends.set(starts, diedAtMs = clock.nowMs());
     runs = null;
     const generation = starts;
     downUntilMs = clock.nowMs() + downMs;
@@ -129,6 +138,9 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     const next = readable();
     if (next === null || /^(bad|invalid)/.test(next)) {
       status = "validation_failed";
+      if (!is(traits.diesOfRejecting)) return;
+      await clock.sleep(random.int(0, 3_000));
+      if (generation === starts && runs !== null) restartApp(random.int(200, 4_000));
       return;
     }
     const before = runs;
@@ -312,5 +324,7 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     attempts: () => attempts,
     signals,
     starts: () => starts,
+    endOf: (start) => ends.get(start) ?? Infinity,
+    diedAfterMs: () => diedAtMs - (signals.findLast(({ atMs }) => atMs <= diedAtMs)?.atMs ?? -Infinity),
   };
 }
