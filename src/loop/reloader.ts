@@ -276,9 +276,9 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     }
     const { result, target, status } = report;
     if (status !== null) lastReading = { kind: "status", status };
-    tokens.remember(job.digest, report.baseline, result.outcome, status);
     state = recordResult(state, job, result, clock.nowMs(), policy);
     const disk = await seen;
+    tokens.remember(job, report.baseline, result.outcome, status, disk === "same");
     if (disk === "flapped") state = recordFlap(state);
     if (target && result.lastTriggeredAtMs !== null && !result.killed) {
       survival.watch({ target, triggeredAtMs: result.lastTriggeredAtMs, digest: job.digest });
@@ -307,7 +307,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
         snapshot,
         advance,
         lastReading,
-        tokens: tokens.recall(job.digest),
+        tokens: tokens.recall(job),
         stopping,
         aborted,
       });

@@ -4,6 +4,7 @@
  */
 
 import type { Outcome, Status } from "../model.ts";
+import type { ReloadJob } from "../reload/state.ts";
 
 /** What an attempt is told. */
 export interface TokenHints {
@@ -13,12 +14,18 @@ export interface TokenHints {
   readonly provedToken: string | null;
 }
 
+/** A content on disk: what it is, and since when. What was there for a moment in between makes it another one. */
+type Job = Pick<ReloadJob, "digest" | "changedAtMs">;
+
 /** The memory; see the top of this file. */
 export interface TokenMemory {
-  /** What is known about the content `digest`. */
-  recall(digest: string): TokenHints;
-  /** Takes over an attempt at `digest`: its baseline, its end, and the last status seen. */
-  remember(digest: string, baseline: Status | null, outcome: Outcome, status: Status | null): void;
+  /** What is known about the content of `job`. */
+  recall(job: Job): TokenHints;
+  /**
+   * Takes over an attempt at `job`: its baseline, its end, and the last status seen. `isPure`: the disk held this content
+   * all the time; else a token that moved may be that of another one.
+   */
+  remember(job: Job, baseline: Status | null, outcome: Outcome, status: Status | null, isPure: boolean): void;
 }
 
 /**
@@ -27,26 +34,27 @@ export interface TokenMemory {
  * ```ts
  * import assert from "node:assert/strict";
  * const memory = createTokenMemory();
- * memory.remember("a", null, "success", { format: "json", ok: null, token: '"v1"' });
- * assert.equal(memory.recall("a").provedToken, '"v1"');
- * assert.equal(memory.recall("b").provedToken, null); // other content
+ * const status = { format: "json" as const, ok: null, token: '"v1"' };
+ * memory.remember({ digest: "a", changedAtMs: 5 }, null, "success", status, true);
+ * assert.equal(memory.recall({ digest: "a", changedAtMs: 9 }).provedToken, '"v1"'); // it has come back
+ * assert.equal(memory.recall({ digest: "b", changedAtMs: 9 }).provedToken, null); // other content
  * ```
  */
 export function createTokenMemory(): TokenMemory {
-  let first: { digest: string; baseline: Status } | null = null;
+  let first: { job: Job; baseline: Status } | null = null;
   let proved: { digest: string; token: string | null } | null = null;
+  const isFirst = (job: Job) => first?.job.digest === job.digest && first.job.changedAtMs === job.changedAtMs;
   return {
-    recall: (digest) => ({
-      baseline: first?.digest === digest ? first.baseline : null,
-      provedToken: proved?.digest === digest ? proved.token : null,
+    recall: (job) => ({
+      baseline: isFirst(job) ? first!.baseline : null,
+      provedToken: proved?.digest === job.digest ? proved.token : null,
     }),
-    remember(digest, baseline, outcome, status) {
+    remember(job, baseline, outcome, status, isPure) {
       if (outcome === "success") {
         first = null;
-        proved = status?.format === "json" ? { digest, token: status.token } : null;
-      } else if (first?.digest !== digest) {
-        first = baseline?.format === "json" ? { digest, baseline } : null;
-      }
+        proved = isPure && status?.format === "json" ? { digest: job.digest, token: status.token } : null;
+      } else if (!isPure) first = null;
+      else if (!isFirst(job)) first = baseline?.format === "json" ? { job, baseline } : null;
     },
   };
 }

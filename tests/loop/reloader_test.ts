@@ -1,7 +1,7 @@
 /** Cases of the loop where two features meet, each found wrong once. The simulation tries the rest. */
 
 import assert from "node:assert/strict";
-import type { Observation } from "../../src/model.ts";
+import type { Observation, StatusReading } from "../../src/model.ts";
 import { ampStatus, contentOf, createLoopBench, DOWN, targetOf } from "../support/loop_bench.ts";
 import { test } from "../support/strict.ts";
 
@@ -294,4 +294,48 @@ test("/status tells a next try only where there will be one: not while the conte
   bench.write("c");
   await bench.clock.advance(100);
   assert.deepEqual([bench.outcomes.length, bench.status().nextRetryWallMs], [1, null]);
+});
+
+function jsonStatus(token: string): StatusReading {
+  return { kind: "status", status: { format: "json", ok: true, token } };
+}
+
+test("--verify-token: a token that moved while other content was on disk, too, does not prove that content later", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never", verify: "json", verifyToken: "/n" });
+  bench.reading = jsonStatus("1");
+  bench.start();
+  bench.onTrigger = () => {
+    if (bench.triggers.length > 1) return;
+    bench.disk = contentOf("c", bench.clock.wallMs());
+    bench.reading = jsonStatus("2");
+  };
+  await bench.clock.advance(1_000);
+  bench.write("b");
+  await bench.clock.advance(40_000);
+  assert.deepEqual(
+    bench.outcomes,
+    ["success", "timeout"],
+    "that of c: the app has not loaded anything since",
+  );
+  bench.write("b");
+  await bench.clock.advance(40_000);
+  assert.deepEqual(bench.outcomes.slice(2), ["timeout"], "the token may be that of c");
+});
+
+test("--verify-token: a move since the first trigger counts no more where the content was away meanwhile", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never", verify: "json", verifyToken: "/n" });
+  bench.reading = jsonStatus("1");
+  bench.start();
+  bench.onTrigger = () => {};
+  await bench.clock.advance(1_000);
+  bench.write("b");
+  await bench.clock.advance(31_500);
+  assert.deepEqual(bench.outcomes, ["timeout"]);
+  bench.disk = MISSING;
+  bench.reloader.hint("event");
+  await bench.clock.advance(500);
+  bench.reading = jsonStatus("2");
+  bench.write("b");
+  await bench.clock.advance(40_000);
+  assert.deepEqual(bench.outcomes, ["timeout", "timeout"]);
 });
