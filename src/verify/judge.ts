@@ -100,8 +100,9 @@ function judgeAmp(status: AmpStatus, context: JudgeContext): Verdict {
   const baseline = context.baseline?.format === "amp" ? context.baseline : null;
   // A lower counter is one that started anew: the app restarted after the baseline, and so with the new content.
   const restarted = context.restarted || (baseline !== null && status.attempts < baseline.attempts);
-  // Null where it is not asked, or not told.
-  const toldLater = context.untriggered !== true || status.lastReloadWallMs === null
+  // Null where it is not asked, not told, or says nothing.
+  const toldLater = context.untriggered !== true || status.lastReloadWallMs === null ||
+      isInFuture(status.lastReloadWallMs, context)
     ? null
     : status.lastReloadWallMs >= context.triggeredWallMs;
   if (baseline === null && !restarted && toldLater === null) return { kind: "baseline" };
@@ -157,13 +158,18 @@ function judgeTime(
 /** Where the app's time of its last reload lies; `unknown` within the second of the trigger if it is a whole second. */
 function compareToTrigger(
   status: { readonly successWallMs: number | null; readonly wholeSeconds: boolean },
-  { triggeredWallMs, sinceTriggerMs }: JudgeContext,
+  context: JudgeContext,
 ): "later" | "earlier" | "unknown" {
+  const { triggeredWallMs } = context;
   const successWallMs = status.successWallMs ?? 0;
-  // In the future: the clock was set back, and the time says nothing.
-  if (successWallMs > triggeredWallMs + sinceTriggerMs + SECOND_MS) return "unknown";
+  if (isInFuture(successWallMs, context)) return "unknown";
   if (successWallMs > triggeredWallMs) return "later";
   return status.wholeSeconds && successWallMs + 1000 > triggeredWallMs ? "unknown" : "earlier";
+}
+
+/** The clock was set back since, and the time says nothing. */
+function isInFuture(wallMs: number, { triggeredWallMs, sinceTriggerMs }: JudgeContext): boolean {
+  return wallMs > triggeredWallMs + sinceTriggerMs + SECOND_MS;
 }
 
 function judgeJson(status: JsonStatus, context: JudgeContext): Verdict {

@@ -93,6 +93,12 @@ const ROWS: readonly Row[] = [
     }),
     "pending",
   ],
+  [
+    "nothing triggered, not counted, a time in the future: the clock was set back",
+    { baseline: amp(4), untriggered: true },
+    amp(4, "success", { lastReloadWallMs: T + 3_600_000 }),
+    "pending",
+  ],
   ["nothing triggered, counted, no time told", { baseline: amp(3), untriggered: true }, amp(4), "settling"],
   [
     "triggered, not counted: a time is no proof",
