@@ -96,6 +96,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
   let lastAliveAtMs = triggeredAtMs;
   let lastReason = "no answer yet";
   let isRefused = false;
+  let startWouldShow = false;
   let status: Status | null = null;
 
   /** The signalled process went long after the signal: another one is being verified. */
@@ -130,6 +131,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
     const reading = await deps.probe.read(input.aborted);
     deps.turned();
     isRefused = reading.kind === "error" && reading.reason === REFUSED;
+    startWouldShow ||= isRefused;
     if (reading.kind === "error") {
       lastReason = `GET ${hideUrlSecrets(config.reloadUrl)}: ${reading.reason}`;
       return null;
@@ -141,10 +143,13 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
       sinceTriggerMs: clock.nowMs() - triggeredAtMs,
       restarted,
       untriggered: config.trigger === "none",
+      startWouldShow,
       settled,
       provedToken: input.tokens.provedToken,
     });
     settled = verdict.kind === "settling";
+    startWouldShow ||= status.format === "amp" && baseline?.format === "amp" &&
+      status.attempts >= baseline.attempts;
     if (verdict.kind === "pending") lastReason = verdict.reason;
     return verdict;
   }

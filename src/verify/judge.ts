@@ -22,6 +22,11 @@ export interface JudgeContext {
    * the change, which stands in `triggeredWallMs`.
    */
   readonly untriggered?: boolean;
+  /**
+   * Where nothing was triggered: since the change the status URL was silent, or answered as at the baseline, so that an
+   * app whose counter has begun anew after that was started after the change.
+   */
+  readonly startWouldShow?: boolean;
   /** The verdict on the poll before this one was `settling`; the judge then says `success` if it is still good. */
   readonly settled?: boolean;
   /**
@@ -98,14 +103,18 @@ export function earliestTriggerWallMs(baseline: Status | null, nowWallMs: number
 
 function judgeAmp(status: AmpStatus, context: JudgeContext): Verdict {
   const baseline = context.baseline?.format === "amp" ? context.baseline : null;
-  // A lower counter is one that started anew: the app restarted after the baseline, and so with the new content.
-  const restarted = context.restarted || (baseline !== null && status.attempts < baseline.attempts);
+  // A lower counter is one that started anew: the app restarted after the baseline, and so with the new content, unless
+  // the baseline may be older than the change.
+  const isAnew = baseline !== null && status.attempts < baseline.attempts;
+  const isBefore = context.untriggered === true && context.startWouldShow !== true;
+  const restarted = context.restarted || isAnew && !isBefore;
+  const { lastReloadWallMs } = status;
   // Null where it is not asked, not told, or says nothing.
-  const toldLater = context.untriggered !== true || status.lastReloadWallMs === null ||
-      isInFuture(status.lastReloadWallMs, context)
+  const toldLater = context.untriggered !== true || lastReloadWallMs === null ||
+      isInFuture(lastReloadWallMs, context)
     ? null
-    : status.lastReloadWallMs >= context.triggeredWallMs;
-  if (baseline === null && !restarted && toldLater === null) return { kind: "baseline" };
+    : lastReloadWallMs >= context.triggeredWallMs;
+  if ((baseline === null || isAnew) && !restarted && toldLater === null) return { kind: "baseline" };
   const moved = status.attempts > (restarted ? 0 : baseline?.attempts ?? Infinity);
   const counted = toldLater === null || restarted ? moved : toldLater;
   const good = status.status === "success" || status.status === "no_changes";

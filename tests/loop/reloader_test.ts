@@ -339,3 +339,29 @@ test("--verify-token: a move since the first trigger counts no more where the co
   await bench.clock.advance(40_000);
   assert.deepEqual(bench.outcomes, ["timeout", "timeout"]);
 });
+
+test("--trigger none: a counter that had begun anew before the change is no proof; one that does so after it is", async () => {
+  const early = createLoopBench({ trigger: "none", reloadOnStart: "never" });
+  early.reading = ampStatus(5);
+  early.start();
+  await early.clock.advance(7_000);
+  early.reading = ampStatus(0, "initial");
+  early.write("b");
+  await early.clock.advance(10_000);
+  assert.deepEqual(early.outcomes, []);
+  early.reading = ampStatus(1, "validation_failed");
+  await early.clock.advance(1_000);
+  assert.deepEqual(early.outcomes, ["rejected"]);
+  for (const between of [ampStatus(5), DOWN]) {
+    const late = createLoopBench({ trigger: "none", reloadOnStart: "never" });
+    late.reading = ampStatus(5);
+    late.start();
+    await late.clock.advance(7_000);
+    late.reading = between;
+    late.write("b");
+    await late.clock.advance(1_000);
+    late.reading = ampStatus(0, "initial");
+    await late.clock.advance(2_000);
+    assert.deepEqual(late.outcomes, ["success"]);
+  }
+});

@@ -101,6 +101,24 @@ const ROWS: readonly Row[] = [
   ],
   ["nothing triggered, counted, no time told", { baseline: amp(3), untriggered: true }, amp(4), "settling"],
   [
+    "nothing triggered, not counted, a time in the future: the clock was set back",
+    { baseline: amp(4), untriggered: true },
+    amp(4, "success", { lastReloadWallMs: T + 3_600_000 }),
+    "pending",
+  ],
+  [
+    "nothing triggered, counter begun anew, perhaps before the change",
+    { baseline: amp(4), untriggered: true },
+    amp(0, "initial"),
+    "baseline",
+  ],
+  [
+    "nothing triggered, counter begun anew after the change",
+    { baseline: amp(4), untriggered: true, startWouldShow: true },
+    amp(0, "initial"),
+    "settling",
+  ],
+  [
     "triggered, not counted: a time is no proof",
     { baseline: amp(4) },
     amp(4, "success", {
