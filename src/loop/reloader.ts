@@ -262,7 +262,6 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     advance: Advance | null,
   ): Promise<number | null> {
     if (stopping.aborted) return null;
-    survival.watch(null);
     recorder.attemptStarted(state, job, causes);
     reloading = true;
     const over = new AbortController();
@@ -280,8 +279,10 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     const disk = await seen;
     tokens.remember(job, report.baseline, result.outcome, status, disk === "same");
     if (disk === "flapped") state = recordFlap(state);
-    if (target && result.lastTriggeredAtMs !== null && !result.killed) {
-      survival.watch({ target, triggeredAtMs: result.lastTriggeredAtMs, digest: job.digest });
+    // An attempt that signalled nobody does not end the watch over whom the one before it has signalled.
+    if (target && result.lastTriggeredAtMs !== null) {
+      const triggeredAtMs = result.lastTriggeredAtMs;
+      survival.watch(result.killed ? null : { target, triggeredAtMs, digest: job.digest });
     }
     recorder.attemptEnded(state, job, report, stopping.aborted);
     deps.targetWatch.after(report);

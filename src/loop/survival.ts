@@ -92,6 +92,8 @@ export function createSurvival(
         return null;
       }
       watched = null;
+      // Nobody has looked for long: when it ended is not known.
+      if (sinceMs >= 2 * DEATH_WINDOW_MS) return null;
       return { digest, reason: deathText(process, signal, sinceMs) };
     },
   };

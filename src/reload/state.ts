@@ -206,13 +206,16 @@ export function recordDeath(
   nowMs: number,
   policy: Policy,
 ): ReloadState {
-  const count = state.failure?.digest === digest ? state.failure.count : 1;
+  const killed = rememberKilled(state.killed, digest);
+  // Other content has failed since: its next try has a date of its own.
+  if (state.failure !== null && state.failure.digest !== digest) return { ...state, killed };
+  const count = state.failure?.count ?? 1;
   const retryAtMs = retryDate(count, state.lastTriggerAtMs, nowMs, policy);
   return {
     ...state,
     dirty: true,
     failure: { digest, count, retryAtMs, reason },
-    killed: rememberKilled(state.killed, digest),
+    killed,
   };
 }
 

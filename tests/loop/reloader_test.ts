@@ -365,3 +365,24 @@ test("--trigger none: a counter that had begun anew before the change is no proo
     assert.deepEqual(late.outcomes, ["success"]);
   }
 });
+
+test("a death within 2 s of a signal is seen also where other content has failed since without a signal", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never", minReloadIntervalMs: 0 });
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.write("b");
+  await bench.clock.advance(600);
+  bench.prepare = () => Promise.resolve({ kind: "invalid", reason: "no" });
+  bench.write("c");
+  await bench.clock.advance(100);
+  [bench.target, bench.reading] = [null, DOWN];
+  await bench.clock.advance(1_000);
+  assert.deepEqual(bench.outcomes, ["success", "invalid"]);
+  assert.ok(bench.logged("the signal killed it"));
+  [bench.target, bench.reading] = [targetOf(bench.clock.wallMs()), ampStatus(0, "initial")];
+  await bench.clock.advance(5_000);
+  bench.prepare = () => Promise.resolve({ kind: "ok", written: false });
+  bench.write("b");
+  await bench.clock.advance(5_000);
+  assert.equal(bench.triggers.length, 1, bench.log.join("\n"));
+});
