@@ -39,6 +39,8 @@ const KEPT: readonly [seed: number, found: string][] = [
   [1194, "--trigger none: so did an old time of AMP's"],
   [7013, "the token of a reload that may have been of other content was taken for this content's"],
   [12076, "the same, with content that the app rejects"],
+  [7293, "--trigger none: a new sidecar took content for applied that AMP loaded, and rejected, only later"],
+  [13529, "the same with Prometheus"],
 ];
 
 Deno.test(`simulation: ${RUNS} seeds from 1`, async () => {

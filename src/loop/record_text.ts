@@ -26,6 +26,8 @@ export function startText(job: ReloadJob): string {
       return `Config is back to what was applied before (hash: ${newHash}): reloading it to be certain`;
     case "retry":
       return `Trying the reload again (hash: ${newHash}, attempt ${job.attempt})`;
+    case "told":
+      return `The app says that its last reload failed: asking it about the content on disk (hash: ${newHash})`;
     case "change":
       return `Config change detected (hash: ${oldHash} -> ${newHash})`;
   }

@@ -12,6 +12,7 @@ import { RELOAD_WORK } from "./collect.ts";
 import type { Recorder } from "./recorder.ts";
 import { decide, type Decision } from "../reload/decide.ts";
 import { type FlapDeps, watchForFlap } from "./flap.ts";
+import { hasFailed } from "../reload/start.ts";
 import { type Health, judgeHealth } from "../reload/health.ts";
 import { createHintQueue, type Hint } from "../reload/queue.ts";
 import {
@@ -21,6 +22,7 @@ import {
   recordDeath,
   recordFlap,
   recordResult,
+  recordTold,
   type ReloadJob,
 } from "../reload/state.ts";
 import { checkStart } from "./start_check.ts";
@@ -226,11 +228,24 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     }
   }
 
-  /** For an app that watches by itself: its status before the next change, which nobody announces. */
+  /**
+   * For an app that watches by itself: its status before the next change, which nobody announces. It may also have loaded
+   * what is on disk later than it was believed to have, and failed.
+   */
   async function readStatus(): Promise<void> {
     if (config.trigger !== "none" || config.verify === "none") return;
     const reading = await inTime(attemptDeps, deps.probe.read(aborted));
-    if (reading?.kind === "status") lastReading = reading;
+    if (reading?.kind !== "status") return;
+    const { status } = reading;
+    // What a JSON document says besides its token may be about something else than reloads.
+    if (status.format === "json" || !hasFailed(status)) {
+      lastReading = reading;
+      return;
+    }
+    // What it said before stays the baseline: the failure is new.
+    state = recordTold(state, clock.nowMs());
+    recorder.state(state);
+    wakeAtMs = clock.nowMs();
   }
 
   /** `--once` with an output file, as an init container: write it; there is no app yet. */

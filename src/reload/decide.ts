@@ -9,7 +9,14 @@
  */
 
 import type { Cause, Observation, Snapshot } from "../model.ts";
-import { adopt, type Policy, type Question, type ReloadJob, type ReloadState } from "./state.ts";
+import {
+  adopt,
+  type Failure,
+  type Policy,
+  type Question,
+  type ReloadJob,
+  type ReloadState,
+} from "./state.ts";
 
 /** What to do now. */
 export type Action =
@@ -195,7 +202,7 @@ export function decideReload(state: ReloadState, moment: Moment, policy: Policy)
   const job: ReloadJob = {
     digest,
     oldDigest: state.applied,
-    why: whyOf(state, failure !== null),
+    why: whyOf(state, failure),
     attempt: (failure?.count ?? 0) + 1,
     seenAtMs: pending.seenAtMs,
     changedAtMs: state.changedAtMs,
@@ -204,8 +211,8 @@ export function decideReload(state: ReloadState, moment: Moment, policy: Policy)
   return { state: { ...state, waiting: null, pending: null }, action: { kind: "reload", job } };
 }
 
-function whyOf(state: ReloadState, isRetry: boolean): ReloadJob["why"] {
-  if (isRetry) return "retry";
+function whyOf(state: ReloadState, failure: Failure | null): ReloadJob["why"] {
+  if (failure !== null) return failure.count === 0 ? "told" : "retry";
   if (state.applied === null) return "start";
   return state.disk === state.applied ? "revert" : "change";
 }

@@ -114,7 +114,17 @@ function hasLoadedSince({ status, before }: StartFacts): boolean {
   return status?.format === "json" && before?.format === "json" && status.token !== before.token;
 }
 
-function hasFailed(status: Status): boolean {
+/**
+ * Whether the app says that it could not load what it read last.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const status = { format: "prometheus" as const, successWallMs: 5, wholeSeconds: false };
+ * assert.equal(hasFailed({ ...status, successful: false }), true);
+ * assert.equal(hasFailed({ ...status, successful: true }), false);
+ * ```
+ */
+export function hasFailed(status: Status): boolean {
   switch (status.format) {
     case "amp":
       return status.splitState || !["initial", "success", "no_changes"].includes(status.status);

@@ -20,7 +20,7 @@ export interface Policy {
 /** How the last attempt at one content failed. */
 export interface Failure {
   readonly digest: string;
-  /** Failures in a row with this content. */
+  /** Failed attempts in a row with this content; 0: the app has told of a failure by itself. */
   readonly count: number;
   /** When to try again; null: not before the content changes. */
   readonly retryAtMs: number | null;
@@ -88,7 +88,7 @@ export const INITIAL_STATE: ReloadState = Object.freeze({
 export interface ReloadJob {
   readonly digest: string;
   readonly oldDigest: string | null;
-  readonly why: "start" | "change" | "revert" | "retry";
+  readonly why: "start" | "change" | "revert" | "retry" | "told";
   /** 1 for the first attempt at this content. */
   readonly attempt: number;
   /** When the change was first noticed. */
@@ -216,6 +216,26 @@ export function recordDeath(
     dirty: true,
     failure: { digest, count, retryAtMs, reason },
     killed,
+  };
+}
+
+/**
+ * The app says by itself, at `nowMs`, that it could not load what counts as applied: it is not in sync until that is looked
+ * into.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const state = recordTold({ ...INITIAL_STATE, disk: "a", applied: "a" }, 100);
+ * assert.equal(outOfSyncReason(state), "the app says that its last reload failed");
+ * assert.equal(state.failure?.retryAtMs, 100);
+ * ```
+ */
+export function recordTold(state: ReloadState, nowMs: number): ReloadState {
+  const reason = "the app says that its last reload failed";
+  return {
+    ...state,
+    dirty: true,
+    failure: { digest: state.disk!, count: 0, retryAtMs: nowMs, reason },
   };
 }
 

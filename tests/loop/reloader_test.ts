@@ -386,3 +386,40 @@ test("a death within 2 s of a signal is seen also where other content has failed
   await bench.clock.advance(5_000);
   assert.equal(bench.triggers.length, 1, bench.log.join("\n"));
 });
+
+test("--trigger none: an app that says later that it could not load what counts as applied is asked until it has", async () => {
+  const bench = createLoopBench({ trigger: "none" });
+  bench.start();
+  await bench.clock.advance(7_000);
+  assert.equal(bench.inSync, true);
+  bench.reading = ampStatus(2, "validation_failed");
+  await bench.clock.advance(5_000);
+  assert.equal(bench.inSync, false);
+  assert.deepEqual(bench.outcomes, ["rejected"]);
+  assert.ok(
+    bench.logged("The app says that its last reload failed: asking it about the content on disk (hash: a)"),
+  );
+  assert.ok(
+    bench.logged("Reload rejected by the app: validation_failed; next try in 5s"),
+    bench.log.join("\n"),
+  );
+  bench.reading = ampStatus(3);
+  await bench.clock.advance(10_000);
+  assert.equal(bench.inSync, true);
+  assert.deepEqual(bench.outcomes, ["rejected", "success"]);
+});
+
+test("--trigger none with --verify json: --verify-ok that does not hold is no failed reload", async () => {
+  const bench = createLoopBench({
+    trigger: "none",
+    verify: "json",
+    verifyToken: "/n",
+    verifyOk: { pointer: "/ok", value: "true" },
+  });
+  bench.reading = jsonStatus("1");
+  bench.start();
+  await bench.clock.advance(7_000);
+  bench.reading = { kind: "status", status: { format: "json", ok: false, token: "1" } };
+  await bench.clock.advance(60_000);
+  assert.equal(bench.inSync, true, "it may be about something else, and the token would not come back");
+});
