@@ -162,7 +162,10 @@ async function runServer(): Promise<void> {
   const config = { metricsPort: 0, metricsHost: null, tlsCertFile: null, tlsKeyFile: null };
   const server = createServer(config, handler, logger, clock);
   const { port } = await server.start();
+  const parent = Deno.ppid;
   setInterval(async () => {
+    // The end of its input tells, too, but not where another process has inherited the other side of the pipe.
+    if (Deno.ppid !== parent) Deno.exit(1);
     metrics.attemptStarted();
     try {
       await Deno.readFile("/proc/self/stat");
