@@ -8,7 +8,10 @@ export interface ProcessStat {
   readonly pid: number;
   /** The kernel's comm, at most 15 bytes; may hold any byte, also `)` and spaces. */
   readonly comm: string;
-  /** One letter of proc(5): R, S, D, T, t, Z, X, … */
+  /**
+   * One letter of proc(5): R, S, D, T, t, Z, X, …; X as soon as it is on its way there. Its memory goes first then, and
+   * with it its command line and executable: for some milliseconds it looks like one that has not begun.
+   */
   readonly state: string;
   /** 0: its parent is outside this PID namespace (a container's first process, an exec, a kernel thread). */
   readonly ppid: number;
@@ -30,6 +33,8 @@ export interface ProcessStatus {
 
 /** Kernel's PF_KTHREAD, include/linux/sched.h. */
 const FLAG_KERNEL_THREAD = 0x00200000;
+/** PF_EXITING of the same file: set before anything of the process is taken away (do_exit, kernel/exit.c). */
+const FLAG_EXITING = 0x00000004;
 
 /**
  * Parses /proc/PID/stat. The fields start after the last `)`, since comm may hold anything.
@@ -46,6 +51,7 @@ export function parseStat(text: string): ProcessStat {
   const open = text.indexOf("(");
   const close = text.lastIndexOf(")");
   const fields = text.slice(close + 2).split(" ", 20);
+  const flags = Number(fields[6]);
   const startTicks = Number(fields[19]);
   if (open < 1 || close < open || !Number.isSafeInteger(startTicks)) {
     throw new Error(
@@ -55,9 +61,9 @@ export function parseStat(text: string): ProcessStat {
   return {
     pid: Number(text.slice(0, open)),
     comm: text.slice(open + 1, close),
-    state: fields[0]!,
+    state: (flags & FLAG_EXITING) !== 0 && fields[0] !== "Z" ? "X" : fields[0]!,
     ppid: Number(fields[1]),
-    kernelThread: (Number(fields[6]) & FLAG_KERNEL_THREAD) !== 0,
+    kernelThread: (flags & FLAG_KERNEL_THREAD) !== 0,
     startTicks,
   };
 }

@@ -6,6 +6,7 @@
 import { displayName, type ProcessStat, type ProcessStatus } from "../proc/process.ts";
 import { hasSignal } from "../proc/signals.ts";
 import type { Resolution, Target } from "../model.ts";
+import { isDead } from "./rules.ts";
 import { type ProcessTable, TICK_MS } from "./table.ts";
 
 /** The signal as a name, for people and Deno, and as a number, for masks. */
@@ -42,14 +43,7 @@ export function judgeHandler(
   options: SignalOptions,
 ): Resolution {
   const status = table.status(stat.pid);
-  if (!status) {
-    return {
-      kind: "none",
-      code: "gone",
-      message: `Cannot signal PID ${stat.pid}: it has just ended`,
-      again: true,
-    };
-  }
+  if (!status) return gone(stat);
   const ageMs = table.ageMs(stat);
   const young = ageMs < STARTING_MS;
   const caught = hasSignal(status.caught, options.signalNumber);
@@ -70,6 +64,9 @@ export function judgeHandler(
   };
   const who = `PID ${target.pid} (${target.name}, user ${target.uid})`;
   if (young && (!target.handled || isPerhapsRuntime(table, stat, status))) {
+    // One that has begun to end since the table was read has lost its executable, too.
+    const now = table.statNow(stat.pid);
+    if (now === null || now.startTicks !== stat.startTicks || isDead(now)) return gone(stat);
     return {
       kind: "starting",
       target,
@@ -88,6 +85,10 @@ export function judgeHandler(
 function isPerhapsRuntime(table: ProcessTable, stat: ProcessStat, status: ProcessStatus): boolean {
   if (table.argv(stat.pid).length === 0) return true;
   return status.uid === table.selfUid && table.exe(stat.pid) === null;
+}
+
+function gone({ pid }: ProcessStat): Resolution {
+  return { kind: "none", code: "gone", message: `Cannot signal PID ${pid}: it has just ended`, again: true };
 }
 
 function unhandled(who: string, ignored: boolean, signalName: string): Resolution {

@@ -185,7 +185,9 @@ function refusalText(code: ForbidCode, stat: ProcessStat): string {
     case "runtime":
       return "it is the container runtime, about to become a container's process; looking again";
     case "gone":
-      return "it has ended and is a zombie; looking again when the application is back";
+      return stat.state === "Z"
+        ? "it has ended and is a zombie; looking again when the application is back"
+        : "it has just ended; looking again when the application is back";
     case "host-init":
       return `it is the init process of this machine ("${stat.comm}"); ${NAME_IT}`;
   }

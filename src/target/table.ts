@@ -17,6 +17,8 @@ export interface ProcessTable {
   argv(pid: number): readonly string[];
   /** The container, as an opaque key: equal for processes of one container only. */
   container(pid: number): string;
+  /** Its state now, where `processes` has that of the moment of the table; null when it is gone. */
+  statNow(pid: number): ProcessStat | null;
   /** Read afresh at each call; null when it is gone. */
   status(pid: number): ProcessStatus | null;
   /** Null where it may not be read: another user's, or a process that is not dumpable. */
@@ -123,6 +125,10 @@ export function createTableMaker(reader: ProcReader, nowMs: () => number, rememb
         return argv;
       },
       container: (pid) => recall(pid).container ??= readContainer(reader, pid),
+      statNow: (pid) => {
+        const stat = reader.stat(pid);
+        return stat === "hidden" ? null : stat;
+      },
       status: (pid) => reader.status(pid),
       exe: (pid) => reader.exe(pid),
       blocks: (pid, signal) => {

@@ -32,6 +32,10 @@ Deno.test("parseStat: whatever a process calls itself", STRICT, () => {
     assert.equal(parseStat(`7 (${comm}) ${REST}`).startTicks, 62217);
   }));
   assert.equal(parseStat(`2 (kthreadd) ${REST.replace("4194560", "2129984")}`).kernelThread, true);
+  // On its way to its end: PF_EXITING is set, whatever the letter says; a zombie stays one.
+  const ending = REST.replace("4194560", "4194564");
+  assert.equal(parseStat(`7 (amp) ${ending}`).state, "X");
+  assert.equal(parseStat(`7 (amp) ${ending.replace("S", "Z")}`).state, "Z");
   for (const text of ["", "7", "7 (amp", "7 (amp) S 1", `amp) ${REST}`]) {
     assert.throws(() => parseStat(text), /\/proc\/PID\/stat/);
   }

@@ -83,6 +83,7 @@ export function tableOf(list: readonly FakeProcess[], more: Partial<ProcessTable
     processes,
     argv: (pid) => all.get(pid)?.argv ?? [],
     container: (pid) => all.get(pid)?.container ?? `pid ${pid}`,
+    statNow: (pid) => processes.get(pid) ?? null,
     status: (pid): ProcessStatus | null => {
       const p = all.get(pid);
       return p

@@ -130,6 +130,12 @@ const CASES: readonly Case[] = [
   },
   { name: "zombie", list: [PAUSE, SIDECAR, app(7, { state: "Z", argv: [] })], want: "gone" },
   {
+    name: "one that is about to end",
+    list: [PAUSE, SIDECAR, app(7, { state: "X", argv: [], exe: null, ageMs: 100 })],
+    want: "gone",
+    says: /it has just ended; looking again/,
+  },
+  {
     name: "a zombie's container: what was started beside it does not take its place",
     list: [PAUSE, SIDECAR, app(7, { state: "Z", argv: [] }), EXEC],
     want: "gone",

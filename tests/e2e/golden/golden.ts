@@ -106,10 +106,11 @@ export function normalise(log: string, words: readonly (readonly [string, string
     .replace(/^(TIME +INFO +config-reloader )\S+ \([^)]*\)/gm, "$1VERSION (REVISION)")
     .replace(/(visible are )[^;\n]*/g, "$1PROCESSES")
     .replace(new RegExp(`\\b(user|runAsUser:) ${Deno.uid()}\\b`, "g"), "$1 UID");
-  // A process that has ended is a zombie until its parent, the test, has asked for its end; and it may end at the look.
+  // A process that ends is a zombie, before it is gone, until its parent, the test, has asked for its end; and it may end
+  // at the look.
   text = text
     .replace(
-      /(signal PID \d+) \([^)]*\)(, named by [^:]+: )it has ended and is a zombie; [^\n]*/g,
+      /(signal PID \d+) \([^)]*\)(, named by [^:]+: )it has (?:just ended|ended and is a zombie); [^\n]*/g,
       "$1$2there is no such process now",
     )
     .replace(

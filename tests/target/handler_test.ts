@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { createClock } from "../../src/clock.ts";
+import { judgeHandler } from "../../src/target/handler.ts";
+import { createTargetPort } from "../../src/target/target.ts";
+import { createTestConfig } from "../support/config.ts";
+import { STRICT } from "../support/strict.ts";
+import { app, SIGHUP, tableOf } from "./fake_table.ts";
+
+const OPTIONS = { signal: "SIGHUP" as const, signalNumber: SIGHUP, allowUnhandled: false };
+
+Deno.test(
+  "a young process without executable: not begun, or about to end since the table was read",
+  STRICT,
+  () => {
+    const young = tableOf([app(7, { ageMs: 100, exe: null })]);
+    const stat = young.processes.get(7)!;
+    const judged = (now: typeof stat | null) =>
+      judgeHandler({ ...young, statNow: () => now }, stat, "named by --pid 7", 0, OPTIONS);
+    assert.equal(judged(stat).kind, "starting");
+    for (const now of [null, { ...stat, state: "X" }, { ...stat, startTicks: 999 }]) {
+      const found = judged(now);
+      assert.deepEqual(found.kind === "none" && [found.code, found.again], ["gone", true]);
+    }
+  },
+);
+
+/** Has a handler, and so much memory that it takes the kernel some milliseconds to take that away. */
+const LARGE = `
+Deno.addSignalListener("SIGHUP", () => {});
+globalThis.memory = Array.from({ length: 40 }, () => new Uint8Array(1 << 20).fill(1));
+console.log("ready");
+setInterval(() => {}, 1000);
+`;
+
+Deno.test("a young process that ends has ended, at each moment of its end", STRICT, async () => {
+  for (let round = 0; round < 3; round++) {
+    const child = new Deno.Command(Deno.execPath(), { args: ["eval", LARGE], stdout: "piped" }).spawn();
+    const output = child.stdout.getReader();
+    await output.read();
+    const port = createTargetPort(createTestConfig({ pid: child.pid }), { clock: createClock() });
+    const first = port.resolve();
+    const seen = new Set<string>();
+    child.kill("SIGKILL");
+    // It stays a zombie, since nobody asks for its end while this runs.
+    for (const endMs = performance.now() + 20_000; performance.now() < endMs;) {
+      const found = port.resolve();
+      seen.add(found.kind === "none" ? found.code : found.kind);
+      if (found.kind === "none" && found.message.includes("is a zombie")) break;
+    }
+    await output.cancel();
+    await child.status;
+    assert.equal(first.kind, "target");
+    seen.delete("target");
+    assert.deepEqual([...seen], ["gone"]);
+  }
+});
