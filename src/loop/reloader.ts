@@ -237,8 +237,10 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     const reading = await inTime(attemptDeps, deps.probe.read(aborted));
     if (reading?.kind !== "status") return;
     const { status } = reading;
-    // What a JSON document says besides its token may be about something else than reloads.
-    if (status.format === "json" || !hasFailed(status)) {
+    const before = lastReading?.kind === "status" ? lastReading.status : null;
+    // What a JSON document says is about a reload where its token has moved; else it may be about something else.
+    const isOther = status.format === "json" && (before?.format !== "json" || before.token === status.token);
+    if (isOther || !hasFailed(status)) {
       lastReading = reading;
       return;
     }

@@ -409,7 +409,7 @@ test("--trigger none: an app that says later that it could not load what counts 
   assert.deepEqual(bench.outcomes, ["rejected", "success"]);
 });
 
-test("--trigger none with --verify json: --verify-ok that does not hold is no failed reload", async () => {
+test("--trigger none with --verify json: --verify-ok that does not hold is a failed reload where the token has moved", async () => {
   const bench = createLoopBench({
     trigger: "none",
     verify: "json",
@@ -422,4 +422,10 @@ test("--trigger none with --verify json: --verify-ok that does not hold is no fa
   bench.reading = { kind: "status", status: { format: "json", ok: false, token: "1" } };
   await bench.clock.advance(60_000);
   assert.equal(bench.inSync, true, "it may be about something else, and the token would not come back");
+  bench.reading = { kind: "status", status: { format: "json", ok: false, token: "2" } };
+  await bench.clock.advance(60_000);
+  assert.equal(bench.inSync, false);
+  bench.reading = jsonStatus("2");
+  await bench.clock.advance(30_000);
+  assert.equal(bench.inSync, true, "the token has moved since it was last good");
 });

@@ -62,6 +62,11 @@ export interface World {
   /** What the app runs; null while it is down. */
   runs(): string | null;
   attempts(): number;
+  /**
+   * Nobody triggered it, and what the app says cannot tell whether it loaded before the last change or after it: a time in
+   * whole seconds in the second of the change, or a token that moved between two looks, `pollMs` apart, as did the disk.
+   */
+  isUntold(pollMs: number): boolean;
   /** Every signal that reached a process, with the disk's content at that moment. */
   readonly signals: { readonly atMs: number; readonly content: string | null; readonly starts: number }[];
   starts(): number;
@@ -138,7 +143,8 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     const next = readable();
     if (next === null || /^(bad|invalid)/.test(next)) {
       status = "validation_failed";
-      if (!is(traits.diesOfRejecting)) return;
+      // Nothing is drawn where it never does, so that the seeds that are kept show what they showed.
+      if (traits.diesOfRejecting === 0 || !is(traits.diesOfRejecting)) return;
       await clock.sleep(random.int(0, 3_000));
       if (generation === starts && runs !== null) restartApp(random.int(200, 4_000));
       return;
@@ -322,6 +328,16 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     disk: () => content,
     runs: () => up() ? runs : null,
     attempts: () => attempts,
+    isUntold(pollMs) {
+      if (traits.trigger !== "none") return false;
+      const second = (wallMs: number) => Math.floor(wallMs / 1_000);
+      const changes = [changedWallMs, outputWallMs];
+      if (traits.format === "seconds") {
+        return changes.some((wallMs) => second(wallMs) === second(successWallMs));
+      }
+      const sinceMs = changes.map((wallMs) => (reloadedWallMs ?? -Infinity) - wallMs);
+      return traits.format === "json" && sinceMs.some((ms) => ms >= 0 && ms <= pollMs);
+    },
     signals,
     starts: () => starts,
     endOf: (start) => ends.get(start) ?? Infinity,
