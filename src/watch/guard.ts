@@ -14,10 +14,12 @@ const HUNG_MAX = 8;
 /** Bounds operations; see the top of this file. */
 export interface Guard {
   /**
-   * Runs `operation` unless one of that name is still on its way, and waits 5 to 10 s at most.
+   * Runs `operation` unless one of that name is still on its way, and waits 5 s at most.
    * Resolves to null where there is no answer. An operation that hangs is forgotten when it ends.
    */
   run<T>(name: string, operation: () => Promise<T>): Promise<T | null>;
+  /** Lets `name` be run again although it hangs, where what it waits for is no more what the name stands for. */
+  release(name: string): void;
   /** To be called when a series of operations is over: an idle process is not woken for what is no more in flight. */
   rest(): void;
 }
@@ -48,10 +50,10 @@ export function createGuard(clock: Pick<Clock, "nowMs" | "sleep">, answerMsMax =
   let sleeper: AbortController | null = null;
 
   // One sleeper for all: a look has four operations and more, and is over in a fraction of a millisecond.
-  const arm = () => {
+  const arm = (ms: number) => {
     if (sleeper !== null) return;
     const own = sleeper = new AbortController();
-    clock.sleep(answerMsMax, own.signal).then(() => {
+    clock.sleep(ms, own.signal).then(() => {
       if (!own.signal.aborted) sweep();
     });
   };
@@ -59,18 +61,29 @@ export function createGuard(clock: Pick<Clock, "nowMs" | "sleep">, answerMsMax =
   const sweep = () => {
     sleeper = null;
     const nowMs = clock.nowMs();
+    let nextMs = Infinity;
     for (const flight of inFlight.values()) {
-      if (flight.late || nowMs - flight.startedMs < answerMsMax - 1) continue;
+      if (flight.late) continue;
+      const leftMs = flight.startedMs + answerMsMax - nowMs;
+      if (leftMs > 1) {
+        nextMs = Math.min(nextMs, leftMs);
+        continue;
+      }
       flight.late = true;
       hung++;
       flight.giveUp();
     }
-    if (inFlight.size > hung) arm();
+    if (nextMs < Infinity) arm(nextMs);
   };
 
   const land = (name: string, flight: Flight) => {
-    inFlight.delete(name);
+    if (inFlight.get(name) === flight) inFlight.delete(name);
     if (flight.late) hung--;
+  };
+
+  const isAnyWaitedFor = () => {
+    for (const flight of inFlight.values()) if (!flight.late) return true;
+    return false;
   };
 
   return {
@@ -79,7 +92,7 @@ export function createGuard(clock: Pick<Clock, "nowMs" | "sleep">, answerMsMax =
       return new Promise((resolve, reject) => {
         const flight = { startedMs: clock.nowMs(), giveUp: () => resolve(null), late: false };
         inFlight.set(name, flight);
-        arm();
+        arm(answerMsMax);
         operation().then((value) => {
           land(name, flight);
           resolve(value);
@@ -89,8 +102,11 @@ export function createGuard(clock: Pick<Clock, "nowMs" | "sleep">, answerMsMax =
         });
       });
     },
+    release: (name) => {
+      if (inFlight.get(name)?.late) inFlight.delete(name);
+    },
     rest: () => {
-      if (inFlight.size > hung) return;
+      if (isAnyWaitedFor()) return;
       // With a reason of its own it makes no DOMException, which costs more than all the rest.
       sleeper?.abort("nothing in flight");
       sleeper = null;

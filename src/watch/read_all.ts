@@ -106,9 +106,9 @@ export async function hashAll(
     const { stat } = entry;
     if (stat === null) return;
     const { readPath, volume } = entry.candidate;
-    const found = await options.guard.run(readPath, () =>
+    const found = await options.guard.run(nameOfRead(readPath), () =>
       readContent(readPath, stat, limits, volume !== null)) ??
-      noAnswer();
+      await explainHung(readPath, stat, options.guard);
     if (found.kind !== "content") {
       entry.problem = found;
       entry.digest = null;
@@ -117,9 +117,27 @@ export async function hashAll(
     entry.digest = found.digest;
     entry.bytes = found.bytes;
     entry.stable = found.stable;
-    if (!isSameStat(entry.stat, found.stat)) entry.stat = found.stat;
+    if (!isSameStat(entry.stat, found.stat)) {
+      entry.stat = found.stat;
+    }
     entry.trusted = found.stable && options.wallMs - found.stat.ctimeMs > FRESH_MS;
   });
+}
+
+/** A name apart from that of stat(2), which answers where a FIFO holds up the open. */
+function nameOfRead(readPath: string): string {
+  return `read ${readPath}`;
+}
+
+/**
+ * Why a file that was regular just before, by `stat`, cannot be read. Where a FIFO took its place before it was opened
+ * that read waits for ever, also when the FIFO is gone; what comes after it is read all the same.
+ */
+async function explainHung(readPath: string, stat: FileStat, guard: Guard): Promise<FileProblem> {
+  const now = await guard.run(readPath, () => readStat(readPath));
+  if (now === null || isStat(now) && now.ino === stat.ino && now.dev === stat.dev) return noAnswer();
+  guard.release(nameOfRead(readPath));
+  return isStat(now) ? noAnswer() : now;
 }
 
 function noAnswer(): FileProblem {

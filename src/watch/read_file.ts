@@ -138,7 +138,7 @@ export function isStat(found: FileStat | FileProblem): found is FileStat {
 /**
  * Reads a file that `readStat` found to be regular just before. `atomic` says that its bytes never change once they are
  * visible (kubelet's volumes): then one whole read does, where a plain file is opened, looked at again and compared
- * afterwards. Only opening can hang, if a FIFO takes the file's place in between: the caller lets that cost one thread.
+ * afterwards. Only opening can hang, if a FIFO takes the file's place in between: the caller gives it up, and lets that cost one thread.
  * @example
  * ```ts
  * import assert from "node:assert/strict";

@@ -28,8 +28,8 @@ export interface Script {
 }
 
 const SETTINGS = new Set(["file", "glob", "dir", "delay", "max", "interval", "as", "only"]);
-/** How long an expectation may take to come true. */
-const EXPECT_MS_MAX = 8_000;
+/** How long an expectation may take to come true: 5 s for a disk that does not answer, or a FIFO where a file just was. */
+const EXPECT_MS_MAX = 5_000 + 8_000;
 
 /** Reads a script. @throws on an empty line's word that is neither a setting nor a step. */
 export function parseScript(file: string, text: string): Script {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createClock } from "../../src/clock.ts";
 import { createGuard } from "../../src/watch/guard.ts";
+import { createFakeClock } from "../support/fake_clock.ts";
 import { STRICT } from "../support/strict.ts";
 
 const CLOCK = createClock();
@@ -56,3 +57,41 @@ Deno.test({ ...STRICT, name: "eight that hang are enough" }, async () => {
   await Promise.resolve();
   assert.equal(await guard.run("ninth", ninth), "x");
 });
+
+Deno.test({ ...STRICT, name: "each is waited for as long as the others, whenever it began" }, async () => {
+  const clock = createFakeClock();
+  const guard = createGuard(clock, 1_000);
+  const ends: string[] = [];
+  const start = (name: string) => {
+    const hanging = createHanging();
+    guard.run(name, hanging.run).then(() => ends.push(`${name} ${clock.nowMs()}`));
+  };
+  start("a");
+  await clock.advance(300);
+  start("b");
+  await clock.advance(5_000);
+  assert.deepEqual(ends, ["a 1000", "b 1300"]);
+});
+
+Deno.test(
+  { ...STRICT, name: "what is released may be asked again, and still counts as hanging" },
+  async () => {
+    const guard = createGuard(CLOCK, 20);
+    const first = createHanging();
+    const early = guard.run("a", first.run);
+    guard.release("a");
+    assert.equal(await guard.run("a", first.run), null, "it is still waited for");
+    assert.equal(await early, null);
+    const all = [first, ...Array.from({ length: 7 }, createHanging)];
+    for (const hanging of all.slice(1)) {
+      guard.release("a");
+      assert.equal(await guard.run("a", hanging.run), null);
+      assert.equal(hanging.started(), 1);
+    }
+    guard.release("a");
+    assert.equal(await guard.run("a", () => Promise.resolve("x")), null, "eight are enough");
+    all.forEach((hanging) => hanging.end(""));
+    await Promise.resolve();
+    assert.equal(await guard.run("a", () => Promise.resolve("x")), "x");
+  },
+);

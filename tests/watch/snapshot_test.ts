@@ -6,6 +6,7 @@ import type { Observation } from "../../src/model.ts";
 import type { SnapshotReader } from "../../src/ports.ts";
 import { createSnapshotReader, type ReaderConfig } from "../../src/watch/snapshot.ts";
 import { createKubeletVolume } from "../support/kubelet.ts";
+import { createFakeClock } from "../support/fake_clock.ts";
 import { until } from "../support/poll.ts";
 import { STRICT, test } from "../support/strict.ts";
 
@@ -437,4 +438,50 @@ test("many files: a brief look sees names that come and files that changed latel
     const fourth = await digest(true);
     Deno.removeSync(join(dir, "name"));
     assert.notEqual(await digest(true), fourth);
+  }));
+
+test("a FIFO that takes a file's place between stat and open: told as one after 5 s, and what follows it is read", () =>
+  inDir(async (dir) => {
+    const [path, kept] = [join(dir, "app.yaml"), join(dir, "kept")];
+    const still = createFakeClock();
+    const reader = createSnapshotReader({ ...BASE, configFiles: [path], delayIntervalMs: 0 }, still);
+    const look = () => reader.look({ signal });
+    const open = Deno.open;
+    Deno.writeTextFileSync(path, "one");
+    await look();
+    const opening = Promise.withResolvers<void>();
+    Deno.open = (...args) => {
+      Deno.open = open;
+      Deno.removeSync(path);
+      new Deno.Command("mkfifo", { args: [path] }).outputSync();
+      Deno.linkSync(path, kept);
+      opening.resolve();
+      return open(...args);
+    };
+    try {
+      const looking = look();
+      await opening.promise;
+      await still.advance(5_000);
+      const found = await looking;
+      assert.ok(found.kind === "unreadable", JSON.stringify(found));
+      assert.equal(found.files[0]!.error, "a FIFO, not a regular file");
+      assert.equal((await look()).kind, "unreadable");
+      Deno.removeSync(path);
+      Deno.writeTextFileSync(path, "two");
+      const last = await look();
+      assert.equal(last.kind === "content" && last.snapshot.digest, sha("two"));
+    } finally {
+      Deno.open = open;
+      // Lets go of the thread that waits.
+      (await Deno.open(kept, { read: true, write: true })).close();
+      const isHeld = (fd: string) => Deno.readLinkSync(`/proc/self/fd/${fd}`).startsWith(dir);
+      await until("the end of that read", () =>
+        ![...Deno.readDirSync("/proc/self/fd")].some(({ name }) => {
+          try {
+            return isHeld(name);
+          } catch {
+            return false;
+          }
+        }));
+    }
   }));
