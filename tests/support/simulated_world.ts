@@ -63,6 +63,11 @@ export interface World {
   runs(): string | null;
   attempts(): number;
   /**
+   * It was started while there was no content, nobody may look at its process, and its counter is 0 as that of an app that
+   * has loaded nothing since it read the content at its start: nobody can tell them apart.
+   */
+  isBlank(): boolean;
+  /**
    * Nobody triggered it, and what the app says cannot tell whether it loaded before the last change or after it: a time in
    * whole seconds in the second of the change, or a token that moved between two looks, `pollMs` apart, as did the disk.
    */
@@ -328,6 +333,8 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     disk: () => content,
     runs: () => up() ? runs : null,
     attempts: () => attempts,
+    isBlank: () =>
+      traits.trigger !== "signal" && runs === "built-in" && traits.format === "amp" && attempts === 0,
     isUntold(pollMs) {
       if (traits.trigger !== "none") return false;
       const second = (wallMs: number) => Math.floor(wallMs / 1_000);

@@ -232,7 +232,7 @@ function createRun(random: SeededRandom, traits: AppTraits, plain: boolean) {
     // Whether an app that was started while it was away has read it cannot be known without a process; the next is.
     if (
       traits.trigger === "none" && !truth.inSync() ||
-      traits.trigger !== "signal" && world.runs() === "built-in"
+      world.isBlank()
     ) {
       world.write("next");
       await advance(QUIET_MS);
@@ -387,9 +387,7 @@ function createTruth(
       if (seen !== lastSeen) quietSinceMs = nowMs();
       lastSeen = seen;
       // An interval, plus the time a reload may be on its way inside a slow app.
-      // Without a process to look at nothing may tell that an app has begun while there was no content.
-      const isBlank = config.trigger !== "signal" && world.runs() === "built-in";
-      const isProved = inSync && config.verify !== "none" && !isBlank;
+      const isProved = inSync && config.verify !== "none" && !world.isBlank();
       if (isProved && world.runs() !== null && nowMs() - quietSinceMs > 60_000) {
         assert.equal(
           world.runs(),
