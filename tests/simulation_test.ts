@@ -43,6 +43,14 @@ const KEPT_FORMATS: readonly [seed: number, found: string][] = [
   [13529, "the same with Prometheus"],
 ];
 
+/** Since those that watch by themselves may tell a token or whole seconds. */
+const KEPT: readonly [seed: number, found: string][] = [
+  [
+    16460,
+    "an old time of Prometheus's in the future counted as a load of content that came to an app not there",
+  ],
+];
+
 Deno.test(`simulation: ${RUNS} seeds from 1`, async () => {
   for (let seed = 1; seed <= RUNS; seed++) await simulate(seed);
 });
@@ -55,4 +63,7 @@ for (const [seed, found] of KEPT_AMP) {
 }
 for (const [seed, found] of KEPT_FORMATS) {
   Deno.test(`simulation of formats: seed ${seed} (${found})`, () => simulate(seed, "formats").then(() => {}));
+}
+for (const [seed, found] of KEPT) {
+  Deno.test(`simulation: seed ${seed} (${found})`, () => simulate(seed).then(() => {}));
 }

@@ -52,6 +52,7 @@ export async function checkStart(
   const facts = {
     trigger: config.trigger,
     changedWallMs: Math.max(snapshot.changedWallMs, outputWallMs),
+    nowWallMs: clock.wallMs(),
     changedAtMs,
     targetStartedAtMs: sighting === null || sighting.resolution.kind === "none" ? null : sighting.startedAtMs,
     goneSinceAtMs: action.question.goneSinceAtMs,
@@ -65,7 +66,8 @@ export async function checkStart(
   // The app is asked only where its answer can matter: an app that hangs must not hold up the loop.
   if ((verdict === "reload" || config.trigger !== "signal") && config.verify !== "none") {
     reading = await inTime(deps, deps.probe.read(aborted));
-    verdict = decideStart({ ...facts, status: reading?.kind === "status" ? reading.status : null });
+    const status = reading?.kind === "status" ? reading.status : null;
+    verdict = decideStart({ ...facts, nowWallMs: clock.wallMs(), status });
   }
   if (verdict === "later") {
     if (sighting === null && state.waiting === null) tellSilence(deps, reading);

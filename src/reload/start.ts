@@ -13,12 +13,17 @@ import type { TriggerKind } from "../config.ts";
  */
 export const START_MARGIN_MS = 10;
 
+/** Clocks of one machine tell the same time; what is read a moment later may be this much later, in milliseconds. */
+const CLOCK_SLACK_MS = 1_000;
+
 /** What is known about the app. */
 export interface StartFacts {
   readonly trigger: TriggerKind;
   /** When the content came to the disk, as wall time: for comparison with times that the app tells. */
   readonly changedWallMs: number;
-  /** The same, monotonic: for comparison with the start of a process. */
+  /** Wall time now: what the app tells of a later one was told before the clock was set back, and says nothing. */
+  readonly nowWallMs: number;
+  /** The change, monotonic: for comparison with the start of a process. */
   readonly changedAtMs: number;
   /** Start of the app's process, monotonic; null where there is none to be seen (yet). */
   readonly targetStartedAtMs: number | null;
@@ -62,6 +67,7 @@ export function startedAfter(startedAtMs: number, changedAtMs: number): boolean 
  * const facts = {
  *   trigger: "signal" as const,
  *   changedWallMs: 1_700_000_000_000,
+ *   nowWallMs: 1_700_000_009_000,
  *   changedAtMs: 1_000,
  *   targetStartedAtMs: 5_000,
  *   goneSinceAtMs: null,
@@ -80,7 +86,7 @@ export function decideStart(facts: StartFacts): StartVerdict {
   if (facts.trigger === "none") return decideUntriggered(facts);
   if (
     status?.format === "prometheus" && status.successful && status.successWallMs !== null &&
-    status.successWallMs >= facts.changedWallMs
+    status.successWallMs >= facts.changedWallMs && status.successWallMs <= facts.nowWallMs + CLOCK_SLACK_MS
   ) return "adopt";
   if (facts.goneSinceAtMs !== null) {
     const { targetStartedAtMs } = facts;

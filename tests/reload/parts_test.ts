@@ -89,6 +89,7 @@ const AMP = {
 const FACTS: StartFacts = {
   trigger: "signal",
   changedWallMs: 1_000,
+  nowWallMs: 5_000,
   changedAtMs: 1_000,
   targetStartedAtMs: null,
   goneSinceAtMs: null,
@@ -106,6 +107,10 @@ const START_CASES: [string, Partial<StartFacts>, string][] = [
     { targetStartedAtMs: 900, status: PROMETHEUS },
     "adopt",
   ],
+  ["app older, reports a reload in the future: the clock was set back", {
+    targetStartedAtMs: 900,
+    status: { ...PROMETHEUS, successWallMs: 3_600_000 },
+  }, "reload"],
   ["app older, reports an earlier reload", {
     targetStartedAtMs: 900,
     status: { ...PROMETHEUS, successWallMs: 999 },
