@@ -264,7 +264,7 @@ export async function removeOutputs(paths: Iterable<string>, dir: string): Promi
  */
 export async function removeLeftovers(dir: string, wallMs: number): Promise<void> {
   try {
-    for await (const { name, isFile } of Deno.readDir(dir)) {
+    for (const { name, isFile } of await Array.fromAsync(Deno.readDir(dir))) {
       if (!isFile || !name.startsWith(OWN_PREFIX)) continue;
       const path = `${dir}/${name}`;
       const { mtime } = await Deno.lstat(path);

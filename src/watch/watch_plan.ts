@@ -130,7 +130,7 @@ export async function holdsFifo(places: readonly WatchPlace[]): Promise<boolean>
   let left = FIFO_ENTRIES_MAX;
   const search = async (dir: string, recursive: boolean): Promise<boolean> => {
     try {
-      for await (const entry of Deno.readDir(dir)) {
+      for (const entry of await Array.fromAsync(Deno.readDir(dir))) {
         if (--left < 0) return false;
         const path = `${dir}/${entry.name}`;
         if (entry.isDirectory && recursive && await search(path, true)) return true;

@@ -70,6 +70,10 @@ test("nothing in src touches Node's layer but by a dynamic import", () => {
   );
 });
 
+test("directories are listed whole: with QuickJS, for-await over one that is missing ends the process", () => {
+  assert.deepEqual(find(SOURCES, /for await \(.*readDir\(/), []);
+});
+
 test("no timers but the clock's: the first setTimeout costs 7 ms of CPU at the start", () => {
   // The keep-alive of `--once`, which has no server for that; and a child process, which costs far more than a timer.
   const allowed = ["src/commands/run.ts", "src/prepare/check_command.ts"];
