@@ -130,10 +130,10 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
   function restartApp(downMs: number): void {
     if (runs !== null) ends.set(starts, diedAtMs = clock.nowMs());
     runs = null;
-    const generation = starts;
-    downUntilMs = clock.nowMs() + downMs;
+    const untilMs = downUntilMs = clock.nowMs() + downMs;
     clock.sleep(downMs).then(() => {
-      if (generation === starts) start();
+      // Ended once more while it was down, it starts at the later end alone.
+      if (runs === null && untilMs === downUntilMs) start();
     });
   }
 
