@@ -46,6 +46,12 @@ type JsonStatus = Extract<Status, { format: "json" }>;
  */
 export const STILL_FAILED_MS = 5_000;
 
+/**
+ * Where nothing was triggered, the app's time and that of the change are whole milliseconds, and the way of the latter over
+ * the monotonic clock may cost less than one more: a load told less than this before the change is one of the change.
+ */
+const GRAIN_MS = 1;
+
 /** A second, and what a timer may be early by. */
 const SECOND_MS = 1_002;
 
@@ -113,7 +119,7 @@ function judgeAmp(status: AmpStatus, context: JudgeContext): Verdict {
   const toldLater = context.untriggered !== true || lastReloadWallMs === null ||
       isInFuture(lastReloadWallMs, context)
     ? null
-    : lastReloadWallMs >= context.triggeredWallMs;
+    : lastReloadWallMs > context.triggeredWallMs - GRAIN_MS;
   if ((baseline === null || isAnew) && !restarted && toldLater === null) return { kind: "baseline" };
   const moved = status.attempts > (restarted ? 0 : baseline?.attempts ?? Infinity);
   const counted = toldLater === null || restarted ? moved : toldLater;
@@ -172,7 +178,8 @@ function compareToTrigger(
   const { triggeredWallMs } = context;
   const successWallMs = status.successWallMs ?? 0;
   if (isInFuture(successWallMs, context)) return "unknown";
-  if (successWallMs > triggeredWallMs) return "later";
+  const grainMs = context.untriggered && !status.wholeSeconds ? GRAIN_MS : 0;
+  if (successWallMs > triggeredWallMs - grainMs) return "later";
   return status.wholeSeconds && successWallMs + 1000 > triggeredWallMs ? "unknown" : "earlier";
 }
 

@@ -144,6 +144,33 @@ const ROWS: readonly Row[] = [
     prom(true, T - 1_000),
     "pending",
   ],
+  ...[T, T - 0.9].flatMap((wallMs): Row[] => [
+    [
+      `nothing triggered, AMP's time ${wallMs - T} ms from the change: the same one`,
+      { baseline: amp(4), untriggered: true },
+      amp(4, "success", { lastReloadWallMs: wallMs }),
+      "settling",
+    ],
+    [
+      `nothing triggered, Prometheus's time ${wallMs - T} ms from the change: the same one`,
+      { baseline: prom(true, wallMs), untriggered: true },
+      prom(true, wallMs),
+      "success",
+    ],
+  ]),
+  [
+    "nothing triggered, a whole second that is the time of the change",
+    { baseline: prom(true, T, true), untriggered: true },
+    prom(true, T, true),
+    "pending",
+  ],
+  [
+    "nothing triggered, a millisecond earlier than the change",
+    { baseline: prom(true, T - 1), untriggered: true },
+    prom(true, T - 1),
+    "pending",
+  ],
+  ["triggered in the very millisecond of an old reload", {}, prom(true, T), "pending"],
   ["back to uncounted after settling", { baseline: amp(3), settled: true }, amp(3), "pending"],
   ["not counted", { baseline: amp(3) }, amp(3), "pending", /attempts is still 3/],
   [
