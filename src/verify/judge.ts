@@ -24,7 +24,8 @@ export interface JudgeContext {
   readonly untriggered?: boolean;
   /**
    * Where nothing was triggered: since the change the status URL was silent, or answered as at the baseline, so that an
-   * app whose counter has begun anew after that was started after the change.
+   * app whose counter has begun anew after that was started after the change; or, which cannot be told, it had read its
+   * content before it and answers only now.
    */
   readonly startWouldShow?: boolean;
   /** The verdict on the poll before this one was `settling`; the judge then says `success` if it is still good. */
