@@ -29,7 +29,7 @@ export async function attemptReload(deps: AttemptDeps, input: AttemptInput): Pro
   if (prepared.kind !== "ok") {
     return unsent(failure(prepared.kind, prepared.reason, prepared.kind));
   }
-  const ready = afterOutput(deps, input, prepared.outputWallMs);
+  const ready = afterOutput(input, deps.outputAtMs(prepared));
   switch (deps.config.trigger) {
     case "none":
       return await withoutTrigger(deps, ready);
@@ -41,13 +41,9 @@ export async function attemptReload(deps: AttemptDeps, input: AttemptInput): Pro
 }
 
 /** An app that started before the output came has not read it, whenever the content behind it changed. */
-function afterOutput(
-  { clock }: AttemptDeps,
-  input: AttemptInput,
-  outputWallMs: number | undefined,
-): AttemptInput {
-  if (outputWallMs === undefined) return input;
-  const changedAtMs = Math.max(input.job.changedAtMs, clock.nowMs() - (clock.wallMs() - outputWallMs));
+function afterOutput(input: AttemptInput, outputAtMs: number | null): AttemptInput {
+  if (outputAtMs === null) return input;
+  const changedAtMs = Math.max(input.job.changedAtMs, outputAtMs);
   return { ...input, job: { ...input.job, changedAtMs } };
 }
 

@@ -17,6 +17,7 @@ import type {
 } from "../model.ts";
 import type { Clock, HttpTrigger, Logger, Prepare, StatusProbe, TargetPort } from "../ports.ts";
 import type { ReloadJob } from "../reload/state.ts";
+import type { OutputAtMs } from "./output_times.ts";
 import type { TokenHints } from "./token_memory.ts";
 import type { Proof } from "./verification.ts";
 import { earliestTriggerWallMs } from "../verify/judge.ts";
@@ -44,6 +45,8 @@ export interface AttemptDeps {
   readonly announce: () => void;
   /** Config mounts of the target, as known since it was first seen: a mount that is in order stays so. */
   readonly appMounts: (target: Target) => AppMounts;
+  /** When the output of what was prepared came to its place. */
+  readonly outputAtMs: OutputAtMs;
 }
 
 /** What is begun as soon as a change is noticed, while the content is being read and hashed. */

@@ -28,11 +28,12 @@ import {
 import { checkStart } from "./start_check.ts";
 import { createEarlyStart } from "./early_start.ts";
 import { createSurvival } from "./survival.ts";
+import { createOutputTimes } from "./output_times.ts";
 import type { TargetWatch } from "./target_watch.ts";
 import { createTokenMemory } from "./token_memory.ts";
 
 /** The parts that the loop drives. */
-export interface ReloaderDeps extends Omit<AttemptDeps, "turned" | "announce" | "appMounts"> {
+export interface ReloaderDeps extends Omit<AttemptDeps, "turned" | "announce" | "appMounts" | "outputAtMs"> {
   readonly reader: SnapshotReader;
   readonly random: Random;
   /** Told how much work was done, so that memory is given back now and then. */
@@ -108,6 +109,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
       queue.calm();
     },
     appMounts: deps.targetWatch.appMounts,
+    outputAtMs: createOutputTimes(clock),
   };
   const survival = createSurvival(deps.target, clock, config.signal);
 

@@ -42,7 +42,7 @@ export async function checkStart(
   deps.turned();
   // What the app reads is the output: it came later than the content.
   const outputWallMs = prepared.kind === "ok" ? prepared.outputWallMs ?? -Infinity : -Infinity;
-  const changedAtMs = Math.max(state.changedAtMs, clock.nowMs() - (clock.wallMs() - outputWallMs));
+  const changedAtMs = Math.max(state.changedAtMs, deps.outputAtMs(prepared) ?? -Infinity);
   // Nobody is waited for any more: a reload that has to wait itself (jitter) must not be a question again.
   const reload = () => decideReload({ ...state, applied: null, waiting: null }, moment, config);
   if (prepared.kind !== "ok") return { decision: reload(), reading: null };

@@ -7,6 +7,7 @@ import {
   BASELINE_WAIT_MS,
   FOUND_FRESH_MS,
 } from "../../src/loop/attempt_steps.ts";
+import { createOutputTimes } from "../../src/loop/output_times.ts";
 import type { Config } from "../../src/config.ts";
 import type { Resolution, Status, StatusReading, Target, TriggerResult } from "../../src/model.ts";
 import { createTestConfig } from "../support/config.ts";
@@ -92,6 +93,7 @@ function createBench(config: Partial<Config> = {}) {
     turned: (mayTakeMs = 0) => bench.silentUntilMs.value = clock.nowMs() + mayTakeMs,
     announce: () => {},
     appMounts: () => deps.target.staleMounts(bench.target),
+    outputAtMs: createOutputTimes(clock),
   };
   const input = (more: Partial<AttemptInput["job"]>, advance: AttemptInput["advance"]): AttemptInput => ({
     job: {
