@@ -5,7 +5,7 @@
 
 import type { Config } from "../config.ts";
 import { isGlob, matchesParts, parseGlob } from "../watch/glob.ts";
-import { baseName, isWithin } from "./paths.ts";
+import { baseName, isWithin } from "../paths.ts";
 import type { Resolved } from "./resolve.ts";
 import { quote } from "./usage_error.ts";
 

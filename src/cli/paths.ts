@@ -1,6 +1,6 @@
 /**
- * Paths as text: absolute, without `.`, `..` and doubled slashes. Own lines because `node:path` would load Node's layer
- * at the start (17 ms of CPU). Must never touch the disk.
+ * Makes paths of the command line absolute, without `.`, `..` and doubled slashes, by text alone (`../paths.ts` has the
+ * rest). Must never touch the disk.
  */
 
 import { quote, UsageError } from "./usage_error.ts";
@@ -24,43 +24,4 @@ export function absolutePath(path: string, cwd: string): string {
     else if (part !== "" && part !== ".") parts.push(part);
   }
   return `/${parts.join("/")}`;
-}
-
-/**
- * The last part of an absolute, normalised path.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(baseName("/etc/app/config.yaml"), "config.yaml");
- * ```
- */
-export function baseName(path: string): string {
-  return path.slice(path.lastIndexOf("/") + 1);
-}
-
-/**
- * The directory of an absolute, normalised path; that of `/` is `/`.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(parentOf("/etc/app"), "/etc");
- * assert.equal(parentOf("/etc"), "/");
- * ```
- */
-export function parentOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/")) || "/";
-}
-
-/**
- * Whether `path` is `directory` or lies below it; both absolute and normalised.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(isWithin("/etc/app/a.yaml", "/etc/app"), true);
- * assert.equal(isWithin("/etc/application", "/etc/app"), false);
- * assert.equal(isWithin("/etc", "/"), true);
- * ```
- */
-export function isWithin(path: string, directory: string): boolean {
-  return path === directory || path.startsWith(directory === "/" ? "/" : `${directory}/`);
 }

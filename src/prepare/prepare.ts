@@ -10,7 +10,7 @@ import type { Config } from "../config.ts";
 import type { SnapshotFile } from "../model.ts";
 import type { Logger, Prepare, PrepareResult } from "../ports.ts";
 import type { Expanded } from "./expand.ts";
-import { parentOf } from "../watch/paths.ts";
+import { parentOf } from "../paths.ts";
 import { digestOf } from "../watch/read_file.ts";
 import type { Staged } from "./render.ts";
 

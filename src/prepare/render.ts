@@ -6,7 +6,7 @@
 
 import type { SnapshotFile } from "../model.ts";
 import { OWN_PREFIX } from "../watch/own_files.ts";
-import { parentOf } from "../watch/paths.ts";
+import { parentOf } from "../paths.ts";
 
 /** One file on its way: written beside its place, not yet seen by the app. */
 export interface Staged {

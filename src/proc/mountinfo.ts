@@ -3,6 +3,8 @@
  * the same Kubernetes volume, and whether one can never change again. Text in, values out; never touches the disk.
  */
 
+import { isWithin } from "../paths.ts";
+
 /** One line of mountinfo, proc_pid_mountinfo(5). */
 export interface Mount {
   readonly id: number;
@@ -134,7 +136,7 @@ function plainRoot(root: string): string {
  * ```
  */
 export function mountOf(mounts: readonly Mount[], path: string): Mount | null {
-  const above = mounts.filter((mount) => isBelow(path, mount.mountPoint));
+  const above = mounts.filter((mount) => isWithin(path, mount.mountPoint));
   const ids = new Set(above.map((mount) => mount.id));
   const shallowest = (among: readonly Mount[]): Mount | null =>
     among.reduce<Mount | null>(
@@ -149,8 +151,4 @@ export function mountOf(mounts: readonly Mount[], path: string): Mount | null {
     current = next;
   }
   return current;
-}
-
-function isBelow(path: string, directory: string): boolean {
-  return directory === "/" || path === directory || path.startsWith(directory + "/");
 }

@@ -4,7 +4,7 @@ import type { FileState, Observation, Snapshot, SnapshotFile } from "../model.ts
 import type { Comparison, Look } from "./compare.ts";
 import type { Entry, Memory } from "./entries.ts";
 import { comparePaths, digestOfListing } from "./listing.ts";
-import { parentOf } from "./paths.ts";
+import { parentOf } from "../paths.ts";
 
 /** Directories whose own times are asked when names came or went. */
 const CHANGED_DIRS_MAX = 20;

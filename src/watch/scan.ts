@@ -7,7 +7,7 @@ import type { FileState } from "../model.ts";
 import { type Glob, isGlob, parseGlob } from "./glob.ts";
 import type { Guard } from "./guard.ts";
 import { createRecording, recallListing, type Reuse } from "./listings.ts";
-import { baseName } from "./paths.ts";
+import { baseName } from "../paths.ts";
 import {
   createVolumeFinder,
   pinPath,

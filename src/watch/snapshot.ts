@@ -13,7 +13,7 @@ import { createGuard } from "./guard.ts";
 import type { ListingMemory } from "./listings.ts";
 import { lookOnce, type LookOptions } from "./look.ts";
 import { OWN_PREFIX } from "./own_files.ts";
-import { baseName } from "./paths.ts";
+import { baseName } from "../paths.ts";
 import { createSources, fileError, type Scan } from "./scan.ts";
 import { AUTO_DELAY_MS, decideSettling } from "./settle.ts";
 import { type MountView, readMounts, replacedMessage } from "./stale.ts";

@@ -7,7 +7,7 @@ import type { FileState } from "../model.ts";
 import type { GlobPart } from "./glob.ts";
 import type { Guard } from "./guard.ts";
 import type { Recording } from "./listings.ts";
-import { joinPath } from "./paths.ts";
+import { joinPath } from "../paths.ts";
 import { explain } from "./read_file.ts";
 import { pinPath, type Place, type Volume, type VolumeFinder } from "./volumes.ts";
 

@@ -3,7 +3,7 @@
  * watch on a file or a link is deaf after the first rename over it. Looks at the disk, changes nothing.
  */
 
-import { joinPath, parentOf } from "./paths.ts";
+import { joinPath, parentOf } from "../paths.ts";
 import type { Source } from "./scan.ts";
 
 /** One directory to watch. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { absolutePath, baseName, isWithin } from "../../src/cli/paths.ts";
+import { absolutePath } from "../../src/cli/paths.ts";
+import { baseName, isWithin } from "../../src/paths.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
 import { hideUrlSecrets } from "../../src/http/hide_url.ts";
 import { parseAppUrl } from "../../src/cli/urls.ts";

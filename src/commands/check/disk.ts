@@ -3,7 +3,7 @@
  * everything once as a running sidecar does; changes nothing.
  */
 
-import { baseName, isWithin, parentOf } from "../../cli/paths.ts";
+import { baseName, isWithin, parentOf } from "../../paths.ts";
 import type { Config } from "../../config.ts";
 import type { FileState, Observation } from "../../model.ts";
 import type { Clock, SnapshotReader } from "../../ports.ts";

@@ -3,7 +3,7 @@
  * can see the content. Asks with signal 0 at most.
  */
 
-import { parentOf } from "../../cli/paths.ts";
+import { parentOf } from "../../paths.ts";
 import type { Config } from "../../config.ts";
 import type { Resolution, Target, TargetView } from "../../model.ts";
 import { mountOf, parseMountinfo, sameVolume, staleReason } from "../../proc/mountinfo.ts";
