@@ -4,9 +4,7 @@
  */
 
 import { findFlag, FLAG_NAMES } from "./flags.ts";
-
-/** Shells with completions. */
-export type Shell = "bash" | "zsh" | "fish";
+import { type Shell, SHELLS } from "./shells.ts";
 
 const COMMANDS: Readonly<Record<string, string>> = {
   run: "watch and reload",
@@ -14,7 +12,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   healthcheck: "ask the running sidecar's /healthz",
   completions: "print a completion script",
 };
-const SHELL_WORDS = "bash zsh fish";
+const SHELL_WORDS = SHELLS.join(" ");
 
 /**
  * The script for one shell, to be sourced or stored where the shell looks.

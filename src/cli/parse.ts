@@ -3,19 +3,17 @@
  * `--help`, `--version` and completions are loaded when asked for, so that the sidecar's start does not pay for them.
  */
 
-import type { Shell } from "./completions.ts";
 import type { Config } from "../config.ts";
 import { findContradiction } from "./contradictions.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import { resolveConfig } from "./resolve.ts";
 import { suggestion } from "./suggest.ts";
 import { tokenize, type Tokens } from "./tokens.ts";
+import { SHELLS } from "./shells.ts";
 import { orList, quote, UsageError } from "./usage_error.ts";
 
 /** Commands that take the flags. */
 export type Command = "run" | "check" | "healthcheck";
-/** Shells with completions. */
-export const SHELLS: readonly Shell[] = ["bash", "zsh", "fish"];
 
 /** What the command line asks for. */
 export type CommandLine =

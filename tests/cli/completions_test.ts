@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { renderCompletions } from "../../src/cli/completions.ts";
 import { findFlag, FLAG_NAMES } from "../../src/cli/flags.ts";
-import { parseCommandLine, SHELLS } from "../../src/cli/parse.ts";
+import { parseCommandLine } from "../../src/cli/parse.ts";
+import { SHELLS } from "../../src/cli/shells.ts";
 import { CWD } from "./support.ts";
 import { STRICT } from "../support/strict.ts";
 
