@@ -10,6 +10,7 @@ import {
   type AttemptReport,
   baselineOf,
   failure,
+  prepareContent,
   report,
   triggerTimes,
   unsent,
@@ -22,10 +23,7 @@ import { outcomeOfUnsent, verifyReload } from "./verification.ts";
 export async function attemptReload(deps: AttemptDeps, input: AttemptInput): Promise<AttemptReport> {
   // What takes time is announced first; else the line comes after the signal.
   if (!isQuick(deps.config)) deps.announce();
-  const turned = () => deps.turned(deps.config.checkCommand === null ? 0 : deps.config.httpTimeoutMs);
-  turned();
-  const prepared = await deps.prepare(input.snapshot, input.aborted, turned);
-  deps.turned();
+  const prepared = await prepareContent(deps, input.snapshot, input.aborted);
   if (prepared.kind !== "ok") {
     return unsent(failure(prepared.kind, prepared.reason, prepared.kind));
   }
@@ -58,9 +56,7 @@ async function withoutTrigger(deps: AttemptDeps, input: AttemptInput): Promise<A
     restarted: false,
     target: null,
     triggerAgain: null,
-    tokens: input.tokens,
-    stopping: input.stopping,
-    aborted: input.aborted,
+    attempt: input,
   });
   return report(proof, null, null, baseline);
 }
@@ -88,9 +84,7 @@ async function withHttp(deps: AttemptDeps, input: AttemptInput): Promise<Attempt
     restarted: false,
     target: null,
     triggerAgain: send,
-    tokens: input.tokens,
-    stopping: input.stopping,
-    aborted: input.aborted,
+    attempt: input,
   });
   return report(proof, sent.atMs, null, baseline);
 }

@@ -15,11 +15,19 @@ import type {
   Target,
   TriggerResult,
 } from "../model.ts";
-import type { Clock, HttpTrigger, Logger, Prepare, StatusProbe, TargetPort } from "../ports.ts";
+import type {
+  Clock,
+  HttpTrigger,
+  Logger,
+  Prepare,
+  PrepareResult,
+  StatusProbe,
+  TargetPort,
+} from "../ports.ts";
 import type { ReloadJob } from "../reload/state.ts";
 import type { OutputAtMs } from "./output_times.ts";
-import type { TokenHints } from "./token_memory.ts";
-import type { Proof } from "./verification.ts";
+import type { Proof, VerificationContext } from "./verification.ts";
+import { statusOf } from "../verify/answer.ts";
 import { earliestTriggerWallMs } from "../verify/judge.ts";
 
 /**
@@ -130,19 +138,13 @@ export function beginAdvance(
 }
 
 /** What one attempt is about. */
-export interface AttemptInput {
+export interface AttemptInput extends VerificationContext {
   readonly job: ReloadJob;
   readonly snapshot: Snapshot;
   /** What was begun when the change was noticed; null where nothing was. */
   readonly advance: Advance | null;
   /** For `--trigger none`: the last status seen before this change, since the app may have reloaded already. */
   readonly lastReading: StatusReading | null;
-  /** For `--verify json`: what earlier attempts have shown. */
-  readonly tokens: TokenHints;
-  /** SIGTERM has come: finish soon, and at once when the app is gone. */
-  readonly stopping: AbortSignal;
-  /** The shutdown time is over: end now. */
-  readonly aborted: AbortSignal;
 }
 
 /** The result, and whom it was about. */
@@ -182,6 +184,34 @@ export function unsent(result: AttemptResult, target: Target | null = null): Att
   return { result, target, baseline: null, status: null };
 }
 
+/**
+ * Checks and renders `snapshot`; meanwhile the loop may be silent for as long as a check command may take.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createTestConfig } from "../../tests/support/config.ts";
+ * const silentMs: number[] = [];
+ * const result = await prepareContent({
+ *   config: createTestConfig({ checkCommand: ["check"], httpTimeoutMs: 60_000 }),
+ *   prepare: () => Promise.resolve({ kind: "invalid", reason: "exit code 1" }),
+ *   turned: (ms = 0) => silentMs.push(ms),
+ * }, { digest: "a", files: [], changedWallMs: 0 }, new AbortController().signal);
+ * assert.equal(result.kind, "invalid");
+ * assert.deepEqual(silentMs, [60_000, 0]);
+ * ```
+ */
+export async function prepareContent(
+  { config, prepare, turned }: Pick<AttemptDeps, "config" | "prepare" | "turned">,
+  snapshot: Snapshot,
+  aborted: AbortSignal,
+): Promise<PrepareResult> {
+  const goOn = () => turned(config.checkCommand === null ? 0 : config.httpTimeoutMs);
+  goOn();
+  const prepared = await prepare(snapshot, aborted, goOn);
+  turned();
+  return prepared;
+}
+
 /** The status before the trigger, where it comes in time. */
 export async function baselineOf(deps: AttemptDeps, input: AttemptInput): Promise<StatusReading | null> {
   if (deps.config.verify === "none") return null;
@@ -190,7 +220,7 @@ export async function baselineOf(deps: AttemptDeps, input: AttemptInput): Promis
   const isFresh = input.advance !== null && clock.nowMs() - input.advance.atMs < BASELINE_WAIT_MS;
   const first = (isFresh ? input.advance!.answer : null) ??
     await inTime(deps, (isFresh ? input.advance!.baseline : null) ?? deps.probe.read(input.aborted));
-  const earliestMs = earliestTriggerWallMs(first?.kind === "status" ? first.status : null, clock.wallMs());
+  const earliestMs = earliestTriggerWallMs(statusOf(first), clock.wallMs());
   const untilMs = clock.nowMs() + earliestMs - clock.wallMs();
   // Not cut short by SIGTERM: a trigger within that second could not be proved, and would cost the whole shutdown time.
   // A sleep may end a little early.
@@ -221,7 +251,8 @@ export async function inTime(
   const giveUp = new AbortController();
   const late = clock.sleep(BASELINE_WAIT_MS, giveUp.signal).then(() => null);
   const first = await Promise.race([reading, late]);
-  giveUp.abort();
+  // With a reason of its own it makes no DOMException: this is on the way to the signal.
+  giveUp.abort("over");
   return first;
 }
 
@@ -255,7 +286,7 @@ export function report(
       restartRequired,
     },
     target,
-    baseline: baseline?.kind === "status" ? baseline.status : null,
+    baseline: statusOf(baseline),
     status,
   };
 }

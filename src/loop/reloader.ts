@@ -31,6 +31,7 @@ import { createSurvival } from "./survival.ts";
 import { createOutputTimes } from "./output_times.ts";
 import type { TargetWatch } from "./target_watch.ts";
 import { createTokenMemory } from "./token_memory.ts";
+import { statusOf } from "../verify/answer.ts";
 
 /** The parts that the loop drives. */
 export interface ReloaderDeps extends Omit<AttemptDeps, "turned" | "announce" | "appMounts" | "outputAtMs"> {
@@ -196,7 +197,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
       queue.push("target", clock.nowMs());
     }
     if (observation.kind === "content") {
-      const before = lastReading?.kind === "status" ? lastReading.status : null;
+      const before = statusOf(lastReading);
       const checked = await checkStart(attemptDeps, decision, observation.snapshot, moment, aborted, before);
       decision = checked.decision;
       lastReading = checked.reading ?? lastReading;
@@ -239,7 +240,7 @@ export function createReloader(deps: ReloaderDeps): Reloader {
     const reading = await inTime(attemptDeps, deps.probe.read(aborted));
     if (reading?.kind !== "status") return;
     const { status } = reading;
-    const before = lastReading?.kind === "status" ? lastReading.status : null;
+    const before = statusOf(lastReading);
     // What a JSON document says is about a reload where its token has moved; else it may be about something else.
     const isOther = status.format === "json" && (before?.format !== "json" || before.token === status.token);
     if (isOther || !hasFailed(status)) {

@@ -57,9 +57,7 @@ export async function attemptBySignal(deps: AttemptDeps, input: AttemptInput): P
     restarted: false,
     target,
     triggerAgain: send,
-    tokens: input.tokens,
-    stopping: input.stopping,
-    aborted: input.aborted,
+    attempt: input,
   });
   return report(proof, sent.atMs, target, baseline);
 }
@@ -84,9 +82,7 @@ async function verifyStarted(
     restarted: true,
     target,
     triggerAgain: null,
-    tokens: input.tokens,
-    stopping: input.stopping,
-    aborted: input.aborted,
+    attempt: input,
   });
   return report(proof, null, target, null);
 }

@@ -4,12 +4,13 @@
  * that a rendered output is there before the app is.
  */
 
-import { type AttemptDeps, inTime, lookForTarget, type Sighting } from "./attempt_steps.ts";
+import { type AttemptDeps, inTime, lookForTarget, prepareContent, type Sighting } from "./attempt_steps.ts";
 import { hideUrlSecrets } from "../http/hide_url.ts";
 import type { Snapshot, Status, StatusReading } from "../model.ts";
 import { decideReload, type Decision, type Moment } from "../reload/decide.ts";
 import { decideStart } from "../reload/start.ts";
 import { adopt, waitForApp } from "../reload/state.ts";
+import { statusOf } from "../verify/answer.ts";
 
 /** The settled decision. */
 export interface StartCheck {
@@ -36,10 +37,7 @@ export async function checkStart(
     return { decision, reading: null };
   }
   // An output file must be there before the app is, whether or not there is anything to reload.
-  const turned = () => deps.turned(config.checkCommand === null ? 0 : config.httpTimeoutMs);
-  turned();
-  const prepared = await deps.prepare(snapshot, aborted, turned);
-  deps.turned();
+  const prepared = await prepareContent(deps, snapshot, aborted);
   // What the app reads is the output: it came later than the content.
   const outputWallMs = prepared.kind === "ok" ? prepared.outputWallMs ?? -Infinity : -Infinity;
   const changedAtMs = Math.max(state.changedAtMs, deps.outputAtMs(prepared) ?? -Infinity);
@@ -66,7 +64,7 @@ export async function checkStart(
   // The app is asked only where its answer can matter: an app that hangs must not hold up the loop.
   if ((verdict === "reload" || config.trigger !== "signal") && config.verify !== "none") {
     reading = await inTime(deps, deps.probe.read(aborted));
-    const status = reading?.kind === "status" ? reading.status : null;
+    const status = statusOf(reading);
     verdict = decideStart({ ...facts, nowWallMs: clock.wallMs(), status });
   }
   if (verdict === "later") {

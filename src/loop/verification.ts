@@ -11,6 +11,7 @@ import type { Clock, Logger, StatusProbe, TargetPort } from "../ports.ts";
 import { formatMs } from "../text.ts";
 import { DEATH_WINDOW_MS, deathText } from "./survival.ts";
 import type { TokenHints } from "./token_memory.ts";
+import { statusOf } from "../verify/answer.ts";
 import { earliestTriggerWallMs, judge } from "../verify/judge.ts";
 import { nextPollDelayMs } from "../verify/probe.ts";
 
@@ -29,8 +30,19 @@ export interface VerificationDeps {
   readonly turned: (mayTakeMs?: number) => void;
 }
 
+/** What a verification needs of the attempt that it ends. */
+export interface VerificationContext {
+  /** For `--verify json`: what earlier attempts have shown. */
+  readonly tokens: TokenHints;
+  /** SIGTERM has come: finish soon, and at once when the app is gone. */
+  readonly stopping: AbortSignal;
+  /** The shutdown time is over: end now. */
+  readonly aborted: AbortSignal;
+}
+
 /** What one verification is about. */
 export interface VerificationInput {
+  readonly attempt: VerificationContext;
   /** The status before the trigger, or why there is none; null where it was not asked for or came too late. */
   readonly baseline: StatusReading | null;
   readonly triggeredAtMs: number;
@@ -42,9 +54,6 @@ export interface VerificationInput {
   readonly target: Target | null;
   /** Sends the trigger once more; null where nothing may be triggered. */
   readonly triggerAgain: (() => Promise<TriggerResult>) | null;
-  readonly tokens: TokenHints;
-  readonly stopping: AbortSignal;
-  readonly aborted: AbortSignal;
 }
 
 /** How verification ended. */
@@ -87,7 +96,8 @@ function end(outcome: Outcome, reason: string, code: string, status: Status | nu
 
 function createVerification(deps: VerificationDeps, input: VerificationInput) {
   const { clock, config } = deps;
-  let baseline = input.tokens.baseline ?? (input.baseline?.kind === "status" ? input.baseline.status : null);
+  const { tokens, stopping, aborted } = input.attempt;
+  let baseline = tokens.baseline ?? statusOf(input.baseline);
   let { triggeredAtMs, triggeredWallMs, deadlineMs } = input;
   let restarted = input.restarted;
   let settled = false;
@@ -105,7 +115,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
   /** Ends the proof where the signalled process has gone; null while it lives or has been replaced long after. */
   function checkProcess(): Proof | null {
     const { target } = input;
-    if (target === null && isRefused && input.stopping.aborted) {
+    if (target === null && isRefused && stopping.aborted) {
       return end("failed", "the app has ended during the shutdown", "stopped", status);
     }
     if (target === null || hasLeft()) return null;
@@ -114,7 +124,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
       return null;
     }
     const name = `${target.name} (PID ${target.pid})`;
-    if (input.stopping.aborted) {
+    if (stopping.aborted) {
       return end("failed", `${name} has ended during the shutdown`, "stopped", status);
     }
     if (!input.restarted && lastAliveAtMs - triggeredAtMs < DEATH_WINDOW_MS) {
@@ -128,7 +138,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
   /** One read and its verdict; null while the proof is pending. */
   async function readOnce(): Promise<Verdict | null> {
     deps.turned(config.httpTimeoutMs);
-    const reading = await deps.probe.read(input.aborted);
+    const reading = await deps.probe.read(aborted);
     deps.turned();
     isRefused = reading.kind === "error" && reading.reason === REFUSED;
     startWouldShow ||= isRefused;
@@ -145,7 +155,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
       untriggered: config.trigger === "none",
       startWouldShow,
       settled,
-      provedToken: input.tokens.provedToken,
+      provedToken: tokens.provedToken,
     });
     settled = verdict.kind === "settling";
     startWouldShow ||= status.format === "amp" && baseline?.format === "amp" &&
@@ -176,7 +186,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
     let delayMs = 0;
     for (let reads = 0; clock.nowMs() + delayMs < deadlineMs; reads++) {
       await pause(delayMs);
-      if (input.aborted.aborted) {
+      if (aborted.aborted) {
         return end("failed", "stopped before the reload was proved", "stopped", status);
       }
       const gone = checkProcess();
@@ -211,10 +221,10 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
   async function pause(ms: number): Promise<void> {
     const untilMs = clock.nowMs() + ms;
     deps.turned(ms);
-    await clock.sleep(ms, input.stopping);
-    while (clock.nowMs() < untilMs && !input.aborted.aborted) {
+    await clock.sleep(ms, stopping);
+    while (clock.nowMs() < untilMs && !aborted.aborted) {
       if (input.target !== null && !hasLeft() && !deps.target.isAlive(input.target)) return;
-      await clock.sleep(Math.min(STOPPING_PAUSE_MS, untilMs - clock.nowMs()), input.aborted);
+      await clock.sleep(Math.min(STOPPING_PAUSE_MS, untilMs - clock.nowMs()), aborted);
     }
   }
 

@@ -4,7 +4,7 @@
  */
 
 import { printable } from "../http/errors.ts";
-import type { StatusReading } from "../model.ts";
+import type { Status, StatusReading } from "../model.ts";
 
 /** An answer; its body is decoded only as far as a format needs it, since 1 MiB of text is 1 MiB more of memory. */
 export interface Answer {
@@ -137,6 +137,20 @@ function isModestJson(body: Uint8Array): boolean {
  */
 export function unusable(answer: Answer, reason: string): StatusReading {
   return { kind: "error", reason: answer.code === 200 ? reason : `HTTP ${answer.code}, ${reason}` };
+}
+
+/**
+ * The status of a reading; null where there was none.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(statusOf({ kind: "status", status: { format: "http", code: 204 } })?.format, "http");
+ * assert.equal(statusOf({ kind: "error", reason: "connection refused" }), null);
+ * assert.equal(statusOf(null), null); // it was not asked, or came too late
+ * ```
+ */
+export function statusOf(reading: StatusReading | null): Status | null {
+  return reading?.kind === "status" ? reading.status : null;
 }
 
 /**

@@ -9,7 +9,7 @@ import { readCredentials } from "../http/credentials.ts";
 import type { StatusReading } from "../model.ts";
 import type { StatusProbe } from "../ports.ts";
 import { parseAmp } from "./amp.ts";
-import type { Answer } from "./answer.ts";
+import { type Answer, statusOf } from "./answer.ts";
 import { type KnownFormat, parseAuto } from "./auto.ts";
 import { parseHttp } from "./http.ts";
 import { parseJsonStatus } from "./json.ts";
@@ -49,7 +49,7 @@ export function createStatusProbe(config: ProbeConfig, client: HttpClient): Stat
         return parseJsonStatus(answer, config);
       case "auto": {
         const reading = parseAuto(answer, known);
-        const format = reading.kind === "status" ? reading.status.format : null;
+        const format = statusOf(reading)?.format;
         if (format === "amp" || format === "prometheus") known = format;
         return reading;
       }
