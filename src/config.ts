@@ -1,6 +1,6 @@
 /**
  * The configuration of one run: what the command line and the environment came to, checked and frozen.
- * Types only; `cli/` makes the value. Every duration is in milliseconds, every size in bytes.
+ * Types, and what follows from a value alone; `cli/` makes the value. Every duration is in milliseconds, every size in bytes.
  */
 
 /** How the disk is watched; see `--watch-method`. */
@@ -96,4 +96,45 @@ export interface Config {
   readonly shutdownTimeoutMs: number;
   /** Every setting as shown to people, in the order of the flag table. */
   readonly settings: readonly Setting[];
+}
+
+/**
+ * Whether the app reads files that the sidecar writes.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(rendersOutput({ configEnvsubstFile: null, outputDir: "/out" }), true);
+ * assert.equal(rendersOutput({ configEnvsubstFile: null, outputDir: null }), false);
+ * ```
+ */
+export function rendersOutput(config: Pick<Config, "configEnvsubstFile" | "outputDir">): boolean {
+  return config.configEnvsubstFile !== null || config.outputDir !== null;
+}
+
+/**
+ * Whether the bytes of the content count beside their hash: they are checked or written.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(usesBytes({ validate: "auto", configEnvsubstFile: null, outputDir: null }), true);
+ * ```
+ */
+export function usesBytes(config: Pick<Config, "validate" | "configEnvsubstFile" | "outputDir">): boolean {
+  return config.validate !== "none" || rendersOutput(config);
+}
+
+/**
+ * Whether anything stands between the content and its trigger.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const plain = { validate: "none", configEnvsubstFile: null, outputDir: null } as const;
+ * assert.equal(needsPreparing({ ...plain, checkCommand: ["nginx", "-t"] }), true);
+ * assert.equal(needsPreparing({ ...plain, checkCommand: null }), false);
+ * ```
+ */
+export function needsPreparing(
+  config: Pick<Config, "checkCommand" | "validate" | "configEnvsubstFile" | "outputDir">,
+): boolean {
+  return config.checkCommand !== null || usesBytes(config);
 }

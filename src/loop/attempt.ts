@@ -15,14 +15,14 @@ import {
   triggerTimes,
   unsent,
 } from "./attempt_steps.ts";
-import type { Config } from "../config.ts";
+import { needsPreparing } from "../config.ts";
 import { attemptBySignal } from "./signal_attempt.ts";
 import { outcomeOfUnsent, verifyReload } from "./verification.ts";
 
 /** Makes one attempt. Never throws for what the app, the disk or the process table do. */
 export async function attemptReload(deps: AttemptDeps, input: AttemptInput): Promise<AttemptReport> {
   // What takes time is announced first; else the line comes after the signal.
-  if (!isQuick(deps.config)) deps.announce();
+  if (deps.config.trigger !== "signal" || needsPreparing(deps.config)) deps.announce();
   const prepared = await prepareContent(deps, input.snapshot, input.aborted);
   if (prepared.kind !== "ok") {
     return unsent(failure(prepared.kind, prepared.reason, prepared.kind));
@@ -87,12 +87,4 @@ async function withHttp(deps: AttemptDeps, input: AttemptInput): Promise<Attempt
     attempt: input,
   });
   return report(proof, sent.atMs, null, baseline);
-}
-
-/** Whether nothing stands between the content and its signal. */
-function isQuick(config: Config): boolean {
-  const { checkCommand, configEnvsubstFile, outputDir, trigger, validate } = config;
-  return trigger === "signal" && validate === "none" && checkCommand === null &&
-    configEnvsubstFile === null &&
-    outputDir === null;
 }

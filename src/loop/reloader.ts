@@ -6,6 +6,7 @@
 
 import { attemptReload } from "./attempt.ts";
 import { type Advance, type AttemptDeps, type AttemptReport, failure, inTime } from "./attempt_steps.ts";
+import { rendersOutput } from "../config.ts";
 import type { Cause, Observation, Snapshot, StatusReading } from "../model.ts";
 import type { Random, SnapshotReader, TakeHint } from "../ports.ts";
 import { RELOAD_WORK } from "./collect.ts";
@@ -372,8 +373,4 @@ export function createReloader(deps: ReloaderDeps): Reloader {
       }
     },
   };
-}
-
-function rendersOutput(config: { configEnvsubstFile: string | null; outputDir: string | null }): boolean {
-  return config.configEnvsubstFile !== null || config.outputDir !== null;
 }

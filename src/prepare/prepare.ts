@@ -6,7 +6,7 @@
  * Validation looks at what would be written, before anything is.
  */
 
-import type { Config } from "../config.ts";
+import { type Config, needsPreparing, usesBytes } from "../config.ts";
 import type { SnapshotFile } from "../model.ts";
 import type { Logger, Prepare, PrepareResult } from "../ports.ts";
 import type { Expanded } from "./expand.ts";
@@ -49,7 +49,6 @@ const TURN_MS = 10;
  */
 export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
   const { configEnvsubstFile, outputDir } = config;
-  const rendersFiles = configEnvsubstFile !== null || outputDir !== null;
   /** Outputs that are this program's: written, or found to be just what it would have written. */
   const outputs = new Set<string>();
   /** Variables that were told to have no value. */
@@ -123,7 +122,7 @@ export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
     const staged: Staged[] = [];
     const { placeOutputs, removeOutputs, settleOutputs } = await import("./render.ts");
     try {
-      if (rendersFiles || config.validate !== "none") await stage(files, staged, step);
+      if (usesBytes(config)) await stage(files, staged, step);
       await placeOutputs(staged);
     } catch (error) {
       await settleOutputs(staged, false);
@@ -150,9 +149,8 @@ export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
     return outputWallMs === -Infinity ? { kind: "ok", written } : { kind: "ok", written, outputWallMs };
   };
 
-  const isNeeded = rendersFiles || config.validate !== "none" || config.checkCommand !== null;
   return (snapshot, signal, turned = () => {}) =>
-    isNeeded
+    needsPreparing(config)
       ? run(snapshot.files, signal, createStep(signal, turned))
       : Promise.resolve({ kind: "ok", written: false });
 }

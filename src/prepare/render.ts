@@ -7,6 +7,7 @@
 import type { SnapshotFile } from "../model.ts";
 import { OWN_PREFIX } from "../watch/own_files.ts";
 import { parentOf } from "../paths.ts";
+import { plainReason } from "../text.ts";
 
 /** One file on its way: written beside its place, not yet seen by the app. */
 export interface Staged {
@@ -286,9 +287,7 @@ export async function removeLeftovers(dir: string, wallMs: number): Promise<void
  * ```
  */
 export function reasonOf(error: unknown): string {
-  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
   if (error instanceof Deno.errors.NotFound) return "no such directory";
   if (error instanceof Deno.errors.IsADirectory) return "a directory is there";
-  const text = error instanceof Error ? error.message : String(error);
-  return text.replace(/\(os error \d+\).*$/s, "").trim();
+  return plainReason(error);
 }

@@ -3,7 +3,7 @@
  * what counts (`content.ts`). Must never throw, hang, or call half a change a change.
  */
 
-import type { Config } from "../config.ts";
+import { type Config, usesBytes } from "../config.ts";
 import type { Observation, StaleMount } from "../model.ts";
 import type { Clock, SnapshotReader } from "../ports.ts";
 import { areInVolumes, compareLook, isFresh, type Look } from "./compare.ts";
@@ -114,7 +114,7 @@ function createReader(config: ReaderConfig, clock: Clock) {
   const isOwn = createOwnCheck(config);
   const limits = {
     sizeBytesMax: config.maxFileSizeBytes,
-    keepBytes: config.validate !== "none" || config.configEnvsubstFile !== null || config.outputDir !== null,
+    keepBytes: usesBytes(config),
   };
   let mounts: MountView | null = null;
   let sinceFull = 0;
