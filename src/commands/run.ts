@@ -97,7 +97,7 @@ function createParts(config: Config, logger: ProcessLogger) {
     clock,
     logger,
     reader,
-    prepare: createPrepare(config, logger),
+    prepare: createPrepare(config, logger, clock),
     target,
     targetWatch,
     httpTrigger: createHttpTrigger(config, client, clock),

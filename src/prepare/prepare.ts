@@ -8,7 +8,7 @@
 
 import { type Config, needsPreparing, usesBytes } from "../config.ts";
 import type { SnapshotFile } from "../model.ts";
-import type { Logger, Prepare, PrepareResult } from "../ports.ts";
+import type { Clock, Logger, Prepare, PrepareResult } from "../ports.ts";
 import type { Expanded } from "./expand.ts";
 import { parentOf } from "../paths.ts";
 import { digestOf } from "../watch/read_file.ts";
@@ -38,16 +38,17 @@ const TURN_MS = 10;
  * ```ts
  * import assert from "node:assert/strict";
  * import { createTestConfig } from "../../tests/support/config.ts";
+ * import { createClock } from "../clock.ts";
  * const bytes = new TextEncoder().encode('{"a": 1,}');
  * const more = { digest: "", sizeBytes: bytes.length, mode: 0o644, bytes, error: null };
  * const file = { path: "/etc/a.json", name: "a.json", ...more };
  * const logger = { debug() {}, info() {}, warn() {}, error() {} };
- * const prepare = createPrepare(createTestConfig({ validate: "auto" }), logger);
+ * const prepare = createPrepare(createTestConfig({ validate: "auto" }), logger, createClock());
  * const found = await prepare({ digest: "", files: [file], changedWallMs: 0 }, new AbortController().signal);
  * assert.equal(found.kind === "invalid" && found.reason.split(":")[0], `"/etc/a.json" is no valid JSON`);
  * ```
  */
-export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
+export function createPrepare(config: PrepareConfig, logger: Logger, clock: Clock): Prepare {
   const { configEnvsubstFile, outputDir } = config;
   /** Outputs that are this program's: written, or found to be just what it would have written. */
   const outputs = new Set<string>();
@@ -101,7 +102,7 @@ export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
   ): Promise<void> => {
     const { planOutputs, removeLeftovers, stageOutput } = await import("./render.ts");
     const dir = outputDir ?? (configEnvsubstFile === null ? null : parentOf(configEnvsubstFile));
-    if (dir !== null && !cleaned) await removeLeftovers(dir, Date.now());
+    if (dir !== null && !cleaned) await removeLeftovers(dir, clock.wallMs());
     cleaned = true;
     const plan = outputDir === null ? null : planOutputs(files, outputDir);
     for (const file of files) {
@@ -141,7 +142,7 @@ export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
     const current = new Set(staged.map((file) => file.path));
     const gone = [...outputs].filter((path) => !current.has(path));
     if (outputDir !== null) await removeOutputs(gone, outputDir);
-    if (gone.length > 0) removedWallMs = Date.now();
+    if (gone.length > 0) removedWallMs = clock.wallMs();
     outputs.clear();
     for (const path of current) outputs.add(path);
     const written = gone.length > 0 || staged.some((file) => file.placed);
@@ -151,24 +152,22 @@ export function createPrepare(config: PrepareConfig, logger: Logger): Prepare {
 
   return (snapshot, signal, turned = () => {}) =>
     needsPreparing(config)
-      ? run(snapshot.files, signal, createStep(signal, turned))
+      ? run(snapshot.files, signal, createStep(clock, signal, turned))
       : Promise.resolve({ kind: "ok", written: false });
 }
 
 /** To be called now and then by what takes long: lets all others have a turn, and throws once there is no time left. */
 type Step = () => Promise<void>;
 
-function createStep(signal: AbortSignal, turned: () => void): Step {
-  let beganMs = performance.now();
+function createStep(clock: Clock, signal: AbortSignal, turned: () => void): Step {
+  let beganMs = clock.nowMs();
   return async () => {
     if (signal.aborted) throw new Error("stopped");
-    if (performance.now() - beganMs < TURN_MS) return;
+    if (clock.nowMs() - beganMs < TURN_MS) return;
     turned();
     // A timer, since a promise alone does not let go of the event loop.
-    await new Promise<void>((resolve) =>
-      AbortSignal.timeout(0).addEventListener("abort", () => resolve(), { once: true })
-    );
-    beganMs = performance.now();
+    await clock.sleep(0);
+    beganMs = clock.nowMs();
   };
 }
 

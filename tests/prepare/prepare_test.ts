@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { createClock } from "../../src/clock.ts";
 import type { Snapshot, SnapshotFile } from "../../src/model.ts";
 import type { Logger, Prepare } from "../../src/ports.ts";
 import { createPrepare, type PrepareConfig } from "../../src/prepare/prepare.ts";
@@ -34,8 +35,8 @@ function createLog(): Logger & { lines: string[] } {
 }
 
 /** The preparation without the time of its output, which has a test of its own. */
-function createTimeless(...of: Parameters<typeof createPrepare>): Prepare {
-  const prepare = createPrepare(...of);
+function createTimeless(config: PrepareConfig, logger: Logger): Prepare {
+  const prepare = createPrepare(config, logger, createClock());
   return async (...given) => {
     const { outputWallMs: _, ...rest } = { outputWallMs: 0, ...await prepare(...given) };
     return rest;
@@ -119,7 +120,7 @@ Deno.test(
   () =>
     inDir(async (dir) => {
       const config = { ...BASE, outputDir: dir };
-      const prepare = createPrepare(config, createLog());
+      const prepare = createPrepare(config, createLog(), createClock());
       const timeOf = async (files: Record<string, string>, by = prepare) => {
         const result = await by(await snapshotOf(files), signal);
         return (result.kind === "ok" ? result.outputWallMs : undefined) ??
@@ -132,13 +133,19 @@ Deno.test(
       Deno.utimeSync(join(dir, "a"), old, old);
       Deno.utimeSync(join(dir, "b"), old, old);
       assert.equal(await timeOf({ a: "1", b: "1" }), old.getTime(), "nothing was written");
-      assert.equal(await timeOf({ a: "1", b: "1" }, createPrepare(config, createLog())), old.getTime());
+      assert.equal(
+        await timeOf({ a: "1", b: "1" }, createPrepare(config, createLog(), createClock())),
+        old.getTime(),
+      );
       assert.ok(await timeOf({ a: "1", b: "2" }) >= before, "one is new");
       Deno.utimeSync(join(dir, "b"), old, old);
       const removed = await timeOf({ b: "2" });
       assert.ok(removed >= before, "one is gone");
       assert.equal(await timeOf({ b: "2" }), removed, "and stays so");
-      const none = await createPrepare(BASE, createLog())(await snapshotOf({ a: "1" }), signal);
+      const none = await createPrepare(BASE, createLog(), createClock())(
+        await snapshotOf({ a: "1" }),
+        signal,
+      );
       assert.deepEqual(none, { kind: "ok", written: false }, "there is no output");
     }),
 );
