@@ -13,6 +13,7 @@ import type { Config } from "../../src/config.ts";
 import type { StatusReading } from "../../src/model.ts";
 import { createSnapshotReader } from "../../src/watch/snapshot.ts";
 import { createTestConfig } from "../support/config.ts";
+import { type Amp, amp as ampStatus } from "../support/status.ts";
 import { STRICT } from "../support/strict.ts";
 
 const ESCAPE = String.fromCharCode(27);
@@ -43,21 +44,8 @@ const STATUSES: readonly [string, Partial<Config>, StatusReading, string, string
   ["HTTP 503", {}, http(503), "fault", "status-code"],
 ];
 
-function amp(more: Record<string, unknown>): StatusReading {
-  const status = {
-    format: "amp",
-    healthy: true,
-    status: "success",
-    attempts: 1,
-    splitState: false,
-    restartRequired: [],
-    lastReloadWallMs: null,
-  };
-  return {
-    kind: "status",
-    status: { ...status, ...more } as StatusReading & { kind: "status" } extends { status: infer S } ? S
-      : never,
-  };
+function amp(more: Partial<Amp>): StatusReading {
+  return { kind: "status", status: ampStatus({ attempts: 1, ...more }) };
 }
 function prometheus(successful: boolean): StatusReading {
   return {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import type { StatusReading } from "../../src/model.ts";
 import { judge } from "../../src/verify/judge.ts";
 import { createHostileServer, HOSTILE_KINDS } from "../support/hostile_server.ts";
+import { amp } from "../support/status.ts";
 import { test } from "../support/strict.ts";
 
 /** As `scripts/compile.ts` bakes them in: they decide how much V8 takes before it collects. */
@@ -96,15 +97,7 @@ function checkReading({ kind, verify, reading }: Read): void {
   assert.ok((verify === "http" || verify === "auto") && byCode.includes(kind), what);
   // With a known status before the trigger, an answer that is only a code proves nothing.
   const verdict = judge(status, {
-    baseline: {
-      format: "amp",
-      healthy: true,
-      status: "success",
-      attempts: 3,
-      splitState: false,
-      restartRequired: [],
-      lastReloadWallMs: null,
-    },
+    baseline: amp(),
     triggeredWallMs: 0,
     sinceTriggerMs: 0,
     restarted: false,

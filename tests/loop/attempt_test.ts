@@ -12,20 +12,12 @@ import type { Config } from "../../src/config.ts";
 import type { Resolution, Status, StatusReading, Target, TriggerResult } from "../../src/model.ts";
 import { createTestConfig } from "../support/config.ts";
 import { createFakeClock, type FakeClock } from "../support/fake_clock.ts";
+import { type Amp, amp as ampStatus, DOWN } from "../support/status.ts";
 import { test } from "../support/strict.ts";
 
-const AMP: Status = {
-  format: "amp",
-  healthy: true,
-  status: "success",
-  attempts: 3,
-  splitState: false,
-  restartRequired: [],
-  lastReloadWallMs: null,
-};
+const AMP = ampStatus();
 const reading = (status: Status): StatusReading => ({ kind: "status", status });
-const amp = (more: Partial<typeof AMP>) => reading({ ...AMP, ...more } as Status);
-const DOWN: StatusReading = { kind: "error", reason: "connection refused" };
+const amp = (more: Partial<Amp>) => reading(ampStatus(more));
 
 /** A bench with one attempt on it; the fields are what the fakes answer. */
 function createBench(config: Partial<Config> = {}) {

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import type { Observation, StatusReading } from "../../src/model.ts";
-import { ampStatus, contentOf, createLoopBench, DOWN, targetOf } from "../support/loop_bench.ts";
+import { ampStatus, contentOf, createLoopBench, targetOf } from "../support/loop_bench.ts";
+import { DOWN } from "../support/status.ts";
 import { test } from "../support/strict.ts";
 
 test("--trigger http with --verify none: content found at the start is sent, and so is each change", async () => {

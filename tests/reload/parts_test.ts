@@ -5,6 +5,7 @@ import { judgeHealth, STALL_MIN_MS } from "../../src/reload/health.ts";
 import { createHintQueue } from "../../src/reload/queue.ts";
 import { decideStart, START_MARGIN_MS, type StartFacts } from "../../src/reload/start.ts";
 import { formatMs, shortHash } from "../../src/text.ts";
+import { amp } from "../support/status.ts";
 
 Deno.test("retry pauses double and never pass the longest", () => {
   fc.assert(fc.property(
@@ -77,15 +78,7 @@ const PROMETHEUS = {
   successWallMs: 2_000,
   wholeSeconds: true,
 } as const;
-const AMP = {
-  format: "amp",
-  healthy: true,
-  status: "initial",
-  attempts: 0,
-  splitState: false,
-  restartRequired: [],
-  lastReloadWallMs: null,
-} as const;
+const AMP = amp({ status: "initial", attempts: 0 });
 const FACTS: StartFacts = {
   trigger: "signal",
   changedWallMs: 1_000,

@@ -6,6 +6,7 @@
  */
 
 import { readMemory } from "../../bench/lab.ts";
+import { createRandom } from "../support/random.ts";
 import { createKubeletVolume, type KubeletVolume } from "../support/kubelet.ts";
 import { startTargetApp, type TargetApp } from "../support/target_app.ts";
 import { freePort, get, ready, sha256, type Sidecar, startSidecar } from "../support/scene.ts";
@@ -255,17 +256,6 @@ function growth(samples: readonly Sample[], figure: (sample: Sample) => number):
   return median(quarter(3)) - median(quarter(2));
 }
 
-/** A small seeded generator (mulberry32): the same trouble for the same seed. */
-function createRandom(seed: number): () => number {
-  let a = seed >>> 0;
-  return () => {
-    a = (a + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(a ^ (a >>> 15), a | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 function choose(random: () => number): Trouble {
   let at = random() * TROUBLES.reduce((sum, trouble) => sum + trouble.weight, 0);
   for (const trouble of TROUBLES) if ((at -= trouble.weight) < 0) return trouble;
@@ -307,7 +297,7 @@ async function createWorld(seed: number, pollInterval: string): Promise<World> {
     app,
     appPort,
     sidecar,
-    random: createRandom(seed),
+    random: createRandom(seed).next,
     version: 0,
     text,
     broken: [],

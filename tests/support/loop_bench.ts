@@ -11,25 +11,12 @@ import { createReloader } from "../../src/loop/reloader.ts";
 import { createTargetWatch } from "../../src/loop/target_watch.ts";
 import { createTestConfig } from "./config.ts";
 import { createFakeClock } from "./fake_clock.ts";
+import { amp } from "./status.ts";
 
 /** An answer of an AMP that has counted `attempts`. */
 export function ampStatus(attempts: number, status = "success"): StatusReading {
-  return {
-    kind: "status",
-    status: {
-      format: "amp",
-      healthy: true,
-      status,
-      attempts,
-      splitState: false,
-      restartRequired: [],
-      lastReloadWallMs: null,
-    },
-  };
+  return { kind: "status", status: amp({ attempts, status }) };
 }
-
-/** What a status URL without a server says. */
-export const DOWN: StatusReading = { kind: "error", reason: "connection refused" };
 
 /** Makes the bench; its fields may be changed at any time, `start` begins the loop. */
 export function createLoopBench(settings: Partial<Config> = {}) {

@@ -4,20 +4,13 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Status, Verdict } from "../../src/model.ts";
 import { earliestTriggerWallMs, judge, type JudgeContext, STILL_FAILED_MS } from "../../src/verify/judge.ts";
+import { type Amp, amp as ampStatus } from "../support/status.ts";
 import { test } from "../support/strict.ts";
 
 type Of<F extends Status["format"]> = Extract<Status, { format: F }>;
 
-const amp = (attempts: number, status = "success", more: Partial<Of<"amp">> = {}): Status => ({
-  format: "amp",
-  healthy: true,
-  status,
-  attempts,
-  splitState: false,
-  restartRequired: [],
-  lastReloadWallMs: null,
-  ...more,
-});
+const amp = (attempts: number, status = "success", more: Partial<Amp> = {}): Status =>
+  ampStatus({ attempts, status, ...more });
 const prom = (successful: boolean, successWallMs: number | null, wholeSeconds = false): Status => ({
   format: "prometheus",
   successful,

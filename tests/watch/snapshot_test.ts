@@ -5,6 +5,7 @@ import { createClock } from "../../src/clock.ts";
 import type { Observation } from "../../src/model.ts";
 import type { SnapshotReader } from "../../src/ports.ts";
 import { createSnapshotReader, type ReaderConfig } from "../../src/watch/snapshot.ts";
+import { createTestConfig } from "../support/config.ts";
 import { createKubeletVolume } from "../support/kubelet.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
 import { until } from "../support/poll.ts";
@@ -12,15 +13,7 @@ import { STRICT, test } from "../support/strict.ts";
 
 const clock = createClock();
 const signal = new AbortController().signal;
-const BASE: ReaderConfig = {
-  configFiles: [],
-  watchedDirs: [],
-  delayIntervalMs: "auto",
-  maxFileSizeBytes: 16 * 1024 * 1024,
-  validate: "none",
-  configEnvsubstFile: null,
-  outputDir: null,
-};
+const BASE: ReaderConfig = createTestConfig({ configFiles: [] });
 const sha = (text: string | Uint8Array) => createHash("sha256").update(text).digest("hex");
 
 async function inDir(body: (dir: string) => Promise<void>): Promise<void> {

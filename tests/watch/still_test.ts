@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { createClock } from "../../src/clock.ts";
 import type { Observation } from "../../src/model.ts";
 import { createSnapshotReader } from "../../src/watch/snapshot.ts";
+import { createTestConfig } from "../support/config.ts";
 import { createKubeletVolume, type KubeletVolume } from "../support/kubelet.ts";
 import { test } from "../support/strict.ts";
 
@@ -20,15 +21,10 @@ interface Bench {
 async function inVolume(body: (bench: Bench) => Promise<void>): Promise<void> {
   const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "still_" }));
   const volume = createKubeletVolume(join(dir, "volume"), { "a.yaml": "one" });
-  const reader = createSnapshotReader({
-    configFiles: [volume.path("a.yaml")],
-    watchedDirs: [],
-    delayIntervalMs: "auto",
-    maxFileSizeBytes: 16 * 1024 * 1024,
-    validate: "none",
-    configEnvsubstFile: null,
-    outputDir: null,
-  }, createClock());
+  const reader = createSnapshotReader(
+    createTestConfig({ configFiles: [volume.path("a.yaml")] }),
+    createClock(),
+  );
   const { open } = Deno;
   let opened = 0;
   Deno.open = (...args) => (opened++, open(...args));

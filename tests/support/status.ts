@@ -1,0 +1,23 @@
+/** What apps say about their last reload, for tests. */
+
+import type { Status, StatusReading } from "../../src/model.ts";
+
+/** The status of an app of AMP's kind. */
+export type Amp = Extract<Status, { format: "amp" }>;
+
+/** An AMP whose last reload went well, and what is different about it. */
+export function amp(more: Partial<Amp> = {}): Amp {
+  return {
+    format: "amp",
+    healthy: true,
+    status: "success",
+    attempts: 3,
+    splitState: false,
+    restartRequired: [],
+    lastReloadWallMs: null,
+    ...more,
+  };
+}
+
+/** What a status URL without a server says. */
+export const DOWN: StatusReading = { kind: "error", reason: "connection refused" };
