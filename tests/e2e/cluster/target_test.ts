@@ -272,8 +272,8 @@ test("target: pause may be signalled with the pod's runAsUser, and is not, by an
 
 /** Ends by itself twice, soon after its start, then stays; tells at each SIGHUP and start what it has read. */
 const SHORT_LIVED = `
-n=0; [ -e /work/n ] && n=$(cat /work/n)
-echo $((n + 1)) > /work/n
+n=0; [ -e /scratch/n ] && n=$(cat /scratch/n)
+echo $((n + 1)) > /scratch/n
 trap 'echo "read $(cat /etc/amp/config.yaml)"' HUP
 echo "read $(cat /etc/amp/config.yaml)"
 i=0; while [ $i -lt 15 ] || [ $n -ge 2 ]; do i=$((i + 1)); sleep 0.1; done
@@ -281,20 +281,20 @@ exit 7
 `;
 /** Changes a plain file all the time: whatever moment of the app's start there is, a change falls into it. */
 const RESTLESS = `
-i=0; while [ ! -e /work/stop ]; do
-i=$((i + 1)); echo $i > /work/new; mv /work/new /work/fast.yaml; sleep 0.02
+i=0; while [ ! -e /scratch/stop ]; do
+i=$((i + 1)); echo $i > /scratch/new; mv /scratch/new /scratch/fast.yaml; sleep 0.02
 done; exec sleep 1000000
 `;
 
 test("target: the app restarts again and again while changes arrive: never StartError, in sync in the end", async () => {
   await using ns = await createNamespace("again");
-  const volumeMounts = [CONFIG_MOUNT, { name: "work", mountPath: "/work" }];
+  const volumeMounts = [CONFIG_MOUNT, { name: "scratch", mountPath: "/scratch" }];
   const pod = (name: string): Manifest => {
     const manifest = podManifest({
       name,
       sidecarArgs: [
         "--config-file=/etc/amp/config.yaml",
-        "--config-file=/work/fast.yaml",
+        "--config-file=/scratch/fast.yaml",
         // The app, and the runtime that becomes it; not the writer.
         "--process-cmdline=trap .echo|init$",
         "--verify=none",
@@ -308,7 +308,7 @@ test("target: the app restarts again and again while changes arrive: never Start
       ],
       app: { command: ["/bin/sh", "-c", SHORT_LIVED], args: [], volumeMounts },
       sidecar: { volumeMounts },
-      spec: { volumes: [{ name: "work", emptyDir: {} }] },
+      spec: { volumes: [{ name: "scratch", emptyDir: {} }] },
     });
     const [app, sidecar] = manifest["spec"].containers;
     // The sidecar is there before the app, so that it sees the runtime become the app each time.
@@ -324,7 +324,7 @@ test("target: the app restarts again and again while changes arrive: never Start
       return status["restartCount"] >= 2 && status["state"].running;
     }, { timeoutMs: 60_000, everyMs: 300 });
   }));
-  await Promise.all(pods.map((name) => ns.exec(name, "writer", ["touch", "/work/stop"])));
+  await Promise.all(pods.map((name) => ns.exec(name, "writer", ["touch", "/scratch/stop"])));
   for (const name of pods) {
     const readLast = async () => /read a: last\n$/.test(await ns.logs(name, "app"));
     await untilSeen(ns, name, () => ns.setConfig("config", { "config.yaml": "a: last" }), readLast);
