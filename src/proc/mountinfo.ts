@@ -83,7 +83,7 @@ function unescapeOctal(text: string): string {
  * ```
  */
 export function staleReason(mount: Mount): "subpath" | "replaced" | null {
-  if (TIMESTAMPED.test(mount.root) || SUBPATH_VOLUME.test(mount.root)) return "subpath";
+  if (isInPayload(mount.root) || SUBPATH_VOLUME.test(mount.root)) return "subpath";
   return mount.root.endsWith(DELETED) ? "replaced" : null;
 }
 
@@ -121,6 +121,19 @@ function plainRoot(root: string): string {
   const whole = root.endsWith(DELETED) ? root.slice(0, -DELETED.length) : root;
   const payload = TIMESTAMPED.exec(whole);
   return payload ? whole.slice(0, payload.index) || "/" : whole || "/";
+}
+
+/**
+ * Whether a real path leads through a payload directory, and so into a volume that is swapped as a whole.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(isInPayload("/etc/app/..2026_11_24_08_16_55.1234567890/x.yaml"), true);
+ * assert.equal(isInPayload("/etc/app/..data/x.yaml"), false); // a link, and no real path
+ * ```
+ */
+export function isInPayload(path: string): boolean {
+  return TIMESTAMPED.test(path);
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 
 import type { FileState } from "../model.ts";
+import { isInPayload } from "../proc/mountinfo.ts";
 import { differs, entriesToClose, type Entry, hasMoved, type Memory } from "./entries.ts";
 import { fileError, type Scan } from "./scan.ts";
 
@@ -107,7 +108,7 @@ export async function areInVolumes({ differing, gone }: Comparison): Promise<boo
     if (candidate.volume !== null) continue;
     if (stat === null) return false;
     const real = await Deno.realPath(path).catch(() => "");
-    if (!/\/\.\.\d{4}_\d\d_\d\d_\d\d_\d\d_\d\d\./.test(real)) return false;
+    if (!isInPayload(real)) return false;
   }
   return differing.length > 0;
 }
