@@ -7,20 +7,11 @@ import assert from "node:assert/strict";
 import { createKubeletVolume } from "../support/kubelet.ts";
 import { until } from "../support/poll.ts";
 import { createScene, get, PRODUCT, ready, sha256, type Sidecar, startSidecar } from "../support/scene.ts";
+import { inDir } from "../support/in_dir.ts";
 import { STRICT } from "../support/strict.ts";
 import { startTargetApp, type TargetApp } from "../support/target_app.ts";
 
 const test = (name: string, fn: () => Promise<void>) => Deno.test({ name, fn, ...STRICT });
-
-/** A directory, removed afterwards. */
-async function inDir(body: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.realPath(await Deno.makeTempDir({ prefix: "contract-" }));
-  try {
-    await body(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
 
 /** Lets time pass until what comes next is clearly later than what was, also by the clocks of files and processes. */
 async function clearlyLater(): Promise<void> {

@@ -5,6 +5,7 @@ import type { Snapshot, SnapshotFile } from "../../src/model.ts";
 import type { Logger, Prepare } from "../../src/ports.ts";
 import { createPrepare, type PrepareConfig } from "../../src/prepare/prepare.ts";
 import { digestOf } from "../../src/watch/read_file.ts";
+import { inDir } from "../support/in_dir.ts";
 import { STRICT } from "../support/strict.ts";
 
 const signal = new AbortController().signal;
@@ -41,16 +42,6 @@ function createTimeless(config: PrepareConfig, logger: Logger): Prepare {
     const { outputWallMs: _, ...rest } = { outputWallMs: 0, ...await prepare(...given) };
     return rest;
   };
-}
-
-/** A directory, removed afterwards. */
-async function inDir(body: (dir: string) => Promise<void>): Promise<void> {
-  const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "prepare_" }));
-  try {
-    await body(dir);
-  } finally {
-    Deno.removeSync(dir, { recursive: true });
-  }
 }
 
 /** All files below `dir` by name, temporary ones too. */

@@ -9,21 +9,13 @@ import { createTestConfig } from "../support/config.ts";
 import { createKubeletVolume } from "../support/kubelet.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
 import { until } from "../support/poll.ts";
+import { inDir } from "../support/in_dir.ts";
 import { STRICT, test } from "../support/strict.ts";
 
 const clock = createClock();
 const signal = new AbortController().signal;
 const BASE: ReaderConfig = createTestConfig({ configFiles: [] });
 const sha = (text: string | Uint8Array) => createHash("sha256").update(text).digest("hex");
-
-async function inDir(body: (dir: string) => Promise<void>): Promise<void> {
-  const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "snapshot_" }));
-  try {
-    await body(dir);
-  } finally {
-    Deno.removeSync(dir, { recursive: true });
-  }
-}
 
 /** Looks until something counts. */
 async function settled(reader: SnapshotReader, onLikelyChange = () => {}): Promise<Observation> {
