@@ -5,19 +5,13 @@
 
 import assert from "node:assert/strict";
 import { createKubeletVolume } from "../support/kubelet.ts";
-import { until } from "../support/poll.ts";
+import { clearlyLater, until } from "../support/poll.ts";
 import { createScene, get, PRODUCT, ready, sha256, type Sidecar, startSidecar } from "../support/scene.ts";
 import { inDir } from "../support/in_dir.ts";
 import { STRICT } from "../support/strict.ts";
 import { startTargetApp, type TargetApp } from "../support/target_app.ts";
 
 const test = (name: string, fn: () => Promise<void>) => Deno.test({ name, fn, ...STRICT });
-
-/** Lets time pass until what comes next is clearly later than what was, also by the clocks of files and processes. */
-async function clearlyLater(): Promise<void> {
-  const beganMs = performance.now();
-  await until("the clocks to tell the difference", () => performance.now() - beganMs > 60);
-}
 
 /** Runs the sidecar for `app` while `body` looks at it. */
 async function withSidecar(

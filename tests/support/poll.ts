@@ -1,5 +1,11 @@
 /** Waiting in tests: poll until a deadline, never a bare sleep. */
 
+/** Lets time pass until what comes next is clearly later than what was, also by the clocks of files and processes. */
+export async function clearlyLater(): Promise<void> {
+  const beganMs = performance.now();
+  await until("the clocks to tell the difference", () => performance.now() - beganMs > 60);
+}
+
 /**
  * Polls `probe` every `everyMs` until it returns something other than undefined, null or false, and returns that.
  * @throws after `timeoutMs`, naming `what` and the last value seen.

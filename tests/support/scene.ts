@@ -4,7 +4,7 @@
  */
 
 import { createKubeletVolume, type KubeletVolume } from "./kubelet.ts";
-import { until } from "./poll.ts";
+import { clearlyLater, until } from "./poll.ts";
 import { startTargetApp, type TargetApp, type TargetAppOptions } from "./target_app.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -187,8 +187,7 @@ export async function createScene(
   const file = options.plain ? `${dir}/plain.yaml` : volume.path("config.yaml");
   if (options.plain) await Deno.writeTextFile(file, "version: 0\n");
   // Closer together than the clocks of files and processes can tell, the app might not have read the first content.
-  const madeMs = performance.now();
-  await until("the app to start clearly later than its config", () => performance.now() - madeMs > 60);
+  await clearlyLater();
   const app = await startTargetApp({ config: file, ...options.app });
   const sidecars: Sidecar[] = [];
   return {
