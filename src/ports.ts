@@ -39,6 +39,12 @@ export interface Logger {
 /** Fields of a log line; never a secret. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
 
+/**
+ * Writes what a command prints. Resolves when the text is out: a command awaits it, since the process exits right after
+ * the command, and what is still on its way is lost then.
+ */
+export type WriteOut = (text: string) => Promise<void>;
+
 /** What is on disk. */
 export interface SnapshotReader {
   /**

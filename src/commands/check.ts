@@ -6,7 +6,7 @@
 import { createClock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import { createHttpClient } from "../http/client.ts";
-import type { Clock, SnapshotReader, StatusProbe } from "../ports.ts";
+import type { Clock, SnapshotReader, StatusProbe, WriteOut } from "../ports.ts";
 import { createProcReader, type ProcReader } from "../proc/reader.ts";
 import { createTargetPort, type TargetFinder } from "../target/target.ts";
 import { createStatusProbe } from "../verify/probe.ts";
@@ -36,7 +36,7 @@ export interface CheckDeps {
 export async function runCheck(
   config: Config,
   warnings: readonly string[],
-  write: (text: string) => Promise<void>,
+  write: WriteOut,
   deps: Partial<CheckDeps> = {},
 ): Promise<number> {
   const clock = deps.clock ?? createClock();

@@ -7,7 +7,7 @@ import type { Config } from "../config.ts";
 import { createHttpClient } from "../http/client.ts";
 import { NO_TLS } from "../http/connect.ts";
 import { escapeUnsafe } from "../observe/lines.ts";
-import type { Clock } from "../ports.ts";
+import type { Clock, WriteOut } from "../ports.ts";
 import { formatMs } from "../text.ts";
 
 /** The settings that tell where the sidecar listens. */
@@ -20,7 +20,7 @@ interface Reply {
 
 /**
  * Asks once and says in one line how it went.
- * @param write takes the line, without newline
+ * @param write takes the line, without newline, and is awaited
  * @returns the exit code: 0 healthy, 1 not, or no answer
  * @example
  * ```ts
@@ -28,19 +28,19 @@ interface Reply {
  * import { createClock } from "../clock.ts";
  * const config = { metricsPort: 0, metricsHost: null, tlsCertFile: null, httpTimeoutMs: 5_000 };
  * const lines: string[] = [];
- * assert.equal(await runHealthcheck(config, createClock(), (line) => lines.push(line)), 1);
+ * assert.equal(await runHealthcheck(config, createClock(), async (line) => void lines.push(line)), 1);
  * assert.match(lines[0]!, /--metrics-port 0 lets the kernel pick the port; set a fixed one$/);
  * ```
  */
 export async function runHealthcheck(
   config: HealthcheckConfig,
   clock: Clock,
-  write: (line: string) => void,
+  write: WriteOut,
 ): Promise<number> {
   // Whoever has the port may answer anything.
   const print = (line: string) => write(escapeUnsafe(line));
   if (config.metricsPort === 0) {
-    print("Cannot ask for health: --metrics-port 0 lets the kernel pick the port; set a fixed one");
+    await print("Cannot ask for health: --metrics-port 0 lets the kernel pick the port; set a fixed one");
     return 1;
   }
   const url = ownUrl(config, "/healthz");
@@ -48,12 +48,12 @@ export async function runHealthcheck(
     const { status, body } = config.tlsCertFile === null
       ? await askPlain(url, config.httpTimeoutMs, clock)
       : await askTls(url, config.httpTimeoutMs);
-    print(
+    await print(
       status === 200 ? `ok: ${url}` : `Not healthy: ${url} answered ${status}: ${body.trim().slice(0, 500)}`,
     );
     return status === 200 ? 0 : 1;
   } catch (error) {
-    print(
+    await print(
       `Cannot ask ${url}: ${(error as Error).message}; is the sidecar running with the same --metrics-port`,
     );
     return 1;

@@ -3,6 +3,7 @@ import { createClock } from "../../src/clock.ts";
 import { runHealthcheck } from "../../src/commands/healthcheck.ts";
 import { createHandler, type Health } from "../../src/server/handler.ts";
 import { createServer } from "../../src/server/listener.ts";
+import { collect } from "../support/lines.ts";
 import { goodView } from "../support/status_view.ts";
 import { test } from "../support/strict.ts";
 
@@ -37,7 +38,7 @@ async function ask(
   const code = await runHealthcheck(
     { ...config, metricsPort: port },
     createClock(),
-    (line) => lines.push(line),
+    collect(lines),
   );
   await server.stop();
   return { code, lines, port };
@@ -86,7 +87,7 @@ for (const tlsCertFile of [null, `${CERTIFICATES}server.pem`]) {
     const code = await runHealthcheck(
       { metricsPort, metricsHost: null, tlsCertFile, httpTimeoutMs: 5_000 },
       createClock(),
-      (line) => lines.push(line),
+      collect(lines),
     );
     assert.equal(code, 1);
     assert.equal(lines.length, 1);
@@ -103,7 +104,7 @@ for (const tlsCertFile of [null, `${CERTIFICATES}server.pem`]) {
     const accepted = listener.accept();
     const lines: string[] = [];
     const config = { metricsPort: listener.addr.port, metricsHost: null, tlsCertFile, httpTimeoutMs: 300 };
-    assert.equal(await runHealthcheck(config, createClock(), (line) => lines.push(line)), 1);
+    assert.equal(await runHealthcheck(config, createClock(), collect(lines)), 1);
     assert.match(lines[0]!, /(timed out after|no answer within) 300ms/);
     (await accepted).close();
     listener.close();
@@ -113,7 +114,7 @@ for (const tlsCertFile of [null, `${CERTIFICATES}server.pem`]) {
 test("--metrics-port 0 cannot be asked", async () => {
   const lines: string[] = [];
   const config = { metricsPort: 0, metricsHost: null, tlsCertFile: null, httpTimeoutMs: 5_000 };
-  assert.equal(await runHealthcheck(config, createClock(), (line) => lines.push(line)), 1);
+  assert.equal(await runHealthcheck(config, createClock(), collect(lines)), 1);
   assert.deepEqual(lines, [
     "Cannot ask for health: --metrics-port 0 lets the kernel pick the port; set a fixed one",
   ]);

@@ -7,6 +7,7 @@ import { checkServer } from "../../src/commands/check/server.ts";
 import { type Finding, renderJson, renderText } from "../../src/commands/check/finding.ts";
 import { runHealthcheck } from "../../src/commands/healthcheck.ts";
 import { createTestConfig } from "../support/config.ts";
+import { collect } from "../support/lines.ts";
 import { test } from "../support/strict.ts";
 
 /** Sets a terminal's title, hides the line before, turns the text around. */
@@ -54,7 +55,7 @@ test("healthcheck: what another program on the port answers is shown as text", a
     tlsCertFile: null,
     httpTimeoutMs: 5_000,
   };
-  assert.equal(await runHealthcheck(config, createClock(), (line) => lines.push(line)), 1);
+  assert.equal(await runHealthcheck(config, createClock(), collect(lines)), 1);
   assert.equal(lines.length, 1);
   assert.doesNotMatch(lines[0]!, UNSAFE);
   assert.ok(!lines[0]!.includes("\n"));

@@ -1,4 +1,14 @@
-/** Output of child processes as lines. */
+/** Output of child processes and of commands as lines. */
+
+import type { WriteOut } from "../../src/ports.ts";
+
+/** A command's writer that keeps each line, and is done with it a turn later, as a real one is. */
+export function collect(lines: string[]): WriteOut {
+  return async (line) => {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    lines.push(line);
+  };
+}
 
 /** Calls `take` with each line of `stream`, without its newline; resolves at the end of the stream. */
 export async function readLines(

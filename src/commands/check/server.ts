@@ -65,7 +65,7 @@ function messageOf(act: () => unknown): string | null {
 /** Whether the one that holds the port is a config-reloader: its metrics say so; behind TLS or auth its health must do. */
 async function isOurs(config: Config, clock: Clock): Promise<boolean> {
   if (config.tlsCertFile !== null || config.authFile !== null) {
-    return await runHealthcheck(config, clock, () => {}) === 0;
+    return await runHealthcheck(config, clock, () => Promise.resolve()) === 0;
   }
   const client = createHttpClient(clock);
   try {
