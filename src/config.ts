@@ -100,12 +100,6 @@ export interface Config {
 
 /**
  * Whether the app reads files that the sidecar writes.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(rendersOutput({ configEnvsubstFile: null, outputDir: "/out" }), true);
- * assert.equal(rendersOutput({ configEnvsubstFile: null, outputDir: null }), false);
- * ```
  */
 export function rendersOutput(config: Pick<Config, "configEnvsubstFile" | "outputDir">): boolean {
   return config.configEnvsubstFile !== null || config.outputDir !== null;
@@ -113,11 +107,6 @@ export function rendersOutput(config: Pick<Config, "configEnvsubstFile" | "outpu
 
 /**
  * Whether the bytes of the content count beside their hash: they are checked or written.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(usesBytes({ validate: "auto", configEnvsubstFile: null, outputDir: null }), true);
- * ```
  */
 export function usesBytes(config: Pick<Config, "validate" | "configEnvsubstFile" | "outputDir">): boolean {
   return config.validate !== "none" || rendersOutput(config);
@@ -125,13 +114,6 @@ export function usesBytes(config: Pick<Config, "validate" | "configEnvsubstFile"
 
 /**
  * Whether anything stands between the content and its trigger.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const plain = { validate: "none", configEnvsubstFile: null, outputDir: null } as const;
- * assert.equal(needsPreparing({ ...plain, checkCommand: ["nginx", "-t"] }), true);
- * assert.equal(needsPreparing({ ...plain, checkCommand: null }), false);
- * ```
  */
 export function needsPreparing(
   config: Pick<Config, "checkCommand" | "validate" | "configEnvsubstFile" | "outputDir">,

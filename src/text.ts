@@ -2,12 +2,6 @@
 
 /**
  * The part of a digest that is shown: the first 12 hex digits; `none` where there was no content yet.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(shortHash("9f86d081884c7d659a2feaa0c55ad015"), "9f86d081884c");
- * assert.equal(shortHash(null), "none");
- * ```
  */
 export function shortHash(digest: string | null): string {
   return digest === null ? "none" : digest.slice(0, 12);

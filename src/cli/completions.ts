@@ -16,14 +16,6 @@ const SHELL_WORDS = SHELLS.join(" ");
 
 /**
  * The script for one shell, to be sourced or stored where the shell looks.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * // A switch completes no value, a flag of a closed set its choices.
- * const fish = renderCompletions("fish");
- * assert.match(fish, /-l once -d /);
- * assert.match(fish, /-l watch-method -x -a 'auto inotify poll'/);
- * ```
  */
 export function renderCompletions(shell: Shell): string {
   if (shell === "bash") return renderBash();

@@ -12,15 +12,6 @@ import { quote } from "./usage_error.ts";
 
 /**
  * The first contradiction as one line for people, or null.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { resolveConfig } from "./resolve.ts";
- * import { tokenize } from "./tokens.ts";
- * const find = (...args: string[]) => findContradiction(resolveConfig(tokenize(args).flags, new Map(), "/"));
- * assert.equal(find("--trigger=http"), "--trigger: http needs a --trigger-url, want one at least");
- * assert.equal(find("--trigger=http", "--trigger-url=http://localhost/-/reload"), null);
- * ```
  */
 export function findContradiction(resolved: Resolved): string | null {
   return findTriggerConflict(resolved) ?? findTargetConflict(resolved) ?? findVerifyConflict(resolved) ??

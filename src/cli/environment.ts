@@ -32,18 +32,6 @@ const LINK_NAME = /_PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?$|_SERVICE
 /**
  * Reads the variables of all flags; an empty one counts as unset. Goes through what is set, not through the table: of
  * the table's names hardly one is.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const { flags, warnings } = readEnvironment({
- *   INTERVAL: "9s",
- *   CONFIG_RELOADER_INTERVAL: "3s",
- *   METRICS_PORT: "tcp://10.0.0.7:9091",
- * });
- * assert.deepEqual(flags.get("interval"), { variable: "CONFIG_RELOADER_INTERVAL", texts: ["3s"] });
- * assert.equal(flags.has("metrics-port"), false);
- * assert.match(warnings[0]!, /Kubernetes' link to a Service of that name and is ignored/);
- * ```
  */
 export function readEnvironment(environment: Environment): EnvironmentTexts {
   const found: EnvironmentTexts & { flags: Map<FlagName, VariableTexts>; warnings: string[] } = {

@@ -22,13 +22,6 @@ export const FLAG_NAMES = Object.keys(FLAGS) as readonly FlagName[];
 
 /**
  * The row of a flag, or undefined where there is no such flag.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(findFlag("interval")?.default, "5s");
- * assert.equal(findFlag("--interval"), undefined);
- * assert.equal(findFlag("toString"), undefined);
- * ```
  */
 export function findFlag(name: string): Flag | undefined {
   return Object.hasOwn(FLAGS, name) ? FLAGS[name as FlagName] : undefined;
@@ -39,11 +32,6 @@ export const VARIABLE_PREFIX = "CONFIG_RELOADER_";
 
 /**
  * The variable of a flag: `max-backoff` → `CONFIG_RELOADER_MAX_BACKOFF`.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(variableOf("max-backoff"), "CONFIG_RELOADER_MAX_BACKOFF");
- * ```
  */
 export function variableOf(name: FlagName): string {
   return VARIABLE_PREFIX + name.toUpperCase().replaceAll("-", "_");

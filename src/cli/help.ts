@@ -107,13 +107,6 @@ Examples:
 
 /**
  * The whole text of `--help` for a command; that of `run` where the command is unknown. At most 80 columns wide.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.match(renderHelp("run"), /--interval DURATION +full re-check, whatever the watcher says\n/);
- * assert.doesNotMatch(renderHelp("healthcheck"), /--interval/);
- * assert.equal(renderHelp("no such command"), renderHelp("run"));
- * ```
  */
 export function renderHelp(command: string): string {
   const known = Object.hasOwn(USAGE, command) ? command : "run";
@@ -171,11 +164,6 @@ function wrap(words: readonly string[], width: number): readonly string[] {
 
 /**
  * One line for `--version`.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.match(renderVersion(), /^config-reloader \d+\.\d+\.\d+ \(revision \S+, deno \d+\.\d+\.\d+\)\n$/);
- * ```
  */
 export function renderVersion(): string {
   return `config-reloader ${VERSION} (revision ${REVISION}, deno ${Deno.version.deno})\n`;
@@ -183,13 +171,6 @@ export function renderVersion(): string {
 
 /**
  * The flags as a Markdown table, for the README.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const rows = renderFlagTable().split("\n");
- * assert.ok(rows.includes("| `--pid auto\\|PID` | `auto` | `CONFIG_RELOADER_PID` | " +
- *   "auto: the app's first process in the pod; 1 only where PID 1 is the app |"));
- * ```
  */
 export function renderFlagTable(): string {
   const rows = GROUPS.flatMap((group) => [

@@ -32,13 +32,6 @@ export interface Kind<T = unknown> {
 
 /**
  * One of a closed set.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const kind = oneOf("auto", "inotify", "poll");
- * assert.equal(kind.parse("Poll", "/"), "poll");
- * assert.throws(() => kind.parse("events", "/"), /"events" is unknown, want auto, inotify or poll/);
- * ```
  */
 export function oneOf<const C extends readonly [string, ...string[]]>(...choices: C): Kind<C[number]> {
   return {

@@ -11,14 +11,6 @@ import { quote } from "./usage_error.ts";
 
 /**
  * The first conflict between inputs and outputs as a message, or null.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { resolveConfig } from "./resolve.ts";
- * const given = new Map([["watched-dir", ["/etc/app"]], ["output-dir", ["/etc/app/out"]]] as const);
- * const conflict = findOutputConflict(resolveConfig(given, new Map(), "/"));
- * assert.match(conflict!, /^--output-dir: "\/etc\/app\/out" lies in --watched-dir "\/etc\/app"/);
- * ```
  */
 export function findOutputConflict({ config, givenAs }: Resolved): string | null {
   if (config.configEnvsubstFile !== null && config.outputDir !== null) {

@@ -30,18 +30,6 @@ const COMMANDS = ["run", "check", "healthcheck", "completions"] as const;
 /**
  * Reads the arguments (without the program's name) and the environment; relative paths count from `cwd`.
  * Never throws for what the user wrote.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const line = parseCommandLine(["check", "--config-file", "app.yaml"], { INTERVAL: "9s" }, "/etc");
- * assert.ok(line.kind === "check");
- * assert.deepEqual([line.config.configFiles, line.config.intervalMs], [["/etc/app.yaml"], 9_000]);
- * const mistyped = parseCommandLine(["--intervall=9s"], {}, "/");
- * assert.deepEqual(mistyped, {
- *   kind: "usage",
- *   message: 'unknown flag "--intervall", did you mean --interval?',
- * });
- * ```
  */
 export function parseCommandLine(
   args: readonly string[],

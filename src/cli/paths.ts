@@ -9,12 +9,6 @@ import { quote, UsageError } from "./usage_error.ts";
  * Makes `path` absolute against `cwd` and removes `.`, `..`, doubled and trailing slashes, by text alone as `resolve` of
  * Node and the standard library do it: a symbolic link before `..` is not followed.
  * @throws {UsageError} where it holds a NUL, which no path can
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(absolutePath("../b//c/.", "/etc/a"), "/etc/b/c");
- * assert.equal(absolutePath("/../..", "/etc"), "/");
- * ```
  */
 export function absolutePath(path: string, cwd: string): string {
   if (path.includes("\0")) throw new UsageError(`${quote(path)} holds a NUL character, want a path`);

@@ -19,15 +19,6 @@ export interface Resolved {
 /**
  * Parses every value.
  * @throws {UsageError} with the whole message, flag or variable first
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const environment = new Map([["interval", { variable: "INTERVAL", texts: ["9s"] }]] as const);
- * const { config, givenAs } = resolveConfig(new Map([["config-file", ["a.yaml"]]]), environment, "/etc");
- * assert.deepEqual([config.configFiles, config.intervalMs], [["/etc/a.yaml"], 9_000]);
- * assert.deepEqual([givenAs("config-file"), givenAs("interval")], ["--config-file", "INTERVAL"]);
- * assert.equal(givenAs("once"), null);
- * ```
  */
 export function resolveConfig(
   given: ReadonlyMap<FlagName, readonly string[]>,

@@ -8,13 +8,6 @@ export const SIZE_BYTES_MAX = 2 ** 30;
 /**
  * Reads a size in bytes.
  * @throws {UsageError} where it is none, is zero, or above {@linkcode SIZE_BYTES_MAX}
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(parseSizeBytes("64KiB"), 65_536);
- * assert.equal(parseSizeBytes("1000"), 1_000);
- * assert.throws(() => parseSizeBytes("16MB"), /"16MB" is no size, want one such as 64KiB/);
- * ```
  */
 export function parseSizeBytes(text: string): number {
   const match = /^(\d+)(KiB|MiB|GiB)?$/.exec(text);

@@ -7,13 +7,6 @@ import { orList } from "./usage_error.ts";
  * The text to append to a message: `, did you mean --interval?`, or nothing where no name is near. Near is an edit
  * distance of a third of the word, 2 at least (two letters swapped) and 3 at most; else up to three names that hold the
  * word, as in `--timeout`.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(suggestion("intervall", ["interval", "once"]), ", did you mean interval?");
- * assert.equal(suggestion("timeout", ["http-timeout", "once"]), ", did you mean http-timeout?");
- * assert.equal(suggestion("colour", ["interval", "once"]), "");
- * ```
  */
 export function suggestion<N extends string>(
   word: string,

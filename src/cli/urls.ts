@@ -6,12 +6,6 @@ import { quote, UsageError } from "./usage_error.ts";
 /**
  * Checks a URL and returns it as written.
  * @throws {UsageError} where it is neither an http(s) URL with a host nor `unix:/socket:/path`
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(parseAppUrl("unix:/run/app.sock:/-/reload"), "unix:/run/app.sock:/-/reload");
- * assert.throws(() => parseAppUrl("localhost:8080/status"), /is no URL, want http:\/\/HOST:PORT\/PATH/);
- * ```
  */
 export function parseAppUrl(text: string): string {
   // deno-lint-ignore no-control-regex -- `new URL` silently drops tabs and line ends

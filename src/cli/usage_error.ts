@@ -7,12 +7,6 @@ import { hideUrlSecrets } from "../http/hide_url.ts";
 
 /**
  * A value, flag or combination of flags that cannot be used; its message is one line for people.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { parsePort } from "./values.ts";
- * assert.throws(() => parsePort("http"), new UsageError('"http" is no port, want 0 to 65535'));
- * ```
  */
 export class UsageError extends Error {
   override readonly name = "UsageError";
@@ -24,12 +18,6 @@ const QUOTED_CHARS_MAX = 120;
 /**
  * Quotes a value for a message: always one line, control characters escaped, long values cut. A URL comes without its
  * secrets, whichever flag it was given to by mistake.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(quote("a\nb"), '"a\\nb"');
- * assert.equal(quote("http://user:pass@app/?token=1"), '"http://***@app/?***"');
- * ```
  */
 export function quote(value: string): string {
   const text = value.includes("://") ? hideUrlSecrets(value) : value;
@@ -46,12 +34,6 @@ function escapeCharacter(character: string): string {
 
 /**
  * Joins words as in a sentence: `a, b or c`.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(orList(["bash", "zsh", "fish"]), "bash, zsh or fish");
- * assert.equal(orList(["bash"]), "bash");
- * ```
  */
 export function orList(words: readonly string[]): string {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;

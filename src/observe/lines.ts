@@ -97,12 +97,6 @@ function cut(text: string): string {
 
 /**
  * Makes control characters visible: a newline becomes the two characters `\n`. For all text that reaches a terminal.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(escapeUnsafe("\x1b[2Jcleared\n"), "\\u001b[2Jcleared\\n");
- * assert.equal(escapeUnsafe("✅ grün"), "✅ grün");
- * ```
  */
 export function escapeUnsafe(text: string): string {
   return text.replace(UNSAFE, (char) => SHORT_ESCAPES[char] ?? toUnicodeEscape(char));

@@ -23,17 +23,6 @@ const WAITING_LENGTH_MAX = 256 * 1024;
 
 /**
  * Creates a queue before `sink`; `renderDrops` makes the line that tells how many were dropped.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const parts: Uint8Array[] = [];
- * const sink = { write: (bytes: Uint8Array) => Promise.resolve(parts.push(bytes) && bytes.length) };
- * const queue = createLogQueue(sink, (count) => `${count} dropped\n`);
- * queue.push("first\n");
- * queue.push("x".repeat(300_000) + "\n");
- * await queue.flush(1_000);
- * assert.deepEqual([new TextDecoder().decode(parts[0]), queue.dropped()], ["first\n", 1]);
- * ```
  */
 export function createLogQueue(sink: ByteSink, renderDrops: (count: number) => string): LogQueue {
   const encoder = new TextEncoder();

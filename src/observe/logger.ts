@@ -22,17 +22,6 @@ export interface ProcessLogger extends Logger {
  * and level.
  * @param sink where lines go, `Deno.stderr` by default
  * @param wallMs the wall clock, for tests
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const parts: Uint8Array[] = [];
- * const sink = { write: (bytes: Uint8Array) => Promise.resolve(parts.push(bytes) && bytes.length) };
- * const logger = createLogger("warn", "text", sink, () => 0);
- * logger.info("not told");
- * logger.error("told");
- * await logger.flush(1_000);
- * assert.equal(new TextDecoder().decode(parts[0]), "1970-01-01T00:00:00.000Z ERROR told\n");
- * ```
  */
 export function createLogger(
   level: LogLevel,

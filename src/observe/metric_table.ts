@@ -4,11 +4,6 @@ import { CATALOGUE, type MetricInfo } from "./catalogue.ts";
 
 /**
  * Renders the catalogue as a Markdown table, one row a metric, ending in a newline.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.match(renderMetricTable(), /^\| `config_reload_watch_info\{method\}` \| gauge \| /m);
- * ```
  */
 export function renderMetricTable(): string {
   const rows = Object.entries<MetricInfo>(CATALOGUE).map(([name, { type, help, labels }]) => {

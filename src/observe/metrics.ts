@@ -42,16 +42,6 @@ export interface Metrics {
 
 /**
  * Creates the metrics of one run; every series of a closed set is there from the start.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const metrics = createMetrics({ version: "0.1.0", revision: "abc", deno: "2.9.6" });
- * metrics.attemptStarted();
- * metrics.attemptEnded("rejected", { durationMs: 40, wallMs: 0 });
- * const text = await metrics.render();
- * assert.match(text, /^config_reload_failures_total 1$/m);
- * assert.match(text, /^config_reload_outcomes_total\{outcome="success"\} 0$/m);
- * ```
  */
 export function createMetrics(
   build: { readonly version: string; readonly revision: string; readonly deno: string },

@@ -19,13 +19,6 @@ const TICKS_PER_SECOND = 100;
  * Creates the reader. What cannot change is read once: /proc/stat has a line of all interrupts, and reading it at each
  * scrape cost more memory than all the rest of the scrape.
  * @returns a function that throws where /proc is missing or in a form that is not known
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const stats = createProcessReader()();
- * assert.ok(stats.residentBytes > 2 ** 20 && stats.openFds <= stats.maxFds);
- * assert.ok(stats.startTimeSeconds * 1_000 <= Date.now() + 1_000);
- * ```
  */
 export function createProcessReader(): () => ProcessStats {
   let bootTimeSeconds = NaN;
@@ -48,12 +41,6 @@ export function createProcessReader(): () => ProcessStats {
 
 /**
  * Parses /proc/PID/stat, proc_pid_stat(5). The name in parentheses may hold spaces and parentheses itself.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const fields = ["S", ...Array.from({ length: 30 }, (_, index) => index + 4)];
- * assert.deepEqual(parseStat(`7 (a) b) ${fields.join(" ")}`), { cpuTicks: 14 + 15, startTicks: 22 });
- * ```
  */
 export function parseStat(text: string): { cpuTicks: number; startTicks: number } {
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
@@ -64,11 +51,6 @@ export function parseStat(text: string): { cpuTicks: number; startTicks: number 
 
 /**
  * The soft limit of open descriptors; Infinity where there is none. @throws where /proc is missing
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.ok(readMaxFds() >= 3);
- * ```
  */
 export function readMaxFds(): number {
   const limits = Deno.readTextFileSync("/proc/self/limits");
