@@ -21,7 +21,7 @@ export interface Flag<T = unknown> extends Kind<T> {
   readonly group: Group;
   /** Text of the default, read by `parse` as if it had been given; null where the flag is off unless given. */
   readonly default: string | null;
-  /** What it means, in a few words for `--help`, shell completion and the README. */
+  /** What it means, in a few words for `--help` and the README. */
   readonly help: string;
   /** Where the default comes from. `seed` marks names and defaults of the original specification, which never change. */
   readonly origin: string;

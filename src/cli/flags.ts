@@ -1,5 +1,5 @@
 /**
- * The one table of flags: parsing, validation, `--help`, shell completion, the README and the tests all read it.
+ * The one table of flags: parsing, validation, `--help`, the README and the tests all read it.
  * A flag that is not here does not exist.
  */
 

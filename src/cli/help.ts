@@ -27,7 +27,6 @@ Usage:
   config-reloader [run] [flags]       watch and reload (the sidecar)
   config-reloader check [flags]       say what would work and what would not
   config-reloader healthcheck         ask the running sidecar's /healthz
-  config-reloader completions SHELL   completions for bash, zsh or fish
 `,
   check: `config-reloader check: says what would work and what would not with these flags
 and variables. It changes nothing and signals nobody. Exit code 0 when nothing
@@ -45,16 +44,6 @@ Usage:
 
 It takes all flags of the sidecar, so that both can be given the same. These
 count:
-`,
-  completions: `config-reloader completions: prints a completion script for a shell
-
-Usage:
-  config-reloader completions bash|zsh|fish
-
-Examples:
-  source <(config-reloader completions bash)
-  config-reloader completions zsh > "\${fpath[1]}/_config-reloader"
-  config-reloader completions fish | source
 `,
 };
 
@@ -110,7 +99,6 @@ Examples:
  */
 export function renderHelp(command: string): string {
   const known = Object.hasOwn(USAGE, command) ? command : "run";
-  if (known === "completions") return USAGE[known]!;
   const names = known === "healthcheck" ? HEALTHCHECK_FLAGS : FLAG_NAMES;
   const sections = GROUPS.map((group) => {
     const entries = names.filter((name) => findFlag(name)!.group === group).map(renderEntry);

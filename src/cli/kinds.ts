@@ -1,5 +1,5 @@
 /**
- * The kinds of value a flag can take: how it is written, parsed, completed by a shell and shown on the status page.
+ * The kinds of value a flag can take: how it is written, parsed and shown on the status page.
  * The flag table spreads them. Must know no flag by name.
  */
 
@@ -22,10 +22,6 @@ export interface Kind<T = unknown> {
    * @throws {UsageError}
    */
   readonly parse: (text: string, cwd: string) => T;
-  /** Values of a closed set, for completion. */
-  readonly choices?: readonly string[];
-  /** What a shell completes. */
-  readonly completes?: "file" | "directory";
   /** Text for people where the text given may hold a secret; else the parsed text or the text given is shown. */
   readonly show?: (text: string) => string;
 }
@@ -36,7 +32,6 @@ export interface Kind<T = unknown> {
 export function oneOf<const C extends readonly [string, ...string[]]>(...choices: C): Kind<C[number]> {
   return {
     placeholder: choices.join("|"),
-    choices,
     parse: (text) => values.parseChoice<C[number]>(text, choices),
   };
 }
@@ -44,7 +39,6 @@ export function oneOf<const C extends readonly [string, ...string[]]>(...choices
 /** A switch: `--once`, `--once=false`. */
 export const SWITCH: Kind<boolean> = {
   placeholder: "",
-  choices: ["true", "false"],
   parse: values.parseBoolean,
 };
 
@@ -70,15 +64,15 @@ function parsePositiveDuration(text: string): number {
 export const SIZE: Kind<number> = { placeholder: "SIZE", parse: parseSizeBytes };
 
 /** A file, made absolute. */
-export const FILE: Kind<string> = { placeholder: "FILE", completes: "file", parse: parsePath };
+export const FILE: Kind<string> = { placeholder: "FILE", parse: parsePath };
 
 /** A directory, made absolute. */
-export const DIRECTORY: Kind<string> = { placeholder: "DIR", completes: "directory", parse: parsePath };
+export const DIRECTORY: Kind<string> = { placeholder: "DIR", parse: parsePath };
 
 /** A file or a glob, made absolute. A trailing slash shows that a directory is meant. */
 export const FILE_OR_GLOB: Kind<string> = {
   placeholder: "FILE",
-  completes: "file",
+
   parse: (text, cwd) => {
     if (text.endsWith("/")) {
       throw new UsageError(`${quote(text)} is a directory, want a file (or use --watched-dir)`);
@@ -123,13 +117,11 @@ export const PROCESS_NAME: Kind<string> = {
 /** A signal by name or number. */
 export const SIGNAL: Kind<Deno.Signal> = {
   placeholder: "SIGNAL",
-  choices: ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGWINCH"],
   parse: values.parseSignal,
 };
 /** `auto` or a process ID. */
 export const PID: Kind<number | "auto"> = {
   placeholder: "auto|PID",
-  choices: ["auto"],
   parse: values.parsePid,
 };
 /** A TCP port; 0 lets the kernel pick one. */
@@ -139,7 +131,6 @@ export const HOST: Kind<string | null> = { placeholder: "HOST", parse: values.pa
 /** An HTTP method. */
 export const METHOD: Kind<string> = {
   placeholder: "METHOD",
-  choices: ["POST", "PUT", "GET"],
   parse: values.parseMethod,
 };
 /** A regular expression. */

@@ -1,6 +1,6 @@
 /**
  * The command line as a whole: arguments and environment in, what to do out. Pure; only `main.ts` prints and exits.
- * `--help`, `--version` and completions are loaded when asked for, so that the sidecar's start does not pay for them.
+ * `--help` and `--version` are loaded when asked for, so that the sidecar's start does not pay for them.
  */
 
 import type { Config } from "../config.ts";
@@ -9,7 +9,6 @@ import { type Environment, readEnvironment } from "./environment.ts";
 import { resolveConfig } from "./resolve.ts";
 import { suggestion } from "./suggest.ts";
 import { tokenize, type Tokens } from "./tokens.ts";
-import { SHELLS } from "./shells.ts";
 import { orList, quote, UsageError } from "./usage_error.ts";
 
 /** Commands that take the flags. */
@@ -25,7 +24,7 @@ export type CommandLine =
   | { readonly kind: "usage"; readonly message: string };
 
 /** The commands that `--help` tells of. */
-const COMMANDS = ["run", "check", "healthcheck", "completions"] as const;
+const COMMANDS = ["run", "check", "healthcheck"] as const;
 
 /**
  * Reads the arguments (without the program's name) and the environment; relative paths count from `cwd`.
@@ -42,7 +41,6 @@ export function parseCommandLine(
   if (tokens.asked === "help") return printHelp(command === "help" ? words[0] ?? "run" : command);
   if (tokens.mistake) return { kind: "usage", message: tokens.mistake };
   if (command === "help") return printHelp(words[0] ?? "run");
-  if (command === "completions") return printCompletions(words);
   if (command !== "run" && command !== "check" && command !== "healthcheck") {
     return { kind: "usage", message: unknownCommand(command, tokens) };
   }
@@ -78,19 +76,6 @@ function printHelp(command: string): CommandLine {
 
 function printVersion(): CommandLine {
   return { kind: "print", topic: "version", render: async () => (await import("./help.ts")).renderVersion() };
-}
-
-function printCompletions(words: readonly string[]): CommandLine {
-  const shell = SHELLS.find((name) => name === words[0]);
-  if (shell === undefined || words.length > 1) {
-    const given = words.length === 0 ? "no shell is named" : `${quote(words.join(" "))} is unknown`;
-    return { kind: "usage", message: `completions: ${given}, want ${orList(SHELLS)}` };
-  }
-  return {
-    kind: "print",
-    topic: `completions ${shell}`,
-    render: async () => (await import("./completions.ts")).renderCompletions(shell),
-  };
 }
 
 function unknownCommand(word: string, tokens: Tokens): string {

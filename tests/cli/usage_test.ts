@@ -31,18 +31,17 @@ const BAD: readonly Row[] = [
   ["-", {}, 'unknown flag "-", see --help'],
   ["--__proto__ x", {}, 'unknown flag "--__proto__", see --help'],
   ["chekc", {}, 'unknown command "chekc", did you mean check?'],
-  ["watch", {}, 'unknown command "watch", want run, check, healthcheck or completions'],
+  ["watch", {}, 'unknown command "watch", want run, check or healthcheck'],
   ["check /etc/x.yaml", {}, 'unexpected argument "/etc/x.yaml", want flags only'],
   ["--interval 5s /etc/x.yaml", {}, 'unexpected argument "/etc/x.yaml", want flags only'],
   ["--once false", {}, 'unexpected argument "false", want --once=false'],
   ["run -- --interval", {}, 'unexpected argument "--interval", want flags only'],
-  ["completions", {}, "completions: no shell is named, want bash, zsh or fish"],
-  ["completions tcsh", {}, 'completions: "tcsh" is unknown, want bash, zsh or fish'],
+  ["completions", {}, 'unknown command "completions", want run, check or healthcheck'],
   // Secrets in URLs, wherever they were put by mistake
   [
     "http://me:secret@h/x?t=secret",
     {},
-    'unknown command "http://***@h/x?***", want run, check, healthcheck or completions',
+    'unknown command "http://***@h/x?***", want run, check or healthcheck',
   ],
   ["run http://me:secret@h/x", {}, 'unexpected argument "http://***@h/x", want flags only'],
   [

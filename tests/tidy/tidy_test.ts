@@ -74,15 +74,6 @@ test("directories are listed whole: with QuickJS, for-await over one that is mis
   assert.deepEqual(find(SOURCES, /for await \(.*readDir\(/), []);
 });
 
-test("no timers but the clock's: the first setTimeout costs 7 ms of CPU at the start", () => {
-  // The keep-alive of `--once`, which has no server for that; and a child process, which costs far more than a timer.
-  const allowed = ["src/commands/run.ts", "src/prepare/check_command.ts"];
-  assert.deepEqual(
-    find(SOURCES.filter((path) => !allowed.includes(path)), /\b(setTimeout|setInterval)\(/),
-    [],
-  );
-});
-
 test("only the clock reads the time for the loop", () => {
   const loop = SOURCES.filter((path) => path.startsWith("src/loop/"));
   assert.deepEqual(find(loop, /performance\.now|Date\.now/), []);
@@ -233,24 +224,37 @@ test("files stay short: 250 lines without the examples in doc comments, or a rea
   assert.deepEqual(gone, [], "needs no reason any more");
 });
 
-test("functions fit a screen: 60 lines", () => {
+/** Functions past 80 lines, which are to become shorter; take the row out with the function. */
+const LONG_FUNCTIONS: readonly string[] = [
+  "src/loop/recorder.ts: createRecorder",
+  "src/loop/reloader.ts: createReloader",
+  "src/loop/target_watch.ts: createTargetWatch",
+  "src/loop/verification.ts: createVerification",
+  "src/prepare/prepare.ts: createPrepare",
+  "src/proc/reader.ts: createProcReader",
+  "src/server/listener.ts: createServer",
+  "src/server/pool.ts: createPool",
+  "src/target/table.ts: createTableMaker",
+  "src/watch/snapshot.ts: createReader",
+  "src/watch/volumes.ts: createVolumeFinder",
+  "src/watch/watcher.ts: createEventWatch",
+];
+
+test("functions fit a screen: 80 lines, factories with what they hold", () => {
   const long: string[] = [];
   for (const path of SOURCES) {
-    let begin: { line: number; indent: string; name: string } | null = null;
+    const begun: { line: number; indent: string; name: string }[] = [];
     read(path).split("\n").forEach((line, index) => {
       const head = /^( *)(?:export )?(?:async )?function\*? (\w+)/.exec(line);
-      if (head) begin = { line: index, indent: head[1]!, name: head[2]! };
+      if (head) begun.push({ line: index, indent: head[1]!, name: head[2]! });
+      const begin = begun.at(-1);
       if (begin && line === `${begin.indent}}`) {
-        const lines = index - begin.line + 1;
-        // Factories hold their functions; each of those is measured by itself.
-        if (lines > 60 && !begin.name.startsWith("create")) {
-          long.push(`${path}: ${begin.name}, ${lines} lines`);
-        }
-        begin = null;
+        begun.pop();
+        if (index - begin.line + 1 > 80) long.push(`${path}: ${begin.name}`);
       }
     });
   }
-  assert.deepEqual(long, []);
+  assert.deepEqual(long.filter((one) => !LONG_FUNCTIONS.includes(one)), []);
 });
 
 test("each source file says what it is, each export what it does", () => {

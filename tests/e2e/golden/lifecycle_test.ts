@@ -132,8 +132,6 @@ const USAGE: [args: string[], env?: Record<string, string>][] = [
   [["--once", "yes"]],
   [["start"]],
   [["chekc"]],
-  [["completions", "tcsh"]],
-  [["completions"]],
   [["--config-file=/etc/app/"]],
   [["--config-envsubst-file=/out/*.yaml"]],
   [["--reload-url=localhost:8080/status"]],
