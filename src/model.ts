@@ -89,6 +89,35 @@ export interface Target {
   readonly handled: boolean;
 }
 
+/**
+ * Whether the next signal could be sent, and if not, why: every code that a look for the target can give, with its
+ * meaning. The label of `config_reload_target_ready{code}`, the field `code` of the log and of `/status`, the anchors of
+ * docs/troubleshooting.md.
+ */
+export const TARGET_CODES = {
+  "ready": "the next signal can be sent",
+  "starting": "the process has no handler yet and is younger than 5 s",
+  "not-there": "the process that is meant does not run now, or its PID file is not there yet",
+  "ambiguous": "more than one process could be meant",
+  "supervisor":
+    "the container's first process is a supervisor, and which process below it is meant cannot be seen",
+  "permission": "the kernel does not let this user signal the process",
+  "no-handler": "the process has no handler for the signal, or ignores it",
+  "stale-mount": "the process cannot see new content through any mount it has",
+  "no-shared-process-namespace": "no process of another container is visible",
+  "own-container": "only processes of the sidecar's own container are visible",
+  "host-init": "all processes of the machine are visible, or its init process is meant",
+  "pause": "the pause process is meant",
+  "self": "the sidecar itself is meant",
+  "runtime": "the container runtime is about to become a container's process",
+  "bad-pid": "the number is no process",
+  "pid-file": "the PID file cannot be used",
+  "hidden-proc": "/proc hides the processes of other users",
+  "bad-proc": "/proc cannot be used",
+} as const;
+/** One of the codes. */
+export type TargetCode = keyof typeof TARGET_CODES;
+
 /** What a look for the target found. */
 export type Resolution =
   | { readonly kind: "target"; readonly target: Target }
@@ -98,7 +127,7 @@ export type Resolution =
    * Nobody may be signalled. `code` is stable, `message` names the thing, the value and the way out. `again`: it passes
    * by itself (a pid file half-written, an application between end and start), so wait for it as for one that starts.
    */
-  | { readonly kind: "none"; readonly code: string; readonly message: string; readonly again?: boolean };
+  | { readonly kind: "none"; readonly code: TargetCode; readonly message: string; readonly again?: boolean };
 
 /** What came of sending the trigger. */
 export type TriggerResult =
@@ -194,7 +223,7 @@ export interface TargetView {
   readonly ok: boolean;
   /** One line: `PID 7 (amp, user 65532): the only application container in the pod`, or the problem and its fix. */
   readonly message: string;
-  readonly code: string;
+  readonly code: TargetCode;
   readonly pid: number | null;
   readonly name: string | null;
   readonly uid: number | null;

@@ -5,7 +5,7 @@
 
 import type { AttemptReport } from "./attempt_steps.ts";
 import type { Config } from "../config.ts";
-import type { AppMounts, StaleMount, Target, TargetView } from "../model.ts";
+import type { AppMounts, StaleMount, Target, TargetCode, TargetView } from "../model.ts";
 import type { Clock, Logger, SnapshotReader, TargetPort } from "../ports.ts";
 import { formatMs } from "../text.ts";
 
@@ -42,8 +42,6 @@ export interface TargetWatchDeps {
 const EARLY_MS = 60_000;
 /** For so long after a process came it may be the container runtime on its way to the app, under one PID. */
 const COMING_MS = 2_000;
-/** Codes of one state: a process that ends is a zombie, then no process, then nobody is left; to a reader it has ended. */
-const ABSENT: readonly string[] = ["gone", "no-app"];
 
 /** Makes the watch; nothing is looked at before `refresh`. */
 export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
@@ -54,7 +52,7 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
   /** Since when there has been nobody to signal, as told; null while there is. */
   let brokenSinceMs: number | null = null;
   /** What was told last; null before the first look. */
-  let toldCode: string | null = null;
+  let toldCode: TargetCode | null = null;
   let mounts: readonly StaleMount[] = [];
   /** What was looked at when mounts were last told of. */
   let mountsTold: { readonly own: readonly StaleMount[]; readonly app: typeof app } | null = null;
@@ -87,7 +85,7 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
 
   function tell({ ok, message, code, pid }: TargetView, told: string | null): void {
     const fields = { code, pid };
-    const isToldDeath = ABSENT.includes(code) && toldCode !== null && ABSENT.includes(toldCode);
+    const isToldDeath = code === "not-there" && toldCode === code;
     toldCode = code;
     if (!ok) {
       brokenSinceMs ??= clock.nowMs();

@@ -91,7 +91,7 @@ ${row("Process", target.pid === null ? null : `${target.name ?? "?"} (PID ${targ
 ${row("User", target.uid)}
 ${row("Handles it", yesNo(target.handled))}
 ${row("Permission", yesNo(target.permitted))}
-${target.code === "" ? "" : row("Code", html`<code>${target.code}</code>`)}
+${target.code === "ready" ? "" : row("Code", html`<code>${target.code}</code>`)}
 </dl>`
   }
 </section>`;

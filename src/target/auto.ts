@@ -23,7 +23,7 @@ import { isAncestor, isFirst, topOf } from "./tree.ts";
 const NOTHING_KNOWN: KnownFirsts = new Map();
 
 const LEFTOVERS: Refusal = {
-  code: "gone",
+  code: "not-there",
   message:
     "The application has ended, and only what an exec or a probe started beside it is left in its container; " +
     "looking again",
@@ -42,7 +42,7 @@ const MOUNT_PROC = "mount the container's own /proc";
  * const chosen = selectAuto(tableOf([PAUSE, SIDECAR, app(7)]), options);
  * assert.equal(chosen.kind === "process" && chosen.stat.pid, 7);
  * const unsure = selectAuto(tableOf([PAUSE, SIDECAR, app(7), app(8)]), options);
- * assert.equal(unsure.kind === "none" && unsure.code, "several-candidates"); // never a guess
+ * assert.equal(unsure.kind === "none" && unsure.code, "ambiguous"); // never a guess
  * ```
  */
 export function selectAuto(table: ProcessTable, options: SelectOptions, trace?: Trace): Selection {
@@ -70,7 +70,7 @@ export function selectAuto(table: ProcessTable, options: SelectOptions, trace?: 
     const code = forbids(table, stat);
     if (code !== null) {
       trace?.(stat, NOTES[code] ?? code);
-      if (code === "runtime" || code === "gone") waitFor = refusal(table, stat, "");
+      if (code === "runtime" || code === "not-there") waitFor = refusal(table, stat, "");
       continue;
     }
     for (const found of unwrap(table, stat, options.signal)) {
@@ -86,7 +86,7 @@ export function selectAuto(table: ProcessTable, options: SelectOptions, trace?: 
   const only = candidates[0]!;
   if (options.losers?.has(containerOf(table, only))) {
     return none(
-      "no-app",
+      "not-there",
       `The application is not running now, only ${describe(table, only)}, which is another one`,
       true,
     );
@@ -154,7 +154,7 @@ function nobody(table: ProcessTable, othersVisible: boolean, waitFor: Refusal | 
   if (waitFor) return { kind: "none", ...waitFor };
   if (othersVisible) {
     return none(
-      "no-app",
+      "not-there",
       "No application is running in the pod now, only pause and config-reloader; looking again",
       true,
     );

@@ -4,6 +4,7 @@
  */
 
 import type { ProcessStat } from "../proc/process.ts";
+import type { TargetCode } from "../model.ts";
 import type { KnownFirsts } from "./firsts.ts";
 import { describe, NAME_IT, type Refusal } from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
@@ -47,7 +48,7 @@ export const NOTES: Readonly<Record<string, string>> = {
   "self": "another config-reloader",
   "pause": "the pause process",
   "runtime": "the container runtime, not yet an application",
-  "gone": "a zombie",
+  "not-there": "a zombie",
   "host-init": "the init process of this machine",
   "bad-pid": "a kernel thread",
 };
@@ -68,7 +69,7 @@ export function several(table: ProcessTable, stats: readonly ProcessStat[], what
   const list = [...stats].sort((a, b) => a.pid - b.pid).slice(0, 10).map((stat) => describe(table, stat))
     .join(", ");
   return none(
-    "several-candidates",
+    "ambiguous",
     `Cannot choose a process to signal: ${what}: ${list}${stats.length > 10 ? ", …" : ""}; ${NAME_IT}`,
   );
 }
@@ -78,14 +79,14 @@ export function several(table: ProcessTable, stats: readonly ProcessStat[], what
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * assert.deepEqual(none("gone", "it has ended", true), {
+ * assert.deepEqual(none("not-there", "it has ended", true), {
  *   kind: "none",
- *   code: "gone",
+ *   code: "not-there",
  *   message: "it has ended",
  *   again: true,
  * });
  * ```
  */
-export function none(code: string, message: string, again = false): Selection {
+export function none(code: TargetCode, message: string, again = false): Selection {
   return { kind: "none", code, message, ...(again && { again }) };
 }

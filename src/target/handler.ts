@@ -88,7 +88,12 @@ function isPerhapsRuntime(table: ProcessTable, stat: ProcessStat, status: Proces
 }
 
 function gone({ pid }: ProcessStat): Resolution {
-  return { kind: "none", code: "gone", message: `Cannot signal PID ${pid}: it has just ended`, again: true };
+  return {
+    kind: "none",
+    code: "not-there",
+    message: `Cannot signal PID ${pid}: it has just ended`,
+    again: true,
+  };
 }
 
 function unhandled(who: string, ignored: boolean, signalName: string): Resolution {
@@ -96,7 +101,7 @@ function unhandled(who: string, ignored: boolean, signalName: string): Resolutio
   return ignored
     ? {
       kind: "none",
-      code: "ignored",
+      code: "no-handler",
       message:
         `Cannot reload ${who} with ${signalName}: it ignores ${signalName}, so nothing would happen; ${ways}`,
     }

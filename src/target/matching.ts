@@ -76,7 +76,7 @@ export function selectMatching(
   }
   if (roots.length > 1) return several(table, roots, `${roots.length} separate processes match ${asked}`);
   if (refused) return { kind: "none", ...refused };
-  return none("no-match", `No process matches ${asked}; visible are ${visible(table)}`, true);
+  return none("not-there", `No process matches ${asked}; visible are ${visible(table)}`, true);
 }
 
 function matches(

@@ -5,11 +5,12 @@
 
 import { displayName, type ProcessStat, programName } from "../proc/process.ts";
 import { hasSignal } from "../proc/signals.ts";
+import type { TargetCode } from "../model.ts";
 import type { ProcessTable } from "./table.ts";
 
 /** Why nobody is signalled. `again`: the state passes by itself, so look again soon. */
 export interface Refusal {
-  readonly code: string;
+  readonly code: TargetCode;
   readonly message: string;
   readonly again?: boolean;
 }
@@ -143,11 +144,11 @@ export function forbids(table: ProcessTable, stat: ProcessStat): ForbidCode | nu
   const argv = table.argv(stat.pid);
   if (isPause(stat, argv)) return "pause";
   if (isRuntime(stat, argv)) return "runtime";
-  if (isDead(stat)) return "gone";
+  if (isDead(stat)) return "not-there";
   return stat.pid === 1 && isWholeMachine(table) ? "host-init" : null;
 }
 
-type ForbidCode = "bad-pid" | "self" | "pause" | "runtime" | "gone" | "host-init";
+type ForbidCode = "bad-pid" | "self" | "pause" | "runtime" | "not-there" | "host-init";
 
 /**
  * `forbids` with its text; apart from it, since a text reads more of /proc. `asked` is how the user named it: `--pid 1`.
@@ -167,7 +168,7 @@ export function refusal(table: ProcessTable, stat: ProcessStat, asked: string): 
   return {
     code,
     message: `Cannot signal ${who}: ${refusalText(code, stat)}`,
-    ...((code === "runtime" || code === "gone") && { again: true }),
+    ...((code === "runtime" || code === "not-there") && { again: true }),
   };
 }
 
@@ -184,7 +185,7 @@ function refusalText(code: ForbidCode, stat: ProcessStat): string {
         `leave --pid at auto, or ${NAME_IT}`;
     case "runtime":
       return "it is the container runtime, about to become a container's process; looking again";
-    case "gone":
+    case "not-there":
       return stat.state === "Z"
         ? "it has ended and is a zombie; looking again when the application is back"
         : "it has just ended; looking again when the application is back";

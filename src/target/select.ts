@@ -48,7 +48,11 @@ function selectPid(table: ProcessTable, pid: number, asked: string): Selection {
         `Cannot signal PID ${pid}, named by ${asked}: it is a thread of PID ${leader}; use ${leader}`,
       );
     }
-    return none("gone", `Cannot signal PID ${pid}, named by ${asked}: there is no such process now`, true);
+    return none(
+      "not-there",
+      `Cannot signal PID ${pid}, named by ${asked}: there is no such process now`,
+      true,
+    );
   }
   const refused = refusal(table, stat, asked);
   return refused ? { kind: "none", ...refused } : { kind: "process", stat, reason: `named by ${asked}` };

@@ -98,7 +98,7 @@ function identityProblem(reader: ProcReader, target: Target, options: SignalOpti
   const stat = reader.stat(pid);
   const status = reader.status(pid);
   if (stat === null || stat === "hidden" || status === null || stat.state === "Z" || stat.state === "X") {
-    return notSent("gone", `Cannot signal PID ${pid} (${name}): it has ended since it was looked up`);
+    return notSent("not-there", `Cannot signal PID ${pid} (${name}): it has ended since it was looked up`);
   }
   if (stat.startTicks !== target.startTicks || stat.comm !== target.comm || status.tgid !== pid) {
     return notSent(
@@ -122,7 +122,7 @@ function identityProblem(reader: ProcReader, target: Target, options: SignalOpti
 function killProblem(target: Target, signal: Deno.Signal, error: unknown): TriggerResult {
   const who = `PID ${target.pid} (${target.name})`;
   if (error instanceof Deno.errors.NotFound) {
-    return notSent("gone", `Cannot send ${signal} to ${who}: it has ended since it was looked up`);
+    return notSent("not-there", `Cannot send ${signal} to ${who}: it has ended since it was looked up`);
   }
   if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
     return notSent("permission", permissionText(target, signal));

@@ -4,7 +4,7 @@
  */
 
 import type { Config } from "../config.ts";
-import type { Resolution, Target, TargetView } from "../model.ts";
+import type { Resolution, Target, TargetCode, TargetView } from "../model.ts";
 import type { Clock, TargetPort } from "../ports.ts";
 import { createProcReader, type ProcReader } from "../proc/reader.ts";
 import { signalNumber } from "../proc/signals.ts";
@@ -69,7 +69,7 @@ export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder
     try {
       const asked = wantedBy(config);
       if (asked.kind === "problem") {
-        return { kind: "none", code: "pid-file", message: asked.message, again: true };
+        return { kind: "none", code: asked.code, message: asked.message, again: true };
       }
       const table = tables.look(asked.wanted.kind === "pid" ? asked.wanted.pid : undefined);
       known = nextFirsts(known, table);
@@ -120,7 +120,7 @@ export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder
 /** How the settings name the target; the PID file is read afresh. */
 function wantedBy(config: Config):
   | { kind: "wanted"; wanted: Wanted; writtenWallMs: number | null }
-  | { kind: "problem"; message: string } {
+  | { kind: "problem"; code: TargetCode; message: string } {
   const wanted = (value: Wanted, writtenWallMs: number | null = null) =>
     ({ kind: "wanted", wanted: value, writtenWallMs }) as const;
   if (config.pidFile !== null) {
@@ -161,7 +161,7 @@ function viewOf(
   const { target } = found;
   const { pid, name, uid, handled } = target;
   const known = { pid, name, uid, handled, permitted };
-  if (permitted === null) return problemView("gone", `PID ${pid} (${name}) has just ended`);
+  if (permitted === null) return problemView("not-there", `PID ${pid} (${name}) has just ended`);
   if (!permitted) {
     return { ok: false, code: "permission", message: permissionText(target, config.signal), ...known };
   }
@@ -171,13 +171,13 @@ function viewOf(
     : `; it has no handler for ${config.signal} and is signalled all the same (--allow-unhandled-signal)`;
   return {
     ok: true,
-    code: "",
+    code: "ready",
     message: `PID ${pid} (${name}, user ${uid}): ${target.reason}${warning}`,
     ...known,
   };
 }
 
-function problemView(code: string, message: string): TargetView {
+function problemView(code: TargetCode, message: string): TargetView {
   return { ok: false, code, message, pid: null, name: null, uid: null, handled: null, permitted: null };
 }
 

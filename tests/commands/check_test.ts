@@ -10,7 +10,7 @@ import { type Finding, renderText } from "../../src/commands/check/finding.ts";
 import { mountFix, readableFix, targetFix, volumeFix } from "../../src/commands/check/fixes.ts";
 import { checkServer } from "../../src/commands/check/server.ts";
 import type { Config } from "../../src/config.ts";
-import type { StatusReading } from "../../src/model.ts";
+import type { StatusReading, TargetCode } from "../../src/model.ts";
 import { createSnapshotReader } from "../../src/watch/snapshot.ts";
 import { createTestConfig } from "../support/config.ts";
 import { type Amp, amp as ampStatus } from "../support/status.ts";
@@ -220,20 +220,19 @@ Deno.test("check: colours mark the lines, and the marks say the same without", S
 });
 
 Deno.test("check: every fix is YAML that says what to set", STRICT, () => {
-  const facts = { signal: "SIGHUP", uid: 1000, names: ["amp: x", "envoy"] };
-  const wanted: readonly [string, string][] = [
+  const facts = { signal: "SIGHUP", uid: 1000, names: ["amp: x", "envoy"], by: "name" as const };
+  const wanted: readonly [TargetCode, string][] = [
     ["no-shared-process-namespace", "shareProcessNamespace"],
     ["own-container", "--process-name=NAME"],
     ["host-init", "hostPID"],
-    ["several-candidates", "--process-name=amp: x"],
-    ["no-match", "--process-name"],
+    ["ambiguous", "--process-name=amp: x"],
+    ["not-there", "--process-name"],
     ["bad-pid", "--process-name"],
     ["self", "--process-name"],
     ["pause", "--process-name"],
     ["hidden-proc", "runAsUser"],
     ["permission", "runAsUser"],
     ["no-handler", "--trigger=http"],
-    ["ignored", "--trigger=http"],
     ["pid-file", "--process-name"],
   ];
   for (const [code, part] of wanted) {
@@ -241,9 +240,10 @@ Deno.test("check: every fix is YAML that says what to set", STRICT, () => {
     assert.ok(JSON.stringify(parseYaml(yaml!)).includes(part), `${code}: ${yaml}`);
     assert.ok(say.length > 10 && !say.endsWith("."));
   }
-  for (const passing of ["gone", "runtime", "no-app", "starting"]) {
-    assert.equal(targetFix(passing, facts), undefined);
+  for (const passing of ["not-there", "runtime", "starting"] as const) {
+    assert.equal(targetFix(passing, { ...facts, by: "auto" }), undefined);
   }
+  assert.match(targetFix("not-there", { ...facts, by: "pid-file" })!.say, /mount a volume/);
   for (const fix of [mountFix("x", "amp", "/etc/a b"), volumeFix("/etc/x: y"), readableFix(65532)]) {
     parseYaml(fix.yaml!);
   }

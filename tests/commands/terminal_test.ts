@@ -19,7 +19,7 @@ test("check: whatever a process or an answer is called, the report has its own l
   const finding: Finding = {
     area: "target",
     level: "fault",
-    code: "several-candidates",
+    code: "ambiguous",
     message: EVIL,
     details: [EVIL],
     fix: { say: EVIL, yaml: `args:\n  - ${EVIL.replace(/[\r\n]/g, "")}` },

@@ -219,10 +219,10 @@ test("a target that comes back by itself is waited for; one that does not is a f
   await bench.clock.advance(100);
   assert.equal(bench.signals(), 1);
   const other = createBench();
-  other.set({ resolution: { kind: "none", code: "several-candidates", message: "there are two" } });
+  other.set({ resolution: { kind: "none", code: "ambiguous", message: "there are two" } });
   const run = other.start();
   await other.clock.advance(0);
-  assert.deepEqual([run.report?.result.outcome, run.report?.result.code], ["failed", "several-candidates"]);
+  assert.deepEqual([run.report?.result.outcome, run.report?.result.code], ["failed", "ambiguous"]);
 });
 
 test("with an output the app must have started after that, not only after the change behind it", async () => {
@@ -377,7 +377,7 @@ test("a look for the target made while the content was read is used while it is 
       atMs: bench.clock.nowMs(),
     };
     await bench.clock.advance(ageMs);
-    bench.set({ resolution: { kind: "none", code: "no-app", message: "there is none" } });
+    bench.set({ resolution: { kind: "none", code: "not-there", message: "there is none" } });
     bench.start({}, advance);
     await bench.clock.advance(0);
     assert.equal(bench.signals(), signals);

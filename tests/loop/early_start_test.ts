@@ -19,7 +19,7 @@ function createBench() {
           requests.push({ answer, signal });
         }),
     },
-    target: { resolve: () => ({ kind: "none", code: "no-app", message: "nobody" }) },
+    target: { resolve: () => ({ kind: "none", code: "not-there", message: "nobody" }) },
   });
   return { clock, early, requests };
 }

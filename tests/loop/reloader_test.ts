@@ -79,7 +79,7 @@ test("--once: an app that is not there reads the content when it starts, 0; one 
   await alone.clock.advance(100);
   assert.equal(alone.exitCode, 0);
   const twins = createLoopBench({ once: true });
-  twins.resolution = { kind: "none", code: "several-candidates", message: "2 processes match" };
+  twins.resolution = { kind: "none", code: "ambiguous", message: "2 processes match" };
   twins.start();
   await twins.clock.advance(100);
   assert.equal(twins.exitCode, 1);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Config } from "../../src/config.ts";
-import type { TargetView } from "../../src/model.ts";
+import type { TargetCode, TargetView } from "../../src/model.ts";
 import type { Logger, SnapshotReader, TargetPort } from "../../src/ports.ts";
 import { createTargetWatch } from "../../src/loop/target_watch.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
@@ -8,7 +8,7 @@ import { test } from "../support/strict.ts";
 
 const GOOD: TargetView = {
   ok: true,
-  code: "",
+  code: "ready",
   message: "PID 7 (app, user 0): named by --pid 7",
   pid: 7,
   name: "app",
@@ -18,7 +18,7 @@ const GOOD: TargetView = {
 };
 
 /** What the log tells while the target looks like each of `views` in turn. */
-function tell(views: readonly (readonly [code: string, message: string])[]): string[] {
+function tell(views: readonly (readonly [code: TargetCode, message: string])[]): string[] {
   const lines: string[] = [];
   const push = (text: string) => void lines.push(text);
   const logger: Logger = { debug: push, info: push, warn: push, error: push };
@@ -37,17 +37,17 @@ function tell(views: readonly (readonly [code: string, message: string])[]): str
     onStaleMounts: () => {},
   });
   for (const [code, message] of views) {
-    view = code === "" ? GOOD : { ...GOOD, ok: false, code, message };
+    view = code === "ready" ? GOOD : { ...GOOD, ok: false, code, message };
     watch.refresh();
     assert.equal(watch.view()?.message, view.message, "the status says how it is now");
   }
   return lines;
 }
 
-const ZOMBIE = ["gone", "it has ended and is a zombie"] as const;
-const GONE = ["gone", "there is no such process now"] as const;
-const NOBODY = ["no-app", "no application is running"] as const;
-const FINE = ["", ""] as const;
+const ZOMBIE = ["not-there", "it has ended and is a zombie"] as const;
+const GONE = ["not-there", "there is no such process now"] as const;
+const NOBODY = ["not-there", "no application is running"] as const;
+const FINE = ["ready", ""] as const;
 const fine = `Target: ${GOOD.message}`;
 
 test("one death is told once, as zombie, as no process or as nobody, whichever is seen first", () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import type { TargetCode } from "../../src/model.ts";
 import { renderPage } from "../../src/server/page.ts";
 import { renderAgo, renderBytes, renderMs, renderSpan, renderTime } from "../../src/server/page_text.ts";
 import { goodView, pendingView, rejectedView } from "../support/status_view.ts";
@@ -89,7 +90,7 @@ test("whatever comes from outside is text", async () => {
           }],
           restartRequired: [evil],
           watcher: { ...view.watcher, reason: evil },
-          target: { ...view.target!, message: evil, name: evil, pid: 1, code: evil },
+          target: { ...view.target!, message: evil, name: evil, pid: 1, code: evil as TargetCode },
           reloads: view.reloads.map((record) => ({ ...record, reason: evil, oldHash: evil, newHash: evil })),
           settings: [{ name: evil, value: evil, source: "environment" as const, variable: evil }],
         };

@@ -110,16 +110,16 @@ export function createLoopBench(settings: Partial<Config> = {}) {
       bench.resolution ??
         (bench.target
           ? { kind: "target", target: bench.target }
-          : { kind: "none", code: "no-app", message: "no application", again: true }),
+          : { kind: "none", code: "not-there", message: "no application", again: true }),
     isAlive: isThere,
     send: (to: Target): TriggerResult =>
-      isThere(to) ? trigger() : { kind: "not-sent", code: "gone", message: "gone" },
+      isThere(to) ? trigger() : { kind: "not-sent", code: "not-there", message: "not-there" },
     staleMounts: () => ({ stale: [], blind: false }),
     youngestPid: () => null,
     preflight: () => ({
       ok: bench.target !== null,
       message: bench.target ? `PID ${bench.target.pid}` : "no application",
-      code: "",
+      code: "ready" as const,
       pid: null,
       name: null,
       uid: null,

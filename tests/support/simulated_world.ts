@@ -187,9 +187,9 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
   const target: TargetPort = {
     resolve(): Resolution {
       if (clock.nowMs() < forbiddenUntilMs) {
-        return { kind: "none", code: "several-candidates", message: "2 processes match" };
+        return { kind: "none", code: "ambiguous", message: "2 processes match" };
       }
-      if (!up()) return { kind: "none", code: "no-app", message: "no application process" };
+      if (!up()) return { kind: "none", code: "not-there", message: "no application process" };
       const found = targetNow();
       return found.handled
         ? { kind: "target", target: found }
@@ -197,7 +197,7 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     },
     isAlive,
     send(to) {
-      if (!isAlive(to)) return { kind: "not-sent", code: "gone", message: "the process is gone" };
+      if (!isAlive(to)) return { kind: "not-sent", code: "not-there", message: "the process is gone" };
       signals.push({ atMs: clock.nowMs(), content, starts });
       if (is(traits.diesOfSignal)) {
         clock.sleep(random.int(0, 100)).then(() => restartApp(random.int(200, 4_000)));
@@ -209,7 +209,7 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     preflight: () => ({
       ok: up(),
       message: up() ? `PID ${pid}` : "no application process",
-      code: up() ? "ok" : "no-app",
+      code: up() ? "ready" : "not-there",
       pid: up() ? pid : null,
       name: "app",
       uid: 65532,

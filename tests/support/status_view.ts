@@ -46,7 +46,7 @@ export function goodView(more: Partial<StatusView> = {}): StatusView {
     target: {
       ok: true,
       message: "PID 7 (amp, user 65532): the only application container in the pod",
-      code: "",
+      code: "ready",
       pid: 7,
       name: "amp",
       uid: 65532,
@@ -145,7 +145,7 @@ export function pendingView(more: Partial<StatusView> = {}): StatusView {
     target: {
       ok: false,
       message: "Several processes could be meant: PID 7 (amp), PID 12 (nginx); set --process-name",
-      code: "target-ambiguous",
+      code: "ambiguous",
       pid: null,
       name: null,
       uid: null,

@@ -19,7 +19,7 @@ Deno.test(
     assert.equal(judged(stat).kind, "starting");
     for (const now of [null, { ...stat, state: "X" }, { ...stat, startTicks: 999 }]) {
       const found = judged(now);
-      assert.deepEqual(found.kind === "none" && [found.code, found.again], ["gone", true]);
+      assert.deepEqual(found.kind === "none" && [found.code, found.again], ["not-there", true]);
     }
   },
 );
@@ -51,6 +51,6 @@ Deno.test("a young process that ends has ended, at each moment of its end", STRI
     await child.status;
     assert.equal(first.kind, "target");
     seen.delete("target");
-    assert.deepEqual([...seen], ["gone"]);
+    assert.deepEqual([...seen], ["not-there"]);
   }
 });

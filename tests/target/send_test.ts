@@ -62,10 +62,10 @@ Deno.test("sendSignal: to exactly the process that was looked up", STRICT, () =>
 
 Deno.test("sendSignal: everything else is refused before the call", STRICT, () => {
   const cases: [string, ReturnType<typeof send>][] = [
-    ["gone", send(TARGET, null)],
-    ["gone", send(TARGET, {}, null)],
-    ["gone", send(TARGET, { state: "Z" })],
-    ["gone", send(TARGET, { state: "X" })],
+    ["not-there", send(TARGET, null)],
+    ["not-there", send(TARGET, {}, null)],
+    ["not-there", send(TARGET, { state: "Z" })],
+    ["not-there", send(TARGET, { state: "X" })],
     ["changed", send(TARGET, { startTicks: 101 })],
     ["changed", send(TARGET, { comm: "other" })],
     ["changed", send({ ...TARGET, comm: "runc:[2:INIT]" }, {})],
@@ -119,7 +119,7 @@ Deno.test("sendSignal: a target without handler goes only where that is allowed"
 Deno.test("sendSignal: what kill says is told with the way out", STRICT, () => {
   const denied = send(TARGET, {}, {}, OPTIONS, new Deno.errors.PermissionDenied("EPERM"));
   assert.equal(denied.code, "permission");
-  assert.equal(send(TARGET, {}, {}, OPTIONS, new Deno.errors.NotFound("ESRCH")).code, "gone");
+  assert.equal(send(TARGET, {}, {}, OPTIONS, new Deno.errors.NotFound("ESRCH")).code, "not-there");
   assert.equal(send(TARGET, {}, {}, OPTIONS, new TypeError("odd")).code, "kill");
 });
 

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { FLAGS } from "../../src/cli/flags.ts";
+import { TARGET_CODES } from "../../src/model.ts";
 import { VERSION } from "../../src/version.ts";
 import { test } from "../support/strict.ts";
 
@@ -62,12 +63,13 @@ test("troubleshooting explains every code that a target, a trigger or check can 
       for (
         const pattern of [
           /\bcode: "([a-z-]+)"/g,
-          /\b(?:none|notSent|fail|failure|end)\(\s*"([a-z]+-[a-z-]+|gone|kill|changed|self)"/g,
+          /\b(?:none|notSent|fail|failure|end)\(\s*"([a-z]+-[a-z-]+|kill|changed|self)"/g,
           /\b(?:say|found)\("(?:warn|fault)", "([a-z-]+)"/g,
         ]
       ) for (const [, code] of source.matchAll(pattern)) codes.add(code!);
     }
   }
+  for (const code of Object.keys(TARGET_CODES)) codes.add(code);
   // states that are no fault, and what cannot be without a programming error
   const fine = [
     "permitted",
@@ -79,6 +81,8 @@ test("troubleshooting explains every code that a target, a trigger or check can 
     "handled",
     "internal",
     "app-mount",
+    "ready",
+    "supervisor",
   ];
   const missing = [...codes].filter((code) => !fine.includes(code) && !text.includes(`\`${code}\``));
   assert.ok(codes.size > 15, `only ${codes.size} codes were found in the source`);

@@ -93,7 +93,7 @@ test("each row tells of codes and texts that the source has", () => {
 
 /** What `check` says where all is well. */
 const FINE =
-  "permitted content settling setting target status handled app-mount port poll inotify swapped plain no-trigger trigger-url";
+  "permitted ready content settling setting target status handled app-mount port poll inotify swapped plain no-trigger trigger-url";
 
 test("each code that a log, the status or check can tell has a row", () => {
   const codes = new Set<string>();

@@ -1,5 +1,6 @@
 /** The YAML to paste for each fault. Pure; in the words of a pod's spec, since that is where it goes. */
 
+import type { TargetCode } from "../../model.ts";
 import type { Fix } from "./finding.ts";
 
 /**
@@ -29,6 +30,8 @@ export interface TargetFacts {
   readonly uid: number | null;
   /** Names of those that could be meant. */
   readonly names: readonly string[];
+  /** How the settings name it. */
+  readonly by: "auto" | "pid" | "pid-file" | "name";
 }
 
 /**
@@ -36,13 +39,13 @@ export interface TargetFacts {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * const facts = { signal: "SIGHUP", uid: 101, names: ["nginx", "php-fpm"] };
+ * const facts = { signal: "SIGHUP", uid: 101, names: ["nginx", "php-fpm"], by: "auto" as const };
  * assert.match(targetFix("permission", facts)!.yaml!, /runAsUser: 101/);
- * assert.match(targetFix("several-candidates", facts)!.yaml!, /--process-name=nginx/);
+ * assert.match(targetFix("ambiguous", facts)!.yaml!, /--process-name=nginx/);
  * assert.equal(targetFix("starting", facts), undefined);
  * ```
  */
-export function targetFix(code: string, { signal, uid, names }: TargetFacts): Fix | undefined {
+export function targetFix(code: TargetCode, { signal, uid, names, by }: TargetFacts): Fix | undefined {
   switch (code) {
     case "no-shared-process-namespace":
       return {
@@ -56,9 +59,11 @@ export function targetFix(code: string, { signal, uid, names }: TargetFacts): Fi
       };
     case "own-container":
       return argsFix("name the application's program", "--process-name=NAME");
-    case "several-candidates":
+    case "ambiguous":
       return argsFix(`say which it is, one of ${names.join(", ")}`, `--process-name=${names[0] ?? "NAME"}`);
-    case "no-match":
+    case "not-there":
+      if (by === "pid-file") return pidFileFix();
+      if (by !== "name") return undefined;
       return argsFix("start the application, or name its program as it is visible", "--process-name=NAME");
     case "bad-pid":
     case "self":
@@ -71,20 +76,23 @@ export function targetFix(code: string, { signal, uid, names }: TargetFacts): Fi
     case "permission":
       return userFix(uid);
     case "no-handler":
-    case "ignored":
       return argsFix(
         `if the application reloads on another signal or by a request, use that instead of ${signal}`,
         "--trigger=http",
         "--trigger-url=http://localhost:PORT/-/reload",
       );
     case "pid-file":
-      return argsFix(
-        "let the application write it where both containers mount a volume, or name its program",
-        "--process-name=NAME",
-      );
+      return pidFileFix();
     default:
       return undefined;
   }
+}
+
+function pidFileFix(): Fix {
+  return argsFix(
+    "let the application write it where both containers mount a volume, or name its program",
+    "--process-name=NAME",
+  );
 }
 
 function userFix(uid: number | null): Fix {

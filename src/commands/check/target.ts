@@ -57,15 +57,26 @@ function notFound(
   const possible = seen.filter(({ note }) => /first process of a container|^started by|^matches$/.test(note));
   const names = [...new Set(possible.map(({ stat }) => displayName(stat, reader.argv(stat.pid))))];
   const uid = possible.length === 1 ? reader.status(possible[0]!.stat.pid)?.uid ?? null : null;
-  const fix = targetFix(found.code, { signal: config.signal, uid, names });
+  const fix = targetFix(found.code, { signal: config.signal, uid, names, by: howNamed(config) });
   return { ...say("fault", found.code, found.message), details, ...(fix && { fix }) };
+}
+
+function howNamed(config: Config) {
+  if (config.pidFile !== null) return "pid-file";
+  if (config.processName !== null || config.processCmdline !== null) return "name";
+  return config.pid === "auto" ? "auto" : "pid";
 }
 
 function permission(config: Config, target: Target, view: TargetView): Finding {
   if (view.permitted !== false) {
     return say("ok", "permitted", `User ${Deno.uid()} may send ${config.signal} to it`);
   }
-  const fix = targetFix("permission", { signal: config.signal, uid: target.uid, names: [] })!;
+  const fix = targetFix("permission", {
+    signal: config.signal,
+    uid: target.uid,
+    names: [],
+    by: howNamed(config),
+  })!;
   return { ...say("fault", "permission", view.message), fix };
 }
 

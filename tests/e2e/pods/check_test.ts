@@ -163,7 +163,7 @@ podTest("check: two candidates", {}, async (pod) => {
   await pod.start({ program: "amp", args: ["handle"], uid: USER });
   await pod.start({ program: "envoy", args: ["handle"], uid: USER });
   const { code, codes, yaml, shown } = await faultsOf(pod, { configFiles: [`${pod.dir}/config.yaml`] });
-  assert.deepEqual([code, codes], [1, ["several-candidates"]]);
+  assert.deepEqual([code, codes], [1, ["ambiguous"]]);
   assert.match(yaml, /args:\n {6}- --process-name=(amp|envoy)$/m);
   assert.match(shown[0]!.fix!.say, /one of amp, envoy/);
   assert.equal(shown[0]!.details!.filter((line) => /first process of a container/.test(line)).length, 2);

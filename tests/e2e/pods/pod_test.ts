@@ -82,7 +82,7 @@ podTest("pod: the app among pause, execs and probes", {}, async (pod) => {
   const view = await sidecar.preflight();
   assert.deepEqual(view, {
     ok: true,
-    code: "",
+    code: "ready",
     message: `PID ${app.pid} (amp, user ${USER}): the only application container in the pod`,
     pid: app.pid,
     name: "amp",
@@ -98,7 +98,7 @@ podTest("pod: the app among pause, execs and probes", {}, async (pod) => {
   assert.match((threads.resolution as { message: string }).message, new RegExp(`thread of PID ${app.pid}`));
   for (const name of ["amp", "probe"]) {
     const named = await sidecar.resolve({ processName: name });
-    assert.equal(codeOf(named.resolution), name === "amp" ? "target" : "no-match");
+    assert.equal(codeOf(named.resolution), name === "amp" ? "target" : "not-there");
   }
 });
 
@@ -119,7 +119,7 @@ podTest("pod: two applications, told apart by the port of --reload-url", {}, asy
   const third = await pod.start({ program: "logger", args: ["handle"], uid: 1337 });
   const sidecar = await pod.sidecar({ uid: USER });
   const { resolution } = await sidecar.resolve({ reloadUrl: "http://localhost:1/" });
-  assert.equal(codeOf(resolution), "several-candidates");
+  assert.equal(codeOf(resolution), "ambiguous");
   const { message } = resolution as { message: string };
   for (
     const part of [
@@ -132,7 +132,7 @@ podTest("pod: two applications, told apart by the port of --reload-url", {}, asy
   }
   assert.equal(
     codeOf((await sidecar.resolve({ reloadUrl: `http://10.1.2.3:${app.port}/` })).resolution),
-    "several-candidates",
+    "ambiguous",
   );
   const config = { reloadUrl: `http://127.0.0.1:${app.port}/health/reload` };
   await signalReaches(sidecar, app, [other, third], config);
@@ -143,7 +143,7 @@ podTest("pod: two applications, told apart by the port of --reload-url", {}, asy
   app.kill("SIGKILL");
   await Promise.all([app.ended, third.ended]);
   const left = await sidecar.resolve(config);
-  assert.equal(codeOf(left.resolution), "no-app", JSON.stringify(left.resolution));
+  assert.equal(codeOf(left.resolution), "not-there", JSON.stringify(left.resolution));
 });
 
 podTest("pod: another user's app is found, and not permitted", {}, async (pod) => {
@@ -166,7 +166,7 @@ podTest("pod: another user's app is found, and not permitted", {}, async (pod) =
 
 podTest("pod: pause with the app's user is never signalled", { pause: { uid: USER } }, async (pod) => {
   const sidecar = await pod.sidecar({ uid: USER });
-  assert.equal(codeOf((await sidecar.resolve()).resolution), "no-app");
+  assert.equal(codeOf((await sidecar.resolve()).resolution), "not-there");
   for (const config of [{ pid: 1 }, { processName: "pause" }, { processCmdline: "pause" }]) {
     const { resolution } = await sidecar.resolve({ ...config, allowUnhandledSignal: true });
     assert.equal(codeOf(resolution), "pause", JSON.stringify(resolution));
@@ -238,9 +238,9 @@ podTest("pod: by name and command line, the root of a tree", {}, async (pod) => 
   );
   assert.equal(
     codeOf((await sidecar.resolve({ processCmdline: "handle" })).resolution),
-    "several-candidates",
+    "ambiguous",
   );
-  assert.equal(codeOf((await sidecar.resolve({ processName: "deno" })).resolution), "no-match");
+  assert.equal(codeOf((await sidecar.resolve({ processName: "deno" })).resolution), "not-there");
 });
 
 podTest("pod: a zombie is nobody, and nobody takes its place", {}, async (pod) => {
@@ -250,12 +250,12 @@ podTest("pod: a zombie is nobody, and nobody takes its place", {}, async (pod) =
   const target = targetOf((await sidecar.resolve()).resolution);
   await app.becomeZombie();
   const { resolution } = await sidecar.resolve();
-  assert.equal(codeOf(resolution), "gone", JSON.stringify(resolution));
+  assert.equal(codeOf(resolution), "not-there", JSON.stringify(resolution));
   assert.equal((resolution as { again?: boolean }).again, true);
-  assert.equal(codeOf((await sidecar.resolve({ pid: app.pid })).resolution), "gone");
+  assert.equal(codeOf((await sidecar.resolve({ pid: app.pid })).resolution), "not-there");
   assert.equal(await sidecar.isAlive(target), false);
   const sent = await sidecar.send(target);
-  assert.equal(sent.kind === "not-sent" && sent.code, "gone");
+  assert.equal(sent.kind === "not-sent" && sent.code, "not-there");
   assert.ok(probe.isAlive() && probe.hups().length === 0);
 });
 
@@ -265,14 +265,14 @@ podTest("pod: what an exec left behind never takes the place of an app that ende
   const before = await pod.start({ program: "before", args: ["handle"], container: "amp", uid: USER });
   assert.equal(targetOf((await sidecar.resolve()).resolution).pid, app.pid);
   const named = { processName: "after" };
-  assert.equal(codeOf((await sidecar.resolve(named)).resolution), "no-match");
+  assert.equal(codeOf((await sidecar.resolve(named)).resolution), "not-there");
   const after = await pod.start({ program: "after", args: ["handle"], container: "amp", uid: USER });
   app.kill("SIGKILL");
   await app.ended;
   const { resolution } = await sidecar.resolve();
-  assert.equal(codeOf(resolution), "gone", JSON.stringify(resolution));
+  assert.equal(codeOf(resolution), "not-there", JSON.stringify(resolution));
   assert.equal((resolution as { again?: boolean }).again, true);
-  assert.equal(codeOf((await sidecar.resolve(named)).resolution), "no-match");
+  assert.equal(codeOf((await sidecar.resolve(named)).resolution), "not-there");
   assert.equal(
     codeOf((await sidecar.resolve({ pid: after.pid })).resolution),
     "target",
@@ -317,7 +317,7 @@ podTest("pod: a handler that dies of the signal", {}, async (pod) => {
   assert.equal((await sidecar.send(target)).kind, "sent");
   await app.ended;
   await until("its end to be seen", async () => !await sidecar.isAlive(target));
-  assert.equal(codeOf((await sidecar.resolve()).resolution), "no-app");
+  assert.equal(codeOf((await sidecar.resolve()).resolution), "not-there");
 });
 
 podTest("pod: after 5 s without a handler the signal is refused; signalfd counts as one", {}, async (pod) => {
@@ -341,7 +341,7 @@ podTest("pod: after 5 s without a handler the signal is refused; signalfd counts
     (refused as { message: string }).message,
     /no handler.*would die.*--trigger http.*--allow-unhandled-signal/,
   );
-  assert.equal(codeOf(await look("deaf")), "ignored");
+  assert.equal(codeOf(await look("deaf")), "no-handler");
   assert.equal(
     codeOf(await look("half")),
     "no-handler",
@@ -368,7 +368,7 @@ podTest("pod: a PID that was given to another process is not signalled", {}, asy
   app.kill("SIGKILL");
   await app.ended;
   const gone = await sidecar.send(target);
-  assert.equal(gone.kind === "not-sent" && gone.code, "gone");
+  assert.equal(gone.kind === "not-sent" && gone.code, "not-there");
   // A thread of the code under test may take the number first.
   const again = await until("the same PID", async () => {
     await pod.nextPid(app.pid);
@@ -470,7 +470,7 @@ podTest("pod: --pid-file is read afresh, and waited for while it is of no use", 
   for (const text of ["", "\n", "abc\n", "-1", "1.5", "12 13\n", "99999999999999"]) {
     assert.equal(await waits(text), "pid-file", text);
   }
-  assert.equal(await waits("4000000\n"), "gone");
+  assert.equal(await waits("4000000\n"), "not-there");
   for (const text of [`${app.pid}`, `${app.pid}\n`, `  ${app.pid} \n`, `${app.pid}\n/var/lib/data\n5432\n`]) {
     await Deno.writeTextFile(file, text);
     assert.equal(targetOf(await look()).pid, app.pid);
