@@ -10,6 +10,23 @@ export const OUTCOMES = ["success", "rejected", "failed", "timeout", "invalid"] 
 /** One of the outcomes; the values of a metric's label. */
 export type Outcome = typeof OUTCOMES[number];
 
+/**
+ * How a success was proved, strongest first: the app's own counter (or its flag that went from failed to good) moved,
+ * its time of its last reload did, the value at `--verify-token` did, the app was started with the content, it answers
+ * well and says nothing that could move (`http-200`), nobody was asked (`delivered`), nothing was sent (`assumed-at-start`).
+ */
+export const PROOFS = [
+  "counter",
+  "time",
+  "token",
+  "restarted",
+  "http-200",
+  "delivered",
+  "assumed-at-start",
+] as const;
+/** One of the proofs; the values of a metric's label. */
+export type Proof = typeof PROOFS[number];
+
 /** Why the loop was woken. A hint carries its cause and nothing else. */
 export type Cause = "start" | "event" | "interval" | "retry" | "settle" | "signal" | "target";
 
@@ -182,7 +199,7 @@ export type Verdict =
   | { readonly kind: "settling" }
   /** There was no baseline and the app tells no time: take this status as the baseline and trigger once more. */
   | { readonly kind: "baseline" }
-  | { readonly kind: "success" }
+  | { readonly kind: "success"; readonly proof: Proof }
   | { readonly kind: "rejected"; readonly reason: string };
 
 /** How one attempt ended. */

@@ -4,7 +4,7 @@
  * the token is the one with which this very content has been proved before.
  */
 
-import type { Status, Verdict } from "../model.ts";
+import type { Proof, Status, Verdict } from "../model.ts";
 
 /** What counts besides the status itself. */
 export interface JudgeContext {
@@ -128,7 +128,8 @@ function judgeAmp(status: AmpStatus, context: JudgeContext): Verdict {
   if (counted && status.splitState) return rejected(good ? "split_state" : `${status.status}, split_state`);
   if (counted && !good && !(restarted && status.status === "initial")) return rejected(status.status);
   if (counted || (restarted && !status.splitState && (good || status.status === "initial"))) {
-    return context.settled ? { kind: "success" } : { kind: "settling" };
+    if (!context.settled) return { kind: "settling" };
+    return success(restarted ? "restarted" : toldLater === null ? "counter" : "time");
   }
   if (restarted) return pending(`the app has restarted and its status is ${status.status}`);
   const before = status.status === "initial" ? PENDING_INITIAL : `status is still ${status.status}`;
@@ -139,7 +140,7 @@ function judgePrometheus(status: PrometheusStatus, context: JudgeContext): Verdi
   const baseline = context.baseline?.format === "prometheus" ? context.baseline : null;
   if (context.restarted) {
     return status.successful
-      ? { kind: "success" }
+      ? success("restarted")
       : pending(`the app has restarted and ${REJECTED_BY_PROMETHEUS}`);
   }
   if (!status.successful) {
@@ -154,7 +155,7 @@ function judgePrometheus(status: PrometheusStatus, context: JudgeContext): Verdi
     return judgeTime(status.successWallMs, baseline, status.wholeSeconds, context);
   }
   if (time === "unknown") return { kind: "baseline" };
-  return time === "later" ? { kind: "success" } : pending("the app's last reload is older than the trigger");
+  return time === "later" ? success("time") : pending("the app's last reload is older than the trigger");
 }
 
 /** Strictly newer than the baseline; or, where the clock was set back meanwhile, another time and after the trigger. */
@@ -165,9 +166,9 @@ function judgeTime(
   context: JudgeContext,
 ): Verdict {
   const beforeMs = baseline.successWallMs;
-  if (beforeMs === null || successWallMs > beforeMs) return { kind: "success" };
+  if (beforeMs === null || successWallMs > beforeMs) return success("time");
   const afterTrigger = compareToTrigger({ successWallMs, wholeSeconds }, context) === "later";
-  if (successWallMs < beforeMs && afterTrigger) return { kind: "success" };
+  if (successWallMs < beforeMs && afterTrigger) return success("time");
   return pending("the time of the app's last successful reload has not changed");
 }
 
@@ -194,15 +195,15 @@ function judgeJson(status: JsonStatus, context: JudgeContext): Verdict {
   if (status.token === null) {
     // No token is asked for: then --verify-ok alone is the proof, as far as it goes.
     return status.ok === true
-      ? { kind: "success" }
+      ? success(context.restarted ? "restarted" : "http-200")
       : pending("neither --verify-ok nor --verify-token is set");
   }
-  if (context.restarted) return { kind: "success" };
+  if (context.restarted) return success("restarted");
   const before = context.baseline?.format === "json" ? context.baseline.token : null;
   if (before === null) return { kind: "baseline" };
-  if (status.token !== before) return { kind: "success" };
+  if (status.token !== before) return success("token");
   // The token with which this content was proved, and it has not changed since: the app never left this content.
-  if (status.token === context.provedToken) return { kind: "success" };
+  if (status.token === context.provedToken) return success("token");
   return pending("the value at --verify-token has not changed");
 }
 
@@ -211,7 +212,13 @@ function judgeHttp(code: number, context: JudgeContext): Verdict {
   if (baseline !== null && baseline.format !== "http") {
     return pending(`the answer (HTTP ${code}) is no ${baseline.format} status, as it was before the trigger`);
   }
-  return code === 200 ? { kind: "success" } : pending(`HTTP ${code}, wanted 200`);
+  return code === 200
+    ? success(context.restarted ? "restarted" : "http-200")
+    : pending(`HTTP ${code}, wanted 200`);
+}
+
+function success(proof: Proof): Verdict {
+  return { kind: "success", proof };
 }
 
 function pending(reason: string): Verdict {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Status, Verdict } from "../../src/model.ts";
+import { type Proof, PROOFS, type Status, type Verdict } from "../../src/model.ts";
 import { earliestTriggerWallMs, judge, type JudgeContext, STILL_FAILED_MS } from "../../src/verify/judge.ts";
 import { type Amp, amp as ampStatus } from "../support/status.ts";
 import { test } from "../support/strict.ts";
@@ -27,15 +27,16 @@ type Row = readonly [
   what: string,
   context: Partial<JudgeContext>,
   status: Status,
-  verdict: Verdict["kind"],
+  /** A success with its proof: `success by time`. */
+  verdict: Exclude<Verdict["kind"], "success"> | `success by ${Proof}`,
   reason?: RegExp,
 ];
 
 const ROWS: readonly Row[] = [
   // AMP
   ["counted, success: settles", { baseline: amp(3) }, amp(4), "settling"],
-  ["still good one poll later", { baseline: amp(3), settled: true }, amp(4), "success"],
-  ["no_changes is good", { baseline: amp(3), settled: true }, amp(4, "no_changes"), "success"],
+  ["still good one poll later", { baseline: amp(3), settled: true }, amp(4), "success by counter"],
+  ["no_changes is good", { baseline: amp(3), settled: true }, amp(4, "no_changes"), "success by counter"],
   [
     "rolled back after a first success",
     { baseline: amp(3), settled: true },
@@ -60,7 +61,7 @@ const ROWS: readonly Row[] = [
       settled: true,
     },
     amp(4, "success", { lastReloadWallMs: T }),
-    "success",
+    "success by time",
   ],
   [
     "nothing triggered, no baseline, told later",
@@ -68,7 +69,7 @@ const ROWS: readonly Row[] = [
     amp(4, "success", {
       lastReloadWallMs: T,
     }),
-    "success",
+    "success by time",
   ],
   [
     "nothing triggered, told later and bad",
@@ -126,7 +127,7 @@ const ROWS: readonly Row[] = [
       untriggered: true,
     },
     prom(true, T + 1),
-    "success",
+    "success by time",
   ],
   [
     "nothing triggered, a newer time, but earlier than the change",
@@ -148,7 +149,7 @@ const ROWS: readonly Row[] = [
       `nothing triggered, Prometheus's time ${wallMs - T} ms from the change: the same one`,
       { baseline: prom(true, wallMs), untriggered: true },
       prom(true, wallMs),
-      "success",
+      "success by time",
     ],
   ]),
   [
@@ -197,13 +198,13 @@ const ROWS: readonly Row[] = [
     "restart_required is no failure",
     { baseline: amp(3), settled: true },
     amp(4, "success", { restartRequired: ["W600"] }),
-    "success",
+    "success by counter",
   ],
   [
     "unhealthy is no failure",
     { baseline: amp(3), settled: true },
     amp(4, "success", { healthy: false }),
-    "success",
+    "success by counter",
   ],
   ["no baseline", {}, amp(4), "baseline"],
   ["baseline of another format", { baseline: http(200) }, amp(4), "baseline"],
@@ -212,10 +213,20 @@ const ROWS: readonly Row[] = [
     "restarted, initial, still so",
     { restarted: true, baseline: amp(3), settled: true },
     amp(0, "initial"),
-    "success",
+    "success by restarted",
   ],
-  ["restarted without a baseline", { restarted: true, settled: true }, amp(0, "initial"), "success"],
-  ["restarted and reloaded since", { restarted: true, baseline: amp(3), settled: true }, amp(1), "success"],
+  [
+    "restarted without a baseline",
+    { restarted: true, settled: true },
+    amp(0, "initial"),
+    "success by restarted",
+  ],
+  [
+    "restarted and reloaded since",
+    { restarted: true, baseline: amp(3), settled: true },
+    amp(1),
+    "success by restarted",
+  ],
   ["restarted and rejected since", { restarted: true, baseline: amp(3) }, amp(1, "load_failed"), "rejected"],
   ["restarted and bad from the start", { restarted: true }, amp(0, "load_failed"), "pending", /restarted/],
   ["restarted in split state", { restarted: true }, amp(0, "initial", { splitState: true }), "pending"],
@@ -223,13 +234,13 @@ const ROWS: readonly Row[] = [
     "counter below the baseline: a restart nobody saw",
     { baseline: amp(3), settled: true },
     amp(0, "initial"),
-    "success",
+    "success by restarted",
   ],
   ["counter below the baseline and failed", { baseline: amp(3) }, amp(1, "load_failed"), "rejected"],
   // Prometheus
-  ["newer", { baseline: prom(true, T - 9000) }, prom(true, T + 20), "success"],
-  ["newer than a rejected one", { baseline: prom(false, T - 9000) }, prom(true, T + 20), "success"],
-  ["first success ever", { baseline: prom(false, null) }, prom(true, T + 20), "success"],
+  ["newer", { baseline: prom(true, T - 9000) }, prom(true, T + 20), "success by time"],
+  ["newer than a rejected one", { baseline: prom(false, T - 9000) }, prom(true, T + 20), "success by time"],
+  ["first success ever", { baseline: prom(false, null) }, prom(true, T + 20), "success by time"],
   ["not newer", { baseline: prom(true, T - 9000) }, prom(true, T - 9000), "pending", /has not changed/],
   ["good again at the same time", { baseline: prom(false, T - 9000) }, prom(true, T - 9000), "pending"],
   [
@@ -255,30 +266,40 @@ const ROWS: readonly Row[] = [
   ["no baseline, 0", { sinceTriggerMs: 10 }, prom(false, 5), "pending"],
   ["no baseline, still 0 after 5 s", { sinceTriggerMs: 5_000 }, prom(false, 5), "rejected"],
   ["no time told", { baseline: prom(true, null) }, prom(true, null), "pending", /no time/],
-  ["no baseline, later than the trigger", {}, prom(true, T + 1), "success"],
+  ["no baseline, later than the trigger", {}, prom(true, T + 1), "success by time"],
   ["no baseline, before the trigger", {}, prom(true, T - 1), "pending", /older than the trigger/],
   ["no baseline, whole second of the trigger", {}, prom(true, T - 500, true), "baseline"],
-  ["no baseline, whole second after", {}, prom(true, T + 500, true), "success"],
+  ["no baseline, whole second after", {}, prom(true, T + 500, true), "success by time"],
   ["no baseline, whole second before", {}, prom(true, T - 1500, true), "pending"],
   ["whole second, the same", { baseline: prom(true, T - 500, true) }, prom(true, T - 500, true), "pending"],
-  ["whole second, the next", { baseline: prom(true, T - 500, true) }, prom(true, T + 500, true), "success"],
+  [
+    "whole second, the next",
+    { baseline: prom(true, T - 500, true) },
+    prom(true, T + 500, true),
+    "success by time",
+  ],
   [
     "clock set back, reload after the trigger",
     { baseline: prom(true, T + 3_600_000) },
     prom(true, T + 20),
-    "success",
+    "success by time",
   ],
   ["clock set back, no reload since", { baseline: prom(true, T + 3_600_000) }, prom(true, T - 20), "pending"],
-  ["restarted and good", { restarted: true, baseline: prom(true, T) }, prom(true, T - 9000), "success"],
+  [
+    "restarted and good",
+    { restarted: true, baseline: prom(true, T) },
+    prom(true, T - 9000),
+    "success by restarted",
+  ],
   ["restarted and not yet good", { restarted: true, sinceTriggerMs: 9_000 }, prom(false, null), "pending"],
   // JSON
-  ["token changed", { baseline: json(null, "1") }, json(null, "2"), "success"],
+  ["token changed", { baseline: json(null, "1") }, json(null, "2"), "success by token"],
   ["token unchanged", { baseline: json(null, "1") }, json(null, "1"), "pending", /has not changed/],
   [
     "back to the content of this token",
     { baseline: json(null, "1"), provedToken: "1" },
     json(null, "1"),
-    "success",
+    "success by token",
   ],
   [
     "back to content of another token",
@@ -287,20 +308,26 @@ const ROWS: readonly Row[] = [
     "pending",
   ],
   ["no baseline, token of this content", { provedToken: "1" }, json(null, "1"), "baseline"],
-  ["ok holds and token changed", { baseline: json(true, "1") }, json(true, "2"), "success"],
+  ["ok holds and token changed", { baseline: json(true, "1") }, json(true, "2"), "success by token"],
   ["ok holds, token unchanged", { baseline: json(false, "1") }, json(true, "1"), "pending"],
   ["ok fails, token changed", { baseline: json(true, "1") }, json(false, "2"), "pending", /--verify-ok/],
-  ["ok alone", { baseline: json(true, null) }, json(true, null), "success"],
-  ["ok alone, without a baseline", {}, json(true, null), "success"],
+  ["ok alone", { baseline: json(true, null) }, json(true, null), "success by http-200"],
+  ["ok alone, without a baseline", {}, json(true, null), "success by http-200"],
   ["ok alone, fails", {}, json(false, null), "pending"],
   ["nothing asked", {}, json(null, null), "pending"],
   ["no baseline for the token", {}, json(true, "1"), "baseline"],
-  ["restarted, token unchanged", { restarted: true, baseline: json(true, "1") }, json(true, "1"), "success"],
+  [
+    "restarted, token unchanged",
+    { restarted: true, baseline: json(true, "1") },
+    json(true, "1"),
+    "success by restarted",
+  ],
   ["restarted, ok fails", { restarted: true, baseline: json(true, "1") }, json(false, "1"), "pending"],
   // HTTP
-  ["200", { baseline: http(200) }, http(200), "success"],
-  ["200 after an error", { baseline: http(503) }, http(200), "success"],
-  ["200 without a baseline", {}, http(200), "success"],
+  ["200", { baseline: http(200) }, http(200), "success by http-200"],
+  ["200 after an error", { baseline: http(503) }, http(200), "success by http-200"],
+  ["200 without a baseline", {}, http(200), "success by http-200"],
+  ["200 of an app that has restarted", { restarted: true }, http(200), "success by restarted"],
   ["204", {}, http(204), "pending", /HTTP 204, wanted 200/],
   ["503", {}, http(503), "pending"],
   ["200 of an app that told more before", { baseline: amp(3) }, http(200), "pending", /no amp status/],
@@ -314,7 +341,8 @@ function contextOf(context: Partial<JudgeContext>): JudgeContext {
 for (const [what, context, status, kind, reason] of ROWS) {
   test(`${status.format}: ${what}: ${kind}`, () => {
     const verdict = judge(status, contextOf(context));
-    assert.equal(verdict.kind, kind, JSON.stringify(verdict));
+    const found = verdict.kind === "success" ? `success by ${verdict.proof}` : verdict.kind;
+    assert.equal(found, kind, JSON.stringify(verdict));
     if (reason) assert.match("reason" in verdict ? verdict.reason : "", reason);
     if ("reason" in verdict) assert.notEqual(verdict.reason, "");
   });
@@ -398,6 +426,7 @@ test("every status gets a verdict, whatever the baseline", () => {
     (status, baseline, restarted, settled) => {
       const verdict = judge(status, contextOf({ baseline, restarted, settled }));
       if (verdict.kind === "rejected") assert.notEqual(verdict.reason, "");
+      if (verdict.kind === "success") assert.ok(PROOFS.includes(verdict.proof));
     },
   ));
 });
