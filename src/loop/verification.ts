@@ -13,7 +13,7 @@ import { DEATH_WINDOW_MS, deathText } from "./survival.ts";
 import type { TokenHints } from "./token_memory.ts";
 import { statusOf } from "../verify/answer.ts";
 import { earliestTriggerWallMs, judge } from "../verify/judge.ts";
-import { nextPollDelayMs } from "../verify/probe.ts";
+import { CONFIRM_PAUSE_MS, nextPollDelayMs } from "../verify/probe.ts";
 
 /** Pause between two looks at whether the app still lives while the sidecar is being stopped, in milliseconds. */
 const STOPPING_PAUSE_MS = 50;
@@ -204,7 +204,7 @@ function createVerification(deps: VerificationDeps, input: VerificationInput) {
       }
       // The second look at a good status comes in time, even if that is sooner.
       delayMs = verdict?.kind === "settling"
-        ? Math.max(0, Math.min(config.pollIntervalMs, deadlineMs - clock.nowMs() - 1))
+        ? Math.max(0, Math.min(CONFIRM_PAUSE_MS, config.pollIntervalMs, deadlineMs - clock.nowMs() - 1))
         : nextPollDelayMs(reads + 1, config.pollIntervalMs);
     }
     await pause(deadlineMs - clock.nowMs());

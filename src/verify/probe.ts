@@ -25,6 +25,12 @@ export type ProbeConfig = Pick<
 const FIRST_PAUSE_MS = 2;
 
 /**
+ * Pause before the second read that confirms a good status, in milliseconds: long enough for an app that reports success
+ * and rolls back, short enough that the duration of a reload shows the app and not the poll interval.
+ */
+export const CONFIRM_PAUSE_MS = 100;
+
+/**
  * Makes the probe. With `auto` it holds on to the first known format it meets, for as long as it lives.
  * @example
  * ```ts
