@@ -13,6 +13,8 @@ export type TriggerKind = "signal" | "http" | "none";
 export type VerifyMode = "auto" | "http" | "amp" | "prometheus" | "json" | "none";
 /** When content found at the start is sent to the app; see `--reload-on-start`. */
 export type ReloadOnStart = "auto" | "always" | "never";
+/** Who of a group reloads new content first; see `--rollout`. */
+export type Rollout = "none" | "canary" | "serial";
 export type LogLevel = "debug" | "info" | "warn" | "error";
 export type LogFormat = "text" | "json" | "logfmt";
 
@@ -90,6 +92,13 @@ export interface Config {
   readonly tlsKeyFile: string | null;
   readonly authFile: string | null;
   readonly readyWhen: "started" | "in-sync";
+  // Fleet
+  readonly rollout: Rollout;
+  /** Name of the group, whose Lease is `config-reloader-NAME`; set with `canary` and `serial`, else null. */
+  readonly rolloutGroup: string | null;
+  readonly rolloutSoakMs: number;
+  /** Whether reloads and problems become Events of the pod. */
+  readonly kubernetesEvents: boolean;
   // Logs and end
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;

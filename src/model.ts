@@ -207,7 +207,7 @@ export interface AttemptResult {
   readonly outcome: Outcome;
   /** Why it failed, for people; empty on success. */
   readonly reason: string;
-  /** Stable code of the failure, for `docs/errors.md`; empty on success. */
+  /** Stable code of the failure, see docs/troubleshooting.md; empty on success. */
   readonly code: string;
   /** Monotonic time at which the trigger went out, null where none did. */
   readonly triggeredAtMs: number | null;

@@ -16,7 +16,23 @@ import { quote } from "./usage_error.ts";
 export function findContradiction(resolved: Resolved): string | null {
   return findTriggerConflict(resolved) ?? findTargetConflict(resolved) ?? findVerifyConflict(resolved) ??
     findCredentialConflict(resolved) ?? findTimeConflict(resolved) ?? findOutputConflict(resolved) ??
-    findPortConflict(resolved);
+    findRolloutConflict(resolved) ?? findPortConflict(resolved);
+}
+
+/** Pods find each other by the group's name, and only what is triggered can be held back. */
+function findRolloutConflict({ config, givenAs }: Resolved): string | null {
+  if (config.rollout === "none") {
+    const label = givenAs("rollout-group") ?? givenAs("rollout-soak");
+    return label && `${label}: counts only with --rollout canary or serial, but the rollout is none`;
+  }
+  if (config.rolloutGroup === null) {
+    return `${givenAs("rollout")}: ${config.rollout} needs a --rollout-group, want the same name in all pods`;
+  }
+  return config.trigger === "none"
+    ? `${
+      givenAs("rollout")
+    }: ${config.rollout} holds triggers back, but the trigger is none, want signal or http`
+    : null;
 }
 
 /** Which process it is stays of use without signals, since deaths and restarts are told by it; how to signal does not. */
@@ -30,6 +46,10 @@ function findTriggerConflict({ config, givenAs }: Resolved): string | null {
       const label = givenAs(name);
       if (label) return `${label}: counts only with --trigger http, but the trigger is ${config.trigger}`;
     }
+  }
+  if (config.trigger === "none" && config.verify === "none") {
+    return `${givenAs("trigger")}: none together with --verify none sends nothing and asks nobody, ` +
+      "want a trigger or a verification";
   }
   if (config.trigger === "signal") return null;
   const label = givenAs("signal") ?? (config.allowUnhandledSignal ? givenAs("allow-unhandled-signal") : null);

@@ -11,6 +11,7 @@ export const GROUPS = [
   "Credentials for the app",
   "Retry and rate",
   "Server",
+  "Fleet",
   "Logs and end",
 ] as const;
 /** One of the groups. */

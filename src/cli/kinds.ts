@@ -124,6 +124,8 @@ export const PID: Kind<number | "auto"> = {
   placeholder: "auto|PID",
   parse: values.parsePid,
 };
+/** The part of a Lease's name after `config-reloader-`. */
+export const LEASE_NAME: Kind<string> = { placeholder: "NAME", parse: values.parseLeaseName };
 /** A TCP port; 0 lets the kernel pick one. */
 export const PORT: Kind<number> = { placeholder: "PORT", parse: values.parsePort };
 /** An address to listen on. */

@@ -138,6 +138,17 @@ export function parsePointerValue(text: string): { readonly pointer: string; rea
 }
 
 /**
+ * The part of a Lease's name after `config-reloader-`: the whole is a DNS subdomain of 253 characters at most (RFC 1123).
+ */
+export function parseLeaseName(text: string): string {
+  const label = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?";
+  if (text.length <= 237 && new RegExp(`^${label}(?:\\.${label})*$`).test(text)) return text;
+  throw new UsageError(
+    `${quote(text)} cannot be part of a Lease's name, want lower-case letters, digits and dashes such as web`,
+  );
+}
+
+/**
  * One of a closed set, in any case.
  */
 export function parseChoice<const C extends string>(text: string, choices: readonly C[]): C {

@@ -202,6 +202,37 @@ const BAD: readonly Row[] = [
     {},
     "--allow-unhandled-signal: counts only with --trigger signal, but the trigger is none",
   ],
+  [
+    "--trigger none --verify none",
+    {},
+    "--trigger: none together with --verify none sends nothing and asks nobody, want a trigger or a verification",
+  ],
+  [
+    "--verify none",
+    { CONFIG_RELOADER_TRIGGER: "none" },
+    "CONFIG_RELOADER_TRIGGER: none together with --verify none sends nothing and asks nobody, want a trigger or a verification",
+  ],
+  ["--rollout canary", {}, "--rollout: canary needs a --rollout-group, want the same name in all pods"],
+  [
+    "--rollout-group web",
+    {},
+    "--rollout-group: counts only with --rollout canary or serial, but the rollout is none",
+  ],
+  [
+    "--rollout-soak 1m",
+    {},
+    "--rollout-soak: counts only with --rollout canary or serial, but the rollout is none",
+  ],
+  [
+    "--rollout serial --rollout-group web --trigger none",
+    {},
+    "--rollout: serial holds triggers back, but the trigger is none, want signal or http",
+  ],
+  [
+    "--rollout serial --rollout-group Web",
+    {},
+    '--rollout-group: "Web" cannot be part of a Lease\'s name, want lower-case letters, digits and dashes such as web',
+  ],
   ["--pid 7 --pid-file /p", {}, "--pid-file: says who the target is, and so does --pid, want one of them"],
   [
     "--process-name nginx",

@@ -8,7 +8,7 @@ const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 /** Runs `check`, so that nothing stays running should the guard fail. */
 async function run(permissions: readonly string[]) {
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", ...permissions, MAIN, "check", "--trigger=none", "--verify=none"],
+    args: ["run", "--quiet", ...permissions, MAIN, "check", "--trigger=none", "--verify=http"],
     stdin: "null",
     stdout: "null",
   }).output();

@@ -162,7 +162,7 @@ test("flag, prefixed variable, plain variable, default: the first that is not em
   inDir(async (dir) => {
     for (const name of ["a", "b"]) await Deno.writeTextFile(`${dir}/${name}`, name);
     const sidecar = await startSidecar({
-      args: ["--trigger=none", "--verify=none", "--log-level=warn"],
+      args: ["--trigger=none", "--log-level=warn"],
       env: {
         CONFIG_FILE: ` ${dir}/a , ${dir}/b,`,
         CONFIG_RELOADER_CONFIG_FILE: "",

@@ -91,6 +91,35 @@ export const RUNNING_FLAGS = {
     origin: "contract: a sidecar must not hold up its pod",
     help: "in-sync: /readyz is 503 while the app does not run what is on disk",
   },
+  "rollout": {
+    ...kind.oneOf("none", "canary", "serial"),
+    group: "Fleet",
+    default: "none",
+    origin: "off: it needs a Role in the pod's namespace",
+    help: "canary: one pod of the group reloads new content first, the others when it was proved there; " +
+      "serial: one pod after the other",
+  },
+  "rollout-group": {
+    ...kind.LEASE_NAME,
+    group: "Fleet",
+    default: null,
+    origin: "off: only for --rollout",
+    help: "name of the group: its Lease is config-reloader-NAME in the pod's namespace",
+  },
+  "rollout-soak": {
+    ...kind.DURATION,
+    group: "Fleet",
+    default: "10s",
+    origin: "contract: an app that cannot live with its config has ended by then",
+    help: "how long the app has to live on with a good status after its proof before the next pods go",
+  },
+  "kubernetes-events": {
+    ...kind.SWITCH,
+    group: "Fleet",
+    default: "false",
+    origin: "off: it needs a Role in the pod's namespace",
+    help: "report reloads, rejections, failures, holds and stale mounts as Events of the pod",
+  },
   "log-level": {
     ...kind.oneOf("debug", "info", "warn", "error"),
     group: "Logs and end",
