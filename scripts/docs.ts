@@ -5,7 +5,7 @@
  */
 
 import { renderFlagTable } from "../src/cli/help.ts";
-import { renderMetricTable } from "../src/observe/metric_table.ts";
+import { CATALOGUE, type MetricInfo } from "../src/observe/catalogue.ts";
 
 const README = new URL("../README.md", import.meta.url);
 
@@ -15,6 +15,15 @@ function replacePart(text: string, name: string, table: string): string {
   const end = text.indexOf(`<!-- /${name} -->`);
   if (!begin || end < 0) throw new Error(`README.md has no markers for "${name}"`);
   return `${text.slice(0, begin.index + begin[0].length)}\n${table}\n${text.slice(end)}`;
+}
+
+/** The catalogue of metrics as a Markdown table, one row a metric. */
+function renderMetricTable(): string {
+  const rows = Object.entries<MetricInfo>(CATALOGUE).map(([name, { type, help, labels }]) => {
+    const shown = labels ? `${name}{${labels.join(",")}}` : name;
+    return `| \`${shown}\` | ${type} | ${help.replaceAll("|", "\\|")} |`;
+  });
+  return ["| Name | Type | Meaning |", "| --- | --- | --- |", ...rows].join("\n") + "\n";
 }
 
 /** The README as it should be. */

@@ -77,7 +77,7 @@ type Parts = ReturnType<typeof createParts>;
 function createParts(config: Config, logger: ProcessLogger) {
   const clock = createClock();
   const collect = createCollector();
-  const metrics = createMetrics({ version: VERSION, revision: REVISION, deno: Deno.version.deno });
+  const metrics = createMetrics({ version: VERSION, revision: REVISION, deno: Deno.version.deno }, config);
   const reader = createSnapshotReader(config, clock);
   const watcher = createWatcher(config, clock, logger);
   metrics.setWatcher(() => watcher.view());

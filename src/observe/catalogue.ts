@@ -1,6 +1,6 @@
 /**
- * Every metric: name, type, help and labels, in the order of `/metrics`. Data only: `metrics.ts` fills it in and
- * `metric_table.ts` makes the README's table of it. Labels come from closed sets; no PID, URL or path is ever one.
+ * Every metric: name, type, help and labels, in the order of `/metrics`. Data only: `metrics.ts` makes the metrics and
+ * `scripts/docs.ts` the table in the docs. Labels come from closed sets; no PID, URL or path is ever one.
  */
 
 /** The types of the text format that are used. */
@@ -26,7 +26,7 @@ export const CATALOGUE = {
     type: "counter",
     help: "Reloads that were proved (with --verify none: triggers that were delivered).",
   },
-  config_reload_failures_total: { type: "counter", help: "Reloads that ended in any other way." },
+  config_reload_failures_total: { type: "counter", help: "Reload attempts that did not succeed." },
   config_reload_last_success_timestamp: {
     type: "gauge",
     help: "Unix time of the last successful reload in seconds, 0 before the first.",
@@ -49,7 +49,8 @@ export const CATALOGUE = {
   config_reload_duration_seconds: {
     type: "histogram",
     help: "Time from the moment a change was seen to the outcome of its reload.",
-    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+    // Dense between 0.1 s, the second reading that confirms a success, and 1 s, where most apps are done.
+    buckets: [0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 1, 2.5, 5, 10, 30, 60],
   },
   config_reload_trigger_delay_seconds: {
     type: "histogram",
@@ -67,7 +68,7 @@ export const CATALOGUE = {
   },
   config_reload_watch_info: {
     type: "gauge",
-    help: "1; method tells how changes are noticed at present: inotify or poll.",
+    help: "1; method is how changes are noticed at present: inotify or poll.",
     labels: ["method"],
   },
   config_reload_watch_events_total: {
@@ -90,6 +91,27 @@ export const CATALOGUE = {
       "Config mounts that can never change again: container is sidecar or app, reason is subpath or replaced.",
     labels: ["container", "reason"],
   },
+  config_reload_proof_info: {
+    type: "gauge",
+    help:
+      "1; kind is how the last success was proved: counter, time, token, restarted, http-200, delivered or " +
+      "assumed-at-start. Absent before the first.",
+    labels: ["kind"],
+  },
+  config_reload_target_ready: {
+    type: "gauge",
+    help: "1 with code=ready when the next signal could be sent, else 0 with the reason. Absent without " +
+      "--trigger signal.",
+    labels: ["code"],
+  },
+  config_reload_rollout_held: {
+    type: "gauge",
+    help: "1 while content is held because it failed in the pod that tried it first. Only with --rollout.",
+  },
+  config_reload_kubernetes_errors_total: {
+    type: "counter",
+    help: "Requests to the Kubernetes API that failed. Only with --rollout or --kubernetes-events.",
+  },
   config_reloader_build_info: {
     type: "gauge",
     help: "1; which version runs, built from which revision, on which Deno.",
@@ -104,11 +126,3 @@ export const CATALOGUE = {
 
 /** The name of a metric of the catalogue. */
 export type MetricName = keyof typeof CATALOGUE;
-
-type NameOfType<T extends MetricType> = {
-  [N in MetricName]: (typeof CATALOGUE)[N]["type"] extends T ? N : never;
-}[MetricName];
-/** Those that observe; the sources of all others are asked at each scrape. */
-export type HistogramName = NameOfType<"histogram">;
-/** Those that have a source. */
-export type GaugeOrCounterName = NameOfType<"counter" | "gauge">;

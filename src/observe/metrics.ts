@@ -1,22 +1,36 @@
 /**
- * The numbers of this process and their Prometheus text. Between scrapes it is plain counting; prom-client's metrics are
- * filled (`exposition.ts`) at each scrape from one consistent state, so that attempts = successes + failures + the one in progress always
- * holds. A number that is none is ignored, and nothing that goes wrong here fails a scrape or a reload.
+ * The numbers of this process as prom-client's metrics, one verb a fact. A number that is none is ignored, and nothing that
+ * goes wrong here fails a scrape or a reload. Four files of prom-client are loaded by name: the whole of it also loads
+ * clusters and push gateways, twice the memory and 40 ms of start.
  */
 
-import { type Outcome, OUTCOMES, type StaleMount } from "../model.ts";
-import type { GaugeOrCounterName } from "./catalogue.ts";
-import { createExposition, type Sample } from "./exposition.ts";
+import type * as prom from "prom-client";
+import CounterClass from "prom-client/lib/counter.js";
+import GaugeClass from "prom-client/lib/gauge.js";
+import HistogramClass from "prom-client/lib/histogram.js";
+import RegistryClass from "prom-client/lib/registry.js";
+import type { Config } from "../config.ts";
+import { type Outcome, OUTCOMES, type Proof, type StaleMount, type TargetCode } from "../model.ts";
+import { CATALOGUE, type MetricInfo, type MetricName } from "./catalogue.ts";
 import { createProcessReader, type ProcessStats } from "./process_stats.ts";
 
-/** What the watcher tells about itself. */
+// The single files carry no types; the package's own do.
+const Counter = CounterClass as unknown as typeof prom.Counter;
+const Gauge = GaugeClass as unknown as typeof prom.Gauge;
+const Histogram = HistogramClass as unknown as typeof prom.Histogram;
+const Registry = RegistryClass as unknown as typeof prom.Registry;
+
+/** What the watcher reports of itself. */
 export interface WatcherNumbers {
   readonly method: "inotify" | "poll";
   readonly events: number;
   readonly errors: number;
 }
 
-/** The numbers, one verb a fact. Times are in milliseconds; the text has seconds. */
+/** The settings that decide which metrics there are. */
+export type MetricSettings = Pick<Config, "trigger" | "rollout" | "kubernetesEvents">;
+
+/** The numbers. Times are in milliseconds; the text has seconds. */
 export interface Metrics {
   /** An attempt begins: it counts as one in progress until `attemptEnded`. */
   attemptStarted(): void;
@@ -25,6 +39,10 @@ export interface Metrics {
   /** A trigger went out, `delayMs` after the change was seen. */
   triggerSent(delayMs: number): void;
   setInSync(inSync: boolean): void;
+  /** How the last success was proved. */
+  setProof(proof: Proof): void;
+  /** Whether the next signal could be sent: `ready`, or the reason; null where it is not known. */
+  setTargetReady(code: TargetCode | null): void;
   /** The content on disk: the first 12 hex digits of its digest (null before the first read) and its files. */
   setContent(hash12: string | null, files: number): void;
   /** How many parts need a restart of the app. */
@@ -36,151 +54,160 @@ export interface Metrics {
   /** A complete look at the disk ended. */
   scanned(wallMs: number): void;
   setStaleMounts(mounts: readonly StaleMount[]): void;
+  /** Whether content is held because it failed in the pod that tried it first. */
+  setRolloutHeld(held: boolean): void;
+  /** A request to the Kubernetes API failed. */
+  kubernetesError(): void;
   /** The text for one scrape. Never rejects for a value that could not be had: that metric has no sample then. */
   render(): Promise<string>;
 }
 
 /**
  * Creates the metrics of one run; every series of a closed set is there from the start.
+ * @param settings which of the optional metrics there are
+ * @param readProcess the values of `process_*`, asked at each scrape
  */
 export function createMetrics(
   build: { readonly version: string; readonly revision: string; readonly deno: string },
+  settings: MetricSettings = { trigger: "signal", rollout: "none", kubernetesEvents: false },
   readProcess: () => ProcessStats = createProcessReader(),
 ): Metrics {
-  const state = createState();
-  const exposition = createExposition(createSources(state, build));
+  const registry = new Registry();
+  const all = createAll(registry, missing(settings));
+  for (const outcome of OUTCOMES) all.config_reload_outcomes_total.inc({ outcome }, 0);
+  all.config_reload_last_successful.set(1);
+  all.config_reloader_build_info.set(build, 1);
+  setStaleMounts(all.config_reload_stale_mounts, []);
+  let readWatcher: () => WatcherNumbers | null = () => null;
   return {
-    ...createRecorders(state),
-    triggerSent: (delayMs) => exposition.observe("config_reload_trigger_delay_seconds", delayMs / 1000),
-    attemptStarted: () => {
-      state.attempts++;
-    },
+    attemptStarted: () => all.config_reload_attempts_total.inc(),
     attemptEnded: (outcome, { durationMs, wallMs }) => {
-      state.outcomes[outcome]++;
-      state.lastSuccessful = outcome === "success";
-      if (state.lastSuccessful && Number.isFinite(wallMs)) state.lastSuccessWallMs = wallMs;
-      exposition.observe("config_reload_duration_seconds", durationMs / 1000);
+      const good = outcome === "success";
+      all.config_reload_outcomes_total.inc({ outcome });
+      (good ? all.config_reload_successes_total : all.config_reload_failures_total).inc();
+      all.config_reload_last_successful.set(Number(good));
+      if (good) setFinite(all.config_reload_last_success_timestamp, wallMs / 1000);
+      observe(all.config_reload_duration_seconds, durationMs);
     },
+    triggerSent: (delayMs) => observe(all.config_reload_trigger_delay_seconds, delayMs),
+    setInSync: (inSync) => all.config_reload_in_sync.set(Number(inSync)),
+    setProof: (kind) => setOnly(all.config_reload_proof_info, { kind }, 1),
+    setTargetReady: (code) =>
+      setOnly(all.config_reload_target_ready, code === null ? null : { code }, Number(code === "ready")),
+    setContent: (hash, files) => {
+      setOnly(all.config_reload_config_info, hash === null ? null : { hash }, 1);
+      setFinite(all.config_reload_files, files);
+    },
+    setRestartRequired: (count) => setFinite(all.config_reload_restart_required, count),
+    setWatcher: (read) => {
+      readWatcher = read;
+    },
+    readError: () => all.config_reload_read_errors_total.inc(),
+    scanned: (wallMs) => setFinite(all.config_reload_last_scan_timestamp_seconds, wallMs / 1000),
+    setStaleMounts: (mounts) => setStaleMounts(all.config_reload_stale_mounts, mounts),
+    setRolloutHeld: (held) => all.config_reload_rollout_held?.set(Number(held)),
+    kubernetesError: () => all.config_reload_kubernetes_errors_total?.inc(),
     render: () => {
-      state.process = attempt(readProcess, null);
-      state.watcher = attempt(state.readWatcher, state.watcher);
-      return exposition.render();
+      collectWatcher(all, readWatcher);
+      collectProcess(all, readProcess);
+      return registry.metrics();
     },
   };
 }
 
-type State = ReturnType<typeof createState>;
-
-function createState() {
-  return {
-    attempts: 0,
-    outcomes: { success: 0, rejected: 0, failed: 0, timeout: 0, invalid: 0 } satisfies Record<
-      Outcome,
-      number
-    >,
-    lastSuccessWallMs: 0,
-    lastSuccessful: true,
-    // Nobody has looked yet; the first look and the app's status make it 1.
-    inSync: false,
-    hash: null as string | null,
-    files: 0,
-    restartRequired: 0,
-    readErrors: 0,
-    lastScanWallMs: 0,
-    staleMounts: [] as readonly StaleMount[],
-    watcher: null as WatcherNumbers | null,
-    readWatcher: (): WatcherNumbers | null => null,
-    process: null as ProcessStats | null,
-  };
+/** The metrics that make no sense with these settings. */
+function missing({ trigger, rollout, kubernetesEvents }: MetricSettings): readonly OptionalName[] {
+  return [
+    ...(trigger === "signal" ? [] : ["config_reload_target_ready"] as const),
+    ...(rollout === "none" ? ["config_reload_rollout_held"] as const : []),
+    ...(rollout === "none" && !kubernetesEvents ? ["config_reload_kubernetes_errors_total"] as const : []),
+  ];
 }
 
-function createRecorders(state: State) {
-  return {
-    setInSync: (inSync: boolean) => {
-      state.inSync = inSync;
-    },
-    setContent: (hash12: string | null, files: number) => {
-      state.hash = hash12;
-      state.files = finiteOr(files, state.files);
-    },
-    setRestartRequired: (count: number) => {
-      state.restartRequired = finiteOr(count, state.restartRequired);
-    },
-    setWatcher: (read: () => WatcherNumbers) => {
-      state.readWatcher = read;
-    },
-    readError: () => {
-      state.readErrors++;
-    },
-    scanned: (wallMs: number) => {
-      state.lastScanWallMs = finiteOr(wallMs, state.lastScanWallMs);
-    },
-    setStaleMounts: (mounts: readonly StaleMount[]) => {
-      state.staleMounts = mounts;
-    },
-  };
+type OptionalName =
+  | "config_reload_target_ready"
+  | "config_reload_rollout_held"
+  | "config_reload_kubernetes_errors_total";
+type MetricOf<N extends MetricName> = (typeof CATALOGUE)[N]["type"] extends "counter" ? prom.Counter
+  : (typeof CATALOGUE)[N]["type"] extends "gauge" ? prom.Gauge
+  : prom.Histogram;
+type All =
+  & { readonly [N in Exclude<MetricName, OptionalName>]: MetricOf<N> }
+  & { readonly [N in OptionalName]?: MetricOf<N> };
+
+/** One metric a row of the catalogue, in its order. */
+function createAll(registry: prom.Registry, without: readonly string[]): All {
+  const all: Record<string, prom.Metric> = {};
+  for (const [name, { type, help, labels = [], buckets = [] }] of Object.entries<MetricInfo>(CATALOGUE)) {
+    if (without.includes(name)) continue;
+    const common = { name, help, labelNames: [...labels], registers: [registry] };
+    all[name] = type === "counter"
+      ? new Counter(common)
+      : type === "gauge"
+      ? new Gauge(common)
+      : new Histogram({ ...common, buckets: [...buckets] });
+  }
+  return all as All;
 }
 
-function createSources(
-  state: State,
-  build: Readonly<Record<"version" | "revision" | "deno", string>>,
-): Readonly<Record<GaugeOrCounterName, () => readonly Sample[]>> {
-  const one = (read: () => number | null | undefined) => (): readonly Sample[] => {
-    const value = read();
-    return value === null || value === undefined ? [] : [{ labels: {}, value }];
-  };
-  return {
-    config_reload_attempts_total: one(() => state.attempts),
-    config_reload_successes_total: one(() => state.outcomes.success),
-    config_reload_failures_total: one(() => countFailures(state.outcomes)),
-    config_reload_last_success_timestamp: one(() => state.lastSuccessWallMs / 1000),
-    config_reload_outcomes_total: () =>
-      OUTCOMES.map((outcome) => ({ labels: { outcome }, value: state.outcomes[outcome] })),
-    config_reload_last_successful: one(() => Number(state.lastSuccessful)),
-    config_reload_in_sync: one(() => Number(state.inSync)),
-    config_reload_config_info: () => state.hash === null ? [] : [{ labels: { hash: state.hash }, value: 1 }],
-    config_reload_restart_required: one(() => state.restartRequired),
-    config_reload_watch_info: () =>
-      state.watcher === null ? [] : [{ labels: { method: state.watcher.method }, value: 1 }],
-    config_reload_watch_events_total: one(() => state.watcher?.events ?? 0),
-    config_reload_watch_errors_total: one(() => state.watcher?.errors ?? 0),
-    config_reload_read_errors_total: one(() => state.readErrors),
-    config_reload_files: one(() => state.files),
-    config_reload_last_scan_timestamp_seconds: one(() => state.lastScanWallMs / 1000),
-    config_reload_stale_mounts: () => countStaleMounts(state.staleMounts),
-    config_reloader_build_info: () => [{ labels: { ...build }, value: 1 }],
-    process_cpu_seconds_total: one(() => state.process?.cpuSeconds),
-    process_resident_memory_bytes: one(() => state.process?.residentBytes),
-    process_start_time_seconds: one(() => state.process?.startTimeSeconds),
-    process_open_fds: one(() => state.process?.openFds),
-    process_max_fds: one(() => state.process?.maxFds),
-  };
+function setFinite(gauge: prom.Gauge, value: number): void {
+  if (Number.isFinite(value)) gauge.set(value);
 }
 
-function countFailures(outcomes: Readonly<Record<Outcome, number>>): number {
-  return outcomes.rejected + outcomes.failed + outcomes.timeout + outcomes.invalid;
+function observe(histogram: prom.Histogram, ms: number): void {
+  if (Number.isFinite(ms) && ms >= 0) histogram.observe(ms / 1000);
+}
+
+/** Makes one series the only one of its metric; no series for null. */
+function setOnly(
+  gauge: prom.Gauge | undefined,
+  labels: Readonly<Record<string, string>> | null,
+  value: number,
+): void {
+  gauge?.reset();
+  if (labels !== null) gauge?.set(labels, value);
 }
 
 /** All four combinations, so that an alert on one of them has a series to look at. */
-function countStaleMounts(mounts: readonly StaleMount[]): Sample[] {
-  const samples: Sample[] = [];
+function setStaleMounts(gauge: prom.Gauge, mounts: readonly StaleMount[]): void {
   for (const container of ["sidecar", "app"] as const) {
     for (const reason of ["subpath", "replaced"] as const) {
-      const value = mounts.filter((mount) => mount.container === container && mount.reason === reason).length;
-      samples.push({ labels: { container, reason }, value });
+      const count = mounts.filter((mount) => mount.container === container && mount.reason === reason).length;
+      gauge.set({ container, reason }, count);
     }
   }
-  return samples;
 }
 
-function finiteOr(value: number, otherwise: number): number {
-  return Number.isFinite(value) ? value : otherwise;
+function collectWatcher(all: All, read: () => WatcherNumbers | null): void {
+  collect(all.config_reload_watch_events_total, () => read()?.events ?? 0);
+  collect(all.config_reload_watch_errors_total, () => read()?.errors ?? 0);
+  const method = attempt(read)?.method;
+  setOnly(all.config_reload_watch_info, method === undefined ? null : { method }, 1);
 }
 
-function attempt<T>(read: () => T, otherwise: T): T {
+function collectProcess(all: All, read: () => ProcessStats): void {
+  const stats = attempt(read);
+  collect(all.process_cpu_seconds_total, () => stats?.cpuSeconds);
+  collect(all.process_resident_memory_bytes, () => stats?.residentBytes);
+  collect(all.process_start_time_seconds, () => stats?.startTimeSeconds);
+  collect(all.process_open_fds, () => stats?.openFds);
+  collect(all.process_max_fds, () => stats?.maxFds);
+}
+
+/** Gives a metric the value of its source; where that cannot be had, it has no sample in this scrape. */
+function collect(metric: prom.Counter | prom.Gauge, read: () => number | undefined): void {
+  metric.reset();
+  // `reset` leaves a zero.
+  metric.remove({});
+  const value = attempt(read);
+  if (value === undefined || Number.isNaN(value) || value < 0) return;
+  metric.inc(value);
+}
+
+function attempt<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch {
-    return otherwise;
+    return undefined;
   }
 }

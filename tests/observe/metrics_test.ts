@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Outcome, OUTCOMES } from "../../src/model.ts";
-import { CATALOGUE } from "../../src/observe/catalogue.ts";
 import { createMetrics } from "../../src/observe/metrics.ts";
-import { renderMetricTable } from "../../src/observe/metric_table.ts";
 import { parseExposition, sampleOf } from "../support/exposition.ts";
 import { test } from "../support/strict.ts";
 
@@ -29,6 +27,10 @@ const CONTRACT: Readonly<Record<string, string>> = {
   config_reload_files: "gauge",
   config_reload_last_scan_timestamp_seconds: "gauge",
   config_reload_stale_mounts: "gauge",
+  config_reload_proof_info: "gauge",
+  config_reload_target_ready: "gauge",
+  config_reload_rollout_held: "gauge",
+  config_reload_kubernetes_errors_total: "counter",
   config_reloader_build_info: "gauge",
   process_cpu_seconds_total: "counter",
   process_resident_memory_bytes: "gauge",
@@ -38,8 +40,66 @@ const CONTRACT: Readonly<Record<string, string>> = {
 };
 
 test("names and types are those of the contract", async () => {
-  const metrics = parseExposition(await createMetrics(BUILD).render());
+  const all = { trigger: "signal", rollout: "canary", kubernetesEvents: true } as const;
+  const metrics = parseExposition(await createMetrics(BUILD, all).render());
   assert.deepEqual(Object.fromEntries([...metrics.values()].map(({ name, type }) => [name, type])), CONTRACT);
+});
+
+test("a metric that makes no sense with the settings is absent", async () => {
+  const optional = [
+    "config_reload_target_ready",
+    "config_reload_rollout_held",
+    "config_reload_kubernetes_errors_total",
+  ];
+  const cases = [
+    [{ trigger: "signal", rollout: "none", kubernetesEvents: false }, [optional[0]]],
+    [{ trigger: "http", rollout: "none", kubernetesEvents: false }, []],
+    [{ trigger: "none", rollout: "none", kubernetesEvents: true }, [optional[2]]],
+    [{ trigger: "http", rollout: "serial", kubernetesEvents: false }, [optional[1], optional[2]]],
+  ] as const;
+  for (const [settings, wanted] of cases) {
+    const metrics = createMetrics(BUILD, settings);
+    metrics.setTargetReady("ready");
+    metrics.setRolloutHeld(true);
+    metrics.kubernetesError();
+    const names = [...parseExposition(await metrics.render()).keys()].filter((name) =>
+      optional.includes(name)
+    );
+    assert.deepEqual(names, wanted);
+  }
+});
+
+test("proof, target and rollout: one series at a time, absent before there is one", async () => {
+  const metrics = createMetrics(BUILD, { trigger: "signal", rollout: "canary", kubernetesEvents: false });
+  const series = async (name: string) => [...parseExposition(await metrics.render()).get(name)!.samples];
+  assert.deepEqual(await series("config_reload_proof_info"), []);
+  assert.deepEqual(await series("config_reload_target_ready"), []);
+  metrics.setProof("http-200");
+  metrics.setProof("counter");
+  assert.deepEqual(await series("config_reload_proof_info"), [[
+    'config_reload_proof_info{kind="counter"}',
+    1,
+  ]]);
+  metrics.setTargetReady("ready");
+  assert.deepEqual(await series("config_reload_target_ready"), [[
+    'config_reload_target_ready{code="ready"}',
+    1,
+  ]]);
+  metrics.setTargetReady("no-handler");
+  assert.deepEqual(await series("config_reload_target_ready"), [[
+    'config_reload_target_ready{code="no-handler"}',
+    0,
+  ]]);
+  metrics.setTargetReady(null);
+  assert.deepEqual(await series("config_reload_target_ready"), []);
+  assert.deepEqual(await series("config_reload_rollout_held"), [["config_reload_rollout_held", 0]]);
+  metrics.setRolloutHeld(true);
+  metrics.kubernetesError();
+  assert.deepEqual(await series("config_reload_rollout_held"), [["config_reload_rollout_held", 1]]);
+  assert.deepEqual(await series("config_reload_kubernetes_errors_total"), [[
+    "config_reload_kubernetes_errors_total",
+    1,
+  ]]);
 });
 
 test("what a scrape tells before anything happened", async () => {
@@ -186,7 +246,7 @@ test("a number that is none changes nothing", async () => {
 });
 
 test("a source that throws costs its own samples and not the scrape", async () => {
-  const metrics = createMetrics(BUILD, () => {
+  const metrics = createMetrics(BUILD, undefined, () => {
     throw new Error("no /proc");
   });
   metrics.setWatcher(() => {
@@ -241,17 +301,4 @@ test("every scrape adds up, whatever happens while its text is made", async () =
     }),
     { numRuns: 30 },
   );
-});
-
-test("the README's table has every metric, once", () => {
-  const table = renderMetricTable();
-  for (const name of Object.keys(CATALOGUE)) {
-    assert.equal(
-      table.split("\n").filter((line) => line.startsWith(`| \`${name}\``) || line.startsWith(`| \`${name}{`))
-        .length,
-      1,
-      name,
-    );
-  }
-  assert.match(table, /\| `config_reload_stale_mounts\{container,reason\}` \| gauge \| /);
 });

@@ -339,6 +339,10 @@ function createTruth(
       inSync = value;
       if (!value) proved = null;
     },
+    setProof() {},
+    setTargetReady() {},
+    setRolloutHeld() {},
+    kubernetesError() {},
     setContent() {},
     setRestartRequired() {},
     setWatcher() {},
