@@ -18,8 +18,6 @@ export interface BundleOptions {
   readonly outDir: string;
   /** Git revision that `--version` tells. */
   readonly revision: string;
-  /** `v8` or `quickjs`: what the second cannot do (calls into libraries) is left out there. */
-  readonly engine?: string;
 }
 
 /** The bundle on disk. */
@@ -54,7 +52,6 @@ export async function bundle(options: BundleOptions): Promise<Bundle> {
     alias: { util: `${ROOT}/scripts/util_shim.ts` },
     define: {
       BUILD_REVISION: JSON.stringify(options.revision),
-      BUILD_ENGINE: JSON.stringify(options.engine ?? "v8"),
     },
     entryNames: "[name]",
     chunkNames: "[name]-[hash]",

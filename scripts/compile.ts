@@ -47,11 +47,7 @@ export interface CompileOptions {
 export async function compile(options: CompileOptions): Promise<void> {
   const slash = options.output.lastIndexOf("/");
   const dir = options.output.slice(0, slash);
-  const { entry } = await bundle({
-    outDir: `${dir}/bundle`,
-    revision: readRevision(),
-    engine: options.engine,
-  });
+  const { entry } = await bundle({ outDir: `${dir}/bundle`, revision: readRevision() });
   const args = [
     "compile",
     "--quiet",

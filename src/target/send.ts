@@ -9,7 +9,6 @@ import type { Target, TriggerResult } from "../model.ts";
 import type { ProcReader } from "../proc/reader.ts";
 import { hasSignal } from "../proc/signals.ts";
 import type { SignalOptions } from "./handler.ts";
-import type { Pidfds } from "./pidfd.ts";
 import { isPid, PID_MAX } from "./rules.ts";
 
 /** `Deno.kill`, or a fake; 0 only asks whether the signal would be permitted (kill(2)). */
@@ -23,7 +22,6 @@ export interface SendEffects {
   readonly reader: ProcReader;
   readonly clock: Clock;
   readonly kill: Kill;
-  readonly pidfds: Pidfds;
 }
 
 /**
@@ -35,32 +33,22 @@ export interface SendEffects {
  * import { createClock } from "../clock.ts";
  * import { createProcReader } from "../proc/reader.ts";
  * const kill = () => assert.fail("this must not be signalled");
- * const pidfds = { open: () => null, send: kill, close: () => {} };
- * const effects = { reader: createProcReader(), clock: createClock(), kill, pidfds };
+ * const effects = { reader: createProcReader(), clock: createClock(), kill };
  * const options = { signal: "SIGHUP" as const, signalNumber: 1, allowUnhandled: false };
  * const result = sendSignal(effects, targetOf(1, { startTicks: -1 }), options);
  * assert.equal(result.kind === "not-sent" && result.code, "changed"); // PID 1 is not what was looked up
  * ```
  */
 export function sendSignal(effects: SendEffects, target: Target, options: SignalOptions): TriggerResult {
-  const { reader, clock, kill, pidfds } = effects;
-  // Taken before the checks, so that what passes them is what the descriptor holds.
-  const fd = isPid(target.pid) ? pidfds.open(target.pid) : null;
+  const { reader, clock, kill } = effects;
+  const problem = identityProblem(reader, target, options);
+  if (problem) return problem;
+  const [atMs, wallMs] = [clock.nowMs(), clock.wallMs()];
   try {
-    const problem = identityProblem(reader, target, options);
-    if (problem) return problem;
-    const [atMs, wallMs] = [clock.nowMs(), clock.wallMs()];
-    if (fd !== null && pidfds.send(fd, options.signalNumber)) return { kind: "sent", atMs, wallMs };
-    // The descriptor did not work: the process has ended, or is another user's, or a seccomp profile forbids the call.
-    // kill tells which, and does it in the last case.
-    const problemNow = fd !== null && identityProblem(reader, target, options);
-    if (problemNow) return problemNow;
     kill(target.pid, options.signal);
     return { kind: "sent", atMs, wallMs };
   } catch (error) {
     return killProblem(target, options.signal, error);
-  } finally {
-    if (fd !== null) pidfds.close(fd);
   }
 }
 

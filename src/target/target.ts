@@ -12,7 +12,6 @@ import type { Trace, Wanted } from "./choice.ts";
 import { type KnownFirsts, nextFirsts, seenAgain } from "./firsts.ts";
 import { judgeHandler } from "./handler.ts";
 import { readPidFile } from "./pid_file.ts";
-import { createPidfds, type Pidfds } from "./pidfd.ts";
 import { isDead } from "./rules.ts";
 import { select } from "./select.ts";
 import { denoKill, type Kill, maySignal, permissionText, sendSignal } from "./send.ts";
@@ -24,7 +23,6 @@ export interface TargetDeps {
   readonly clock: Clock;
   readonly reader?: ProcReader;
   readonly kill?: Kill;
-  readonly pidfds?: Pidfds;
 }
 
 /** A target port that also tells, for `check`, what was thought of each process. */
@@ -49,7 +47,7 @@ const PID_FILE_AGE_MS = 60_000;
  * ```
  */
 export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder {
-  const { clock, kill = denoKill, pidfds = createPidfds(), reader = createProcReader() } = deps;
+  const { clock, kill = denoKill, reader = createProcReader() } = deps;
   const named = config.processName !== null || config.processCmdline !== null;
   const tables = createTableMaker(reader, () => performance.now(), !named);
   const staleMounts = createStaleCheck(config, reader);
@@ -110,7 +108,7 @@ export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder
       known = seenAgain(known, target, uptimeMs + performance.now() - lookedAtMs);
       return true;
     },
-    send: (target) => sendSignal({ reader, clock, kill, pidfds }, target, options),
+    send: (target) => sendSignal({ reader, clock, kill }, target, options),
     staleMounts,
     preflight,
     youngestPid: reader.youngestPid,

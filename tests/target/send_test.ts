@@ -3,15 +3,7 @@ import fc from "fast-check";
 import type { Target } from "../../src/model.ts";
 import type { ProcessStat, ProcessStatus } from "../../src/proc/process.ts";
 import { createProcReader, type ProcReader } from "../../src/proc/reader.ts";
-import { createPidfds, type Pidfds } from "../../src/target/pidfd.ts";
-import {
-  denoKill,
-  type Kill,
-  maySignal,
-  permissionText,
-  type SendEffects,
-  sendSignal,
-} from "../../src/target/send.ts";
+import { denoKill, type Kill, maySignal, permissionText, sendSignal } from "../../src/target/send.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
 import { until } from "../support/poll.ts";
 import { STRICT } from "../support/strict.ts";
@@ -35,7 +27,6 @@ function send(
   status: Partial<ProcessStatus> | null = {},
   options = OPTIONS as typeof OPTIONS | { signal: "SIGHUP"; signalNumber: 1; allowUnhandled: true },
   failure?: Error,
-  more: Partial<SendEffects> = {},
 ) {
   const reader: ProcReader = {
     ...createProcReader("/nonexistent"),
@@ -49,8 +40,7 @@ function send(
     if (failure) throw failure;
   };
   const clock = createFakeClock(5000);
-  const pidfds: Pidfds = { open: () => null, send: () => false, close: () => {} };
-  const result = sendSignal({ reader, clock, kill, pidfds, ...more }, target, options);
+  const result = sendSignal({ reader, clock, kill }, target, options);
   return { result, killed, code: result.kind === "not-sent" ? result.code : "sent" };
 }
 
@@ -142,72 +132,4 @@ Deno.test("maySignal asks without signalling", STRICT, async () => {
   child.kill("SIGKILL");
   await child.status;
   await until("its end", () => maySignal(denoKill, of(child.pid)) === null);
-});
-
-/** Descriptors that note what is done with them. */
-function fakePidfds(sends: boolean) {
-  const done: string[] = [];
-  const pidfds: Pidfds = {
-    open: (pid) => done.push(`open ${pid}`) + 2,
-    send: (fd, signal) => {
-      done.push(`send ${fd} ${signal}`);
-      return sends;
-    },
-    close: (fd) => void done.push(`close ${fd}`),
-  };
-  return { pidfds, done };
-}
-
-Deno.test("sendSignal: by a descriptor that was taken before the checks", STRICT, () => {
-  const works = fakePidfds(true);
-  assert.deepEqual(send(TARGET, {}, {}, OPTIONS, undefined, works).killed, []);
-  assert.deepEqual(works.done, ["open 7", "send 3 1", "close 3"]);
-  const refused = fakePidfds(true);
-  assert.equal(send(TARGET, { comm: "other" }, {}, OPTIONS, undefined, refused).code, "changed");
-  assert.deepEqual(refused.done, ["open 7", "close 3"]);
-  const odd = fakePidfds(true);
-  send({ ...TARGET, pid: NaN }, {}, {}, OPTIONS, undefined, odd);
-  assert.deepEqual(odd.done, []);
-});
-
-Deno.test("sendSignal: where the descriptor does not work, kill does it or says why not", STRICT, () => {
-  const forbidden = fakePidfds(false);
-  assert.deepEqual(send(TARGET, {}, {}, OPTIONS, undefined, forbidden).killed, [[7, "SIGHUP"]]);
-  assert.deepEqual(forbidden.done, ["open 7", "send 3 1", "close 3"]);
-  const denied = send(TARGET, {}, {}, OPTIONS, new Deno.errors.PermissionDenied(), fakePidfds(false));
-  assert.equal(denied.code, "permission");
-  // It ended between the checks and the signal, and its PID is another's by now.
-  let looks = 0;
-  const stat = (): ProcessStat => ({
-    pid: 7,
-    comm: "amp",
-    state: "S",
-    ppid: 0,
-    kernelThread: false,
-    startTicks: ++looks === 1 ? 100 : 999,
-  });
-  const status = (): ProcessStatus => ({ tgid: 7, uid: 1000, caught: 1, ignored: 0, blocked: 0 });
-  const reader = { ...createProcReader("/nonexistent"), stat, status };
-  const late = send(TARGET, {}, {}, OPTIONS, undefined, { ...fakePidfds(false), reader });
-  assert.deepEqual([late.code, late.killed], ["changed", []]);
-});
-
-Deno.test("pidfds: a real signal through a real descriptor, and none for nobody", {
-  ...STRICT,
-  sanitizeResources: false,
-}, async () => {
-  // The library stays loaded on purpose, hence no check of resources.
-  const pidfds = createPidfds();
-  const child = new Deno.Command("sleep", { args: ["60"], stdout: "null", stderr: "null" }).spawn();
-  const fd = pidfds.open(child.pid);
-  assert.ok(fd !== null && fd > 2, "this machine's kernel and libc have pidfd_open");
-  assert.equal(pidfds.send(fd, 15), true);
-  assert.equal((await child.status).signal, "SIGTERM");
-  assert.equal(
-    pidfds.send(fd, 15),
-    false,
-    "the descriptor is of the process that has ended, whoever has its PID",
-  );
-  pidfds.close(fd);
-  assert.equal(pidfds.open(child.pid), null);
 });
