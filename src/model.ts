@@ -66,8 +66,11 @@ export interface Snapshot {
 export type Observation =
   /** Complete content. */
   | { readonly kind: "content"; readonly snapshot: Snapshot; readonly skipped: readonly FileState[] }
-  /** A plain file is being written or is away for a moment: look again then. Nothing has changed yet. */
-  | { readonly kind: "settling"; readonly againAtMs: number }
+  /**
+   * A plain file is being written or is away for a moment: look again then. Nothing has changed yet. `digest` is what this
+   * look has read, as of a snapshot; missing where that was not complete.
+   */
+  | { readonly kind: "settling"; readonly againAtMs: number; readonly digest?: string }
   /** Something is missing or unreadable; the last state stays. `files` has all of them, at least one with an error. */
   | { readonly kind: "unreadable"; readonly files: readonly FileState[] }
   /** The volume was torn down under its mount (link count 0): only a restart of the pod's containers helps. */

@@ -66,8 +66,8 @@ export const SIZE: Kind<number> = { placeholder: "SIZE", parse: parseSizeBytes }
 /** A file, made absolute. */
 export const FILE: Kind<string> = { placeholder: "FILE", parse: parsePath };
 
-/** A directory, made absolute. */
-export const DIRECTORY: Kind<string> = { placeholder: "DIR", parse: parsePath };
+/** A directory, made absolute; never a glob, whatever characters its name has. */
+export const DIRECTORY: Kind<string> = { placeholder: "DIR", parse: absolutePath };
 
 /** A file or a glob, made absolute. A trailing slash shows that a directory is meant. */
 export const FILE_OR_GLOB: Kind<string> = {
@@ -82,7 +82,8 @@ export const FILE_OR_GLOB: Kind<string> = {
 };
 
 function parsePath(text: string, cwd: string): string {
-  if (isGlob(text)) {
+  // Brackets alone may well belong to a name.
+  if (isGlob(text) && /[*?]/.test(text)) {
     throw new UsageError(`${quote(text)} is a glob, want one path (only --config-file takes globs)`);
   }
   return absolutePath(text, cwd);

@@ -4,7 +4,7 @@
  */
 
 import type { Config } from "../config.ts";
-import { isGlob, matchesParts, parseGlob } from "../watch/glob.ts";
+import { isPattern, matchesParts, parseGlob } from "../watch/glob.ts";
 import { baseName, isWithin } from "../paths.ts";
 import type { Resolved } from "./resolve.ts";
 import { quote } from "./usage_error.ts";
@@ -34,7 +34,7 @@ function findFileConflict(config: Config, label: string): string | null {
     return `${label}: ${output} holds one file, but ${config.configFiles.length} config files are given, ` +
       "want --output-dir instead";
   }
-  if (isGlob(input)) {
+  if (isPattern(input)) {
     return `${label}: ${output} holds one file, but --config-file ${quote(input)} is a glob, ` +
       "want --output-dir instead";
   }
@@ -57,12 +57,12 @@ function findDirConflict(config: Config, dir: string, label: string): string | n
   }
   const names = new Map<string, string>();
   for (const file of config.configFiles) {
-    if (isGlob(file) ? couldMatchIn(dir, file) : isDirectlyIn(file, dir)) {
+    if (isPattern(file) ? couldMatchIn(dir, file) : isDirectlyIn(file, dir)) {
       return `${label}: ${output} would overwrite what --config-file ${
         quote(file)
       } watches, want another directory`;
     }
-    if (isGlob(file)) continue;
+    if (isPattern(file)) continue;
     const other = names.get(baseName(file));
     if (other !== undefined) {
       return `${label}: --config-file ${quote(other)} and ${quote(file)} would both be written as ` +

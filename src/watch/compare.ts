@@ -6,7 +6,8 @@
 import type { FileState } from "../model.ts";
 import { isInPayload } from "../proc/mountinfo.ts";
 import { differs, entriesToClose, type Entry, hasMoved, type Memory } from "./entries.ts";
-import { fileError, type Scan } from "./scan.ts";
+import { fileError } from "./read_file.ts";
+import type { Scan } from "./scan.ts";
 
 /** Changed files whose real place is looked up, to see whether a link leads into a volume. */
 const LINKS_MAX = 100;
@@ -16,8 +17,6 @@ export interface Look {
   readonly scan: Scan;
   /** Sorted by path. */
   readonly entries: readonly Entry[];
-  /** Those that were looked at; all others are what they were at the last look, and what counts. */
-  readonly touched: readonly Entry[];
   /** Little enough to hash it all at every look. */
   readonly small: boolean;
 }
@@ -42,13 +41,13 @@ export interface Comparison {
 
 /** Compares; changes nothing. */
 export function compareLook(memory: Memory, look: Look): Comparison {
-  const { scan, touched } = look;
+  const { scan } = look;
   const errors = [...scan.errors];
-  const skipped: FileState[] = [];
+  const skipped: FileState[] = [...scan.skipped];
   const differing: Entry[] = [];
   const scanErrors = scan.errors.map((error) => `${error.path}: ${error.error}`).join("\n");
   let moved = scanErrors !== memory.errorsBefore;
-  for (const entry of touched) {
+  for (const entry of look.entries) {
     moved ||= hasMoved(entry);
     if (isAbsent(entry)) continue;
     const { problem } = entry;

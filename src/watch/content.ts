@@ -21,6 +21,23 @@ export function countErrors({ entries }: Look, { errors }: Comparison): Observat
   return { kind: "unreadable", files: files.sort((a, b) => comparePaths(a.path, b.path)) };
 }
 
+/** Nothing counts yet; what was read is told all the same, where it is complete. */
+export async function describeSettling(
+  { entries }: Look,
+  { errors }: Comparison,
+  againAtMs: number,
+  single: boolean,
+): Promise<Observation> {
+  if (errors.length > 0) return { kind: "settling", againAtMs };
+  const files = entries.map(describeFile).filter((file) => file !== null);
+  return { kind: "settling", againAtMs, digest: await digestOfFiles(files, single) };
+}
+
+async function digestOfFiles(files: readonly SnapshotFile[], single: boolean): Promise<string> {
+  const only = files[0];
+  return single && only !== undefined ? only.digest : await digestOfListing(files);
+}
+
 /** Complete content. `single`: its digest is that of its one file. */
 export async function countContent(
   memory: Memory,
@@ -38,8 +55,7 @@ export async function countContent(
     const file = describeFile(entry);
     if (file !== null) files.push(file);
   }
-  const only = files[0];
-  const digest = single && only !== undefined ? only.digest : await digestOfListing(files);
+  const digest = await digestOfFiles(files, single);
   const isSame = memory.last !== null && memory.last.digest === digest;
   // The same content under a new target was swapped in just now, perhaps after something else.
   const isOld = isSame &&

@@ -7,7 +7,7 @@ import { comparePaths, hasHighUnits } from "./listing.ts";
 import type { FileProblem, FileStat } from "./read_file.ts";
 import type { Candidate, Scan } from "./scan.ts";
 import type { Settling } from "./settle.ts";
-import type { Snapshot, SnapshotFile } from "../model.ts";
+import type { Observation, Snapshot, SnapshotFile } from "../model.ts";
 
 /** What is known of one file. */
 export interface Entry {
@@ -45,6 +45,8 @@ export interface Memory {
   /** `..data` of each volume at the last content. */
   targets: ReadonlyMap<string, string>;
   settling: Settling | null;
+  /** What was told while something settles: told again until it is time for another look. */
+  waiting: Observation | null;
   /** The last content, without its files where there are few; null before the first. */
   last: Snapshot | null;
   /** What was wrong with directories and patterns: at the look before, and when it last counted. */
@@ -63,6 +65,7 @@ export function createMemory(): Memory {
     sortedOf: null,
     targets: new Map(),
     settling: null,
+    waiting: null,
     last: null,
     errorsBefore: "",
     errorsCounted: "",
@@ -150,12 +153,12 @@ export function differs({ problem, counted, digest }: Entry): boolean {
   return problem === null ? counted?.digest !== digest : counted?.error !== problem.error;
 }
 
-/** Those whose state may have changed by a look; all that are known where one of them is not listed. */
+/** Those that a look has listed; all that are known where one of them is not listed. */
 export function entriesToClose(
   memory: Memory,
-  { entries, touched }: { readonly entries: readonly Entry[]; readonly touched: readonly Entry[] },
+  { entries }: { readonly entries: readonly Entry[] },
 ): Iterable<Entry> {
-  return memory.entries.size === entries.length ? touched : memory.entries.values();
+  return memory.entries.size === entries.length ? entries : memory.entries.values();
 }
 
 /** Sets the state of the look at `entries` aside for the next one, and forgets what neither counts nor is there. */

@@ -1,5 +1,5 @@
 /**
- * Shell patterns for `--config-file`: parses them and matches single path parts. Pure; walking the disk is `scan.ts`.
+ * Shell patterns for `--config-file`: parses them and matches single path parts. Walking the disk is `scan.ts`.
  * As in a shell, `*` and `?` match no slash and no leading dot, and a leading `..` is never matched by anything.
  */
 
@@ -44,6 +44,19 @@ export function isGlob(path: string): boolean {
     else if (char === "[" && bracketEnd(path, i) > 0) return true;
   }
   return false;
+}
+
+/**
+ * Whether a path means the files that match it: a file that exists by exactly that name is that file. Asks the disk, and
+ * only where the path looks like a pattern.
+ */
+export function isPattern(path: string): boolean {
+  if (!isGlob(path)) return false;
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return true;
+  }
 }
 
 /**
@@ -111,7 +124,9 @@ function createMatcher(part: string): (name: string) => boolean {
   }
   const expression = new RegExp(`^${source}$`, "su");
   const dotAllowed = part.startsWith(".") || part.startsWith("\\.");
-  return (name) => !name.startsWith("..") && (dotAllowed || !name.startsWith(".")) && expression.test(name);
+  // A directory that is called `app[prod]` is that directory.
+  return (name) =>
+    name === part || !name.startsWith("..") && (dotAllowed || !name.startsWith(".")) && expression.test(name);
 }
 
 /** Index of the bracket that closes the one at `start`, -1 where there is none. A first `]` is a member. */

@@ -8,9 +8,6 @@ import { hashAll, type ReadAllOptions, statAll } from "./read_all.ts";
 import { type Scan, type ScanContext, scanSources, type Source } from "./scan.ts";
 import type { Look } from "./compare.ts";
 
-/** Beyond so many files a brief look asks only those for their times that differ or have changed lately. */
-const ALL_WHEN_BRIEF_MAX = 100;
-
 /** How to look. */
 export interface LookOptions {
   readonly sources: readonly Source[];
@@ -19,8 +16,6 @@ export interface LookOptions {
   /** Volumes count at once; else they settle like all others. */
   readonly swapsAreFinal: boolean;
   readonly delayMs: number;
-  /** Nothing hints at a change that the last look has not seen. */
-  readonly brief: boolean;
 }
 
 /** `torn`: a volume was swapped meanwhile, look again. `replacedDir`: a volume was torn down under its mount. */
@@ -33,17 +28,12 @@ export async function lookOnce(memory: Memory, options: LookOptions, tell: () =>
   if (scan.replacedDir !== null) return { replacedDir: scan.replacedDir };
   if (scan.torn) return "torn";
   const canTell = memory.last !== null;
-  const isSameList = scan.candidates === memory.sortedOf;
   const entries = takeEntries(memory, scan);
-  const isPartial = options.brief && entries.length > ALL_WHEN_BRIEF_MAX;
-  const restless = isPartial ? entries.filter(isRestless) : entries;
-  // The others are listed as before, are not looked at, and were what counts.
-  const touched = isSameList && !options.read.full ? restless : entries;
-  await statAll(restless, options.read);
+  await statAll(entries, options.read);
   const small = isSmall(entries);
   const isLikely = memory.settling === null && options.swapsAreFinal && isSwapped(memory, scan) ||
-    seemsSettled(memory, touched, options);
-  const hashed = hashAll(touched, small, options.read);
+    seemsSettled(memory, entries, options);
+  const hashed = hashAll(entries, small, options.read);
   // What the caller begins now goes on beside the disk's answers.
   if (canTell && isLikely) tell();
   await hashed;
@@ -51,12 +41,12 @@ export async function lookOnce(memory: Memory, options: LookOptions, tell: () =>
     memory.sortedOf = null;
     return "torn";
   }
-  const beside = await findBeside(touched);
+  const beside = await findBeside(entries);
   if (beside.length > 0) {
     await statAll(beside, options.read);
     await hashAll(beside, small, options.read);
   }
-  return { scan, entries, touched, small };
+  return { scan, entries, small };
 }
 
 /** Up to here every look hashes everything (the original's limits). */
@@ -71,10 +61,6 @@ function isSmall(entries: readonly Entry[]): boolean {
 function isSwapped(memory: Memory, scan: Scan): boolean {
   for (const [dir, { target }] of scan.volumes) if (memory.targets.get(dir) !== target) return true;
   return false;
-}
-
-function isRestless({ before, counted, digest, problem, trusted }: Entry): boolean {
-  return !trusted || before === null || problem !== null || counted === null || counted.digest !== digest;
 }
 
 /** Before anything is hashed: will this look, as far as sizes and times tell, decide about a change? */

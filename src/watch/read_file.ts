@@ -3,6 +3,9 @@
  * are answers, not accidents. Must not touch Node's layer, except for the stream hash of a file beyond 1 MiB.
  */
 
+import type { FileState } from "../model.ts";
+import { isWithin } from "../paths.ts";
+
 /** What stands for "unchanged" in a re-check; all of it comes from stat(2). */
 export interface FileStat {
   readonly sizeBytes: number;
@@ -14,6 +17,19 @@ export interface FileStat {
   readonly mode: number;
   /** 0: removed under a bind mount. */
   readonly nlink: number;
+}
+
+/** What the kernel shows of itself: read by accident it never ends, or shows what is nobody's business. */
+export const KERNEL_DIRS = ["/proc", "/sys", "/dev"] as const;
+
+/** The words for a link into one of them. */
+export function leadsToKernel(dir: string): string {
+  return `a link that leads to ${dir} is not followed`;
+}
+
+/** A file state that tells of an error. */
+export function fileError(path: string, error: string, sizeBytes = 0): FileState {
+  return { path, digest: null, sizeBytes, error };
 }
 
 /** Why a file has no content; `skip`: it is nothing that could have any, such as a FIFO or a link to nowhere. */
@@ -60,7 +76,7 @@ const NO_BYTES = new Uint8Array(0);
  */
 export async function readStat(path: string): Promise<FileStat | FileProblem> {
   try {
-    return checkStat(await Deno.stat(path));
+    return checkStat(await Deno.stat(path), path);
   } catch (error) {
     return await explain(path, error);
   }
@@ -79,7 +95,7 @@ export async function readStat(path: string): Promise<FileStat | FileProblem> {
 export function readStatSync(path: string, before: FileStat | null = null): FileStat | FileProblem {
   try {
     const info = Deno.statSync(path);
-    return before !== null && isStatOf(info, before) ? before : checkStat(info);
+    return before !== null && isStatOf(info, before) ? before : checkStat(info, path);
   } catch (error) {
     return { kind: "failed", error: String(error), sizeBytes: 0 };
   }
@@ -92,8 +108,13 @@ function isStatOf(info: Deno.FileInfo, before: FileStat): boolean {
     mtimeMs === before.mtimeMs && changeTime(info.ctime?.getTime() ?? 0, mtimeMs) === before.ctimeMs;
 }
 
-function checkStat(info: Deno.FileInfo): FileStat | FileProblem {
+function checkStat(info: Deno.FileInfo, path: string): FileStat | FileProblem {
   if (!info.isFile) return { kind: "skip", error: `${kindOf(info)}, not a regular file`, sizeBytes: 0 };
+  kernelDevices ??= readKernelDevices();
+  const kernel = kernelDevices.get(info.dev);
+  if (kernel !== undefined && !isWithin(path, kernel)) {
+    return { kind: "skip", error: leadsToKernel(kernel), sizeBytes: 0 };
+  }
   return {
     sizeBytes: info.size,
     mtimeMs: info.mtime?.getTime() ?? 0,
@@ -113,6 +134,23 @@ function changeTime(ctimeMs: number, mtimeMs: number): number {
   if (ctimeMs % 1000 !== 0) return ctimeMs;
   const second = Math.floor(mtimeMs / 1000) * 1000;
   return second === ctimeMs ? mtimeMs : ctimeMs + 999;
+}
+
+/** Asked once: the number of the device also tells of a link that was put there after its path was looked at. */
+let kernelDevices: ReadonlyMap<number, string> | null = null;
+
+function readKernelDevices(): ReadonlyMap<number, string> {
+  const devices = new Map<number, string>();
+  const root = Deno.statSync("/").dev;
+  for (const dir of KERNEL_DIRS) {
+    try {
+      const { dev } = Deno.statSync(dir);
+      if (dev !== root) devices.set(dev, dir);
+    } catch {
+      // A container may have none of it.
+    }
+  }
+  return devices;
 }
 
 function kindOf(info: Deno.FileInfo): string {
@@ -175,13 +213,13 @@ export async function readContent(
 async function readOpened(path: string, limits: ReadLimits): Promise<FileContent | FileProblem> {
   using file = await Deno.open(path);
   const stat = () => limits.sync ? file.statSync() : file.stat();
-  const before = checkStat(await stat());
+  const before = checkStat(await stat(), path);
   if (!isStat(before)) return before;
   if (before.sizeBytes > limits.sizeBytesMax) return tooLarge(before.sizeBytes, limits.sizeBytesMax);
   const streamed = before.sizeBytes > WHOLE_BYTES_MAX && !limits.keepBytes;
   const read = streamed ? await hashStream(file, limits) : await hashWhole(file, before.sizeBytes, limits);
   if (read === null) return tooLarge(before.sizeBytes, limits.sizeBytesMax);
-  const after = checkStat(await stat());
+  const after = checkStat(await stat(), path);
   const stable = isStat(after) && after.mtimeMs === before.mtimeMs && after.sizeBytes === before.sizeBytes &&
     read.length === after.sizeBytes;
   return { kind: "content", stat: before, digest: read.digest, bytes: read.bytes, stable };
@@ -298,5 +336,8 @@ async function explainDenied(path: string): Promise<string> {
   const own = `this process is ${Deno.uid()}:${Deno.gid()}`;
   if (info === null) return `permission denied: a directory above it cannot be entered (${own})`;
   const mode = ((info.mode ?? 0) & 0o7777).toString(8).padStart(4, "0");
-  return `permission denied: mode ${mode}, owner ${info.uid}:${info.gid}, ${own}; ${fix}`;
+  const denied = `permission denied: mode ${mode}, owner ${info.uid}:${info.gid}, ${own}`;
+  return info.isDirectory
+    ? `${denied}; give others read and execute on this directory (chmod o+rx), or watch the directories beside it one by one`
+    : `${denied}; ${fix}`;
 }

@@ -6,8 +6,9 @@
 import type { FileState } from "../model.ts";
 import { type Glob, isGlob, parseGlob } from "./glob.ts";
 import type { Guard } from "./guard.ts";
+import { fileError } from "./read_file.ts";
 import { createRecording, recallListing, type Reuse } from "./listings.ts";
-import { baseName } from "../paths.ts";
+import { baseName, isWithin } from "../paths.ts";
 import {
   createVolumeFinder,
   pinPath,
@@ -15,7 +16,7 @@ import {
   type VolumeFindings,
   type VolumeMemory,
 } from "./volumes.ts";
-import { createWalker, type WalkFindings } from "./walk.ts";
+import { createWalker, type Visitor, type WalkFindings } from "./walk.ts";
 
 /** More files than this are refused: a link to `/` must not fill the memory. */
 const FILES_MAX = 50_000;
@@ -84,21 +85,11 @@ export function createSources(configFiles: readonly string[], watchedDirs: reado
   return [...files, ...dirs.map((path): Source => ({ kind: "dir", path }))];
 }
 
-/**
- * A file state that tells of an error.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.deepEqual(fileError("/etc/x.yaml", "no such file"), {
- *   path: "/etc/x.yaml",
- *   digest: null,
- *   sizeBytes: 0,
- *   error: "no such file",
- * });
- * ```
- */
-export function fileError(path: string, error: string, sizeBytes = 0): FileState {
-  return { path, digest: null, sizeBytes, error };
+/** Whether a file is called just like the pattern. */
+async function isFileNamed(path: string, kind: Source["kind"], { guard }: ScanContext): Promise<boolean> {
+  if (kind !== "glob") return false;
+  const info = await guard.run(path, () => Deno.stat(path).catch(() => null));
+  return info !== null && !info.isDirectory;
 }
 
 /**
@@ -126,6 +117,7 @@ export async function scanSources(sources: readonly Source[], context: ScanConte
     candidates: new Map(),
     volumes: new Map(),
     errors: [],
+    skipped: [],
     replacedDir: null,
     torn: false,
     local: context.local,
@@ -141,22 +133,31 @@ export async function scanSources(sources: readonly Source[], context: ScanConte
     const isBetter = before === undefined || (candidate.literal && !before.literal);
     if (isBetter && !context.isOwn(candidate.path)) scan.candidates.set(candidate.path, candidate);
     if (scan.candidates.size <= FILES_MAX) return true;
+    // They are not even looked at: the answer is the same, and the memory is not.
+    scan.candidates.clear();
     scan.errors.push(fileError(candidate.path, `more than ${FILES_MAX} files`));
     return false;
   };
+  const createVisitor = (nameOf: (path: string) => string): Visitor => ({
+    add: (path, readPath, volume) => add({ path, readPath, name: nameOf(path), volume, literal: false }),
+    dropBelow: (dir) => {
+      for (const [path, { literal }] of scan.candidates) {
+        if (!literal && isWithin(path, dir)) scan.candidates.delete(path);
+      }
+    },
+    skips: context.isOwn,
+  });
   for (const source of sources) {
-    if (source.kind === "file") {
-      const { path, name } = source;
+    // A file that exists by exactly that name is that file, whatever characters it has.
+    if (source.kind === "file" || await isFileNamed(source.path, source.kind, context)) {
+      const { path } = source;
+      const name = baseName(path);
       const volume = await finder.homeOf(path);
       if (volume === "lost") continue;
       add({ path, readPath: volume === null ? path : pinPath(path, volume), name, volume, literal: true });
     } else if (source.kind === "dir") {
       const cut = source.path === "/" ? 1 : source.path.length + 1;
-      await walker.all(
-        await finder.placeOf(source.path),
-        (path, readPath, volume) => add({ path, readPath, name: path.slice(cut), volume, literal: false }),
-        context.isOwn,
-      );
+      await walker.all(await finder.placeOf(source.path), createVisitor((path) => path.slice(cut)));
     } else await scanGlob(source.glob);
   }
   if (scan.errors.length === 0 && scan.replacedDir === null && !scan.torn) {
@@ -166,10 +167,14 @@ export async function scanSources(sources: readonly Source[], context: ScanConte
 
   async function scanGlob(glob: Glob): Promise<void> {
     const errorsBefore = scan.errors.length;
+    const visitor = createVisitor(baseName);
     let matches = 0;
-    await walker.matching(await finder.placeOf(glob.base), glob.parts, (path, readPath, volume) => {
-      matches++;
-      return add({ path, readPath, name: baseName(path), volume, literal: false });
+    await walker.matching(await finder.placeOf(glob.base), glob.parts, {
+      ...visitor,
+      add: (...file) => {
+        matches++;
+        return visitor.add(...file);
+      },
     });
     const isTold = scan.replacedDir !== null || scan.torn || scan.errors.length > errorsBefore;
     if (matches === 0 && !isTold) scan.errors.push(fileError(glob.pattern, "no file matches"));

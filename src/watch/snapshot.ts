@@ -7,14 +7,15 @@ import { type Config, usesBytes } from "../config.ts";
 import type { Observation, StaleMount } from "../model.ts";
 import type { Clock, SnapshotReader } from "../ports.ts";
 import { areInVolumes, compareLook, isFresh, type Look } from "./compare.ts";
-import { countContent, countErrors } from "./content.ts";
+import { countContent, countErrors, describeSettling } from "./content.ts";
 import { closeLook, createMemory, entriesToClose, type Memory } from "./entries.ts";
 import { createGuard } from "./guard.ts";
 import type { ListingMemory } from "./listings.ts";
 import { lookOnce, type LookOptions } from "./look.ts";
 import { OWN_PREFIX } from "./own_files.ts";
 import { baseName } from "../paths.ts";
-import { createSources, fileError, type Scan } from "./scan.ts";
+import { fileError } from "./read_file.ts";
+import { createSources, type Scan } from "./scan.ts";
 import { AUTO_DELAY_MS, decideSettling } from "./settle.ts";
 import { type MountView, readMounts, replacedMessage } from "./stale.ts";
 import { createStill } from "./still.ts";
@@ -103,7 +104,10 @@ type LookWish = Parameters<SnapshotReader["look"]>[0];
 
 function createReader(config: ReaderConfig, clock: Clock) {
   const sources = createSources(config.configFiles, config.watchedDirs);
-  const single = sources.length === 1 && sources[0]!.kind === "file" && config.configFiles.length === 1;
+  // No glob, or a file that is called just like one.
+  const isSingle = ({ entries }: Look) =>
+    sources.length === 1 && config.configFiles.length === 1 && entries.length === 1 &&
+    entries[0]!.candidate.literal;
   const isAuto = config.delayIntervalMs === "auto";
   const delayMs = config.delayIntervalMs === "auto" ? AUTO_DELAY_MS : config.delayIntervalMs;
   const memory = createMemory();
@@ -120,24 +124,21 @@ function createReader(config: ReaderConfig, clock: Clock) {
   let sinceFull = 0;
 
   const refreshMounts = async () => {
-    mounts = await guard.run("/proc/self/mountinfo", () => readMounts(sources)) ?? mounts;
+    mounts = await guard.run("/proc/self/mountinfo", () => readMounts(sources, mounts)) ?? mounts;
   };
 
-  const optionsNow = ({ brief = false, quiet = false }: LookWish): LookOptions => {
+  const optionsNow = ({ quiet = false }: LookWish): LookOptions => {
     const [nowMs, wallMs, local] = [clock.nowMs(), clock.wallMs(), mounts?.local ?? false];
     sinceFull += quiet ? QUIET_COUNTS : 1;
     const full = sinceFull >= FULL_EVERY_LOOKS;
     if (full) sinceFull = 0;
-    // What has begun to settle was found by a look at everything.
-    const isBrief = brief || memory.settling !== null;
-    const reuse = local ? { memory: listings, wallMs, full, brief: isBrief } : null;
+    const reuse = local ? { memory: listings, wallMs, full, brief: memory.settling !== null } : null;
     return {
       sources,
       scan: { guard, memory: volumes, nowMs, local, reuse, isOwn },
       read: { guard, limits, nowMs, wallMs, full, local, pause: () => clock.sleep(0) },
       swapsAreFinal: isAuto,
       delayMs,
-      brief: isBrief,
     };
   };
 
@@ -150,8 +151,11 @@ function createReader(config: ReaderConfig, clock: Clock) {
 
   const observe = async (look: Look): Promise<Observation> => {
     const comparison = compareLook(memory, look);
-    // A file without links is mounted by itself and was replaced where it came from.
-    if (mounts?.stale.length === 0 && look.touched.some((entry) => entry.stat?.nlink === 0)) {
+    // A file that is mounted by itself may be moved or replaced where it came from: only the mount tells.
+    if (
+      mounts?.stale.length === 0 &&
+      (mounts.fileMounts.length > 0 || look.entries.some((entry) => entry.stat?.nlink === 0))
+    ) {
       await refreshMounts();
     }
     const isQuiet = !memory.started && !isFresh(look.entries, clock.wallMs(), delayMs);
@@ -160,17 +164,18 @@ function createReader(config: ReaderConfig, clock: Clock) {
       delayMs: isQuiet ? 0 : delayMs,
       differs: comparison.plainDiffers || (!isAuto && comparison.volumeDiffers),
       sameAsBefore: !comparison.moved,
-      stable: look.touched.every((entry) => entry.stable),
+      stable: look.entries.every((entry) => entry.stable),
       atomic: !comparison.plainDiffers,
     });
     if (memory.settling !== null && isAuto && await areInVolumes(comparison)) memory.settling = null;
     const observation: Observation = memory.settling !== null
-      ? { kind: "settling", againAtMs: memory.settling.againAtMs }
+      ? await describeSettling(look, comparison, memory.settling.againAtMs, isSingle(look))
       : comparison.errors.length > 0
       ? countErrors(look, comparison)
-      : await countContent(memory, look, comparison, single);
+      : await countContent(memory, look, comparison, isSingle(look));
+    memory.waiting = observation.kind === "settling" ? observation : null;
     closeLook(memory, entriesToClose(memory, look), comparison.scanErrors);
-    for (const entry of look.touched) entry.bytes = null;
+    for (const entry of look.entries) entry.bytes = null;
     return observation;
   };
 
@@ -178,7 +183,7 @@ function createReader(config: ReaderConfig, clock: Clock) {
     const { settling } = memory;
     // Hints come with every event of a busy writer; until the date there is nothing to learn.
     if (settling !== null && clock.nowMs() < settling.againAtMs - 1) {
-      return { kind: "settling", againAtMs: settling.againAtMs };
+      return memory.waiting ?? { kind: "settling", againAtMs: settling.againAtMs };
     }
     if (mounts === null) await refreshMounts();
     for (let tries = 0; tries < TRIES_MAX; tries++) {

@@ -15,10 +15,13 @@ export interface MountView {
   readonly stale: readonly StaleMount[];
   /** No watched path is on a network file system. */
   readonly local: boolean;
+  /** Mounts of one file each, no directory: where that is moved or replaced, they keep the old one for ever. */
+  readonly fileMounts: readonly Mount[];
 }
 
 /**
- * Looks at the mounts of all sources. Never throws: without mountinfo nothing is stale.
+ * Looks at the mounts of all sources; `before` is what the first such look has found. Never throws: without mountinfo
+ * nothing is stale.
  * @example
  * ```ts
  * import assert from "node:assert/strict";
@@ -26,7 +29,10 @@ export interface MountView {
  * assert.deepEqual({ stale, local }, { stale: [], local: true });
  * ```
  */
-export async function readMounts(sources: readonly Source[]): Promise<MountView> {
+export async function readMounts(
+  sources: readonly Source[],
+  before: MountView | null = null,
+): Promise<MountView> {
   const text = await Deno.readTextFile("/proc/self/mountinfo").catch(() => "");
   const mounts = parseMountinfo(text);
   const concerned = new Set<Mount>();
@@ -39,11 +45,28 @@ export async function readMounts(sources: readonly Source[]): Promise<MountView>
     if (source.kind === "file") continue;
     for (const inner of mounts) if (inner.mountPoint.startsWith(`${real}/`)) concerned.add(inner);
   }
-  const stale = [...concerned].flatMap((mount) => {
-    const reason = staleReason(mount);
-    return reason === null ? [] : [describeStale(mount, reason)];
-  });
-  return { stale, local: ![...concerned].some((mount) => NETWORK.test(mount.fsType)) };
+  const fileMounts: Mount[] = [];
+  const stale: StaleMount[] = [];
+  for (const mount of concerned) {
+    const isFile = await isFileAt(mount.mountPoint);
+    if (isFile) fileMounts.push(mount);
+    const first = before?.fileMounts.find(({ id, mountPoint }) =>
+      id === mount.id && mountPoint === mount.mountPoint
+    );
+    const reason = staleReason(mount) ??
+      (first !== undefined && first.root !== mount.root ? "replaced" : null);
+    if (reason !== null) stale.push(describeStale(mount, reason, isFile));
+  }
+  return {
+    stale,
+    local: ![...concerned].some((mount) => NETWORK.test(mount.fsType)),
+    fileMounts: before?.fileMounts ?? fileMounts,
+  };
+}
+
+async function isFileAt(path: string): Promise<boolean> {
+  const info = await Deno.stat(path).catch(() => null);
+  return info !== null && !info.isDirectory;
 }
 
 /** The path without links; of a missing one that of the nearest directory above it. */
@@ -55,10 +78,13 @@ async function realPathOf(path: string): Promise<string> {
   return path;
 }
 
-function describeStale(mount: Mount, reason: StaleMount["reason"]): StaleMount {
+function describeStale(mount: Mount, reason: StaleMount["reason"], isFile: boolean): StaleMount {
   const message = reason === "subpath"
     ? `"${mount.mountPoint}" is a subPath mount, and such a mount never receives updates: mount the whole volume at a ` +
       "directory, without subPath"
+    : isFile
+    ? `"${mount.mountPoint}" is mounted as a single file, and that file was moved away or replaced: such a mount keeps ` +
+      "the old file for ever; restart the containers, and mount the file's directory instead"
     : replacedMessage(mount.mountPoint);
   return { container: "sidecar", reason, mountPoint: mount.mountPoint, message };
 }

@@ -7,29 +7,42 @@ import type { FileState } from "../model.ts";
 import type { GlobPart } from "./glob.ts";
 import type { Guard } from "./guard.ts";
 import type { Recording } from "./listings.ts";
-import { joinPath } from "../paths.ts";
-import { explain } from "./read_file.ts";
+import { isWithin, joinPath } from "../paths.ts";
+import { explain, fileError, KERNEL_DIRS, leadsToKernel } from "./read_file.ts";
 import { pinPath, type Place, type Volume, type VolumeFinder } from "./volumes.ts";
 
 const DIRS_MAX = 10_000;
 const DEPTH_MAX = 32;
+/** Files that one link to a directory may bring: a link to `/usr/lib` must not become the content. */
+const LINKED_FILES_MAX = 5_000;
+/** Where every file system of the ext family keeps what a check of it has found; only root can read it. */
+const LOST_AND_FOUND = "lost+found";
 
-/** Is called with each file found; `path` as watched, `readPath` where it is now. False ends the walk. */
-export type Visit = (path: string, readPath: string, volume: Volume | null) => boolean;
+/** Takes what a walk finds. */
+export interface Visitor {
+  /** Each file found; `path` as watched, `readPath` where it is now. False ends the walk. */
+  add(path: string, readPath: string, volume: Volume | null): boolean;
+  /** Takes back all files below `path` that were added. */
+  dropBelow(path: string): void;
+  /** Directories that are not entered. */
+  skips(path: string): boolean;
+}
 
 /** What a walk finds besides files. */
 export interface WalkFindings {
   readonly errors: FileState[];
+  /** Links that are not followed, with the reason: they are left out of the content. */
+  readonly skipped: FileState[];
   /** A payload directory went away under the walk. */
   torn: boolean;
 }
 
 /** Walks during one look. */
 export interface Walker {
-  /** All files below `place`. `skip` tells of directories that are not entered. */
-  all(place: Place, visit: Visit, skip: (path: string) => boolean): Promise<void>;
+  /** All files below `place`. */
+  all(place: Place, visitor: Visitor): Promise<void>;
   /** The files below `place` that match `parts`. */
-  matching(place: Place, parts: readonly GlobPart[], visit: Visit): Promise<void>;
+  matching(place: Place, parts: readonly GlobPart[], visitor: Visitor): Promise<void>;
 }
 
 /** Entries of one directory that lie in one place. */
@@ -47,61 +60,82 @@ export function createWalker(
 ): Walker {
   const lister = createLister(found, finder, guard, listings);
   let going = true;
-  const tell = (visit: Visit, place: Place, name: string) => {
+  /** Files that the link being followed may still bring. */
+  let linkedLeft = Infinity;
+  const tell = (visitor: Visitor, place: Place, name: string) => {
     const path = joinPath(place.path, name);
-    going = visit(path, place.path === place.readPath ? path : joinPath(place.readPath, name), place.volume);
+    const readPath = place.path === place.readPath ? path : joinPath(place.readPath, name);
+    linkedLeft--;
+    going = visitor.add(path, readPath, place.volume);
   };
 
-  const all = async (
-    place: Place,
-    visit: Visit,
-    skip: (path: string) => boolean,
-    followed: readonly string[],
-  ): Promise<void> => {
-    if (!going || followed.length > DEPTH_MAX || skip(place.path)) return;
+  const all = async (place: Place, visitor: Visitor, followed: readonly string[]): Promise<void> => {
+    if (!going || followed.length > DEPTH_MAX || visitor.skips(place.path)) return;
     for (const group of await lister.groups(place)) {
       for (const entry of group.entries) {
-        if (!going) return;
+        if (!going || linkedLeft < 0) return;
         // Without a wait for each: ten thousand of them take their time.
-        if (!entry.isDirectory && !entry.isSymlink) tell(visit, group.place, entry.name);
-        else if (entry.isDirectory) await all(below(group.place, entry.name), visit, skip, [...followed, ""]);
-        else if (!await lister.leadsToDirectory(group.place, entry)) tell(visit, group.place, entry.name);
-        else {
-          const real = await lister.realOutside(group.place, entry.name);
-          if (real === null || followed.includes(real)) continue;
-          await all(below(group.place, entry.name), visit, skip, [...followed, real]);
-        }
+        if (!entry.isDirectory && !entry.isSymlink) tell(visitor, group.place, entry.name);
+        else if (entry.isDirectory) await all(below(group.place, entry.name), visitor, [...followed, ""]);
+        else await follow(group.place, entry.name, visitor, followed);
       }
     }
+  };
+
+  const follow = async (
+    place: Place,
+    name: string,
+    visitor: Visitor,
+    followed: readonly string[],
+  ): Promise<void> => {
+    const link = await lister.readLink(place, name);
+    if (link === "refused") return;
+    if (link === "file") return tell(visitor, place, name);
+    if (followed.includes(link.real)) return;
+    const target = below(place, name);
+    const isOutermost = linkedLeft === Infinity;
+    if (isOutermost) linkedLeft = LINKED_FILES_MAX;
+    await all(target, visitor, [...followed, link.real]);
+    if (!isOutermost) return;
+    if (linkedLeft < 0) {
+      visitor.dropBelow(target.path);
+      found.skipped.push(fileError(
+        target.path,
+        `a link to "${link.real}", which holds more than ${LINKED_FILES_MAX} files: name it with --watched-dir instead`,
+      ));
+    }
+    linkedLeft = Infinity;
   };
 
   const matching = async (
     place: Place,
     parts: readonly GlobPart[],
-    visit: Visit,
+    visitor: Visitor,
     depth: number,
   ): Promise<void> => {
     const [part, ...rest] = parts;
     if (!going || part === undefined || depth > DEPTH_MAX) return;
     const isLast = rest.length === 0;
     // `**` is no directory, or any one directory followed by `**` again; as in bash it follows no links.
-    if (part === "**" && !isLast) await matching(place, rest, visit, depth + 1);
+    if (part === "**" && !isLast) await matching(place, rest, visitor, depth + 1);
     for (const group of await lister.groups(place)) {
       for (const entry of group.entries) {
         if (part === "**" ? entry.name.startsWith(".") : !part(entry.name)) continue;
-        const isDirectory = entry.isDirectory ||
-          (part !== "**" && entry.isSymlink && await lister.leadsToDirectory(group.place, entry));
-        if (!isDirectory) {
-          if (isLast) tell(visit, group.place, entry.name);
-        } else if (part === "**") await matching(below(group.place, entry.name), parts, visit, depth + 1);
-        else if (!isLast) await matching(below(group.place, entry.name), rest, visit, depth + 1);
+        const link = part !== "**" && entry.isSymlink
+          ? await lister.readLink(group.place, entry.name)
+          : "file";
+        if (link === "refused") continue;
+        if (!entry.isDirectory && link === "file") {
+          if (isLast) tell(visitor, group.place, entry.name);
+        } else if (part === "**") await matching(below(group.place, entry.name), parts, visitor, depth + 1);
+        else if (!isLast) await matching(below(group.place, entry.name), rest, visitor, depth + 1);
       }
     }
   };
 
   return {
-    all: (place, visit, skip) => all(place, visit, skip, []),
-    matching: (place, parts, visit) => matching(place, parts, visit, 0),
+    all: (place, visitor) => all(place, visitor, []),
+    matching: (place, parts, visitor) => matching(place, parts, visitor, 0),
   };
 }
 
@@ -145,7 +179,7 @@ function createLister(found: WalkFindings, finder: VolumeFinder, guard: Guard, l
       const volume = place.volume === null ? await finder.volumeAt(place.path) : null;
       const entries = await list(place);
       if (entries.length === 0 && place.volume === null) await finder.checkLinks(place.path);
-      const own = entries.filter((entry) => !entry.name.startsWith(".."));
+      const own = entries.filter(({ name }) => !name.startsWith("..") && name !== LOST_AND_FOUND);
       if (volume === null) return [{ place, entries: own }];
       const payloadPlace = { path: place.path, readPath: pinPath(place.path, volume), volume };
       const payload = await list(payloadPlace);
@@ -157,20 +191,22 @@ function createLister(found: WalkFindings, finder: VolumeFinder, guard: Guard, l
       }
       return [{ place: payloadPlace, entries: payload }, { place, entries: beside }];
     },
-    /** A dangling link leads to none, so that the reader finds the words for it. */
-    leadsToDirectory: async (place: Place, entry: Deno.DirEntry): Promise<boolean> => {
+    /** Where a link leads: to a directory, to no directory (the reader finds the words for it), or where none may. */
+    readLink: async (place: Place, name: string): Promise<{ readonly real: string } | "file" | "refused"> => {
       listings.spoil();
-      const path = joinPath(place.readPath, entry.name);
-      return (await guard.run(path, () => Deno.stat(path).catch(() => null)))?.isDirectory ?? false;
-    },
-    /** The real directory behind a link, null where that is one of those above the link. */
-    realOutside: async (place: Place, name: string): Promise<string | null> => {
       const path = joinPath(place.readPath, name);
       const real = await guard.run(path, () => Deno.realPath(path).catch(() => null));
+      if (real === null) return "file";
+      const kernel = KERNEL_DIRS.find((dir) => isWithin(real, dir));
+      if (kernel !== undefined) {
+        found.skipped.push(fileError(joinPath(place.path, name), leadsToKernel(kernel)));
+        return "refused";
+      }
+      const info = await guard.run(path, () => Deno.stat(real).catch(() => null));
+      if (!info?.isDirectory) return "file";
       const above = await guard.run(place.readPath, () => Deno.realPath(place.readPath).catch(() => null));
-      return real === null || above === null || `${above}/`.startsWith(`${real}/`) || real === "/"
-        ? null
-        : real;
+      // It leads to a directory above itself.
+      return above === null || isWithin(above, real) ? "refused" : { real };
     },
   };
 }

@@ -173,9 +173,9 @@ const BAD: readonly Row[] = [
     '--config-file: "/etc/app/" is a directory, want a file (or use --watched-dir)',
   ],
   [
-    "--watched-dir /etc/*",
+    "--pid-file /etc/*",
     {},
-    '--watched-dir: "/etc/*" is a glob, want one path (only --config-file takes globs)',
+    '--pid-file: "/etc/*" is a glob, want one path (only --config-file takes globs)',
   ],
   ["--config-file a\nb/", {}, '--config-file: "a\\nb/" is a directory, want a file (or use --watched-dir)'],
   ["--pid-file a\0b", {}, '--pid-file: "a\\u0000b" holds a NUL character, want a path'],

@@ -8,7 +8,7 @@ import type { Config } from "../../config.ts";
 import type { FileState, Observation } from "../../model.ts";
 import type { Clock, SnapshotReader } from "../../ports.ts";
 import { type Mount, mountOf, parseMountinfo, staleReason } from "../../proc/mountinfo.ts";
-import { isGlob, matchesParts, parseGlob } from "../../watch/glob.ts";
+import { isPattern, matchesParts, parseGlob } from "../../watch/glob.ts";
 import { createSources } from "../../watch/scan.ts";
 import { holdsFifo, planWatch } from "../../watch/watch_plan.ts";
 import { type Finding, findingsIn } from "./finding.ts";
@@ -66,7 +66,7 @@ async function observe(reader: SnapshotReader, clock: Clock): Promise<Observatio
 function unreadable({ path, error }: FileState, { configFiles, watchedDirs }: Config): Finding {
   const missing = /no such|no file matches|missing|not there|not found/i.test(error!);
   const denied = /permission/i.test(error!);
-  const directories = [...watchedDirs, ...configFiles.filter(isGlob).map(directoryOf)];
+  const directories = [...watchedDirs, ...configFiles.filter(isPattern).map(directoryOf)];
   const mountPath = directories.includes(path) ? path : directoryOf(path);
   return {
     ...say(
@@ -86,7 +86,7 @@ function leftOut({ path, error }: FileState): Finding {
 
 /** The directory that a file or the files of a glob are in. */
 function directoryOf(path: string): string {
-  return isGlob(path) ? parseGlob(path).base : parentOf(path);
+  return isPattern(path) ? parseGlob(path).base : parentOf(path);
 }
 
 const RESTART = { say: "restart the pod: its running containers keep the old, empty volume for ever" };
@@ -97,7 +97,7 @@ async function checkPath(
   files: readonly FileState[],
   mounts: readonly Mount[],
 ): Promise<Finding> {
-  const glob = isGlob(path) ? parseGlob(path) : null;
+  const glob = isPattern(path) ? parseGlob(path) : null;
   const base = glob?.base ?? path;
   const real = await Deno.realPath(parentOf(base)).then((dir) => `${dir}/${baseName(base)}`, () => base);
   const mount = mountOf(mounts, real);
