@@ -107,6 +107,18 @@ export function createWalker(
     linkedLeft = Infinity;
   };
 
+  return {
+    all: (place, visitor) => all(place, visitor, []),
+    matching: createMatching(lister, tell, () => going),
+  };
+}
+
+/** Walks along a pattern, part by part. */
+function createMatching(
+  lister: ReturnType<typeof createLister>,
+  tell: (visitor: Visitor, place: Place, name: string) => void,
+  isGoing: () => boolean,
+): Walker["matching"] {
   const matching = async (
     place: Place,
     parts: readonly GlobPart[],
@@ -114,7 +126,7 @@ export function createWalker(
     depth: number,
   ): Promise<void> => {
     const [part, ...rest] = parts;
-    if (!going || part === undefined || depth > DEPTH_MAX) return;
+    if (!isGoing() || part === undefined || depth > DEPTH_MAX) return;
     const isLast = rest.length === 0;
     // `**` is no directory, or any one directory followed by `**` again; as in bash it follows no links.
     if (part === "**" && !isLast) await matching(place, rest, visitor, depth + 1);
@@ -132,11 +144,7 @@ export function createWalker(
       }
     }
   };
-
-  return {
-    all: (place, visitor) => all(place, visitor, []),
-    matching: (place, parts, visitor) => matching(place, parts, visitor, 0),
-  };
+  return (place, parts, visitor) => matching(place, parts, visitor, 0);
 }
 
 function createLister(found: WalkFindings, finder: VolumeFinder, guard: Guard, listings: Recording<unknown>) {
