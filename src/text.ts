@@ -42,3 +42,30 @@ export function plainReason(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return text.replace(/ \(os error \d+\).*$/s, "");
 }
+
+/** C0, DEL, C1, line and paragraph separators, and the marks that turn the direction of text around. */
+const UNSAFE =
+  // deno-lint-ignore no-control-regex -- these are what must not reach a terminal
+  /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+const SHORT_ESCAPES: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+
+/**
+ * Makes control characters visible: nobody may forge a log line or steer a terminal by a file name or an app's answer.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(escapeUnsafe("\x1b[2Jcleared\n"), "\\u001b[2Jcleared\\n");
+ * ```
+ */
+export function escapeUnsafe(text: string): string {
+  return text.replace(UNSAFE, (char) => SHORT_ESCAPES[char] ?? toUnicodeEscape(char));
+}
+
+/** The same inside JSON text, where a parser gives the value back. */
+export function escapeUnsafeJson(json: string): string {
+  return json.replace(UNSAFE, toUnicodeEscape);
+}
+
+function toUnicodeEscape(char: string): string {
+  return "\\u" + char.charCodeAt(0).toString(16).padStart(4, "0");
+}

@@ -4,6 +4,7 @@
  */
 
 import { hideUrlSecrets } from "../http/hide_url.ts";
+import { escapeUnsafe } from "../text.ts";
 
 /**
  * A value, flag or combination of flags that cannot be used; its message is one line for people.
@@ -22,14 +23,7 @@ const QUOTED_CHARS_MAX = 120;
 export function quote(value: string): string {
   const text = value.includes("://") ? hideUrlSecrets(value) : value;
   const cut = text.length > QUOTED_CHARS_MAX ? `${text.slice(0, QUOTED_CHARS_MAX)}…` : text;
-  // deno-lint-ignore no-control-regex -- control characters are what must not reach a terminal or a log line
-  return `"${cut.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/g, escapeCharacter)}"`;
-}
-
-function escapeCharacter(character: string): string {
-  if (character === "\n") return "\\n";
-  if (character === "\t") return "\\t";
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return `"${escapeUnsafe(cut)}"`;
 }
 
 /**

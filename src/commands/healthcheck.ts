@@ -6,7 +6,7 @@
 import type { Config } from "../config.ts";
 import { createHttpClient } from "../http/client.ts";
 import { NO_TLS } from "../http/connect.ts";
-import { escapeUnsafe } from "../observe/lines.ts";
+import { escapeUnsafe } from "../text.ts";
 import type { Clock, WriteOut } from "../ports.ts";
 import { formatMs } from "../text.ts";
 

@@ -234,6 +234,6 @@ function createStop(config: Config): Stop {
 function startLine(config: Config): string {
   const set = config.settings
     .filter((setting) => setting.source !== "default")
-    .map((setting) => `${setting.name}=${setting.value}`);
+    .map((setting) => `${setting.name}=${/\s/.test(setting.value) ? `"${setting.value}"` : setting.value}`);
   return `config-reloader ${VERSION} (${REVISION}) starts with ${set.join(" ") || "the defaults"}`;
 }

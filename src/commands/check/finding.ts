@@ -3,7 +3,7 @@
  * them; finds nothing itself. A name or an answer in them may be anybody's: nothing of it may command a terminal.
  */
 
-import { escapeUnsafe } from "../../observe/lines.ts";
+import { escapeUnsafe } from "../../text.ts";
 
 /** `ok` ✓ works, `warn` ! works with a limit, `fault` ✗ does not work. */
 export type Level = "ok" | "warn" | "fault";
