@@ -160,6 +160,18 @@ export type TriggerResult =
     readonly atMs?: number;
   };
 
+/** Metrics with one prefix about one kind of reload: `PREFIX_config_last_reload_successful` and those beside it. */
+export interface ReloadFamily {
+  readonly prefix: string;
+  readonly successful: boolean;
+  /** Time of the last successful reload, 0 before the first; null where the app tells no time. */
+  readonly successWallMs: number | null;
+  /** Reloads so far, good and bad; null where the app does not count them. */
+  readonly reloads: number | null;
+  /** Failed reloads so far; null where the app does not count them. */
+  readonly errors: number | null;
+}
+
 /** The app's own words about its last reload, parsed. */
 export type Status =
   | {
@@ -179,6 +191,8 @@ export type Status =
     readonly successWallMs: number | null;
     /** True where the app cuts that time to whole seconds. */
     readonly wholeSeconds: boolean;
+    /** Each family of metrics by itself; missing where the answer was runtime info, which is a single one. */
+    readonly families?: readonly ReloadFamily[];
   }
   | {
     readonly format: "json";

@@ -1,9 +1,9 @@
 /**
- * The status formats of Prometheus and its relatives: runtime info JSON, and the pair of metrics ending in
- * `_config_last_reload_successful` and `_config_last_reload_success_timestamp_seconds` in the text format. Pure.
+ * The status formats of Prometheus and its relatives: runtime info JSON, and in the text format the families of metrics
+ * around `_config_last_reload_successful` (Alloy: `_config_last_load_successful`). Pure.
  */
 
-import type { StatusReading } from "../model.ts";
+import type { ReloadFamily, StatusReading } from "../model.ts";
 import {
   type Answer,
   decodePieces,
@@ -15,24 +15,12 @@ import {
 } from "./answer.ts";
 
 const SUCCESSFUL = "_config_last_reload_successful";
-const TIMESTAMP = "_config_last_reload_success_timestamp_seconds";
-/** What both names have in common; a page of metrics is searched for it without being split into lines. */
-const COMMON = "_config_last_reload_success";
+/** What all names have in common; a page of metrics is searched for it without being split into lines. */
+const COMMON = "_config_";
+/** No app has more; a hostile page could. */
+const FAMILIES_MAX = 100;
 
-/**
- * Parses an answer in either format; never throws.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const body = new TextEncoder().encode(
- *   "app_config_last_reload_successful 1\napp_config_last_reload_success_timestamp_seconds 1.7e+09\n",
- * );
- * assert.deepEqual(parsePrometheus({ code: 200, body, truncated: false }), {
- *   kind: "status",
- *   status: { format: "prometheus", successful: true, successWallMs: 1.7e12, wholeSeconds: true },
- * });
- * ```
- */
+/** Parses an answer in either format; never throws. */
 export function parsePrometheus(answer: Answer): StatusReading {
   if (answer.code < 200 || answer.code > 299) return unusable(answer, "no Prometheus status");
   return startsObject(answer) ? parseRuntimeInfo(answer) : parseMetrics(answer);
@@ -65,36 +53,66 @@ function parseRuntimeInfo(answer: Answer): StatusReading {
   };
 }
 
-/**
- * Several series (one a tenant, say) must all be successful, and the oldest time counts: only then is each of them
- * newer than the baseline.
- */
+/** Names end like this; what stands before is the family's prefix. */
+const NAME = new RegExp(
+  "^(.*)_config_(?:" +
+    "(?<flag>last_(?:re)?load_successful)|(?<time>last_(?:re)?load_success_timestamp_seconds)|" +
+    "(?<count>last_reload_total|reloads_total)|(?<errors>last_reload_errors_total|reloads_errors_total))$",
+);
+
+/** What was found of one family so far; several series of a metric (one a tenant, say) are joined. */
+interface Found {
+  /** All of them are 1; null before the first. */
+  successful: boolean | null;
+  /** The oldest counts: only then each of them is newer than the baseline. */
+  oldestMs: number | null;
+  reloads: number | null;
+  errors: number | null;
+}
+
 function parseMetrics(answer: Answer): StatusReading {
-  let successful: boolean | null = null;
-  let oldestMs: number | null = null;
+  const found = new Map<string, Found>();
   for (const line of linesWith(answer, COMMON)) {
     const sample = parseSample(line);
-    if (sample?.name.endsWith(SUCCESSFUL)) {
-      successful = sample.value === 1 && successful !== false;
-    } else if (sample?.name.endsWith(TIMESTAMP)) {
-      oldestMs = Math.min(oldestMs ?? Infinity, sample.value * 1000);
-    }
+    if (sample) addSample(found, sample);
   }
-  if (successful === null) {
+  const families: ReloadFamily[] = [];
+  for (const [prefix, { successful, oldestMs, reloads, errors }] of found) {
+    if (successful === null) continue;
+    families.push({ prefix, successful, successWallMs: oldestMs, reloads, errors });
+  }
+  if (families.length === 0) {
     const where = answer.truncated ? "in the first 1 MiB of the metrics" : "among the metrics";
     return unusable(answer, `no metric ending in ${SUCCESSFUL} ${where}`);
   }
-  const successWallMs = oldestMs !== null && Number.isFinite(oldestMs) && oldestMs > 0 ? oldestMs : null;
+  const times = families.map(({ successWallMs }) => successWallMs).filter((time) => time !== null);
+  const successWallMs = times.length === 0 ? null : Math.min(...times) || null;
   return {
     kind: "status",
     status: {
       format: "prometheus",
-      successful,
+      successful: families.every(({ successful }) => successful),
       successWallMs,
       // A float is whole by chance once in a million reloads; taken for whole it costs a second at most.
       wholeSeconds: successWallMs === null || successWallMs % 1000 === 0,
+      families,
     },
   };
+}
+
+function addSample(found: Map<string, Found>, { name, value }: Sample): void {
+  const match = NAME.exec(name);
+  if (!match) return;
+  const [, prefix = ""] = match;
+  const { flag, time, count, errors } = match.groups!;
+  const family = found.get(prefix) ?? { successful: null, oldestMs: null, reloads: null, errors: null };
+  if (found.size < FAMILIES_MAX) found.set(prefix, family);
+  if (flag !== undefined) family.successful = value === 1 && family.successful !== false;
+  else if (time !== undefined) {
+    const ms = Number.isFinite(value) && value > 0 ? value * 1000 : 0;
+    family.oldestMs = Math.min(family.oldestMs ?? Infinity, ms);
+  } else if (count !== undefined) family.reloads = (family.reloads ?? 0) + value;
+  else if (errors !== undefined) family.errors = (family.errors ?? 0) + value;
 }
 
 /** The lines that hold `part`; a last line that was cut off is left out, since its value may be cut too. */
@@ -110,8 +128,13 @@ function* linesWith(answer: Answer, part: string): Generator<string> {
   }
 }
 
+interface Sample {
+  readonly name: string;
+  readonly value: number;
+}
+
 /** One sample line: name, labels, value, and perhaps a time that is of no interest; null for comments and junk. */
-function parseSample(line: string): { name: string; value: number } | null {
+function parseSample(line: string): Sample | null {
   const match = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{.*\})?[ \t]+(\S+)/.exec(line);
   if (!match || match[1] === undefined || match[2] === undefined) return null;
   const value = Number(match[2]);

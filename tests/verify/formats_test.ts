@@ -151,7 +151,10 @@ test("prometheus: the text format, under any prefix, with labels and times", () 
     "_successful 1",
     '_successful{a="} 0"} 1 9',
   );
-  assert.deepEqual(statusOf(parsePrometheus(answer(other))), status);
+  assert.deepEqual(statusOf(parsePrometheus(answer(other))), {
+    ...status,
+    families: [{ ...status.families![0], prefix: "alertmanager" }],
+  });
   const failed = statusOf(parsePrometheus(answer(METRICS.replace("successful 1", "successful 0"))));
   assert.ok(failed.format === "prometheus" && !failed.successful);
 });
@@ -169,11 +172,53 @@ test("prometheus: several series: all must be successful, the oldest time counts
     successful: true,
     successWallMs: 1_000_000,
     wholeSeconds: true,
+    families: [{ prefix: "x", successful: true, successWallMs: 1_000_000, reloads: null, errors: null }],
   });
   for (const [one, two] of [[0, 1], [1, 0]] as const) {
     const status = statusOf(parsePrometheus(answer(text(one, two))));
     assert.ok(status.format === "prometheus" && !status.successful);
   }
+});
+
+const FAMILIES: readonly [what: string, page: string, families: unknown[]][] = [
+  [
+    "vmalert",
+    "vmalert_config_last_reload_errors_total 2\nvmalert_config_last_reload_success_timestamp_seconds 1796027537\n" +
+    "vmalert_config_last_reload_successful 0\nvmalert_config_last_reload_total 6\n",
+    [{ prefix: "vmalert", successful: false, successWallMs: 1_796_027_537_000, reloads: 6, errors: 2 }],
+  ],
+  [
+    "vmagent: two kinds of reload, the second without a flag before its first",
+    "vm_promscrape_config_last_reload_successful 1\nvm_promscrape_config_reloads_total 4\n" +
+    "vm_promscrape_config_reloads_errors_total 1\nvm_promscrape_config_last_reload_success_timestamp_seconds 0\n" +
+    'vm_promscrape_config_changes_total{type="file_sd_configs"} 7\n' +
+    "vmagent_relabel_config_reloads_total 3\n",
+    [{ prefix: "vm_promscrape", successful: true, successWallMs: 0, reloads: 4, errors: 1 }],
+  ],
+  [
+    "Alloy",
+    "alloy_config_hash 5\nalloy_config_last_load_success_timestamp_seconds 1.5e+09\n" +
+    "alloy_config_last_load_successful 0\nalloy_config_load_failures_total 3\n",
+    [{ prefix: "alloy", successful: false, successWallMs: 1_500_000_000_000, reloads: null, errors: null }],
+  ],
+  [
+    "Loki: the flag alone",
+    'loki_runtime_config_last_reload_successful 1\nloki_runtime_config_hash{sha256="ab"} 1\n',
+    [{ prefix: "loki_runtime", successful: true, successWallMs: null, reloads: null, errors: null }],
+  ],
+];
+for (const [what, page, families] of FAMILIES) {
+  test(`prometheus: the families of ${what}`, () => {
+    const status = statusOf(parseAuto(answer(page), null));
+    assert.ok(status.format === "prometheus", "recognised by itself");
+    assert.deepEqual(status.families, families);
+  });
+}
+
+test("prometheus: a hostile page of families is bounded", () => {
+  const page = Array.from({ length: 5_000 }, (_, i) => `x${i}_config_last_reload_successful 1\n`).join("");
+  const status = statusOf(parsePrometheus(answer(page)));
+  assert.ok(status.format === "prometheus" && status.families!.length === 100);
 });
 
 test("prometheus: a value that was cut off is never used", () => {

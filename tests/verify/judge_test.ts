@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Proof, PROOFS, type Status, type Verdict } from "../../src/model.ts";
+import { type Proof, PROOFS, type ReloadFamily, type Status, type Verdict } from "../../src/model.ts";
 import { earliestTriggerWallMs, judge, type JudgeContext, STILL_FAILED_MS } from "../../src/verify/judge.ts";
 import { type Amp, amp as ampStatus } from "../support/status.ts";
 import { test } from "../support/strict.ts";
@@ -17,11 +17,27 @@ const prom = (successful: boolean, successWallMs: number | null, wholeSeconds = 
   successWallMs,
   wholeSeconds,
 });
+/** A page of metrics with one family, or several. */
+const page = (...families: Partial<ReloadFamily>[]): Status => {
+  const whole = families.map((family, index) => ({
+    prefix: `family${index}`,
+    successful: true,
+    successWallMs: null,
+    reloads: null,
+    errors: null,
+    ...family,
+  }));
+  return { ...prom(whole.every(({ successful }) => successful), null), families: whole } as Status;
+};
 const json = (ok: boolean | null, token: string | null): Status => ({ format: "json", ok, token });
 const http = (code: number): Status => ({ format: "http", code });
 
 /** The trigger of all rows, half a second into a second. */
 const T = 1_700_000_000_500;
+
+/** vmalert after seven reloads, two of them failed; it tells whole seconds. */
+const VM_FAMILY = { successWallMs: T - 9_500, reloads: 7, errors: 2 };
+const VM = page(VM_FAMILY);
 
 type Row = readonly [
   what: string,
@@ -154,8 +170,8 @@ const ROWS: readonly Row[] = [
   ]),
   [
     "nothing triggered, a whole second that is the time of the change",
-    { baseline: prom(true, T, true), untriggered: true },
-    prom(true, T, true),
+    { baseline: prom(true, T - 500, true), untriggered: true, triggeredWallMs: T - 500 },
+    prom(true, T - 500, true),
     "pending",
   ],
   [
@@ -242,7 +258,12 @@ const ROWS: readonly Row[] = [
   ["newer than a rejected one", { baseline: prom(false, T - 9000) }, prom(true, T + 20), "success by time"],
   ["first success ever", { baseline: prom(false, null) }, prom(true, T + 20), "success by time"],
   ["not newer", { baseline: prom(true, T - 9000) }, prom(true, T - 9000), "pending", /has not changed/],
-  ["good again at the same time", { baseline: prom(false, T - 9000) }, prom(true, T - 9000), "pending"],
+  [
+    "good again at the same time",
+    { baseline: prom(false, T - 9000) },
+    prom(true, T - 9000),
+    "success by counter",
+  ],
   [
     "went from 1 to 0",
     { baseline: prom(true, T - 9000) },
@@ -265,7 +286,7 @@ const ROWS: readonly Row[] = [
   ],
   ["no baseline, 0", { sinceTriggerMs: 10 }, prom(false, 5), "pending"],
   ["no baseline, still 0 after 5 s", { sinceTriggerMs: 5_000 }, prom(false, 5), "rejected"],
-  ["no time told", { baseline: prom(true, null) }, prom(true, null), "pending", /no time/],
+  ["no time told", { baseline: prom(true, null) }, prom(true, null), "pending", /has not changed/],
   ["no baseline, later than the trigger", {}, prom(true, T + 1), "success by time"],
   ["no baseline, before the trigger", {}, prom(true, T - 1), "pending", /older than the trigger/],
   ["no baseline, whole second of the trigger", {}, prom(true, T - 500, true), "baseline"],
@@ -292,6 +313,97 @@ const ROWS: readonly Row[] = [
     "success by restarted",
   ],
   ["restarted and not yet good", { restarted: true, sinceTriggerMs: 9_000 }, prom(false, null), "pending"],
+  // Families of metrics: VictoriaMetrics moves the time only when what it parsed differs, and counts before it parses
+  [
+    "counted, the same time, a second later",
+    { baseline: VM, sinceTriggerMs: 1_000 },
+    page({ ...VM_FAMILY, reloads: 8 }),
+    "success by counter",
+  ],
+  [
+    "counted, the same time, at once: it has only begun",
+    { baseline: VM, sinceTriggerMs: 999 },
+    page({ ...VM_FAMILY, reloads: 8 }),
+    "pending",
+    /begun a reload/,
+  ],
+  [
+    "counted, and so were the errors",
+    { baseline: VM, sinceTriggerMs: 1_000 },
+    page({ ...VM_FAMILY, reloads: 8, errors: 3 }),
+    "pending",
+  ],
+  [
+    "counted, a newer time",
+    { baseline: VM },
+    page({ ...VM_FAMILY, reloads: 8, successWallMs: T + 500 }),
+    "success by time",
+  ],
+  [
+    "not counted, the same time",
+    { baseline: VM, sinceTriggerMs: 9_000 },
+    VM,
+    "pending",
+    /count and the time/,
+  ],
+  ["counted, 1 to 0", { baseline: VM }, page({ ...VM_FAMILY, reloads: 8, successful: false }), "rejected"],
+  ["0 to 1", { baseline: page({ ...VM_FAMILY, successful: false }) }, VM, "success by counter"],
+  ["a counter, no baseline, an old time", {}, VM, "baseline"],
+  ["a counter and no time, no baseline", {}, page({ reloads: 7 }), "baseline"],
+  ["a counter and no time", { baseline: page({ reloads: 7 }) }, page({ reloads: 7 }), "pending"],
+  [
+    "a counter and no time, counted",
+    { baseline: page({ reloads: 7 }), sinceTriggerMs: 1_000 },
+    page({ reloads: 8 }),
+    "success by counter",
+  ],
+  [
+    "two families, one moves: confirmed by a second look",
+    { baseline: page(VM_FAMILY, VM_FAMILY) },
+    page(VM_FAMILY, { ...VM_FAMILY, successWallMs: T + 500 }),
+    "settling",
+  ],
+  [
+    "two families, one moved, still so",
+    { baseline: page(VM_FAMILY, VM_FAMILY), settled: true },
+    page(VM_FAMILY, { ...VM_FAMILY, successWallMs: T + 500 }),
+    "success by time",
+  ],
+  [
+    "two families, one moves, the other fails",
+    { baseline: page(VM_FAMILY, VM_FAMILY), settled: true },
+    page({ ...VM_FAMILY, successful: false }, { ...VM_FAMILY, successWallMs: T + 500 }),
+    "rejected",
+  ],
+  [
+    "two families, the other was failed before",
+    { baseline: page({ ...VM_FAMILY, successful: false }, VM_FAMILY) },
+    page({ ...VM_FAMILY, successful: false }, { ...VM_FAMILY, successWallMs: T + 500 }),
+    "pending",
+  ],
+  ["the flag alone, 1: confirmed by a second look", { baseline: page({}) }, page({}), "settling"],
+  ["the flag alone, 1, still so", { baseline: page({}), settled: true }, page({}), "success by http-200"],
+  ["the flag alone, 1, no baseline", { settled: true }, page({}), "success by http-200"],
+  ["the flag alone, 1 to 0", { baseline: page({}) }, page({ successful: false }), "rejected"],
+  ["the flag alone, 0 to 1", { baseline: page({ successful: false }) }, page({}), "success by counter"],
+  [
+    "the flag alone, 0 as before",
+    { baseline: page({ successful: false }) },
+    page({ successful: false }),
+    "pending",
+  ],
+  [
+    "the flag alone, still 0 after 5 s",
+    { baseline: page({ successful: false }), sinceTriggerMs: 5_000 },
+    page({ successful: false }),
+    "rejected",
+  ],
+  [
+    "a flag alone beside a family with a time that stands still",
+    { baseline: page({}, VM_FAMILY), settled: true },
+    page({}, VM_FAMILY),
+    "pending",
+  ],
   // JSON
   ["token changed", { baseline: json(null, "1") }, json(null, "2"), "success by token"],
   ["token unchanged", { baseline: json(null, "1") }, json(null, "1"), "pending", /has not changed/],
@@ -394,7 +506,13 @@ test("no success, no settling, while counter, token or time are what they were",
         // Anything else about the answer may have changed.
         const status = { ...(other.format === baseline.format ? other : baseline) } as Status;
         if (status.format === "amp") Object.assign(status, { attempts: before });
-        if (status.format === "prometheus") Object.assign(status, { successWallMs: before });
+        if (status.format === "prometheus" && baseline.format === "prometheus") {
+          // That it was failed and is good would be a proof by itself.
+          Object.assign(status, {
+            successWallMs: before,
+            successful: status.successful && baseline.successful,
+          });
+        }
         if (status.format === "json") Object.assign(status, { token: before });
         const { kind } = judge(status, contextOf({ baseline, settled, sinceTriggerMs }));
         assert.ok(kind === "pending" || kind === "rejected", kind);
@@ -460,5 +578,13 @@ test("a trigger waits for nothing else", () => {
   ) assert.equal(earliestTriggerWallMs(baseline, now), now);
   // The clock was set back: the app's time lies in the future.
   assert.equal(earliestTriggerWallMs(prom(true, T + 3_600_000, true), now), now);
+  // A counter tells two reloads in one second apart.
+  assert.equal(
+    earliestTriggerWallMs(
+      { ...prom(true, T - 500, true) as Of<"prometheus">, families: (VM as Of<"prometheus">).families! },
+      now,
+    ),
+    now,
+  );
   assert.equal(STILL_FAILED_MS, 5_000);
 });
