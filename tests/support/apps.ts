@@ -3,7 +3,8 @@
  * directory, its configuration in a kubelet-style volume. Never started as a system service, never touching one.
  */
 
-import { freePort, get, requireProgram } from "./scene.ts";
+import assert from "node:assert/strict";
+import { freePort, get, ready, requireProgram, type Sidecar, startSidecar } from "./scene.ts";
 import { createKubeletVolume, type KubeletVolume, type Payload } from "./kubelet.ts";
 import { until } from "./poll.ts";
 
@@ -24,8 +25,46 @@ export interface App extends AsyncDisposable {
   isAlive(): boolean;
 }
 
+/** How long a change may take until it is proved, in milliseconds. */
+const PROOF_MS = 15_000;
+
+/** Starts the sidecar with `args` beside an app, runs `fn`, and stops it whatever happens. */
+export async function beside(
+  app: App,
+  args: readonly string[],
+  fn: (sidecar: Sidecar) => Promise<void>,
+): Promise<void> {
+  const sidecar = await startSidecar({ args });
+  try {
+    await ready(sidecar);
+    await fn(sidecar);
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\n--- sidecar:\n${sidecar.log()}\n--- app:\n${app.log()}`, {
+      cause: error,
+    });
+  } finally {
+    await sidecar.stop();
+  }
+}
+
+/** Waits until so many reloads are proved, no more, and the app runs what is on disk. */
+export async function successes(sidecar: Sidecar, wanted: number): Promise<void> {
+  await sidecar.metricIs("config_reload_successes_total", (value) => value >= wanted, PROOF_MS);
+  assert.equal(await sidecar.metric("config_reload_successes_total"), wanted);
+  assert.equal(await sidecar.metric("config_reload_in_sync"), 1);
+}
+
+/** Waits until a reload has ended like this, and the app does not run what is on disk. */
+export async function ended(sidecar: Sidecar, outcome: string): Promise<void> {
+  const name = `config_reload_outcomes_total{outcome="${outcome}"}`;
+  await sidecar.metricIs(name, (value) => value >= 1, PROOF_MS);
+  assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
+}
+
 interface Recipe {
   readonly program: string;
+  /** Debian's package, or what else gives it. */
+  readonly from?: string;
   readonly key: string;
   /** May use the directory and the port; the volume's first payload. */
   payload(dir: string, port: number): Payload;
@@ -34,7 +73,7 @@ interface Recipe {
 }
 
 async function startApp(recipe: Recipe): Promise<App> {
-  requireProgram(recipe.program, `the package ${recipe.program}`);
+  requireProgram(recipe.program, recipe.from ?? `the package ${recipe.program}`);
   const dir = await Deno.makeTempDir({ prefix: "apps-" });
   await Deno.chmod(dir, 0o755);
   const port = freePort();
@@ -128,6 +167,58 @@ export function startPrometheus(): Promise<App> {
 export async function prometheusLabel(app: App): Promise<string> {
   const { data } = JSON.parse(await get(`${app.url}/api/v1/status/config`, 2000));
   return /version: "?(\w+)"?/.exec(data.yaml)?.[1] ?? "";
+}
+
+/** Rules for vmalert; `label` tells one from another, `comment` changes the bytes alone. Rejected where it is `BAD`. */
+export function vmalertRules(label: string, comment = ""): Payload {
+  const rules = label === "BAD"
+    ? "groups: ]["
+    : `groups: [{ name: all, rules: [{ alert: ${label}, expr: "up == 0" }] }]`;
+  return { "rules.yml": `# ${comment}\n${rules}\n` };
+}
+
+/** Starts vmalert; its first rule is called `v0`. */
+export function startVmalert(): Promise<App> {
+  return startApp({
+    program: "vmalert",
+    from: "the package victoria-metrics",
+    key: "rules.yml",
+    payload: () => vmalertRules("v0"),
+    args: (file, _dir, port) => [
+      `-rule=${file}`,
+      `-httpListenAddr=127.0.0.1:${port}`,
+      // It applies new rules between two evaluations.
+      "-evaluationInterval=200ms",
+      "-datasource.url=http://127.0.0.1:1",
+      "-notifier.url=http://127.0.0.1:1",
+    ],
+    readyPath: "/health",
+  });
+}
+
+/** Targets for vmagent; see `vmalertRules`. */
+export function vmagentConfig(label: string, comment = ""): Payload {
+  const jobs = label === "BAD"
+    ? "]["
+    : `[{ job_name: ${label}, static_configs: [{ targets: ["127.0.0.1:1"] }] }]`;
+  return { "scrape.yml": `# ${comment}\nscrape_configs: ${jobs}\n` };
+}
+
+/** Starts vmagent; its first job is called `v0`. Needs one that tells how its reload went, newer than Debian's. */
+export function startVmagent(): Promise<App> {
+  return startApp({
+    program: "vmagent",
+    from: "go install github.com/VictoriaMetrics/VictoriaMetrics/app/vmagent@v1.93.5",
+    key: "scrape.yml",
+    payload: () => vmagentConfig("v0"),
+    args: (file, dir, port) => [
+      `-promscrape.config=${file}`,
+      `-httpListenAddr=127.0.0.1:${port}`,
+      "-remoteWrite.url=http://127.0.0.1:1/",
+      `-remoteWrite.tmpDataPath=${dir}/data`,
+    ],
+    readyPath: "/health",
+  });
 }
 
 const TLS = new URL("../testdata/tls/", import.meta.url).pathname;

@@ -4,9 +4,9 @@
  */
 
 import assert from "node:assert/strict";
-import { type Nginx, startNginx } from "../../support/apps.ts";
+import { beside, type Nginx, startNginx, successes } from "../../support/apps.ts";
 import { test } from "../../support/strict.ts";
-import { get, ready, type Sidecar, startSidecar } from "../../support/scene.ts";
+import { get, type Sidecar } from "../../support/scene.ts";
 
 const TLS = new URL("../../testdata/tls/", import.meta.url).pathname;
 /** `never`, since a second is long for an app that was started only just now. */
@@ -21,39 +21,24 @@ const QUICK = [
   "600ms",
 ];
 
-/** Starts the sidecar beside nginx, runs `fn`, and stops it whatever happens. */
-async function beside(app: Nginx, args: string[], fn: (sidecar: Sidecar) => Promise<void>): Promise<void> {
-  const sidecar = await startSidecar({
-    args: ["--config-file", app.file, "--process-name", app.name, "--verify", "json", ...QUICK, ...args],
-  });
-  try {
-    await ready(sidecar);
+/** As `beside`, and no secret gets into the log. */
+function besideNginx(app: Nginx, args: string[], fn: (sidecar: Sidecar) => Promise<void>): Promise<void> {
+  const all = ["--config-file", app.file, "--process-name", app.name, "--verify", "json", ...QUICK, ...args];
+  return beside(app, all, async (sidecar) => {
     await fn(sidecar);
     for (const secret of ["secret", "PRIVATE KEY"]) assert.ok(!sidecar.log().includes(secret));
-  } catch (error) {
-    throw new Error(`${(error as Error).message}\n--- sidecar:\n${sidecar.log()}\n--- app:\n${app.log()}`, {
-      cause: error,
-    });
-  } finally {
-    await sidecar.stop();
-  }
+  });
 }
 
 async function versionOf(app: Nginx): Promise<string> {
   return JSON.parse(await get(`${app.url}/config`, 2000)).version;
 }
 
-async function successes(sidecar: Sidecar, wanted: number): Promise<void> {
-  await sidecar.metricIs("config_reload_successes_total", (value) => value >= wanted, 15_000);
-  assert.equal(await sidecar.metric("config_reload_successes_total"), wanted);
-  assert.equal(await sidecar.metric("config_reload_in_sync"), 1);
-}
-
 for (const token of ["/version", "/worker"]) {
   test(`nginx by SIGHUP to its master, proved by ${token}: good, bad, back`, async () => {
     await using app = await startNginx();
     const args = ["--reload-url", `${app.url}/config`, "--verify-token", token, "--reload-timeout", "2s"];
-    await beside(app, args, async (sidecar) => {
+    await besideNginx(app, args, async (sidecar) => {
       app.swap("v1");
       await successes(sidecar, 1);
       assert.equal(await versionOf(app), "v1");
@@ -102,7 +87,7 @@ const WAYS: readonly [what: string, args: (app: Nginx) => string[]][] = [
 for (const [what, args] of WAYS) {
   test(`nginx asked through ${what}`, async () => {
     await using app = await startNginx();
-    await beside(app, ["--verify-token", "/version", ...args(app)], async (sidecar) => {
+    await besideNginx(app, ["--verify-token", "/version", ...args(app)], async (sidecar) => {
       app.swap("v1");
       await successes(sidecar, 1);
     });
@@ -115,7 +100,7 @@ test("nginx: wrong credentials are told as such, and right ones are taken up wit
   Deno.writeTextFileSync(file, "me:wrong\n");
   const args = ["--reload-url", `${app.url}/secure`, "--basic-auth-file", file, "--reload-timeout", "1s"];
   // The worker: a value of the configuration that was there before the first answer could never be seen to change.
-  await beside(app, ["--verify-token", "/worker", ...args], async (sidecar) => {
+  await besideNginx(app, ["--verify-token", "/worker", ...args], async (sidecar) => {
     app.swap("v1");
     await sidecar.metricIs('config_reload_outcomes_total{outcome="timeout"}', (value) => value >= 1);
     await sidecar.logged("HTTP 401");
@@ -127,8 +112,12 @@ test("nginx: wrong credentials are told as such, and right ones are taken up wit
 test("nginx: a missing client certificate is told as such", async () => {
   await using app = await startNginx();
   const args = ["--reload-url", `https://localhost:${app.tlsPort}/config`, "--ca-file", `${TLS}ca.pem`];
-  await beside(app, ["--verify-token", "/version", "--reload-timeout", "1s", ...args], async (sidecar) => {
-    app.swap("v1");
-    await sidecar.logged("HTTP 400");
-  });
+  await besideNginx(
+    app,
+    ["--verify-token", "/version", "--reload-timeout", "1s", ...args],
+    async (sidecar) => {
+      app.swap("v1");
+      await sidecar.logged("HTTP 400");
+    },
+  );
 });

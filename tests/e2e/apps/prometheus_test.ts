@@ -4,34 +4,20 @@
  */
 
 import assert from "node:assert/strict";
-import { type App, prometheusConfig, prometheusLabel, startPrometheus } from "../../support/apps.ts";
+import {
+  type App,
+  beside,
+  prometheusConfig,
+  prometheusLabel,
+  startPrometheus,
+  successes,
+} from "../../support/apps.ts";
 import { test } from "../../support/strict.ts";
-import { ready, type Sidecar, startSidecar } from "../../support/scene.ts";
+import type { Sidecar } from "../../support/scene.ts";
 
 /** `never`, since a second is long for an app that was started only just now. */
 const ALWAYS = ["--interval", "500ms", "--reload-on-start", "never"];
 const QUICK = [...ALWAYS, "--retry-interval", "300ms", "--max-backoff", "600ms"];
-
-/** Starts the sidecar beside Prometheus, runs `fn`, and stops it whatever happens. */
-async function beside(app: App, args: string[], fn: (sidecar: Sidecar) => Promise<void>): Promise<void> {
-  const sidecar = await startSidecar({ args: ["--config-file", app.file, ...args] });
-  try {
-    await ready(sidecar);
-    await fn(sidecar);
-  } catch (error) {
-    throw new Error(`${(error as Error).message}\n--- sidecar:\n${sidecar.log()}\n--- app:\n${app.log()}`, {
-      cause: error,
-    });
-  } finally {
-    await sidecar.stop();
-  }
-}
-
-async function successes(sidecar: Sidecar, wanted: number): Promise<void> {
-  await sidecar.metricIs("config_reload_successes_total", (value) => value >= wanted, 15_000);
-  assert.equal(await sidecar.metric("config_reload_successes_total"), wanted);
-  assert.equal(await sidecar.metric("config_reload_in_sync"), 1);
-}
 
 /** A good change, a bad one, the way back, another good one; each as Prometheus itself sees it. */
 async function goodBadBack(app: App, sidecar: Sidecar): Promise<void> {
@@ -64,7 +50,16 @@ const SIGNALLED: readonly [what: string, path: string, verify: string][] = [
 for (const [what, path, verify] of SIGNALLED) {
   test(`prometheus by SIGHUP, asked by ${what}: good, bad, back`, async () => {
     await using app = await startPrometheus();
-    const args = ["--process-name", app.name, "--reload-url", app.url + path, "--verify", verify];
+    const args = [
+      "--config-file",
+      app.file,
+      "--process-name",
+      app.name,
+      "--reload-url",
+      app.url + path,
+      "--verify",
+      verify,
+    ];
     await beside(app, [...QUICK, ...args], async (sidecar) => {
       await goodBadBack(app, sidecar);
       await sidecar.logged(`Sending SIGHUP to main process (PID ${app.pid})`);
@@ -74,7 +69,7 @@ for (const [what, path, verify] of SIGNALLED) {
 
 test("prometheus by HTTP: good, bad, back", async () => {
   await using app = await startPrometheus();
-  const args = ["--trigger", "http", "--trigger-url", `${app.url}/-/reload`];
+  const args = ["--config-file", app.file, "--trigger", "http", "--trigger-url", `${app.url}/-/reload`];
   await beside(
     app,
     [...QUICK, ...args, "--reload-url", `${app.url}/api/v1/status/runtimeinfo`],
@@ -88,7 +83,17 @@ test("prometheus by HTTP: good, bad, back", async () => {
 test("prometheus: several reloads within a second of its clock are each proved", async () => {
   await using app = await startPrometheus();
   const url = `${app.url}/api/v1/status/runtimeinfo`;
-  const args = ["--process-name", app.name, "--reload-url", url, "--min-reload-interval", "0s", ...QUICK];
+  const args = [
+    "--config-file",
+    app.file,
+    "--process-name",
+    app.name,
+    "--reload-url",
+    url,
+    "--min-reload-interval",
+    "0s",
+    ...QUICK,
+  ];
   await beside(app, args, async (sidecar) => {
     for (let i = 1; i <= 6; i++) {
       const startMs = performance.now();
@@ -105,6 +110,8 @@ test("prometheus: several reloads within a second of its clock are each proved",
 test("prometheus: a second bad configuration in a row is rejected too, before the timeout", async () => {
   await using app = await startPrometheus();
   const args = [
+    "--config-file",
+    app.file,
     "--process-name",
     app.name,
     "--reload-url",
