@@ -159,7 +159,8 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     runs = next;
     if (!traits.lies || healed) successWallMs = clock.wallMs();
     if (is(traits.rollsBack)) {
-      await clock.sleep(random.int(1, 300));
+      // The second look at a success comes after 100 ms: what rolls back later is not seen.
+      await clock.sleep(random.int(1, 95));
       if (generation !== starts || runs === null) return;
       status = "rolled_back";
       runs = before;
@@ -233,7 +234,9 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
   };
 
   function tell(): Status {
-    const healthy = !/failed|rolled/.test(status);
+    // An app that lies must not tell by this flag either: that it went from 0 to 1 would be a proof.
+    const liesOfFlag = traits.lies && !healed && traits.trigger !== "none" && traits.format !== "amp";
+    const healthy = liesOfFlag || !/failed|rolled/.test(status);
     switch (traits.format) {
       case "amp":
         return {
