@@ -3,11 +3,11 @@
  * out. Must parse nothing and change nothing.
  */
 
-import { formatDuration } from "./duration.ts";
 import type { FlagName } from "./flags.ts";
 import { findOutputConflict } from "./outputs.ts";
 import type { Resolved } from "./resolve.ts";
 import { hideUrlSecrets } from "../http/hide_url.ts";
+import { formatDuration } from "./units.ts";
 import { quote } from "./usage_error.ts";
 
 /**

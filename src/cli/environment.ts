@@ -4,8 +4,7 @@
  */
 
 import { findFlag, FLAG_NAMES, type FlagName, VARIABLE_PREFIX, variableOf } from "./flags.ts";
-import { suggestion } from "./suggest.ts";
-import { quote } from "./usage_error.ts";
+import { quote, suggestion } from "./usage_error.ts";
 
 /** The environment as `Deno.env.toObject()` gives it. */
 export type Environment = Readonly<Record<string, string>>;

@@ -4,8 +4,7 @@
  */
 
 import { REVISION, VERSION } from "../version.ts";
-import { type Flag, GROUPS } from "./flag.ts";
-import { findFlag, FLAG_NAMES, type FlagName, variableOf } from "./flags.ts";
+import { findFlag, type Flag, FLAG_NAMES, type FlagName, GROUPS, variableOf } from "./flags.ts";
 
 /** Widest line of `--help`. */
 const COLUMNS = 80;

@@ -1,17 +1,14 @@
 /**
- * The kinds of value a flag can take: how it is written, parsed and shown on the status page.
- * The flag table spreads them. Must know no flag by name.
+ * The kinds of value a flag can take: how it is written, parsed and shown on the status page. The flag table spreads them.
+ * Each `parse` takes the text of one value and returns it typed, or throws a {@linkcode UsageError} that says what was
+ * wanted. Must know no flag by name, and never touch the disk.
  */
 
-import { isGlob } from "../watch/glob.ts";
-import { formatDuration, parseDurationMs } from "./duration.ts";
-import { absolutePath } from "./paths.ts";
-import { splitShellWords } from "./shell_words.ts";
-import { parseSizeBytes } from "./size.ts";
 import { hideUrlSecrets } from "../http/hide_url.ts";
-import { parseAppUrl } from "./urls.ts";
-import { quote, UsageError } from "./usage_error.ts";
-import * as values from "./values.ts";
+import { isGlob } from "../watch/glob.ts";
+import { splitShellWords } from "./shell_words.ts";
+import { formatDuration, parseDurationMs, parseSizeBytes } from "./units.ts";
+import { orList, quote, UsageError } from "./usage_error.ts";
 
 /** Parts of a flag that its kind of value decides. */
 export interface Kind<T = unknown> {
@@ -26,24 +23,37 @@ export interface Kind<T = unknown> {
   readonly show?: (text: string) => string;
 }
 
-/**
- * One of a closed set.
- */
+/** One of a closed set, in any case. */
 export function oneOf<const C extends readonly [string, ...string[]]>(...choices: C): Kind<C[number]> {
   return {
     placeholder: choices.join("|"),
-    parse: (text) => values.parseChoice<C[number]>(text, choices),
+    parse: (text) => {
+      const choice = choices.find((candidate) => candidate === text.toLowerCase());
+      if (choice !== undefined) return choice;
+      throw new UsageError(`${quote(text)} is unknown, want ${orList(choices)}`);
+    },
   };
 }
 
-/** A switch: `--once`, `--once=false`. */
+/** A switch: `--once`, `--once=false`; also `1` and `0`, in any case. */
 export const SWITCH: Kind<boolean> = {
   placeholder: "",
-  parse: values.parseBoolean,
+  parse: (text) => {
+    if (/^(?:true|1)$/i.test(text)) return true;
+    if (/^(?:false|0)$/i.test(text)) return false;
+    throw new UsageError(`${quote(text)} is neither, want true or false`);
+  },
 };
 
 /** A duration of at least 1 ms, in milliseconds: anything less would be a busy loop or a timeout that is over at once. */
-export const DURATION: Kind<number> = { placeholder: "DURATION", parse: parsePositiveDuration };
+export const DURATION: Kind<number> = {
+  placeholder: "DURATION",
+  parse: (text) => {
+    const ms = parseDurationMs(text);
+    if (ms < 1) throw new UsageError(`${quote(text)} is too short, want at least ${formatDuration(1)}`);
+    return ms;
+  },
+};
 
 /** A duration that may be zero, in milliseconds. */
 export const DURATION_OR_ZERO: Kind<number> = { placeholder: "DURATION", parse: parseDurationMs };
@@ -54,17 +64,20 @@ export const AUTO_OR_DURATION: Kind<number | "auto"> = {
   parse: (text) => text === "auto" ? text : parseDurationMs(text),
 };
 
-function parsePositiveDuration(text: string): number {
-  const ms = parseDurationMs(text);
-  if (ms < 1) throw new UsageError(`${quote(text)} is too short, want at least ${formatDuration(1)}`);
-  return ms;
-}
-
 /** A size in bytes. */
 export const SIZE: Kind<number> = { placeholder: "SIZE", parse: parseSizeBytes };
 
 /** A file, made absolute. */
-export const FILE: Kind<string> = { placeholder: "FILE", parse: parsePath };
+export const FILE: Kind<string> = {
+  placeholder: "FILE",
+  parse: (text, cwd) => {
+    // Brackets alone may well belong to a name.
+    if (isGlob(text) && /[*?]/.test(text)) {
+      throw new UsageError(`${quote(text)} is a glob, want one path (only --config-file takes globs)`);
+    }
+    return absolutePath(text, cwd);
+  },
+};
 
 /** A directory, made absolute; never a glob, whatever characters its name has. */
 export const DIRECTORY: Kind<string> = { placeholder: "DIR", parse: absolutePath };
@@ -72,25 +85,44 @@ export const DIRECTORY: Kind<string> = { placeholder: "DIR", parse: absolutePath
 /** A file or a glob, made absolute. A trailing slash shows that a directory is meant. */
 export const FILE_OR_GLOB: Kind<string> = {
   placeholder: "FILE",
-
   parse: (text, cwd) => {
-    if (text.endsWith("/")) {
-      throw new UsageError(`${quote(text)} is a directory, want a file (or use --watched-dir)`);
-    }
-    return absolutePath(text, cwd);
+    if (!text.endsWith("/")) return absolutePath(text, cwd);
+    throw new UsageError(`${quote(text)} is a directory, want a file (or use --watched-dir)`);
   },
 };
 
-function parsePath(text: string, cwd: string): string {
-  // Brackets alone may well belong to a name.
-  if (isGlob(text) && /[*?]/.test(text)) {
-    throw new UsageError(`${quote(text)} is a glob, want one path (only --config-file takes globs)`);
+/**
+ * Makes `path` absolute against `cwd` and removes `.`, `..`, doubled and trailing slashes, by text alone as `resolve` of
+ * Node and the standard library do it: a symbolic link before `..` is not followed.
+ * @throws {UsageError} where it holds a NUL, which no path can
+ */
+export function absolutePath(path: string, cwd: string): string {
+  if (path.includes("\0")) throw new UsageError(`${quote(path)} holds a NUL character, want a path`);
+  const parts: string[] = [];
+  for (const part of (path.startsWith("/") ? path : `${cwd}/${path}`).split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
   }
-  return absolutePath(text, cwd);
+  return `/${parts.join("/")}`;
 }
 
-/** A URL of the app; its secrets are hidden from people. */
-export const APP_URL: Kind<string> = { placeholder: "URL", parse: parseAppUrl, show: hideUrlSecrets };
+/**
+ * A URL of the app, as written: `http://`, `https://`, or `unix:/path/to.sock:/path` for a unix socket. Its secrets are
+ * hidden from people.
+ */
+export const APP_URL: Kind<string> = {
+  placeholder: "URL",
+  show: hideUrlSecrets,
+  parse: (text) => {
+    // deno-lint-ignore no-control-regex -- `new URL` silently drops tabs and line ends
+    const clean = !/[\s\x00-\x1f\x7f]/.test(text);
+    if (clean && /^unix:\/[^:]+:\//.test(text)) return text;
+    if (clean && /^https?:\/\/[^/?#\\]/i.test(text) && URL.canParse(text)) return text;
+    throw new UsageError(
+      `${quote(hideUrlSecrets(text))} is no URL, want http://HOST:PORT/PATH, https://… or unix:/SOCKET:/PATH`,
+    );
+  },
+};
 
 /** Program and arguments; only the program is shown, since an argument may be a secret. */
 export const COMMAND: Kind<readonly string[]> = {
@@ -108,40 +140,140 @@ export const COMMAND: Kind<readonly string[]> = {
 export const PROCESS_NAME: Kind<string> = {
   placeholder: "NAME",
   parse: (text) => {
-    if (text.includes("/")) {
-      throw new UsageError(`${quote(text)} is a path, want the name alone such as nginx`);
-    }
-    return text;
+    if (!text.includes("/")) return text;
+    throw new UsageError(`${quote(text)} is a path, want the name alone such as nginx`);
   },
 };
 
-/** A signal by name or number. */
+/**
+ * Linux signals by number (signal(7), the numbers of x86-64 and arm64), 1 to 31; what `Deno.kill` can send.
+ * The real-time signals have no name there.
+ */
+export const SIGNALS = (
+  "SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGKILL SIGUSR1 SIGSEGV SIGUSR2 SIGPIPE SIGALRM SIGTERM " +
+  "SIGSTKFLT SIGCHLD SIGCONT SIGSTOP SIGTSTP SIGTTIN SIGTTOU SIGURG SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGWINCH SIGIO " +
+  "SIGPWR SIGSYS"
+).split(" ") as readonly Deno.Signal[];
+
+/** A signal: `SIGHUP`, `HUP`, `hup` or `1`. KILL and STOP cannot be handled, so no app reloads by them. */
 export const SIGNAL: Kind<Deno.Signal> = {
   placeholder: "SIGNAL",
-  parse: values.parseSignal,
+  parse: (text) => {
+    const upper = text.toUpperCase();
+    const signal = /^\d{1,2}$/.test(text)
+      ? SIGNALS[Number(text) - 1]
+      : SIGNALS.find((name) => name === upper || name === `SIG${upper}`);
+    if (signal === "SIGKILL" || signal === "SIGSTOP") {
+      throw new UsageError(`${quote(text)} cannot be handled by any app, want one such as SIGHUP or SIGUSR1`);
+    }
+    if (signal) return signal;
+    throw new UsageError(`${quote(text)} is no signal, want a name or number such as SIGHUP, HUP or 1`);
+  },
 };
-/** `auto` or a process ID. */
+
+/** Largest PID of Linux (`PID_MAX_LIMIT`, 2^22; proc(5)). */
+const PID_MAX = 4_194_304;
+
+/** `auto`, or a PID from 1 to {@linkcode PID_MAX}: never 0 or negative, which would signal process groups. */
 export const PID: Kind<number | "auto"> = {
   placeholder: "auto|PID",
-  parse: values.parsePid,
+  parse: (text) => {
+    if (text === "auto") return "auto";
+    const pid = /^\d{1,7}$/.test(text) ? Number(text) : 0;
+    if (pid >= 1 && pid <= PID_MAX) return pid;
+    throw new UsageError(`${quote(text)} is no PID, want auto or 1 to ${PID_MAX}`);
+  },
 };
-/** The part of a Lease's name after `config-reloader-`. */
-export const LEASE_NAME: Kind<string> = { placeholder: "NAME", parse: values.parseLeaseName };
-/** A TCP port; 0 lets the kernel pick one. */
-export const PORT: Kind<number> = { placeholder: "PORT", parse: values.parsePort };
-/** An address to listen on. */
-export const HOST: Kind<string | null> = { placeholder: "HOST", parse: values.parseHost };
-/** An HTTP method. */
+
+/**
+ * The part of a Lease's name after `config-reloader-`: the whole is a DNS subdomain of 253 characters at most (RFC 1123).
+ */
+export const LEASE_NAME: Kind<string> = {
+  placeholder: "NAME",
+  parse: (text) => {
+    const label = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?";
+    if (text.length <= 237 && new RegExp(`^${label}(?:\\.${label})*$`).test(text)) return text;
+    throw new UsageError(
+      `${
+        quote(text)
+      } cannot be part of a Lease's name, want lower-case letters, digits and dashes such as web`,
+    );
+  },
+};
+
+/** A TCP port, 0 to 65535; 0 lets the kernel pick one. */
+export const PORT: Kind<number> = {
+  placeholder: "PORT",
+  parse: (text) => {
+    const port = /^\d{1,5}$/.test(text) ? Number(text) : Infinity;
+    if (port <= 65535) return port;
+    throw new UsageError(`${quote(text)} is no port, want 0 to 65535`);
+  },
+};
+
+/**
+ * An address to listen on: a host name or address without scheme or port; `[::1]` loses its brackets. `all addresses` is
+ * the default's text.
+ */
+export const HOST: Kind<string | null> = {
+  placeholder: "HOST",
+  parse: (text) => {
+    if (text === "all addresses") return null;
+    const host = text.startsWith("[") && text.endsWith("]") ? text.slice(1, -1) : text;
+    const valid = host.includes(":")
+      ? URL.canParse(`http://[${host}]/`)
+      : /^[0-9a-z_.-]+$/i.test(host) && URL.canParse(`http://${host}/`);
+    if (valid) return host;
+    throw new UsageError(
+      `${quote(text)} is no host, want a name or address without port such as 127.0.0.1 or ::1`,
+    );
+  },
+};
+
+/** An HTTP method in upper case; not those that `fetch` refuses (Fetch standard, forbidden methods). */
 export const METHOD: Kind<string> = {
   placeholder: "METHOD",
-  parse: values.parseMethod,
+  parse: (text) => {
+    const method = text.toUpperCase();
+    if (/^[A-Z]+$/.test(method) && !["CONNECT", "TRACE", "TRACK"].includes(method)) return method;
+    throw new UsageError(`${quote(text)} cannot be sent, want a method such as POST, PUT or GET`);
+  },
 };
-/** A regular expression. */
-export const REGEXP: Kind<RegExp> = { placeholder: "REGEXP", parse: values.parseRegExp };
-/** A JSON pointer (RFC 6901). */
-export const POINTER: Kind<string> = { placeholder: "POINTER", parse: values.parseJsonPointer };
-/** `POINTER=VALUE`. */
+
+/** A JavaScript regular expression, found anywhere in the text unless it has anchors. */
+export const REGEXP: Kind<RegExp> = {
+  placeholder: "REGEXP",
+  parse: (text) => {
+    try {
+      return new RegExp(text);
+    } catch (error) {
+      const reason = String(error instanceof Error ? error.message : error).replace(/^.*: (?=[^:]*$)/s, "");
+      throw new UsageError(
+        `${quote(text)} is no regular expression (${reason}), want one such as "nginx: master"`,
+      );
+    }
+  },
+};
+
+const isPointer = (text: string) => /^(?:\/(?:[^~/]|~[01])*)+$/.test(text);
+
+/** A JSON pointer (RFC 6901) to a value inside a document: `/data/0/name`, with `~0` for `~` and `~1` for `/`. */
+export const POINTER: Kind<string> = {
+  placeholder: "POINTER",
+  parse: (text) => {
+    if (isPointer(text)) return text;
+    throw new UsageError(`${quote(text)} is no JSON pointer, want one such as /data/version`);
+  },
+};
+
+/** `POINTER=VALUE`, cut at the first `=`; an empty value means an empty string. */
 export const POINTER_VALUE: Kind<{ readonly pointer: string; readonly value: string }> = {
   placeholder: "POINTER=VALUE",
-  parse: values.parsePointerValue,
+  parse: (text) => {
+    const at = text.indexOf("=");
+    if (at >= 0 && isPointer(text.slice(0, at))) {
+      return Object.freeze({ pointer: text.slice(0, at), value: text.slice(at + 1) });
+    }
+    throw new UsageError(`${quote(text)} is no POINTER=VALUE, want one such as /status=ok`);
+  },
 };

@@ -7,9 +7,8 @@ import type { Config } from "../config.ts";
 import { findContradiction } from "./contradictions.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import { resolveConfig } from "./resolve.ts";
-import { suggestion } from "./suggest.ts";
 import { tokenize, type Tokens } from "./tokens.ts";
-import { orList, quote, UsageError } from "./usage_error.ts";
+import { orList, quote, suggestion, UsageError } from "./usage_error.ts";
 
 /** Commands that take the flags. */
 export type Command = "run" | "check" | "healthcheck";

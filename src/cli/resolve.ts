@@ -5,8 +5,7 @@
 
 import type { Config, CredentialFiles, Setting } from "../config.ts";
 import type { EnvironmentTexts } from "./environment.ts";
-import type { Flag } from "./flag.ts";
-import { findFlag, FLAG_NAMES, type FlagName, type Values } from "./flags.ts";
+import { findFlag, type Flag, FLAG_NAMES, type FlagName, type Values } from "./flags.ts";
 import { quote, UsageError } from "./usage_error.ts";
 
 /** A Config and who gave which flag. */

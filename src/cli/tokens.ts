@@ -4,10 +4,9 @@
  * it for a flag, which breaks values such as `nginx -t --conf=x`. Must never throw.
  */
 
-import type { FlagName } from "./flags.ts";
-import { findFlag, FLAG_NAMES } from "./flags.ts";
-import { suggestion } from "./suggest.ts";
-import { quote } from "./usage_error.ts";
+import { findFlag, FLAG_NAMES, type FlagName } from "./flags.ts";
+import { PEER_FLAGS } from "./peer_flags.ts";
+import { quote, suggestion } from "./usage_error.ts";
 
 /** What stands on the command line. */
 export interface Tokens {
@@ -82,6 +81,9 @@ function unknownFlag(arg: string): string {
   const positive = findFlag(name.replace(/^no-/, ""));
   if (name.startsWith("no-") && positive?.placeholder === "") {
     return `unknown flag ${quote(arg)}, did you mean --${name.slice(3)}=false?`;
+  }
+  if (Object.hasOwn(PEER_FLAGS, name)) {
+    return `unknown flag ${quote(arg)}: ${PEER_FLAGS[name]} (docs/migrating.md)`;
   }
   return `unknown flag ${quote(arg)}${
     suggestion(name, [...FLAG_NAMES, "help", "version"], (known) => `--${known}`) || ", see --help"

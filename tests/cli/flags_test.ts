@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import type { Config } from "../../src/config.ts";
-import { GROUPS } from "../../src/cli/flag.ts";
-import { findFlag, FLAG_NAMES, type FlagName, variableOf } from "../../src/cli/flags.ts";
+import { findFlag, FLAG_NAMES, type FlagName, GROUPS, variableOf } from "../../src/cli/flags.ts";
 import { CWD, run, usage } from "./support.ts";
 
 /** Field of the config, default as the contract has it, a value to give and what it becomes, arguments that it needs. */

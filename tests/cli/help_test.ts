@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { GROUPS } from "../../src/cli/flag.ts";
-import { findFlag, FLAG_NAMES, variableOf } from "../../src/cli/flags.ts";
+import { findFlag, FLAG_NAMES, GROUPS, variableOf } from "../../src/cli/flags.ts";
 import { renderFlagTable, renderHelp, renderVersion } from "../../src/cli/help.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
 import { splitShellWords } from "../../src/cli/shell_words.ts";

@@ -1,7 +1,8 @@
-/** docs/migrating.md: what stands in its columns and blocks for this program is taken by its command line. */
+/** docs/migrating.md: what it says for this program is taken by its command line, and a peer's flag is answered with ours. */
 
 import assert from "node:assert/strict";
 import { findFlag } from "../../src/cli/flags.ts";
+import { PEER_FLAGS } from "../../src/cli/peer_flags.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
 import { splitShellWords } from "../../src/cli/shell_words.ts";
 
@@ -28,4 +29,25 @@ Deno.test("migrating: each flag of a table's second column takes the value that 
     }
   }
   assert.ok(values > 15, `${values} values`);
+});
+
+Deno.test("migrating: a peer's flag is answered with ours", () => {
+  let flags = 0;
+  for (const [, there] of TEXT.matchAll(/^\| ([^|]+)\|/gm)) {
+    for (const [, arg, name] of there!.matchAll(/`(--?([a-zA-Z][a-z.-]*))/g)) {
+      if (findFlag(name!)) continue;
+      const line = parseCommandLine([arg!, "x"], {}, "/");
+      assert.ok(line.kind === "usage", arg);
+      assert.match(
+        line.message,
+        new RegExp(`^unknown flag "${arg}": (--[a-z-]+ .*|.* )here.* \\(docs/migrating\\.md\\)$`),
+      );
+      flags++;
+    }
+  }
+  assert.ok(flags > 15, `${flags} flags`);
+  for (const [name, answer] of Object.entries(PEER_FLAGS)) {
+    assert.equal(findFlag(name), undefined, `--${name} is a flag of ours`);
+    for (const [, ours] of answer.matchAll(/--([a-z-]+)/g)) assert.ok(findFlag(ours!), `--${ours}`);
+  }
 });

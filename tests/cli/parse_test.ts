@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
-import { absolutePath } from "../../src/cli/paths.ts";
 import { baseName, isWithin } from "../../src/paths.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
 import { hideUrlSecrets } from "../../src/http/hide_url.ts";
-import { parseAppUrl } from "../../src/cli/urls.ts";
-import { parseSignal, SIGNALS } from "../../src/cli/values.ts";
+import { absolutePath, APP_URL, SIGNAL, SIGNALS } from "../../src/cli/kinds.ts";
 import { signalNumber } from "../../src/proc/signals.ts";
 import { CWD, run, usage } from "./support.ts";
 
@@ -179,7 +177,7 @@ Deno.test("URLs are http, https or unix sockets, and show no secrets", () => {
       "http://u:p@h/?q#f",
       "unix:/run/a b.sock:/".replace(" ", "_"),
     ]
-  ) assert.equal(parseAppUrl(url), url);
+  ) assert.equal(APP_URL.parse(url, "/"), url);
   for (
     const url of [
       "",
@@ -202,7 +200,7 @@ Deno.test("URLs are http, https or unix sockets, and show no secrets", () => {
       "unix:///a.sock",
       "javascript:alert(1)",
     ]
-  ) assert.throws(() => parseAppUrl(url), url);
+  ) assert.throws(() => APP_URL.parse(url, "/"), url);
   const table: Record<string, string> = {
     "http://h:1/a/b": "http://h:1/a/b",
     "http://u:p@h/a": "http://***@h/a",
@@ -229,7 +227,7 @@ Deno.test("signals go by name, short name or number, with Linux' numbers", () =>
     assert.equal(signalNumber(signal), at + 1);
     if (signal === "SIGKILL" || signal === "SIGSTOP") continue;
     for (const text of [signal, signal.slice(3), signal.toLowerCase(), String(at + 1)]) {
-      assert.equal(parseSignal(text), signal);
+      assert.equal(SIGNAL.parse(text, "/"), signal);
     }
   }
   assert.equal(SIGNALS.length, 31);

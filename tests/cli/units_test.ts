@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { DURATION_MS_MAX, formatDuration, parseDurationMs } from "../../src/cli/duration.ts";
-import { parseSizeBytes, SIZE_BYTES_MAX } from "../../src/cli/size.ts";
+import {
+  DURATION_MS_MAX,
+  formatDuration,
+  parseDurationMs,
+  parseSizeBytes,
+  SIZE_BYTES_MAX,
+} from "../../src/cli/units.ts";
 import { UsageError } from "../../src/cli/usage_error.ts";
 
 Deno.test("durations read as Go reads them", () => {

@@ -1,6 +1,6 @@
 /**
- * Durations as Go writes them (`500ms`, `1m30s`, `1.5h`), the form every tool of the field uses. Strict on purpose:
- * a bare number could mean anything. Must never guess a unit.
+ * Durations as Go writes them (`500ms`, `1m30s`, `1.5h`), the form every tool of the field uses, and sizes (`64KiB`). Strict
+ * on purpose: a bare number could mean anything, and the letters of decimal sizes mislead. Must never guess a unit.
  */
 
 import { quote, UsageError } from "./usage_error.ts";
@@ -94,4 +94,30 @@ function decimal(value: number, digits: number): string {
   const fraction = String(value % scale).padStart(digits, "0").replace(/0+$/, "");
   const whole = String(Math.floor(value / scale));
   return fraction === "" ? whole : `${whole}.${fraction}`;
+}
+
+/** Largest size: files are read whole. A ConfigMap holds 1 MiB at most (kubernetes.io/docs/concepts/configuration/configmap). */
+export const SIZE_BYTES_MAX = 2 ** 30;
+
+/**
+ * Reads a size in bytes.
+ * @throws {UsageError} where it is none, is zero, or above {@linkcode SIZE_BYTES_MAX}
+ */
+export function parseSizeBytes(text: string): number {
+  const match = /^(\d+)(KiB|MiB|GiB)?$/.exec(text);
+  if (!match) {
+    throw new UsageError(`${quote(text)} is no size, want one such as 64KiB, 16MiB or 1048576 (bytes)`);
+  }
+  const scale = match[2] === "KiB"
+    ? 2 ** 10
+    : match[2] === "MiB"
+    ? 2 ** 20
+    : match[2] === "GiB"
+    ? 2 ** 30
+    : 1;
+  const bytes = Number(match[1]) * scale;
+  if (bytes < 1 || bytes > SIZE_BYTES_MAX) {
+    throw new UsageError(`${quote(text)} is out of range, want 1 to 1GiB`);
+  }
+  return bytes;
 }
