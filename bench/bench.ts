@@ -18,6 +18,7 @@ import {
 import { createMonotonicClock, makeWorkDir, path, run } from "./lab.ts";
 import { measureLimits } from "./limits.ts";
 import { renderDocument, renderTable, type Results, type Section } from "./report.ts";
+import { readFlags } from "../scripts/command_line.ts";
 import { buildToolbox, type Toolbox } from "./tools.ts";
 
 interface Case {
@@ -100,29 +101,30 @@ interface Options {
   readonly tools: readonly string[];
 }
 
-const HELP = `deno task bench [--quick] [--only CASE]… [--bin PATH] [--tool NAME]… [--write] [--all-peers]
+const HELP =
+  `usage: deno task bench [--quick] [--only CASE]… [--bin PATH] [--tool NAME]… [--write] [--all-peers]
 
 Cases: ${
-  CASES.map((one) => one.name).join(", ")
-}. The product is --bin, or $CONFIG_RELOADER_BIN (a path), or main.ts.
+    CASES.map((one) => one.name).join(", ")
+  }. The product is --bin, or $CONFIG_RELOADER_BIN (a path), or main.ts.
 Cache of built peers: $BENCH_CACHE, or bench/.cache.`;
 
-function parseOptions(args: readonly string[]): Options {
-  const only: string[] = [], tools: string[] = [];
-  let quick = false, bin = Deno.env.get("CONFIG_RELOADER_BIN") ?? null, write = false, allPeers = false;
-  for (let i = 0; i < args.length; i++) {
-    const arg = args[i]!;
-    const value = () => args[++i] ?? usage(`${arg} needs a value`);
-    if (arg === "--quick") quick = true;
-    else if (arg === "--write") write = true;
-    else if (arg === "--all-peers") allPeers = true;
-    else if (arg === "--only") only.push(value());
-    else if (arg === "--tool") tools.push(value());
-    else if (arg === "--bin") bin = value();
-    else usage(`unknown argument ${arg}`);
-  }
-  for (const name of only) if (!CASES.some((one) => one.name === name)) usage(`unknown case ${name}`);
-  return { quick, only, bin, write, allPeers, tools };
+function parseOptions(): Options {
+  const given = readFlags(HELP, {
+    "quick": { type: "boolean", default: false },
+    "only": { type: "string", multiple: true, default: [] },
+    "bin": { type: "string" },
+    "tool": { type: "string", multiple: true, default: [] },
+    "write": { type: "boolean", default: false },
+    "all-peers": { type: "boolean", default: false },
+  });
+  for (const name of given.only) if (!CASES.some((one) => one.name === name)) usage(`unknown case ${name}`);
+  return {
+    ...given,
+    bin: given.bin ?? Deno.env.get("CONFIG_RELOADER_BIN") ?? null,
+    allPeers: given["all-peers"],
+    tools: given.tool,
+  };
 }
 
 function usage(problem: string): never {
@@ -165,7 +167,7 @@ async function build(options: Options): Promise<Toolbox> {
 }
 
 async function main(): Promise<void> {
-  const options = parseOptions(Deno.args);
+  const options = parseOptions();
   if (Deno.uid() !== 0) usage("the benchmark makes namespaces and control groups and needs root");
   say("Building the peers (the first time takes some minutes)");
   const toolbox = await build(options);

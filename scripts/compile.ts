@@ -4,8 +4,8 @@
  * binary. Owns the V8 flags and permissions that are baked in. Must give the same bytes when run twice on one revision.
  */
 
-import { parseArgs } from "node:util";
 import { bundle, readRevision, ROOT } from "./bundle.ts";
+import { fail, readFlags } from "./command_line.ts";
 
 /** Platforms that are built, by the name `deno compile` has for them, with the machine number in their ELF header. */
 const TARGETS: Readonly<Record<string, number>> = {
@@ -13,6 +13,11 @@ const TARGETS: Readonly<Record<string, number>> = {
   "aarch64-unknown-linux-gnu": 0xb7,
 };
 const ENGINES = ["v8", "quickjs"];
+const USAGE = `usage: deno task compile [--engine v8|quickjs] [--target TRIPLE] [--output FILE]
+  --engine v8|quickjs   the JavaScript engine; v8 without it
+  --target TRIPLE       ${Object.keys(TARGETS).join(" or ")}; this machine's without it
+  --output FILE         where the binary goes; dist/config-reloader without it
+It downloads Deno's runtime from dl.deno.land once, or takes the program that DENORT_BIN names.`;
 
 /**
  * V8 for a process that sleeps nearly always: no helper threads, the smallest young generation, code for size, and no optimizing
@@ -69,8 +74,16 @@ export async function compile(options: CompileOptions): Promise<void> {
     entry,
   ];
   const { success, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT }).output();
-  if (!success) throw new Error(`Cannot compile ${entry}: ${new TextDecoder().decode(stderr).trim()}`);
+  if (!success) throw new Error(explain(new TextDecoder().decode(stderr).trim(), options));
   await checkMachine(options);
+}
+
+/** Why `deno compile` failed, with what it needs where it cannot download it. */
+function explain(text: string, { engine, target }: CompileOptions): string {
+  const url = /https:\/\/dl\.deno\.land\/\S+?\.zip/.exec(text)?.[0];
+  if (url === undefined) return `Cannot compile: ${text}`;
+  return `Cannot compile: Deno's runtime for ${engine} on ${target} cannot be downloaded from ${url}. Give this machine ` +
+    `access to dl.deno.land, or unpack that archive elsewhere and set DENORT_BIN to the path of the program in it`;
 }
 
 /** With `DENORT_BIN`, `deno compile` ignores the target: a binary for the wrong machine must not leave the house. */
@@ -88,12 +101,10 @@ async function checkMachine({ output, target }: CompileOptions): Promise<void> {
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({
-    options: {
-      engine: { type: "string", default: "v8" },
-      target: { type: "string", default: Deno.build.target },
-      output: { type: "string", default: `${ROOT}/dist/config-reloader` },
-    },
+  const values = readFlags(USAGE, {
+    engine: { type: "string", default: "v8" },
+    target: { type: "string", default: Deno.build.target },
+    output: { type: "string", default: `${ROOT}/dist/config-reloader` },
   });
   if (!ENGINES.includes(values.engine)) fail(`--engine "${values.engine}": want ${ENGINES.join(" or ")}`);
   if (!(values.target in TARGETS)) {
@@ -110,9 +121,4 @@ if (import.meta.main) {
   const mib = (Deno.statSync(output).size / 2 ** 20).toFixed(1);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   console.log(`${output}: ${mib} MiB, ${values.engine}, ${values.target}, in ${seconds} s`);
-}
-
-function fail(message: string): never {
-  console.error(message);
-  Deno.exit(2);
 }

@@ -4,6 +4,7 @@
  * changes nothing and ends with 1 where the file says something else.
  */
 
+import { readFlags } from "./command_line.ts";
 import { renderFlagTable } from "../src/cli/help.ts";
 import { CATALOGUE, type MetricInfo } from "../src/observe/catalogue.ts";
 
@@ -37,9 +38,13 @@ export function withoutPadding(text: string): string {
 }
 
 if (import.meta.main) {
+  const { check } = readFlags(
+    "usage: deno task docs [--check]\n  --check   only compare, and end with 1 where the file differs",
+    { check: { type: "boolean" } },
+  );
   const before = Deno.readTextFileSync(README);
   const after = renderReadme(before);
-  if (Deno.args.includes("--check")) {
+  if (check) {
     const same = withoutPadding(after) === withoutPadding(before);
     if (!same) console.error("README.md is not what the code says: run `deno task docs`");
     Deno.exit(same ? 0 : 1);

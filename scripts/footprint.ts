@@ -5,7 +5,6 @@
  * last hurdle. Needs root (control groups, a file system of its own). Owns the text around the figures; must never round in favour.
  */
 
-import { parseArgs } from "node:util";
 import {
   createGroup,
   freePort,
@@ -21,6 +20,13 @@ import { createKubeletVolume } from "../tests/support/kubelet.ts";
 import { startTargetApp } from "../tests/support/target_app.ts";
 import { sharedLibraries } from "../tests/e2e/cluster/images.ts";
 import { ROOT } from "./bundle.ts";
+import { readFlags } from "./command_line.ts";
+
+const USAGE = `usage: deno task footprint [--output FILE] [--check SIZE [--binary FILE]]
+  --output FILE   where the page goes; docs/footprint.md without it
+  --check 32MiB   measure one binary cold in that much memory instead; ends with 1 where it is not clean
+  --binary FILE   that binary; dist/config-reloader without it
+It needs root, and dist/config-reloader from deno task compile.`;
 
 const MIB = 2 ** 20;
 /** Warm starts and cold starts whose median is told. */
@@ -256,12 +262,10 @@ ${table}
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({
-    options: {
-      check: { type: "string" },
-      binary: { type: "string" },
-      output: { type: "string", default: `${ROOT}/docs/footprint.md` },
-    },
+  const values = readFlags(USAGE, {
+    check: { type: "string" },
+    binary: { type: "string" },
+    output: { type: "string", default: `${ROOT}/docs/footprint.md` },
   });
   if (values.check !== undefined) {
     const binary = Deno.realPathSync(values.binary ?? `${ROOT}/dist/config-reloader`);

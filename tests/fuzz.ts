@@ -4,19 +4,18 @@
  * with `--runs 1`. Prints each seed that breaks an invariant and ends with 1 if there was one.
  */
 
+import { readFlags, wholeNumber } from "../scripts/command_line.ts";
 import { simulate } from "./support/simulation.ts";
 
-/** The value of `--name N` or `--name=N`. @throws where it is no whole number. */
-function option(name: string, otherwise: number): number {
-  const index = Deno.args.findIndex((arg) => arg === `--${name}` || arg.startsWith(`--${name}=`));
-  if (index < 0) return otherwise;
-  const text = Deno.args[index]!.split("=")[1] ?? Deno.args[index + 1] ?? "";
-  if (!/^\d+$/.test(text)) throw new Error(`--${name}: "${text}" is no whole number`);
-  return Number(text);
-}
-
-const first = option("seed", Math.floor(Math.random() * 1e9));
-const runs = option("runs", 1_000);
+const USAGE = `usage: deno task fuzz [--seed N] [--runs M]
+  --seed N   the first seed; random without it
+  --runs M   how many seeds, 1000 without it`;
+const { seed, runs: count } = readFlags(USAGE, {
+  seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
+  runs: { type: "string", default: "1000" },
+});
+const first = wholeNumber("seed", seed);
+const runs = wholeNumber("runs", count);
 console.log(`${runs} runs from seed ${first}`);
 const totals = { attempts: 0, signals: 0, success: 0, rejected: 0, failed: 0, timeout: 0, invalid: 0 };
 const startMs = performance.now();

@@ -5,12 +5,16 @@
  * `--keep` leaves all of it running, to be played with.
  */
 
+import { readFlags } from "../../scripts/command_line.ts";
 import { createKubeletVolume } from "../../tests/support/kubelet.ts";
 import { clearlyLater, until } from "../../tests/support/poll.ts";
 import { readLines } from "../../tests/support/lines.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
-const keep = Deno.args.includes("--keep");
+const { keep = false } = readFlags(
+  "usage: deno task demo [--keep]\n  --keep   leave app, volume and sidecar running, to be played with",
+  { keep: { type: "boolean" } },
+);
 const dir = Deno.makeTempDirSync({ prefix: "config-reloader-demo-" });
 const says: Record<"app" | "sidecar", string[]> = { app: [], sidecar: [] };
 const children: Deno.ChildProcess[] = [];
@@ -56,12 +60,14 @@ async function demo(): Promise<void> {
   await clearlyLater();
 
   tell("An app with its config in a volume as kubelet lays it out:");
-  start("app", Deno.execPath(), ["run", "-A", "examples/demo-app/app.ts", file]);
+  start("app", Deno.execPath(), ["run", "-A", "--quiet", "examples/demo-app/app.ts", file]);
   const app = (await line("app", /listening on (\S+),/))[1]!;
 
   tell("The sidecar beside it. Look at the target that it found:");
-  const [command, ...args] = (Deno.env.get("CONFIG_RELOADER_BIN") ?? `${Deno.execPath()} run -A main.ts`)
-    .split(" ");
+  // Quiet: the first run would show what Deno downloads among the sidecar's lines.
+  const [command, ...args] =
+    (Deno.env.get("CONFIG_RELOADER_BIN") ?? `${Deno.execPath()} run -A --quiet main.ts`)
+      .split(" ");
   start("sidecar", command!, [
     ...args,
     `--config-file=${file}`,
