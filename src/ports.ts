@@ -100,8 +100,11 @@ export type PrepareResult =
 
 /** Who gets the signal. */
 export interface TargetPort {
-  /** Looks afresh; synchronous, since it is on the way from change to signal and /proc is memory. */
-  resolve(): Resolution;
+  /**
+   * Looks afresh; synchronous, since it is on the way from change to signal and /proc is memory. `previous`: the last
+   * target, null before the first; where several processes could be meant it stays, while exactly it lives.
+   */
+  resolve(previous: Target | null): Resolution;
   /** True while exactly this process (PID, start time) lives and is no zombie. */
   isAlive(target: Target): boolean;
   /** Checks the identity once more and sends. The only place that may call `Deno.kill` with a real signal. */

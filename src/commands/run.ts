@@ -98,7 +98,8 @@ function createParts(config: Config, logger: ProcessLogger) {
     logger,
     reader,
     prepare: createPrepare(config, logger, clock),
-    target,
+    // The watch knows the last target, which stays where several could be meant.
+    target: { ...target, resolve: () => target.resolve(targetWatch.target()) },
     targetWatch,
     httpTrigger: createHttpTrigger(config, client, clock),
     probe: createStatusProbe(config, client),

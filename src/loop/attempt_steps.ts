@@ -95,7 +95,7 @@ interface SightingDeps {
  * ```
  */
 export function lookForTarget({ clock, target }: SightingDeps): Sighting {
-  const resolution = target.resolve();
+  const resolution = target.resolve(null);
   const startedAtMs = resolution.kind === "none"
     ? NaN
     : clock.nowMs() - (clock.wallMs() - resolution.target.startedWallMs);

@@ -75,7 +75,7 @@ export function createTargetWatch(deps: TargetWatchDeps): TargetWatch {
   /** `told`: the text of a problem that the log has just told. */
   function lookAfresh(told: string | null): void {
     lookedAtMs = clock.nowMs();
-    const found = deps.target.resolve();
+    const found = deps.target.resolve(known);
     known = found.kind === "none" ? null : found.target;
     const before = view?.message;
     view = deps.target.preflight(found);

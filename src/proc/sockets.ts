@@ -4,7 +4,7 @@
 const LISTEN = "0A";
 
 /**
- * Inodes of the sockets that listen on `port`, from the text of /proc/net/tcp or /proc/net/tcp6.
+ * Inodes of the sockets that listen on `port`, from lines of /proc/net/tcp or /proc/net/tcp6.
  * @example
  * ```ts
  * import assert from "node:assert/strict";
@@ -17,7 +17,7 @@ const LISTEN = "0A";
 export function parseListeners(text: string, port: number): string[] {
   const wanted = port.toString(16).toUpperCase().padStart(4, "0");
   const inodes: string[] = [];
-  for (const line of text.split("\n").slice(1)) {
+  for (const line of text.split("\n")) {
     const fields = line.trim().split(/\s+/);
     if (fields[3] === LISTEN && fields[1]?.endsWith(`:${wanted}`) && fields[9] !== undefined) {
       inodes.push(fields[9]);

@@ -4,8 +4,9 @@
  */
 
 import type { ProcessStat } from "../proc/process.ts";
-import { none, NOTES, type Selection, type SelectOptions, several, type Trace } from "./choice.ts";
-import { firstProcesses, type KnownFirsts } from "./firsts.ts";
+import { ambiguous, none, NOTES, type Selection, type SelectOptions, type Trace } from "./choice.ts";
+import { applicationsIn, childrenOf, isSupervisor, isWrapper } from "./launchers.ts";
+import { isMain, type MainProcesses, mainProcesses } from "./main_processes.ts";
 import {
   describe,
   forbids,
@@ -15,105 +16,118 @@ import {
   NAME_IT,
   type Refusal,
   refusal,
-  unwrap,
 } from "./rules.ts";
-import type { ProcessTable } from "./table.ts";
-import { isAncestor, isFirst, topOf } from "./tree.ts";
-
-const NOTHING_KNOWN: KnownFirsts = new Map();
-
-const LEFTOVERS: Refusal = {
-  code: "not-there",
-  message:
-    "The application has ended, and only what an exec or a probe started beside it is left in its container; " +
-    "looking again",
-  again: true,
-};
+import { isAncestor, type ProcessTable, topOf } from "./table.ts";
 
 const MOUNT_PROC = "mount the container's own /proc";
 
-/**
- * Chooses without being told whom.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { app, PAUSE, SIDECAR, SIGHUP, tableOf } from "../../tests/target/fake_table.ts";
- * const options = { wanted: { kind: "auto" as const }, signal: SIGHUP, port: null };
- * const chosen = selectAuto(tableOf([PAUSE, SIDECAR, app(7)]), options);
- * assert.equal(chosen.kind === "process" && chosen.stat.pid, 7);
- * const unsure = selectAuto(tableOf([PAUSE, SIDECAR, app(7), app(8)]), options);
- * assert.equal(unsure.kind === "none" && unsure.code, "ambiguous"); // never a guess
- * ```
- */
+/** Chooses without being told which process is meant (contract: choosing the target). */
 export function selectAuto(table: ProcessTable, options: SelectOptions, trace?: Trace): Selection {
   const self = table.processes.get(table.selfPid);
   if (!self) {
     return none("bad-proc", `Cannot find this process (PID ${table.selfPid}) in /proc; ${MOUNT_PROC}`);
   }
   if (isWholeMachine(table)) return hostInit(table);
-  const own = table.container(topOf(table, self).pid);
-  const firsts = firstProcesses(table, options.known ?? NOTHING_KNOWN);
-  if (trace) traceOthers(table, firsts, trace);
+  const mains = mainProcesses(table);
+  const known = findKnown(table, self, mains, options);
+  const stay = (stat: ProcessStat): Selection => ({
+    kind: "process",
+    stat,
+    reason: options.previous!.reason,
+  });
+  // It listened when it was chosen, or is alone in its container: what else is there cannot change the choice.
+  if (known && !trace && (options.mustListen || childrenOf(table, known).length === 0)) return stay(known);
+  const { candidates, isAnyVisible, waitFor } = findCandidates(table, self, mains, options, trace);
+  if (candidates.length === 0) return nobody(table, isAnyVisible, waitFor);
+  if (known && candidates.some((one) => one === known || isAncestor(table, one, known))) return stay(known);
+  if (candidates.length > 1) return breakTie(table, candidates, options.port);
+  const only = candidates[0]!;
+  const { port } = options;
+  if (port !== null && options.mustListen && !table.isListening(port)) return notListening(table, only, port);
+  return isSupervisor(table, only)
+    ? supervisor(table, only, port)
+    : { kind: "process", stat: only, reason: reasonOf(table, only) };
+}
+
+interface Candidates {
+  readonly candidates: readonly ProcessStat[];
+  /** Whether a process of another container is visible, pause among them. */
+  readonly isAnyVisible: boolean;
+  /** A state of a candidate that passes by itself. */
+  readonly waitFor: Refusal | null;
+}
+
+/** The application, or what may be it, of every other container. */
+function findCandidates(
+  table: ProcessTable,
+  self: ProcessStat,
+  mains: MainProcesses,
+  options: SelectOptions,
+  trace: Trace | undefined,
+): Candidates {
+  const own = ownContainers(table, self);
+  if (trace) traceOthers(table, mains, trace);
   const candidates: ProcessStat[] = [];
   let waitFor: Refusal | null = null;
-  for (const [container, stat] of firsts) {
-    if (container === own || container === table.container(self.pid)) {
-      if (stat) {
-        trace?.(stat, stat === self ? "config-reloader itself" : "in config-reloader's own container");
-      }
+  for (const [container, main] of mains) {
+    if (own.includes(container)) {
+      trace?.(main, main === self ? "config-reloader itself" : "in config-reloader's own container");
       continue;
     }
-    if (stat === null) {
-      waitFor ??= LEFTOVERS;
-      continue;
-    }
-    const code = forbids(table, stat);
+    const code = forbids(table, main);
     if (code !== null) {
-      trace?.(stat, NOTES[code] ?? code);
-      if (code === "runtime" || code === "not-there") waitFor = refusal(table, stat, "");
+      trace?.(main, NOTES[code] ?? code);
+      if (code === "runtime" || code === "not-there") waitFor = refusal(table, main, "");
       continue;
     }
-    for (const found of unwrap(table, stat, options.signal)) {
-      const how = found === stat
-        ? "the first process of a container"
-        : `started by ${stat.comm} (PID ${stat.pid})`;
-      trace?.(found, how);
+    for (const found of applicationsIn(table, main, options.signal, options.port)) {
+      trace?.(
+        found,
+        found === main ? "the first process of a container" : `started by ${main.comm} (PID ${main.pid})`,
+      );
       candidates.push(found);
     }
   }
-  if (candidates.length === 0) return nobody(table, [...firsts.keys()].some((key) => key !== own), waitFor);
-  if (candidates.length > 1) return breakTie(table, candidates, options.port);
-  const only = candidates[0]!;
-  if (options.losers?.has(containerOf(table, only))) {
-    return none(
-      "not-there",
-      `The application is not running now, only ${describe(table, only)}, which is another one`,
-      true,
-    );
-  }
-  return { kind: "process", stat: only, reason: reasonOf(table, only) };
+  return { candidates, isAnyVisible: [...mains.keys()].some((key) => !own.includes(key)), waitFor };
 }
 
-function containerOf(table: ProcessTable, stat: ProcessStat): string {
-  return table.container(topOf(table, stat).pid);
-}
-
-function traceOthers(
-  table: ProcessTable,
-  firsts: ReadonlyMap<string, ProcessStat | null>,
-  trace: Trace,
-): void {
+function traceOthers(table: ProcessTable, mains: MainProcesses, trace: Trace): void {
   for (const stat of table.processes.values()) {
-    if (!isFirst(firsts, table, stat)) {
+    if (!isMain(mains, table, stat)) {
       trace(stat, "started beside a container's first process (exec, probe or hook)");
     }
   }
 }
 
+/** Ours; as seen from the top where a wrapper that we did not start is there, too. */
+function ownContainers(table: ProcessTable, self: ProcessStat): string[] {
+  return [table.container(topOf(table, self).pid), table.container(self.pid)];
+}
+
+/**
+ * The target of before, where exactly that process still lives in another container: a debug container may have come
+ * since, or its port be closed for a moment. No process that only starts others: those come after it.
+ */
+function findKnown(
+  table: ProcessTable,
+  self: ProcessStat,
+  mains: MainProcesses,
+  { previous, signal }: SelectOptions,
+): ProcessStat | null {
+  const stat = previous && table.processes.get(previous.pid);
+  if (!stat || stat.startTicks !== previous.startTicks || stat.comm !== previous.comm) return null;
+  const main = topOf(table, stat);
+  if (!isMain(mains, table, main) || ownContainers(table, self).includes(table.container(main.pid))) {
+    return null;
+  }
+  const isLauncher = isWrapper(table, stat, signal) || isSupervisor(table, stat);
+  return isLauncher || forbids(table, stat) !== null ? null : stat;
+}
+
 function reasonOf(table: ProcessTable, stat: ProcessStat): string {
-  const first = topOf(table, stat);
-  const via = first === stat ? "" : `, started by ${first.comm} (PID ${first.pid})`;
-  const what = first.pid === 1
+  const main = topOf(table, stat);
+  const via = main === stat ? "" : `, started by ${main.comm} (PID ${main.pid})`;
+  const what = main.pid === 1
     ? "the first process of the container whose process namespace is shared"
     : "the only application container in the pod";
   return what + via;
@@ -121,33 +135,47 @@ function reasonOf(table: ProcessTable, stat: ProcessStat): string {
 
 /** The one that listens on the port of `--reload-url`, itself or through a descendant. */
 function breakTie(table: ProcessTable, candidates: readonly ProcessStat[], port: number | null): Selection {
-  if (port !== null) {
-    const owners = new Set<ProcessStat>();
-    for (const pid of table.listeners([...table.processes.keys()], port)) {
-      for (let stat = table.processes.get(pid), depth = 0; stat && depth < 64; depth++) {
-        if (candidates.includes(stat)) {
-          owners.add(stat);
-          break;
-        }
-        stat = table.processes.get(stat.ppid);
-      }
-    }
-    const [owner] = owners;
-    if (owners.size === 1) {
-      const losers = new Set(candidates.map((stat) => containerOf(table, stat)));
-      losers.delete(containerOf(table, owner!));
-      return {
-        kind: "process",
-        stat: owner!,
-        losers,
-        reason: `of ${candidates.length} it listens on port ${port} of --reload-url`,
-      };
-    }
+  const owners = port === null || !table.isListening(port)
+    ? []
+    : candidates.filter((candidate) =>
+      [...table.processes.values()].some((stat) =>
+        (stat === candidate || isAncestor(table, candidate, stat)) && table.listens(stat.pid, port)
+      )
+    );
+  if (owners.length === 1) {
+    const reason = `of ${candidates.length} it listens on port ${port} of --reload-url`;
+    return { kind: "process", stat: owners[0]!, reason };
   }
   const hint = port === null
     ? ""
     : `, and which of them listens on port ${port} of --reload-url cannot be told`;
-  return several(table, candidates, `${candidates.length} processes may be the application${hint}`);
+  return ambiguous(table, candidates, `${candidates.length} processes may be the application${hint}`);
+}
+
+/** An init container beside a native sidecar looks like the application, and is not. */
+function notListening(table: ProcessTable, only: ProcessStat, port: number): Selection {
+  return none(
+    "not-there",
+    `The application does not run yet: nothing listens on port ${port} of --reload-url, so ` +
+      `${
+        describe(table, only)
+      } is not taken for it; looking again. If the application has no such URL, ${NAME_IT}`,
+    true,
+  );
+}
+
+/** It would take the signal for itself: end its programs, start all of them anew, or do something else. */
+function supervisor(table: ProcessTable, stat: ProcessStat, port: number | null): Selection {
+  const unseen = port === null
+    ? "--reload-url is not on this host"
+    : `none that can be seen listens on port ${port} of --reload-url`;
+  return none(
+    "supervisor",
+    `Cannot signal ${
+      describe(table, stat)
+    }: it is a supervisor, and which process below it is the application ` +
+      `cannot be told (${unseen}); ${NAME_IT}`,
+  );
 }
 
 function nobody(table: ProcessTable, othersVisible: boolean, waitFor: Refusal | null): Selection {

@@ -4,8 +4,7 @@
  */
 
 import type { ProcessStat } from "../proc/process.ts";
-import type { TargetCode } from "../model.ts";
-import type { KnownFirsts } from "./firsts.ts";
+import type { Target, TargetCode } from "../model.ts";
 import { describe, NAME_IT, type Refusal } from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
 
@@ -23,10 +22,10 @@ export interface SelectOptions {
   readonly signal: number;
   /** Port of `--reload-url` where its host is this machine; null elsewhere. */
   readonly port: number | null;
-  /** Containers that lost a tie before (`Selection.losers`): not the application, also when they are all that is left. */
-  readonly losers?: ReadonlySet<string>;
-  /** First processes of containers at earlier looks (`nextFirsts`), so that none is replaced by what it left behind. */
-  readonly known?: KnownFirsts;
+  /** Whether nobody is the application while nothing listens on that port: its status is asked there. */
+  readonly mustListen: boolean;
+  /** The target of before, null where there was none: it stays the target while exactly it lives. */
+  readonly previous: Target | null;
 }
 
 /** The one process, or why there is none. */
@@ -35,8 +34,6 @@ export type Selection =
     readonly kind: "process";
     readonly stat: ProcessStat;
     readonly reason: string;
-    /** Containers of the other candidates, where the port of `--reload-url` decided between several. */
-    readonly losers?: ReadonlySet<string>;
   }
   | ({ readonly kind: "none" } & Refusal);
 
@@ -55,16 +52,8 @@ export const NOTES: Readonly<Record<string, string>> = {
 
 /**
  * The error for more than one, which names them all.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { app, tableOf } from "../../tests/target/fake_table.ts";
- * const table = tableOf([app(8), app(7)]);
- * const nobody = several(table, [...table.processes.values()], "2 processes match");
- * assert.match(nobody.kind === "none" ? nobody.message : "", /PID 7 \(amp, user 65532\), PID 8 \(amp/);
- * ```
  */
-export function several(table: ProcessTable, stats: readonly ProcessStat[], what: string): Selection {
+export function ambiguous(table: ProcessTable, stats: readonly ProcessStat[], what: string): Selection {
   // Ten are enough to see what is wrong, and keep the line readable.
   const list = [...stats].sort((a, b) => a.pid - b.pid).slice(0, 10).map((stat) => describe(table, stat))
     .join(", ");
@@ -76,16 +65,6 @@ export function several(table: ProcessTable, stats: readonly ProcessStat[], what
 
 /**
  * The choice of nobody. `code` is stable, `message` names the way out; `again`: it passes by itself, so look again soon.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.deepEqual(none("not-there", "it has ended", true), {
- *   kind: "none",
- *   code: "not-there",
- *   message: "it has ended",
- *   again: true,
- * });
- * ```
  */
 export function none(code: TargetCode, message: string, again = false): Selection {
   return { kind: "none", code, message, ...(again && { again }) };

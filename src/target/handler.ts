@@ -21,19 +21,6 @@ const STARTING_MS = 5000;
 
 /**
  * Makes the resolution of a chosen process. `nowWallMs` is Unix time, for the time of its start.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { app, SIGHUP, tableOf } from "../../tests/target/fake_table.ts";
- * const options = { signal: "SIGHUP" as const, signalNumber: SIGHUP, allowUnhandled: false };
- * const judged = (ageMs: number) => {
- *   const table = tableOf([app(7, { caught: 0, ageMs })]);
- *   return judgeHandler(table, table.processes.get(7)!, "named by --pid 7", Date.now(), options);
- * };
- * assert.equal(judged(1_000).kind, "starting"); // it may get its handler yet
- * const old = judged(60_000);
- * assert.equal(old.kind === "none" && old.code, "no-handler");
- * ```
  */
 export function judgeHandler(
   table: ProcessTable,

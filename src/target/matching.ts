@@ -4,33 +4,24 @@
  */
 
 import {
+  ambiguous,
   none,
   NOTES,
   type Selection,
   type SelectOptions,
-  several,
   type Trace,
   type Wanted,
 } from "./choice.ts";
-import { firstProcesses } from "./firsts.ts";
+import { isSupervisor, isWrapper } from "./launchers.ts";
+import { isMain, mainProcesses } from "./main_processes.ts";
 import { displayName, type ProcessStat, programName } from "../proc/process.ts";
-import { isDead, isPause, isRuntime, isSidecar, isWrapper, type Refusal, refusal } from "./rules.ts";
-import type { ProcessTable } from "./table.ts";
-import { isAncestor, isFirst, topOf } from "./tree.ts";
+import { isDead, isPause, isRuntime, isSidecar, type Refusal, refusal } from "./rules.ts";
+import { isAncestor, type ProcessTable, topOf } from "./table.ts";
 
 type Match = Extract<Wanted, { kind: "match" }>;
 
 /**
  * What `--process-name` and `--process-cmdline` match, down to the root of one tree.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { app, PAUSE, SIDECAR, SIGHUP, tableOf } from "../../tests/target/fake_table.ts";
- * const table = tableOf([PAUSE, SIDECAR, app(7), app(8, { ppid: 7, container: "app7" })]);
- * const wanted = { kind: "match" as const, name: "amp", cmdline: null };
- * const chosen = selectMatching(table, wanted, { wanted, signal: SIGHUP, port: null });
- * assert.equal(chosen.kind === "process" && chosen.stat.pid, 7); // the root of the tree, not its worker
- * ```
  */
 export function selectMatching(
   table: ProcessTable,
@@ -42,7 +33,7 @@ export function selectMatching(
     wanted.name !== null && `--process-name ${JSON.stringify(wanted.name)}`,
     wanted.cmdline && `--process-cmdline "${wanted.cmdline.source.replaceAll("\\/", "/")}"`,
   ].filter(Boolean).join(" and ");
-  const firsts = firstProcesses(table, options.known ?? new Map());
+  const mains = mainProcesses(table);
   const matching = new Set<ProcessStat>();
   let refused: Refusal | null = null;
   for (const stat of table.processes.values()) {
@@ -51,17 +42,18 @@ export function selectMatching(
     if (why) {
       trace?.(stat, NOTES[why.code] ?? why.code);
       refused ??= why;
-    } else if (!isFirst(firsts, table, topOf(table, stat))) {
+    } else if (!isMain(mains, table, topOf(table, stat))) {
       trace?.(stat, "matches, but was started beside a container's first process (exec or probe)");
     } else {
       trace?.(stat, "matches");
       matching.add(stat);
     }
   }
-  // `sh -c "app"` and `tini app` match what they start: they are not meant where that matches too.
+  // `sh -c "app"`, `tini app` and `s6-supervise app` match what they start: not meant where that matches too.
   for (const stat of [...matching]) {
     const startsAnother = [...matching].some((other) => isAncestor(table, stat, other));
-    if (startsAnother && isWrapper(table, stat, options.signal)) matching.delete(stat);
+    const isLauncher = isWrapper(table, stat, options.signal) || isSupervisor(table, stat);
+    if (startsAnother && isLauncher) matching.delete(stat);
   }
   const roots = [...matching].filter((stat) =>
     ![...matching].some((other) => isAncestor(table, other, stat))
@@ -74,7 +66,7 @@ export function selectMatching(
       reason: `matches ${asked}${workers > 0 ? `, the root of ${workers + 1} that do` : ""}`,
     };
   }
-  if (roots.length > 1) return several(table, roots, `${roots.length} separate processes match ${asked}`);
+  if (roots.length > 1) return ambiguous(table, roots, `${roots.length} separate processes match ${asked}`);
   if (refused) return { kind: "none", ...refused };
   return none("not-there", `No process matches ${asked}; visible are ${visible(table)}`, true);
 }

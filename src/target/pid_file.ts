@@ -11,16 +11,6 @@ const BYTES_MAX = 64;
 
 /**
  * The PID in the first line; spaces around it and further lines (postgres) are fine.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const path = await Deno.makeTempFile();
- * await Deno.writeTextFile(path, "4711\n/var/lib/postgresql\n");
- * const found = readPidFile(path);
- * assert.equal(found.kind === "pid" && found.pid, 4711);
- * await Deno.remove(path);
- * assert.equal(readPidFile(path).kind, "problem"); // waited for, no error
- * ```
  */
 export function readPidFile(path: string): PidFile {
   const problem = (why: string, code: "not-there" | "pid-file" = "pid-file"): PidFile => ({

@@ -11,17 +11,6 @@ import { none, type Selection, type SelectOptions, type Trace } from "./choice.t
 
 /**
  * The choice itself; see the contract, "Choosing the target".
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { app, PAUSE, SIDECAR, SIGHUP, tableOf } from "../../tests/target/fake_table.ts";
- * const table = tableOf([PAUSE, SIDECAR, app(7)]);
- * const named = (pid: number) =>
- *   select(table, { wanted: { kind: "pid", pid, asked: `--pid ${pid}` }, signal: SIGHUP, port: null });
- * assert.equal(named(7).kind, "process");
- * const refused = named(1);
- * assert.equal(refused.kind === "none" && refused.code, "pause"); // named or not: never the pause process
- * ```
  */
 export function select(table: ProcessTable, options: SelectOptions, trace?: Trace): Selection {
   const { wanted } = options;

@@ -26,18 +26,6 @@ export interface SendEffects {
 
 /**
  * Sends the signal to the target if it still is exactly that process; never throws.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { targetOf } from "../../tests/target/fake_table.ts";
- * import { createClock } from "../clock.ts";
- * import { createProcReader } from "../proc/reader.ts";
- * const kill = () => assert.fail("this must not be signalled");
- * const effects = { reader: createProcReader(), clock: createClock(), kill };
- * const options = { signal: "SIGHUP" as const, signalNumber: 1, allowUnhandled: false };
- * const result = sendSignal(effects, targetOf(1, { startTicks: -1 }), options);
- * assert.equal(result.kind === "not-sent" && result.code, "changed"); // PID 1 is not what was looked up
- * ```
  */
 export function sendSignal(effects: SendEffects, target: Target, options: SignalOptions): TriggerResult {
   const { reader, clock, kill } = effects;
@@ -54,17 +42,6 @@ export function sendSignal(effects: SendEffects, target: Target, options: Signal
 
 /**
  * Whether the user may signal the target, by signal 0; null where it is gone.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { targetOf } from "../../tests/target/fake_table.ts";
- * const throws = (error: Error) => () => {
- *   throw error;
- * };
- * assert.equal(maySignal(() => {}, targetOf(7)), true);
- * assert.equal(maySignal(throws(new Deno.errors.PermissionDenied()), targetOf(7)), false);
- * assert.equal(maySignal(throws(new Deno.errors.NotFound()), targetOf(7)), null); // it has ended
- * ```
  */
 export function maySignal(kill: Kill, target: Target): boolean | null {
   if (!isPid(target.pid) || target.pid === Deno.pid) return false;
@@ -123,13 +100,6 @@ function killProblem(target: Target, signal: Deno.Signal, error: unknown): Trigg
 
 /**
  * The text for EPERM: both users and the fix.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { targetOf } from "../../tests/target/fake_table.ts";
- * const text = permissionText(targetOf(7, { uid: -5 }), "SIGHUP");
- * assert.match(text, /since it runs as user -5 .* for example runAsUser: -5 for config-reloader$/);
- * ```
  */
 export function permissionText(target: Target, signal: string): string {
   const own = Deno.uid() ?? -1;

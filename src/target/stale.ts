@@ -12,17 +12,6 @@ import type { ProcReader } from "../proc/reader.ts";
 /**
  * Makes the check. It stands on the way from change to signal, so the lists are parsed again only when the text of the
  * application's mountinfo has changed: reading it takes 40 µs.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { targetOf } from "../../tests/target/fake_table.ts";
- * import { createTestConfig } from "../../tests/support/config.ts";
- * import { createProcReader } from "../proc/reader.ts";
- * const check = createStaleCheck(createTestConfig({ configFiles: ["/proc/version"] }), createProcReader());
- * const mounts = check(targetOf(Deno.pid));
- * assert.deepEqual(mounts, { stale: [], blind: false });
- * assert.equal(check(targetOf(Deno.pid)), mounts); // nothing is parsed again while mountinfo is the same
- * ```
  */
 export function createStaleCheck(config: Config, reader: ProcReader): (target: Target) => AppMounts {
   let last: { pid: number; startTicks: number; text: string; found: AppMounts } | null = null;
@@ -40,19 +29,6 @@ export function createStaleCheck(config: Config, reader: ProcReader): (target: T
 
 /**
  * Pure: the app's mounts of the volumes that `watched` (the sidecar's mounts) show.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { targetOf } from "../../tests/target/fake_table.ts";
- * import { parseMountinfo } from "../proc/mountinfo.ts";
- * const volume = "/pods/1/volumes/kubernetes.io~configmap/config";
- * const own = parseMountinfo(`1 0 8:1 ${volume} /etc/app rw - ext4 /dev/sda1 rw`);
- * const key = `${volume}/..2026_11_24_08_16_55.1234567890/a.yaml`;
- * const app = parseMountinfo(`2 0 8:1 ${key} /a.yaml rw - ext4 /dev/sda1 rw`);
- * const { stale, blind } = judgeMounts(own, app, targetOf(7));
- * assert.equal(blind, true);
- * assert.match(stale[0]!.message, /its mount \/a.yaml was made with subPath/);
- * ```
  */
 export function judgeMounts(watched: readonly Mount[], app: readonly Mount[], target: Target): AppMounts {
   const same = app.filter((mount) => watched.some((own) => sameVolume(own, mount)));
@@ -72,15 +48,6 @@ export function judgeMounts(watched: readonly Mount[], app: readonly Mount[], ta
 
 /**
  * The sidecar's own mounts that the watched paths are on.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { createTestConfig } from "../../tests/support/config.ts";
- * import { parseMountinfo } from "../proc/mountinfo.ts";
- * const own = parseMountinfo("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:9 / /proc rw - proc proc rw");
- * const config = createTestConfig({ configFiles: ["/proc/meminfo"], watchedDirs: ["/proc/net"] });
- * assert.deepEqual(watchedMounts(config, own).map((mount) => mount.mountPoint), ["/proc"]);
- * ```
  */
 export function watchedMounts(config: Config, own: readonly Mount[]): Mount[] {
   const found = new Set<Mount>();

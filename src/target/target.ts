@@ -9,14 +9,13 @@ import type { Clock, TargetPort } from "../ports.ts";
 import { createProcReader, type ProcReader } from "../proc/reader.ts";
 import { signalNumber } from "../proc/signals.ts";
 import type { Trace, Wanted } from "./choice.ts";
-import { type KnownFirsts, nextFirsts, seenAgain } from "./firsts.ts";
 import { judgeHandler } from "./handler.ts";
 import { readPidFile } from "./pid_file.ts";
 import { isDead } from "./rules.ts";
 import { select } from "./select.ts";
 import { denoKill, type Kill, maySignal, permissionText, sendSignal } from "./send.ts";
 import { createStaleCheck } from "./stale.ts";
-import { createTableMaker } from "./table.ts";
+import { readTable } from "./table.ts";
 
 /** Replaced in tests only. */
 export interface TargetDeps {
@@ -27,7 +26,7 @@ export interface TargetDeps {
 
 /** A target port that also tells, for `check`, what was thought of each process. */
 export interface TargetFinder extends TargetPort {
-  resolve(trace?: Trace): Resolution;
+  resolve(previous: Target | null, trace?: Trace): Resolution;
 }
 
 /** A PID file this much older than the process it names is about another process, in ms; clocks may be stepped. */
@@ -36,20 +35,9 @@ const PID_FILE_AGE_MS = 60_000;
 /**
  * Makes the port; nothing is read before its first use.
  * @throws when the signal has no number on Linux
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { createTestConfig } from "../../tests/support/config.ts";
- * import { createClock } from "../clock.ts";
- * const port = createTargetPort(createTestConfig({ pid: Deno.pid }), { clock: createClock() });
- * const found = port.resolve();
- * assert.equal(found.kind === "none" && found.code, "self"); // whoever asks for it: never this process
- * ```
  */
 export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder {
   const { clock, kill = denoKill, reader = createProcReader() } = deps;
-  const named = config.processName !== null || config.processCmdline !== null;
-  const tables = createTableMaker(reader, () => performance.now(), !named);
   const staleMounts = createStaleCheck(config, reader);
   const port = localPort(config.reloadUrl);
   const options = {
@@ -57,30 +45,22 @@ export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder
     signalNumber: signalNumber(config.signal),
     allowUnhandled: config.allowUnhandledSignal,
   };
+  // With --verify none nothing is asked of the status URL, so that it need not be there.
+  const mustListen = port !== null && config.verify !== "none";
 
-  let losers: ReadonlySet<string> = new Set();
-  let known: KnownFirsts = new Map();
-  let uptimeMs = 0;
-  let lookedAtMs = 0;
-
-  const resolve = (trace?: Trace): Resolution => {
+  const resolve = (previous: Target | null, trace?: Trace): Resolution => {
     try {
       const asked = wantedBy(config);
       if (asked.kind === "problem") {
         return { kind: "none", code: asked.code, message: asked.message, again: true };
       }
-      const table = tables.look(asked.wanted.kind === "pid" ? asked.wanted.pid : undefined);
-      known = nextFirsts(known, table);
+      const only = asked.wanted.kind === "pid" ? asked.wanted.pid : undefined;
+      const table = readTable(reader, performance.now(), only);
       // Side by side: under a CPU limit a process may be held up for long between two lines.
       const nowWallMs = clock.wallMs();
-      [uptimeMs, lookedAtMs] = [table.uptimeMs(), performance.now()];
-      const chosen = select(
-        table,
-        { wanted: asked.wanted, signal: options.signalNumber, port, losers, known },
-        trace,
-      );
+      const how = { wanted: asked.wanted, signal: options.signalNumber, port, mustListen, previous };
+      const chosen = select(table, how, trace);
       if (chosen.kind === "none") return chosen;
-      if (chosen.losers) losers = chosen.losers;
       const found = judgeHandler(table, chosen.stat, chosen.reason, nowWallMs, options);
       return found.kind === "none" ? found : checkPidFile(found, config, asked.writtenWallMs);
     } catch (error) {
@@ -93,7 +73,7 @@ export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder
     }
   };
 
-  const preflight = (found = resolve()): TargetView => {
+  const preflight = (found = resolve(null)): TargetView => {
     if (found.kind === "none") return problemView(found.code, found.message);
     return viewOf(found, maySignal(kill, found.target), config);
   };
@@ -102,11 +82,7 @@ export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder
     resolve,
     isAlive: (target) => {
       const stat = reader.stat(target.pid);
-      if (stat === null || stat === "hidden" || stat.startTicks !== target.startTicks || isDead(stat)) {
-        return false;
-      }
-      known = seenAgain(known, target, uptimeMs + performance.now() - lookedAtMs);
-      return true;
+      return stat !== null && stat !== "hidden" && stat.startTicks === target.startTicks && !isDead(stat);
     },
     send: (target) => sendSignal({ reader, clock, kill }, target, options),
     staleMounts,

@@ -144,9 +144,10 @@ Deno.test("reader: a real listening socket is found by its port and process", ST
     const listener = Deno.listen({ hostname, port: 0 });
     try {
       const { port } = listener.addr as Deno.NetAddr;
-      const inodes = parseListeners(reader.net(hostname === "::1" ? "tcp6" : "tcp"), port);
-      assert.equal(inodes.length, 1);
-      assert.ok(reader.sockets(Deno.pid)!.has(inodes[0]!));
+      const inodes = reader.listening(port);
+      assert.equal(inodes.size, 1);
+      assert.equal(reader.holds(Deno.pid, inodes), true);
+      assert.equal(reader.holds(Deno.pid, new Set(["1"])), false);
     } finally {
       listener.close();
     }
@@ -194,7 +195,7 @@ Deno.test("reader: itself, and nobody", STRICT, () => {
   assert.deepEqual([
     reader.exe(nobody),
     reader.threads(nobody),
-    reader.sockets(nobody),
+    reader.holds(nobody, new Set(["1"])),
     reader.mountinfo(nobody),
   ], [null, [], null, null]);
   assert.throws(() => createProcReader("/nonexistent").pids());

@@ -54,6 +54,7 @@ export interface PodSidecar {
   readonly pid: number;
   resolve(
     config?: PodConfig,
+    previous?: Target,
   ): Promise<{ resolution: Resolution; trace: Record<string, string>; tookUs: number }>;
   preflight(config?: PodConfig): Promise<TargetView>;
   send(target: Target, config?: PodConfig): Promise<TriggerResult>;
@@ -61,7 +62,7 @@ export interface PodSidecar {
   staleMounts(target: Target, config?: PodConfig): Promise<{ stale: StaleMount[]; blind: boolean }>;
   /** `config-reloader check`: exit code and what it prints. */
   check(config?: PodConfig): Promise<{ code: number; text: string }>;
-  /** Median microseconds of `rounds` calls of resolve. */
+  /** Median microseconds of `rounds` calls of resolve, with the target of the first. */
   measure(rounds: number, config?: PodConfig): Promise<number>;
 }
 
@@ -391,7 +392,7 @@ function createSidecar(
   };
   return {
     pid: podPidOf(hostPid)!,
-    resolve: (config = {}) => call("resolve", config),
+    resolve: (config = {}, previous) => call("resolve", config, { previous }),
     preflight: (config = {}) => call("preflight", config),
     send: (target, config = {}) => call("send", config, { target }),
     isAlive: (target, config = {}) => call("isAlive", config, { target }),

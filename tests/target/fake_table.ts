@@ -18,6 +18,8 @@ export interface FakeProcess extends Partial<Omit<ProcessStat, "pid">> {
   readonly blocked?: number;
   readonly exe?: string | null;
   readonly listens?: number;
+  /** Its descriptors may not be read. */
+  readonly isPrivate?: boolean;
   readonly ageMs?: number;
 }
 
@@ -101,10 +103,10 @@ export function tableOf(list: readonly FakeProcess[], more: Partial<ProcessTable
       return exe === undefined ? "/bin/program" : exe;
     },
     blocks: (pid, signal) => (((all.get(pid)?.blocked ?? 0) >>> (signal - 1)) & 1) === 1,
-    uptimeMs: () => 1_000_000,
     ageMs: (stat) => all.get(stat.pid)?.ageMs ?? 60_000,
     isHidden: () => false,
-    listeners: (pids, port) => pids.filter((pid) => all.get(pid)?.listens === port),
+    isListening: (port) => list.some((process) => process.listens === port),
+    listens: (pid, port) => all.get(pid)?.isPrivate ? null : all.get(pid)?.listens === port,
     ...more,
   };
 }

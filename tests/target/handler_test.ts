@@ -38,12 +38,12 @@ Deno.test("a young process that ends has ended, at each moment of its end", STRI
     const output = child.stdout.getReader();
     await output.read();
     const port = createTargetPort(createTestConfig({ pid: child.pid }), { clock: createClock() });
-    const first = port.resolve();
+    const first = port.resolve(null);
     const seen = new Set<string>();
     child.kill("SIGKILL");
     // It stays a zombie, since nobody asks for its end while this runs.
     for (const endMs = performance.now() + 20_000; performance.now() < endMs;) {
-      const found = port.resolve();
+      const found = port.resolve(null);
       seen.add(found.kind === "none" ? found.code : found.kind);
       if (found.kind === "none" && found.message.includes("is a zombie")) break;
     }

@@ -5,19 +5,37 @@ import { isPid, PID_MAX } from "../../src/target/rules.ts";
 import { select } from "../../src/target/select.ts";
 import type { ProcessTable } from "../../src/target/table.ts";
 import type { Selection, SelectOptions, Wanted } from "../../src/target/choice.ts";
-import { app, CAUGHT, type FakeProcess, PAUSE, SELF, SIDECAR, SIGHUP, tableOf } from "./fake_table.ts";
+import {
+  app,
+  CAUGHT,
+  type FakeProcess,
+  PAUSE,
+  SELF,
+  SIDECAR,
+  SIGHUP,
+  tableOf,
+  targetOf,
+} from "./fake_table.ts";
 
 const AUTO: Wanted = { kind: "auto" };
 const byPid = (pid: number): Wanted => ({ kind: "pid", pid, asked: `--pid ${pid}` });
 const byName = (name: string): Wanted => ({ kind: "match", name, cmdline: null });
 const byCmdline = (cmdline: RegExp): Wanted => ({ kind: "match", name: null, cmdline });
 
+const OPTIONS: SelectOptions = {
+  wanted: AUTO,
+  signal: SIGHUP,
+  port: null,
+  mustListen: false,
+  previous: null,
+};
+
 function choose(
   list: readonly FakeProcess[],
   wanted: Wanted = AUTO,
   more: Partial<SelectOptions> = {},
 ): Selection {
-  return select(tableOf(list), { wanted, signal: SIGHUP, port: 8080, ...more });
+  return select(tableOf(list), { ...OPTIONS, wanted, port: 8080, ...more });
 }
 
 interface Case {
@@ -218,10 +236,192 @@ const CASES: readonly Case[] = [
     want: "ambiguous",
   },
   {
-    name: "the one that lost the tie is not the application when it is all that is left",
-    list: [PAUSE, SIDECAR, app(15)],
-    more: { losers: new Set(["app15"]) },
+    name: "nothing listens on the port of the status URL: an init container beside a native sidecar",
+    list: [PAUSE, SIDECAR, app(7)],
+    more: { mustListen: true },
     want: "not-there",
+    says: /nothing listens on port 8080 of --reload-url, so PID 7 \(amp, user 65532\) is not taken for it/,
+  },
+  {
+    name: "the app listens on the port of the status URL",
+    list: [PAUSE, SIDECAR, app(7, { listens: 8080 })],
+    more: { mustListen: true },
+    want: 7,
+  },
+  {
+    name: "the one that lost the tie is not the application when it is all that is left",
+    list: [PAUSE, SIDECAR, app(15, { listens: 9000 })],
+    more: { mustListen: true },
+    want: "not-there",
+  },
+  {
+    name: "the target of before stays when a debug container comes",
+    list: [PAUSE, SIDECAR, app(7), app(40, { comm: "sh", argv: ["sh"], container: "debug" })],
+    more: { previous: targetOf(7), mustListen: true },
+    want: 7,
+    says: /^named by --pid$/,
+  },
+  ...[{ startTicks: 108 }, { comm: "other" }, { pid: 8 }].map((more): Case => ({
+    name: `another process than the target of before, by ${Object.keys(more)}, is no reason to choose it`,
+    list: [PAUSE, SIDECAR, app(7), app(40)],
+    more: { previous: { ...targetOf(7), ...more } },
+    want: "ambiguous",
+  })),
+  {
+    name:
+      "the target of before, which has workers, stays when a debug container comes, also with --verify none",
+    list: [PAUSE, SIDECAR, app(7), app(8, { ppid: 7, container: "app7" }), app(40, { container: "debug" })],
+    more: { previous: targetOf(7) },
+    want: 7,
+  },
+  {
+    name: "a process manager that was the target of before: the process below it that listens now",
+    list: [PAUSE, SIDECAR, app(7), app(8, { ppid: 7, argv: ["app"], listens: 8080 })],
+    more: { previous: targetOf(7) },
+    want: 8,
+  },
+  {
+    name: "a shell that was the target of before, without a child then",
+    list: [PAUSE, SIDECAR, app(7, { comm: "sh", argv: ["sh", "-c", "amp"], caught: 0 }), app(8, { ppid: 7 })],
+    more: { previous: targetOf(7, { comm: "sh" }), mustListen: true, port: 9000 },
+    want: "not-there",
+  },
+  {
+    name: "the target of before has ended: no candidate takes its place for that",
+    list: [PAUSE, SIDECAR, app(7, { state: "Z" }), app(40), app(41)],
+    more: { previous: targetOf(7) },
+    want: "ambiguous",
+  },
+  {
+    name: "the target of before stays below its supervisor while its port is closed",
+    list: [PAUSE, SIDECAR, app(6, { comm: "runsvdir", argv: ["runsvdir", "/etc/sv"] }), app(7, { ppid: 6 })],
+    more: { previous: targetOf(7) },
+    want: 7,
+  },
+  // supervisors
+  ...[
+    ["runsvdir", ["runsvdir", "/etc/service"]],
+    ["supervisord", ["/usr/bin/python3", "/usr/bin/supervisord", "-n"]],
+    ["python3", ["python3", "/usr/bin/supervisord", "-n"]],
+    ["s6-svscan", ["s6-svscan", "/run/service"]],
+    ["systemd", ["/lib/systemd/systemd"]],
+    ["node", ["PM2 v5.3.0: God Daemon (/root/.pm2)"]],
+  ].flatMap(([comm, argv]): Case[] => {
+    const root = app(6, { comm: comm as string, argv: argv as string[] });
+    return [
+      {
+        name: `${comm} ${(argv as string[])[0]}: the process below it that listens`,
+        list: [
+          PAUSE,
+          SIDECAR,
+          root,
+          app(7, { comm: "runsv", argv: ["runsv", "amp"], ppid: 6 }),
+          app(8, { ppid: 7, listens: 8080 }),
+        ],
+        more: { mustListen: true },
+        want: 8,
+        says: new RegExp(`only application container in the pod, started by ${comm} \\(PID 6\\)`),
+      },
+      {
+        name: `${comm} ${(argv as string[])[0]}: refused where the descriptors below it may not be read`,
+        list: [PAUSE, SIDECAR, root, app(8, { ppid: 6, listens: 8080, isPrivate: true })],
+        more: { mustListen: true },
+        want: "supervisor",
+        says:
+          /it is a supervisor.*none that can be seen listens on port 8080.*name the application with --process-name/,
+      },
+      {
+        name: `${comm} ${(argv as string[])[0]}: refused where the status URL is elsewhere`,
+        list: [PAUSE, SIDECAR, root, app(8, { ppid: 6, listens: 8080 })],
+        more: { port: null },
+        want: "supervisor",
+        says: /--reload-url is not on this host/,
+      },
+    ];
+  }),
+  {
+    name: "systemd that holds the socket for its service: the service",
+    list: [
+      PAUSE,
+      SIDECAR,
+      app(6, { comm: "systemd", argv: ["/sbin/init"], listens: 8080 }),
+      app(7, { ppid: 6, listens: 8080 }),
+    ],
+    want: 7,
+  },
+  {
+    name: "a supervisor behind tini",
+    list: [
+      PAUSE,
+      SIDECAR,
+      app(5, { comm: "tini", caught: 0 }),
+      app(6, { comm: "runsvdir", ppid: 5 }),
+      app(7, { ppid: 6, listens: 8080 }),
+    ],
+    want: 7,
+  },
+  {
+    name: "a process manager that nobody knows: the process below it that listens",
+    list: [
+      PAUSE,
+      SIDECAR,
+      app(6, { comm: "manager", argv: ["manager"] }),
+      app(7, { ppid: 6, listens: 8080 }),
+    ],
+    want: 7,
+  },
+  {
+    name: "a master that listens, and workers with its socket: the master",
+    list: [PAUSE, SIDECAR, app(6, { listens: 8080 }), app(7, { ppid: 6, listens: 8080 })],
+    want: 6,
+  },
+  {
+    name: "a master that leaves the socket to its worker, as HAProxy does: the master",
+    list: [
+      PAUSE,
+      SIDECAR,
+      app(6, { comm: "haproxy", argv: ["haproxy", "-W", "-f", "/c"] }),
+      app(7, { comm: "haproxy", argv: ["haproxy", "-W", "-f", "/c"], ppid: 6, listens: 8080 }),
+    ],
+    want: 6,
+  },
+  {
+    name: "tini with a helper and the app: the one that listens",
+    list: [
+      PAUSE,
+      SIDECAR,
+      app(6, { comm: "tini", caught: 0 }),
+      app(7, { ppid: 6, comm: "helper" }),
+      app(8, { ppid: 6, listens: 8080 }),
+    ],
+    want: 8,
+  },
+  {
+    name: "a script that traps the signal gets it, although a program that it started listens",
+    list: [
+      PAUSE,
+      SIDECAR,
+      app(6, { comm: "sh", argv: ["sh", "/run.sh"] }),
+      app(7, { ppid: 6, listens: 8080 }),
+    ],
+    want: 6,
+  },
+  {
+    name: "the application beside a container with a supervisor",
+    list: [PAUSE, SIDECAR, app(6, { comm: "runsvdir" }), app(7, { ppid: 6 }), app(15, { listens: 8080 })],
+    want: 15,
+  },
+  {
+    name: "--process-cmdline that s6-supervise has as an argument, too",
+    list: [
+      PAUSE,
+      SIDECAR,
+      app(6, { comm: "s6-svscan", argv: ["s6-svscan", "/run/service"] }),
+      app(7, { comm: "s6-supervise", argv: ["s6-supervise", "amp"], ppid: 6 }),
+      app(8, { argv: ["/bin/amp"], ppid: 7 }),
+    ],
+    wanted: byCmdline(/amp/),
+    want: 8,
   },
   {
     name: "a whole machine",
@@ -521,6 +721,8 @@ Deno.test("select: hidepid is told apart from a missing namespace", () => {
     wanted: AUTO,
     signal: SIGHUP,
     port: null,
+    mustListen: false,
+    previous: null,
   });
   assert.equal(got.kind === "none" && got.code, "hidden-proc");
 });
@@ -528,16 +730,11 @@ Deno.test("select: hidepid is told apart from a missing namespace", () => {
 Deno.test("select: a thread is named as one", () => {
   const table = tableOf([PAUSE, SIDECAR, app(7)]);
   const status = { tgid: 7, uid: 0, caught: CAUGHT, ignored: 0, blocked: 0 };
-  const got = select({ ...table, status: () => status }, { wanted: byPid(9), signal: SIGHUP, port: null });
+  const got = select({ ...table, status: () => status }, { ...OPTIONS, wanted: byPid(9) });
   assert.ok(
     got.kind === "none" && got.code === "bad-pid" && /thread of PID 7/.test(got.message),
     JSON.stringify(got),
   );
-});
-
-Deno.test("select: the losers of a tie are told", () => {
-  const got = choose([PAUSE, SIDECAR, app(7, { listens: 8080 }), app(15)]);
-  assert.deepEqual(got.kind === "process" && [...got.losers!], ["app15"]);
 });
 
 Deno.test("select: what may pass by itself says so", () => {
@@ -629,7 +826,7 @@ Deno.test("select: over random tables never self, pause, runtime, dead, kernel o
   fc.assert(
     fc.property(anyTable, anyWanted, fc.boolean(), ({ list, self }, wanted, allowUnhandled) => {
       const table = tableOf([...list, { ...SIDECAR, ...self }]);
-      const got = select(table, { wanted, signal: SIGHUP, port: 8080 });
+      const got = select(table, { ...OPTIONS, wanted, port: 8080 });
       if (got.kind === "none") {
         assert.ok(got.message.length > 20);
         return;
@@ -656,7 +853,7 @@ Deno.test("select: auto takes the first process of a foreign container, or what 
   fc.assert(
     fc.property(anyTable, ({ list, self }) => {
       const table = tableOf([...list, { ...SIDECAR, ...self, ppid: 0 }]);
-      const got = select(table, { wanted: AUTO, signal: SIGHUP, port: null });
+      const got = select(table, OPTIONS);
       if (got.kind === "none") return;
       let first = got.stat;
       while (first.ppid !== 0) first = table.processes.get(first.ppid)!;

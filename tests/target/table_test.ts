@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import type { ProcessStat } from "../../src/proc/process.ts";
 import { createProcReader, type ProcReader } from "../../src/proc/reader.ts";
-import { createTableMaker } from "../../src/target/table.ts";
+import { readTable } from "../../src/target/table.ts";
 import { STRICT } from "../support/strict.ts";
 
 /** A /proc of this process and PID 7, whose parts a test can change. */
-function world(more: Partial<ProcReader> = {}, rememberArgv = true) {
+function world(more: Partial<ProcReader> = {}) {
   const app = {
     comm: "amp",
     startTicks: 100,
@@ -44,35 +44,21 @@ function world(more: Partial<ProcReader> = {}, rememberArgv = true) {
     uptimeMs: () => 10_000,
     ...more,
   };
-  return { app, reads, reader, maker: createTableMaker(reader, () => 5000, rememberArgv) };
+  return { app, reads, reader, look: () => readTable(reader, 5000) };
 }
 
-Deno.test("table: what identity keeps safe is read once, the state at each look", STRICT, () => {
-  const { app, reads, maker } = world();
-  for (let look = 1; look <= 3; look++) {
-    const table = maker.look();
-    assert.deepEqual(table.argv(7), ["amp"]);
-    assert.notEqual(table.container(7), table.container(Deno.pid));
-    assert.equal(reads.stat, 2 * look);
-  }
-  assert.deepEqual([reads.argv, reads.cgroup], [1, 2]);
-  // exec keeps PID and start time: only the name tells that command line and container may be others.
+Deno.test("table: each value is read once for a table, and afresh for the next", STRICT, () => {
+  const { app, reads, look } = world();
+  const table = look();
+  for (let round = 1; round <= 3; round++) assert.deepEqual(table.argv(7), ["amp"]);
+  assert.notEqual(table.container(7), table.container(Deno.pid));
+  assert.deepEqual([reads.stat, reads.argv], [2, 1]);
+  // exec keeps PID and start time.
   Object.assign(app, { comm: "other", argv: ["other", "-x"], cgroup: "0::/../y" });
-  const before = maker.look();
-  assert.deepEqual(before.argv(7), ["other", "-x"]);
-  assert.match(before.container(7), /y/);
-  Object.assign(app, { startTicks: 101, argv: ["third"] });
-  assert.deepEqual(maker.look().argv(7), ["third"]);
+  assert.deepEqual(look().argv(7), ["other", "-x"]);
+  assert.match(look().container(7), /y/);
   app.stat = false;
-  assert.equal(maker.look().processes.has(7), false);
-});
-
-Deno.test("table: an empty command line, as just after an exec, is not remembered", STRICT, () => {
-  const { app, maker } = world();
-  app.argv = [];
-  assert.deepEqual(maker.look().argv(7), []);
-  app.argv = ["amp"];
-  assert.deepEqual(maker.look().argv(7), ["amp"]);
+  assert.equal(look().processes.has(7), false);
 });
 
 Deno.test(
@@ -81,9 +67,9 @@ Deno.test(
   () => {
     const id = "ab".repeat(32);
     const key = (cgroup: string, mountId: string) => {
-      const { app, maker } = world();
+      const { app, look } = world();
       Object.assign(app, { cgroup, mountId });
-      const table = maker.look();
+      const table = look();
       return [table.container(7), table.container(Deno.pid)];
     };
     assert.equal(key(`0::/../${id}`, "9")[0], key(`0::/../${id}/init.scope`, "8")[0]);
@@ -97,8 +83,8 @@ Deno.test(
 
 Deno.test("table: the age of a process, also where /proc/uptime is a container's own", STRICT, () => {
   const age = (uptimeMs: number | null) => {
-    const { maker } = world({ uptimeMs: () => uptimeMs });
-    const table = maker.look();
+    const { look } = world({ uptimeMs: () => uptimeMs });
+    const table = look();
     return table.ageMs(table.processes.get(7)!);
   };
   assert.equal(age(10_000), 9_000);
@@ -110,15 +96,15 @@ Deno.test("table: the age of a process, also where /proc/uptime is a container's
 Deno.test("table: another namespace's /proc is refused with what to do", STRICT, () => {
   for (const seen of [null, Deno.pid + 1]) {
     assert.throws(
-      () => world({ self: () => seen }).maker.look(),
+      () => world({ self: () => seen }).look(),
       /belongs to another process namespace; mount the container's own \/proc/,
     );
   }
 });
 
 Deno.test("table: hidepid, by entries without content or by the mount's options", STRICT, () => {
-  assert.equal(world().maker.look().isHidden(), false);
-  assert.equal(world({ stat: () => "hidden" }).maker.look().isHidden(), true);
+  assert.equal(world().look().isHidden(), false);
+  assert.equal(world({ stat: () => "hidden" }).look().isHidden(), true);
   for (
     const [option, hidden] of [
       ["hidepid=2", true],
@@ -129,17 +115,6 @@ Deno.test("table: hidepid, by entries without content or by the mount's options"
     ] as const
   ) {
     const mountinfo = () => `24 1 0:22 / /proc rw,relatime - proc proc rw${option && "," + option}\n`;
-    assert.equal(world({ mountinfo }).maker.look().isHidden(), hidden, option);
+    assert.equal(world({ mountinfo }).look().isHidden(), hidden, option);
   }
 });
-
-Deno.test(
-  "table: a title that a process gives itself later is seen where command lines are matched",
-  STRICT,
-  () => {
-    const { app, maker } = world({}, false);
-    assert.deepEqual(maker.look().argv(7), ["amp"]);
-    app.argv = ["amp: serving"];
-    assert.deepEqual(maker.look().argv(7), ["amp: serving"]);
-  },
-);

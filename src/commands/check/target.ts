@@ -23,7 +23,7 @@ const CATCHES_ALL_MIN = 20;
 export function checkTarget(config: Config, finder: TargetFinder, reader: ProcReader): Finding[] {
   if (config.trigger !== "signal") return [];
   const seen: { readonly stat: ProcessStat; readonly note: string }[] = [];
-  const found = finder.resolve((stat, note) => seen.push({ stat, note }));
+  const found = finder.resolve(null, (stat, note) => seen.push({ stat, note }));
   const chosenPid = found.kind === "none" ? null : found.target.pid;
   const details = seen.filter(({ stat }) => stat.pid !== chosenPid).map(({ stat, note }) =>
     `${describe(reader, stat)}: ${note}`
@@ -31,7 +31,7 @@ export function checkTarget(config: Config, finder: TargetFinder, reader: ProcRe
   if (found.kind === "none") return [notFound(config, found, seen, details, reader)];
   const chosen = found.target;
   const { pid, name, uid, reason } = chosen;
-  const view = finder.preflight();
+  const view = finder.preflight(found);
   return [
     { ...say("ok", "target", `PID ${pid} (${name}, user ${uid}): ${reason}`), details },
     permission(config, chosen, view),

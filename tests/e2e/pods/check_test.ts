@@ -225,7 +225,7 @@ Deno.test("check: coloured on a terminal only, and not with NO_COLOR", STRICT, a
     await Deno.writeTextFile(`${dir}/config.yaml`, "v: 1\n");
     const main = new URL("../../../main.ts", import.meta.url).pathname;
     const args = ["run", "-A", "--no-check", main, "check", "--config-file", `${dir}/config.yaml`];
-    args.push("--trigger", "none", "--verify", "none", "--metrics-port", "0");
+    args.push("--trigger=http", "--trigger-url=http://localhost:1/", "--verify=none", "--metrics-port=0");
     const command = [Deno.execPath(), ...args].join(" ");
     const run = async (program: string, argv: string[], env: Record<string, string>) => {
       const { stdout, success } = await new Deno.Command(program, {

@@ -191,8 +191,19 @@ podTest("pod: PID 1 is the app with docker run --pid=container:app", { pause: nu
   await signalReaches(sidecar, app, [probe], { pid: 1 });
 });
 
+for (const [program, args] of [["dumb-init", []], ["catatonit", ["--"]]] as const) {
+  podTest(`pod: ${program} is looked through`, {}, async (pod) => {
+    const path = await needsProgram(`/usr/bin/${program}`, program);
+    const command = [...args, await pod.install("amp"), "handle", "listen"];
+    const app = await pod.start({ program: path, args: command, container: "amp", uid: USER });
+    const sidecar = await pod.sidecar({ uid: USER });
+    await signalReaches(sidecar, app);
+    await signalReaches(sidecar, app, [], { reloadUrl: `http://localhost:${app.port}/` });
+  });
+}
+
 podTest("pod: wrappers pass, the application behind them is meant", {}, async (pod) => {
-  await Deno.stat("/usr/bin/tini").catch(() => assert.fail("This test needs /usr/bin/tini (Debian: tini)"));
+  await needsProgram("/usr/bin/tini", "tini");
   const amp = await pod.install("amp");
   const script = `${amp} handle workers=1; true`;
   const wrapped = await pod.start({
@@ -244,12 +255,13 @@ podTest("pod: by name and command line, the root of a tree", {}, async (pod) => 
 });
 
 podTest("pod: a zombie is nobody, and nobody takes its place", {}, async (pod) => {
-  const app = await pod.start({ program: "amp", args: ["handle"], uid: USER });
+  const app = await pod.start({ program: "amp", args: ["handle", "listen"], uid: USER });
   const probe = await pod.start({ program: "probe", args: ["handle"], container: "amp", uid: USER });
   const sidecar = await pod.sidecar({ uid: USER });
-  const target = targetOf((await sidecar.resolve()).resolution);
+  const config = { reloadUrl: `http://localhost:${app.port}/` };
+  const target = targetOf((await sidecar.resolve(config)).resolution);
   await app.becomeZombie();
-  const { resolution } = await sidecar.resolve();
+  const { resolution } = await sidecar.resolve(config, target);
   assert.equal(codeOf(resolution), "not-there", JSON.stringify(resolution));
   assert.equal((resolution as { again?: boolean }).again, true);
   assert.equal(codeOf((await sidecar.resolve({ pid: app.pid })).resolution), "not-there");
@@ -261,33 +273,135 @@ podTest("pod: a zombie is nobody, and nobody takes its place", {}, async (pod) =
 
 podTest("pod: what an exec left behind never takes the place of an app that ended", {}, async (pod) => {
   const sidecar = await pod.sidecar({ uid: USER });
-  const app = await pod.start({ program: "amp", args: ["handle"], uid: USER });
+  const app = await pod.start({ program: "amp", args: ["handle", "listen"], uid: USER });
   const before = await pod.start({ program: "before", args: ["handle"], container: "amp", uid: USER });
-  assert.equal(targetOf((await sidecar.resolve()).resolution).pid, app.pid);
-  const named = { processName: "after" };
-  assert.equal(codeOf((await sidecar.resolve(named)).resolution), "not-there");
-  const after = await pod.start({ program: "after", args: ["handle"], container: "amp", uid: USER });
+  const config = { reloadUrl: `http://localhost:${app.port}/` };
+  assert.equal(targetOf((await sidecar.resolve(config)).resolution).pid, app.pid);
+  assert.equal(codeOf((await sidecar.resolve({ processName: "before" })).resolution), "not-there");
   app.kill("SIGKILL");
   await app.ended;
-  const { resolution } = await sidecar.resolve();
+  // A runtime ends it within some 30 ms. Until then it is the oldest of its container, and does not listen.
+  const { resolution } = await sidecar.resolve(config);
   assert.equal(codeOf(resolution), "not-there", JSON.stringify(resolution));
   assert.equal((resolution as { again?: boolean }).again, true);
-  assert.equal(codeOf((await sidecar.resolve(named)).resolution), "not-there");
-  assert.equal(
-    codeOf((await sidecar.resolve({ pid: after.pid })).resolution),
-    "target",
-    "unless it is named by its PID",
-  );
-  // A container that is started again under its old ID is believed after two seconds; what was seen beside the app never.
-  after.kill("SIGKILL");
-  await after.ended;
-  const again = await pod.start({ program: "amp2", args: ["handle"], container: "amp", uid: USER });
-  const target = await until("the new app", async () => {
-    const { resolution } = await sidecar.resolve();
-    return resolution.kind === "target" ? resolution.target : null;
+  before.kill("SIGKILL");
+  await before.ended;
+  const again = await pod.start({ program: "amp2", args: ["handle", "listen"], container: "amp", uid: USER });
+  await signalReaches(sidecar, again, [], { reloadUrl: `http://localhost:${again.port}/` });
+});
+
+podTest("pod: an init container beside a native sidecar is not the application", {}, async (pod) => {
+  const migration = await pod.start({ program: "migrate", args: ["handle"], uid: USER });
+  const sidecar = await pod.sidecar({ uid: USER });
+  const listener = Deno.listen({ port: 0 });
+  listener.close();
+  const config = { reloadUrl: `http://localhost:${listener.addr.port}/health/reload` };
+  const { resolution } = await sidecar.resolve(config);
+  assert.equal(codeOf(resolution), "not-there", JSON.stringify(resolution));
+  assert.match((resolution as { message: string }).message, /nothing listens on port .*--process-name/);
+  assert.equal((resolution as { again?: boolean }).again, true);
+  migration.kill("SIGKILL");
+  await migration.ended;
+  const app = await pod.start({ program: "amp", args: ["handle", "listen"], uid: USER });
+  await signalReaches(sidecar, app, [], { reloadUrl: `http://localhost:${app.port}/health/reload` });
+  assert.equal(migration.hups().length, 0);
+});
+
+podTest("pod: the known target stays when a debug container comes, while it lives", {}, async (pod) => {
+  const app = await pod.start({ program: "amp", args: ["handle", "listen"], uid: USER });
+  const sidecar = await pod.sidecar({ uid: USER });
+  const target = targetOf((await sidecar.resolve()).resolution);
+  const debug = await pod.start({ program: "bash", args: ["handle"], container: "debugger", uid: USER });
+  assert.equal(codeOf((await sidecar.resolve()).resolution), "ambiguous", "a sidecar that starts now");
+  const stays = targetOf((await sidecar.resolve({}, target)).resolution);
+  assert.deepEqual([stays.pid, stays.reason], [app.pid, target.reason]);
+  assert.equal((await sidecar.send(stays)).kind, "sent");
+  await until("the signal", () => app.hups().length === 1);
+  for (const other of [{ ...target, startTicks: target.startTicks + 1 }, { ...target, comm: "other" }]) {
+    assert.equal(codeOf((await sidecar.resolve({}, other)).resolution), "ambiguous");
+  }
+  app.kill("SIGKILL");
+  await app.ended;
+  const config = { reloadUrl: `http://localhost:${app.port}/` };
+  assert.equal(codeOf((await sidecar.resolve(config, target)).resolution), "not-there");
+  assert.equal(debug.hups().length, 0);
+});
+
+/** A service directory for runit and s6 with one service that runs the program. */
+async function makeServices(pod: Pod, command: string): Promise<string> {
+  const dir = `${pod.dir}/services`;
+  await Deno.mkdir(`${dir}/app`, { recursive: true });
+  await Deno.writeTextFile(`${dir}/app/run`, `#!/bin/sh\n${command}\n`, { mode: 0o755 });
+  for (const path of [dir, `${dir}/app`]) await Deno.chmod(path, 0o777);
+  return dir;
+}
+
+async function needsProgram(path: string, debianPackage: string): Promise<string> {
+  await Deno.stat(path).catch(() => assert.fail(`This test needs ${path} (Debian: ${debianPackage})`));
+  return path;
+}
+
+for (
+  const [program, debianPackage] of [["/usr/bin/runsvdir", "runit"], ["/usr/bin/s6-svscan", "s6"]] as const
+) {
+  podTest(`pod: below ${program} the process that listens is signalled`, {}, async (pod) => {
+    await needsProgram(program, debianPackage);
+    const services = await makeServices(pod, `exec ${await pod.install("amp")} handle listen`);
+    const app = await pod.start({ program, args: [services], container: "app", uid: USER });
+    const sidecar = await pod.sidecar({ uid: USER });
+    const config = { reloadUrl: `http://localhost:${app.port}/-/reload` };
+    const target = await signalReaches(sidecar, app, [], config);
+    assert.match(target.reason, /started by (runsvdir|s6-svscan) \(PID \d+\)/);
+    // The port tells nothing: refused, and the error says to name the app.
+    const elsewhere = (await sidecar.resolve({ reloadUrl: "http://10.1.2.3/" })).resolution;
+    assert.equal(codeOf(elsewhere), "supervisor", JSON.stringify(elsewhere));
+    assert.match(
+      (elsewhere as { message: string }).message,
+      /it is a supervisor.*name the application with --process-name/,
+    );
+    await signalReaches(sidecar, app, [], { processName: "amp" });
+    await signalReaches(sidecar, app, [], { processCmdline: "amp|app" });
+    assert.equal(app.hups().length, 3);
   });
-  assert.equal(target.pid, again.pid);
-  await signalReaches(sidecar, again, [before]);
+}
+
+podTest("pod: another user's app below a supervisor cannot be seen: refused", {}, async (pod) => {
+  const program = await needsProgram("/usr/bin/runsvdir", "runit");
+  const user = "exec setpriv --reuid=1000 --regid=1000 --clear-groups";
+  const services = await makeServices(pod, `${user} ${await pod.install("amp")} handle listen`);
+  const app = await pod.start({ program, args: [services], container: "app" });
+  const sidecar = await pod.sidecar({ uid: USER });
+  const { resolution } = await sidecar.resolve({ reloadUrl: `http://localhost:${app.port}/` });
+  assert.equal(codeOf(resolution), "supervisor", JSON.stringify(resolution));
+  assert.match((resolution as { message: string }).message, /none that can be seen listens on port/);
+  assert.equal(app.hups().length, 0);
+});
+
+podTest("pod: below supervisord the process that listens is signalled", {}, async (pod) => {
+  const program = await needsProgram("/usr/bin/supervisord", "supervisor");
+  const file = `${pod.dir}/supervisord.conf`;
+  await Deno.writeTextFile(
+    file,
+    `[supervisord]
+nodaemon=true
+user=root
+logfile=/dev/null
+logfile_maxbytes=0
+pidfile=${pod.dir}/supervisord.pid
+[program:app]
+command=${await pod.install("amp")} handle listen
+stdout_logfile=/dev/fd/1
+stdout_logfile_maxbytes=0
+[program:helper]
+command=${await pod.install("helper")} handle
+stdout_logfile=/dev/null
+`,
+  );
+  const app = await pod.start({ program, args: ["-c", file], container: "app" });
+  const sidecar = await pod.sidecar();
+  const target = await signalReaches(sidecar, app, [], { reloadUrl: `http://localhost:${app.port}/` });
+  assert.match(target.reason, /started by supervisord \(PID \d+\)/);
+  assert.equal(codeOf((await sidecar.resolve()).resolution), "supervisor");
 });
 
 podTest("pod: a late handler is waited for, a process that loses it is spared", {}, async (pod) => {
@@ -540,10 +654,10 @@ podTest("pod: the app's own mounts are looked at", {}, async (pod) => {
 });
 
 podTest("pod: a look at ten processes is fast enough to be on the way to the signal", {}, async (pod) => {
-  await pod.start({ program: "amp", args: ["handle", "workers=4"], uid: USER });
+  const app = await pod.start({ program: "amp", args: ["handle", "listen", "workers=4"], uid: USER });
   await pod.start({ program: "probe", args: ["workers=1"], container: "amp", uid: USER });
   const sidecar = await pod.sidecar({ uid: USER });
-  const medianUs = await sidecar.measure(300);
+  const medianUs = await sidecar.measure(300, { reloadUrl: `http://localhost:${app.port}/` });
   // Measured at 200 µs; five times that is a fault, and not a busy machine.
   assert.ok(medianUs < 1000, `${medianUs} µs`);
 });
