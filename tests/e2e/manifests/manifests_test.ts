@@ -243,3 +243,22 @@ test("network-policy: only the metrics port is closed to others", async () => {
   assert.deepEqual(metrics.ports, [{ protocol: "TCP", port: 9091 }]);
   assert.ok(metrics.from.length === 1);
 });
+
+for (const [component, version] of [["injection", "v1"], ["injection-v1beta1", "v1beta1"]]) {
+  test(`${component}: policies and bindings belong together, and the mutation is ${version}`, async () => {
+    const { objects } = await build({ "kustomization.yaml": `components: [K8S/components/${component}]\n` });
+    const of = (kind: string) => objects.filter((object) => object["kind"] === kind);
+    for (const kind of ["MutatingAdmissionPolicy", "ValidatingAdmissionPolicy"]) {
+      const [policy] = of(kind);
+      const [binding] = of(`${kind}Binding`);
+      assert.equal(binding!["spec"].policyName, policy!["metadata"].name);
+      assert.deepEqual(policy!["spec"].matchConstraints.namespaceSelector.matchLabels, {
+        "config-reloader/injection": "enabled",
+      });
+      const expected = kind.startsWith("Mutating") ? version : "v1";
+      assert.equal(policy!["apiVersion"], `admissionregistration.k8s.io/${expected}`);
+      assert.equal(binding!["apiVersion"], policy!["apiVersion"]);
+    }
+    assert.equal(of("MutatingAdmissionPolicy")[0]!["spec"].variables[0].name, "image", "as the docs say");
+  });
+}
