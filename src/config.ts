@@ -51,6 +51,8 @@ export interface Config {
   /** `auto`: none for atomically swapped volumes, 200 ms of quiet and two equal reads for plain files. */
   readonly delayIntervalMs: number | "auto";
   readonly maxFileSizeBytes: number;
+  /** For what a packed file unpacks to: `maxFileSizeBytes` where that was set, else 8 MiB, which leaves room in 50. */
+  readonly maxUnpackedBytes: number;
   // Checking and rendering
   readonly validate: ValidateMode;
   /** Program and arguments, already split; null where no check is asked for. */

@@ -93,8 +93,8 @@ export type PrepareResult =
    * came to its place, in milliseconds; missing where there is none.
    */
   | { readonly kind: "ok"; readonly written: boolean; readonly outputWallMs?: number }
-  /** The content is bad: outcome `invalid`. */
-  | { readonly kind: "invalid"; readonly reason: string }
+  /** The content is bad: outcome `invalid`. `retry`: it may pass later, although it stays the same. */
+  | { readonly kind: "invalid"; readonly reason: string; readonly retry?: true }
   /** The content could not be written: outcome `failed`. */
   | { readonly kind: "failed"; readonly reason: string };
 

@@ -97,7 +97,8 @@ export const FLAGS = {
     group: "Watching",
     default: "16MiB",
     origin: "contract: 16 times the largest ConfigMap",
-    help: "a larger file is an error for that file, never a crash",
+    help:
+      "a larger file is an error for that file, never a crash; the same for what a packed one unpacks to (8 MiB where this is not set)",
   },
   "validate": {
     ...kind.oneOf("none", "auto", "yaml", "json"),

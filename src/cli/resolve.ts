@@ -73,6 +73,9 @@ function showValue(flag: Flag, text: string, parsed: unknown): string {
   return typeof parsed === "string" || typeof parsed === "boolean" ? String(parsed) : text;
 }
 
+/** `contract`: packed content needs memory twice, and a sidecar has 50 MiB. */
+const MAX_UNPACKED_BYTES_DEFAULT = 8 * 1024 * 1024;
+
 function toConfig(values: Values, settings: Setting[]): Config {
   return Object.freeze({
     configFiles: values["config-file"],
@@ -81,6 +84,9 @@ function toConfig(values: Values, settings: Setting[]): Config {
     watchMethod: values["watch-method"],
     delayIntervalMs: values["delay-interval"],
     maxFileSizeBytes: values["max-file-size"],
+    maxUnpackedBytes: isDefault(settings, "max-file-size")
+      ? MAX_UNPACKED_BYTES_DEFAULT
+      : values["max-file-size"],
     validate: values["validate"],
     checkCommand: values["check-command"],
     configEnvsubstFile: values["config-envsubst-file"],
@@ -123,6 +129,10 @@ function toConfig(values: Values, settings: Setting[]): Config {
     shutdownTimeoutMs: values["shutdown-timeout"],
     settings: Object.freeze(settings),
   });
+}
+
+function isDefault(settings: readonly Setting[], name: string): boolean {
+  return settings.some((setting) => setting.name === name && setting.source === "default");
 }
 
 function toCredentials(values: Values): CredentialFiles {

@@ -75,6 +75,8 @@ type Parts = ReturnType<typeof createParts>;
 
 /** Every part on its real effects; nothing is started yet. */
 function createParts(config: Config, logger: ProcessLogger) {
+  // Before the client keeps proxies out by a variable of its own: `$(VAR)` and the check command are not to see that.
+  const environment = Deno.env.toObject();
   const clock = createClock();
   const collect = createCollector();
   const metrics = createMetrics({ version: VERSION, revision: REVISION, deno: Deno.version.deno }, config);
@@ -97,7 +99,7 @@ function createParts(config: Config, logger: ProcessLogger) {
     clock,
     logger,
     reader,
-    prepare: createPrepare(config, logger, clock),
+    prepare: createPrepare(config, logger, clock, environment),
     // The watch knows the last target, which stays where several could be meant.
     target: { ...target, resolve: () => target.resolve(targetWatch.target()) },
     targetWatch,

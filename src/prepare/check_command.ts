@@ -1,6 +1,6 @@
 /**
- * Runs `--check-command`: without a shell, with an end in sight, and with its last words as the reason. Knows nothing of
- * what it checks.
+ * Runs `--check-command`: without a shell, killed at its deadline, and with what it wrote last as the reason. Knows
+ * nothing of what it checks.
  */
 
 import { formatMs } from "../text.ts";
@@ -8,49 +8,41 @@ import { formatMs } from "../text.ts";
 /** How a check ended: `PrepareResult`, as far as a command can tell. */
 export type CheckResult =
   | { readonly kind: "ok" }
-  | { readonly kind: "invalid" | "failed"; readonly reason: string };
+  /** It may pass later: a server that it asks may have been away. */
+  | { readonly kind: "invalid"; readonly reason: string; readonly retry: true }
+  | { readonly kind: "failed"; readonly reason: string };
 
-/** As much as is kept of what the command writes: its last words. */
-const TAIL_BYTES = 4096;
 /** How long the pipes may stay open after the command's end: a grandchild may hold them for ever. */
 const PIPE_MS_MAX = 100;
-/** What becomes part of a reason. */
-const REASON_CHARS_MAX = 300;
+/** So many lines become part of a reason (contract), each cut at so many characters. */
+const LINES_MAX = 10;
+const LINE_CHARS_MAX = 300;
 
 /**
  * Exit code 0 is `ok`, any other end by itself `invalid`. A command that could not be run, or was still running after
- * `timeoutMs`, says nothing about the content: `failed`.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const { signal } = new AbortController();
- * const said = await runCheckCommand(["sh", "-c", "echo line 3: no such word >&2; exit 1"], 5_000, signal);
- * assert.ok(said.kind === "invalid");
- * assert.equal(said.reason, 'check command "sh": exit code 1: line 3: no such word');
- * const missing = await runCheckCommand(["/no/such/program"], 5_000, signal);
- * assert.equal(missing.kind, "failed"); // says nothing about the content
- * ```
+ * `timeoutMs`, says nothing about the content: `failed`. `environment` is all that the command gets of it.
  */
 export async function runCheckCommand(
   command: readonly string[],
   timeoutMs: number,
   signal: AbortSignal,
+  environment: Readonly<Record<string, string>>,
 ): Promise<CheckResult> {
   const [program, ...args] = command;
   let child: Deno.ChildProcess;
   try {
-    child = new Deno.Command(program!, { args, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
+    child = new Deno.Command(program!, {
+      args,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+      clearEnv: true,
+      env: environment,
+    }).spawn();
   } catch (error) {
-    const why = error instanceof Deno.errors.NotFound
-      ? "no such program"
-      : error instanceof Deno.errors.PermissionDenied
-      ? "permission denied"
-      : error instanceof Error
-      ? error.message
-      : String(error);
-    return { kind: "failed", reason: `Cannot run check command "${program}": ${why}` };
+    return { kind: "failed", reason: `Cannot run check command "${program}": ${whyNotRun(error)}` };
   }
-  const [out, err] = [createTail(child.stdout), createTail(child.stderr)];
+  const tail = createTail([child.stdout, child.stderr]);
   let cut = "";
   const kill = (why: string) => {
     cut ||= why;
@@ -70,34 +62,53 @@ export async function runCheckCommand(
   const status = await child.status;
   clearTimeout(timer);
   signal.removeEventListener("abort", abort);
-  const [lastError, lastOutput] = await Promise.all([err.end(), out.end()]);
-  const words = lastError || lastOutput;
-  if (cut !== "") return { kind: "failed", reason: `check command "${program}" killed: ${cut}` };
+  const words = await tail.end();
+  const withWords = (text: string) => words === "" ? text : `${text}: ${words}`;
+  if (cut !== "") return { kind: "failed", reason: withWords(`check command "${program}" killed: ${cut}`) };
   if (status.success) return { kind: "ok" };
   const how = status.signal === null ? `exit code ${status.code}` : `ended by ${status.signal}`;
-  return { kind: "invalid", reason: `check command "${program}": ${how}${words === "" ? "" : `: ${words}`}` };
+  return { kind: "invalid", reason: withWords(`check command "${program}": ${how}`), retry: true };
 }
 
-/** Reads a pipe and keeps the last bytes only; `end` gives the last line that is not empty. */
-function createTail(stream: ReadableStream<Uint8Array>): { end(): Promise<string> } {
-  const reader = stream.getReader();
-  let tail = new Uint8Array(0);
-  const read = async () => {
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      const both = new Uint8Array(tail.length + part.value.length);
-      both.set(tail);
-      both.set(part.value, tail.length);
-      tail = both.slice(-TAIL_BYTES);
-    }
+function whyNotRun(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "no such program";
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Reads the pipes and keeps the last lines only, in the order of their ends. */
+function createTail(streams: readonly ReadableStream<Uint8Array>[]): { end(): Promise<string> } {
+  const lines: string[] = [];
+  const keep = (text: string) => {
+    const line = text.trim();
+    if (line === "") return;
+    lines.push(line.slice(0, LINE_CHARS_MAX));
+    if (lines.length > LINES_MAX) lines.shift();
   };
-  const done = read().catch(() => {});
+  const readers = streams.map((stream) => stream.getReader());
+  const read = async (reader: ReadableStreamDefaultReader<Uint8Array>) => {
+    const decoder = new TextDecoder();
+    let begun = "";
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      const [first = "", ...others] = decoder.decode(part.value, { stream: true }).split("\n");
+      begun = (begun + first).slice(0, LINE_CHARS_MAX + 1);
+      for (const next of others) {
+        keep(begun);
+        begun = next.slice(0, LINE_CHARS_MAX + 1);
+      }
+    }
+    keep(begun);
+  };
+  const done = Promise.all(readers.map((reader) => read(reader).catch(() => {})));
   return {
     end: async () => {
-      const timer = setTimeout(() => void reader.cancel().catch(() => {}), PIPE_MS_MAX);
+      const timer = setTimeout(
+        () => readers.forEach((reader) => void reader.cancel().catch(() => {})),
+        PIPE_MS_MAX,
+      );
       await done;
       clearTimeout(timer);
-      const lines = new TextDecoder().decode(tail).split("\n").map((text) => text.trim());
-      return (lines.findLast((text) => text !== "") ?? "").slice(0, REASON_CHARS_MAX);
+      return lines.join(" | ");
     },
   };
 }

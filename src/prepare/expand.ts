@@ -1,45 +1,79 @@
 /**
  * Turns an input's bytes into what the app shall read: unpacked where they are gzip, `$(VAR)` replaced. Works on bytes,
  * so that what is no text passes unharmed. Never touches the disk.
+ *
+ * The author of the content decides what it unpacks and expands to, so both are bounded, and neither holds more than
+ * its result: memory stays within the limit and 16 MiB.
  */
+
+import type { Config } from "../config.ts";
 
 /** RFC 1952, 2.3.1: the two magic bytes, and deflate, the only method there is. */
 const GZIP_MAGIC = [0x1f, 0x8b, 0x08];
+/** RFC 1952, 2.3.1: the last four bytes are the length unpacked, modulo 2³². */
+const GZIP_LENGTH_BYTES = 4;
+/** A header of ten bytes and a trailer of eight. */
+const GZIP_BYTES_MIN = 18;
+/** One byte of deflate stands for 1032 at most, and a piece is inflated as a whole: so for 1 MiB at most. */
+const PIECE_BYTES = 1024;
 const [DOLLAR, OPEN, CLOSE] = [0x24, 0x28, 0x29];
 
+/** How large content may become. */
+export type SizeLimits = Pick<Config, "maxFileSizeBytes" | "maxUnpackedBytes">;
+
+/** True for gzip content. */
+export function isPacked(bytes: Uint8Array): boolean {
+  return GZIP_MAGIC.every((byte, i) => bytes[i] === byte);
+}
+
 /**
- * Unpacks gzip content; anything else is given back as it is.
- * @throws where the stream is damaged or has more than `sizeBytesMax` bytes unpacked
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const plain = new TextEncoder().encode("log_level: debug\n");
- * const gzip = new Blob([plain]).stream().pipeThrough(new CompressionStream("gzip"));
- * const packed = await new Response(gzip).bytes();
- * assert.deepEqual(await gunzip(packed, 1_000), plain);
- * assert.equal(await gunzip(plain, 1_000), plain); // no gzip: as it is
- * await assert.rejects(gunzip(packed, 10), /unpacked larger than --max-file-size \(10 bytes\)/);
- * ```
+ * Unpacks gzip content, a piece at a time; anything else is given back as it is.
+ * @throws where the stream is damaged or has more bytes unpacked than `limits` allow
  */
-export async function gunzip(bytes: Uint8Array, sizeBytesMax: number): Promise<Uint8Array> {
-  if (GZIP_MAGIC.some((byte, i) => bytes[i] !== byte)) return bytes;
-  const stream = new Blob([bytes as BlobPart]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const chunks: Uint8Array[] = [];
+export async function gunzip(bytes: Uint8Array, limits: SizeLimits): Promise<Uint8Array> {
+  if (!isPacked(bytes)) return bytes;
+  if (bytes.length < GZIP_BYTES_MIN) throw new Error("damaged gzip content: it ends too early");
+  const sizeBytesMax = limits.maxUnpackedBytes;
+  // What is announced is allotted, so that nothing is copied; what it takes is bounded by what really comes.
+  const announced = new DataView(bytes.buffer, bytes.byteOffset + bytes.length - GZIP_LENGTH_BYTES)
+    .getUint32(0, true);
+  const whole = new Uint8Array(Math.min(announced, sizeBytesMax));
   let length = 0;
   try {
-    for await (const chunk of stream) {
+    for await (const chunk of piecesOf(bytes).pipeThrough(new DecompressionStream("gzip"))) {
+      // Leaving the loop cancels the stream.
+      if (length + chunk.length > whole.length) {
+        length = Infinity;
+        break;
+      }
+      whole.set(chunk, length);
       length += chunk.length;
-      // A few kilobytes may unpack to gigabytes; leaving the loop cancels the stream.
-      if (length > sizeBytesMax) break;
-      chunks.push(chunk);
     }
   } catch (error) {
     throw new Error(`damaged gzip content: ${error instanceof Error ? error.message : error}`, {
       cause: error,
     });
   }
-  if (length > sizeBytesMax) throw new Error(`unpacked larger than --max-file-size (${sizeBytesMax} bytes)`);
-  return concat(chunks, length);
+  if (length === whole.length) return whole;
+  if (length > sizeBytesMax && announced >= sizeBytesMax) throw new Error(tooLarge("unpacked", limits, true));
+  throw new Error("damaged gzip content: its length is not the one that it announces");
+}
+
+function piecesOf(bytes: Uint8Array): ReadableStream<Uint8Array<ArrayBuffer>> {
+  let at = 0;
+  return new ReadableStream({
+    pull(controller) {
+      if (at >= bytes.length) return controller.close();
+      controller.enqueue(bytes.slice(at, at += PIECE_BYTES));
+    },
+  }, { highWaterMark: 0 });
+}
+
+function tooLarge(how: string, limits: SizeLimits, isUnpacked: boolean): string {
+  const { maxFileSizeBytes, maxUnpackedBytes } = limits;
+  return !isUnpacked || maxUnpackedBytes === maxFileSizeBytes
+    ? `${how} larger than --max-file-size (${maxFileSizeBytes} bytes)`
+    : `${how} larger than ${maxUnpackedBytes} bytes, the limit for packed content; --max-file-size sets another`;
 }
 
 /** Expanded content, and the names that had no value. */
@@ -59,12 +93,13 @@ const UNSET_MAX = 1000;
 /**
  * Replaces `$(NAME)` by the variable's value, as Kubernetes and prometheus-config-reloader write it; NAME is letters,
  * digits and underscores. One that is not set stays as it is. What a value holds is not expanded again.
- * @throws where it has more than `sizeBytesMax` bytes expanded: a few bytes can stand for a value of 100 KiB
+ * @throws where it has more bytes expanded than `limits` allow: a few bytes can stand for a value of 100 KiB
  * @example
  * ```ts
  * import assert from "node:assert/strict";
  * const text = new TextEncoder().encode("host: $(HOST), $(NO_SUCH), $HOST\n");
- * const { bytes, unset } = expandVariables(text, (name) => name === "HOST" ? "$(X)" : undefined, 1_000);
+ * const limits = { maxFileSizeBytes: 1_000, maxUnpackedBytes: 1_000 };
+ * const { bytes, unset } = expandVariables(text, (name) => name === "HOST" ? "$(X)" : undefined, limits);
  * assert.equal(new TextDecoder().decode(bytes), "host: $(X), $(NO_SUCH), $HOST\n"); // $(X) stays
  * assert.deepEqual(unset, ["NO_SUCH"]);
  * ```
@@ -72,51 +107,62 @@ const UNSET_MAX = 1000;
 export function expandVariables(
   bytes: Uint8Array,
   valueOf: (name: string) => string | undefined,
-  sizeBytesMax: number,
+  limits: SizeLimits,
+  isUnpacked = false,
 ): Expanded {
-  const chunks: Uint8Array[] = [];
+  const encoded = new Map<string, Uint8Array>();
+  const known = (name: string): Uint8Array | null => {
+    const before = encoded.get(name);
+    if (before !== undefined) return before;
+    const value = valueOf(name);
+    if (value === undefined) return null;
+    const now = new TextEncoder().encode(value);
+    encoded.set(name, now);
+    return now;
+  };
   const unset: string[] = [];
   let unsetCount = 0;
   let length = bytes.length;
-  let from = 0;
+  // Twice through it: a list of the pieces would take a hundred times the memory of what they stand for.
+  for (const { at, end, name } of variablesIn(bytes)) {
+    const value = known(name);
+    if (value === null) {
+      unsetCount++;
+      if (unset.length < UNSET_MAX) unset.push(name);
+    } else length += value.length - (end - at);
+  }
+  if (length > (isUnpacked ? limits.maxUnpackedBytes : limits.maxFileSizeBytes)) {
+    throw new Error(tooLarge("expanded", limits, isUnpacked));
+  }
+  if (encoded.size === 0) return { bytes, unset, unsetCount };
+  const whole = new Uint8Array(length);
+  let [from, to] = [0, 0];
+  for (const { at, end, name } of variablesIn(bytes)) {
+    const value = known(name);
+    if (value === null) continue;
+    whole.set(bytes.subarray(from, at), to);
+    to += at - from;
+    whole.set(value, to);
+    to += value.length;
+    from = end;
+  }
+  whole.set(bytes.subarray(from), to);
+  return { bytes: whole, unset, unsetCount };
+}
+
+function* variablesIn(bytes: Uint8Array): Generator<{ at: number; end: number; name: string }> {
   for (let at = bytes.indexOf(DOLLAR); at >= 0; at = bytes.indexOf(DOLLAR, at + 1)) {
     if (bytes[at + 1] !== OPEN) continue;
     let end = at + 2;
     while (isNameByte(bytes[end]) && end - at <= NAME_BYTES_MAX + 2) end++;
     if (bytes[end] !== CLOSE || end === at + 2) continue;
-    const name = String.fromCharCode(...bytes.subarray(at + 2, end));
-    const value = valueOf(name);
-    if (value === undefined) {
-      unsetCount++;
-      if (unset.length < UNSET_MAX) unset.push(name);
-    } else {
-      const encoded = new TextEncoder().encode(value);
-      length += encoded.length - (end + 1 - at);
-      if (length > sizeBytesMax) {
-        throw new Error(`expanded larger than --max-file-size (${sizeBytesMax} bytes)`);
-      }
-      chunks.push(bytes.subarray(from, at), encoded);
-      from = end + 1;
-    }
+    yield { at, end: end + 1, name: String.fromCharCode(...bytes.subarray(at + 2, end)) };
     at = end;
   }
-  if (chunks.length === 0) return { bytes, unset, unsetCount };
-  chunks.push(bytes.subarray(from));
-  return { bytes: concat(chunks, length), unset, unsetCount };
 }
 
 function isNameByte(byte: number | undefined): boolean {
   if (byte === undefined) return false;
   return (byte >= 0x30 && byte <= 0x39) || (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a) ||
     byte === 0x5f;
-}
-
-function concat(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
 }

@@ -6,8 +6,15 @@
 import type { ValidateMode } from "../config.ts";
 
 /**
+ * As much as the largest ConfigMap. JSON of this size takes 20 MiB at its worst (measured: empty arrays), YAML has a
+ * bound of its own besides.
+ */
+const VALIDATED_BYTES_MAX = 1024 * 1024;
+
+/**
  * Null where the content parses or `mode` does not look at such a file; else where and why it does not, as
- * `line 3, column 5: …`. `auto` goes by the extension of `name` and leaves all others alone.
+ * `line 3, column 5: …`. `auto` goes by the extension of `name` and leaves all others alone. Content that is too large
+ * to be looked at in the memory of a sidecar is a problem, too.
  * @example
  * ```ts
  * import assert from "node:assert/strict";
@@ -21,21 +28,30 @@ export async function validateContent(
   name: string,
   bytes: Uint8Array,
   mode: ValidateMode,
-  step: () => Promise<void> = () => Promise.resolve(),
 ): Promise<string | null> {
   const format = mode === "auto" ? formatOf(name) : mode;
   if (format === "none") return null;
+  const shown = format.toUpperCase();
+  const tooLarge = (what: string) => `too large to be validated as ${shown}: ${what}; set --validate none`;
+  if (bytes.length > VALIDATED_BYTES_MAX) {
+    return tooLarge(`${bytes.length} bytes, at most ${VALIDATED_BYTES_MAX} are`);
+  }
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    return `no valid ${format.toUpperCase()}: not UTF-8`;
+    return `no valid ${shown}: not UTF-8`;
   }
-  const problem = format === "json"
-    ? findJsonError(text)
-    : await (await import("./yaml.ts")).findYamlError(text, step);
-  return problem === null ? null : `no valid ${format.toUpperCase()}: ${problem}`;
+  if (format === "json") return describe("JSON", findJsonError(text));
+  const { findYamlError, YAML_TOKENS_MAX } = await import("./yaml.ts");
+  const problem = findYamlError(text);
+  return problem === "too large"
+    ? tooLarge(`more than ${YAML_TOKENS_MAX} keys, values and marks`)
+    : describe("YAML", problem);
 }
+
+const describe = (format: string, problem: string | null) =>
+  problem === null ? null : `no valid ${format}: ${problem}`;
 
 function formatOf(name: string): "yaml" | "json" | "none" {
   const plain = name.toLowerCase().replace(/\.gz$/, "");
@@ -54,7 +70,9 @@ function findJsonError(text: string): string | null {
     const before = text.slice(0, offset);
     const line = before.split("\n").length;
     const column = offset - before.lastIndexOf("\n");
-    const what = match?.[1] ?? (offset >= text.length ? "unexpected end" : "unexpected token");
+    const what = offset === 0 && text.startsWith("\uFEFF")
+      ? "a byte order mark, which JSON has none of"
+      : match?.[1] ?? (offset >= text.length ? "unexpected end" : "unexpected token");
     return `line ${line}, column ${column}: ${what}`;
   }
 }

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { expandVariables, gunzip } from "../../src/prepare/expand.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
+const limit = (bytes: number) => ({ maxFileSizeBytes: bytes, maxUnpackedBytes: bytes });
 const text = (value: Uint8Array) => new TextDecoder().decode(value);
 
 async function gzip(data: Uint8Array): Promise<Uint8Array> {
@@ -28,7 +29,7 @@ Deno.test("variables are expanded once, and unset ones stay", () => {
     ["$(A", "$(A", []],
   ];
   for (const [input, output, unset] of cases) {
-    const found = expandVariables(bytes(input), (name) => values[name], 1000);
+    const found = expandVariables(bytes(input), (name) => values[name], limit(1000));
     assert.equal(text(found.bytes), output, input);
     assert.deepEqual(found.unset, unset, input);
     assert.equal(found.unsetCount, unset.length, input);
@@ -37,40 +38,47 @@ Deno.test("variables are expanded once, and unset ones stay", () => {
 
 Deno.test("content that grows past the limit is refused, and a name without end is none", () => {
   const grows = bytes("$(A)".repeat(1000));
-  assert.equal(expandVariables(grows, () => "x".repeat(100), 100_000).bytes.length, 100_000);
+  assert.equal(expandVariables(grows, () => "x".repeat(100), limit(100_000)).bytes.length, 100_000);
   assert.throws(
-    () => expandVariables(grows, () => "x".repeat(100), 99_999),
+    () => expandVariables(grows, () => "x".repeat(100), limit(99_999)),
     /^Error: expanded larger than --max-file-size \(99999 bytes\)$/,
   );
   const name = "A".repeat(200_000);
-  const found = expandVariables(bytes(`$(${name}) $(B)`), () => "v", 1_000_000);
+  const found = expandVariables(bytes(`$(${name}) $(B)`), () => "v", limit(1_000_000));
   assert.equal(text(found.bytes), `$(${name}) v`);
   const longest = "A".repeat(256);
-  assert.equal(text(expandVariables(bytes(`$(${longest})`), () => "v", 1000).bytes), "v");
-  const many = expandVariables(bytes("$(C)".repeat(5000)), () => undefined, 100_000);
+  assert.equal(text(expandVariables(bytes(`$(${longest})`), () => "v", limit(1000)).bytes), "v");
+  const many = expandVariables(bytes("$(C)".repeat(5000)), () => undefined, limit(100_000));
   assert.deepEqual([many.unset.length, many.unsetCount], [1000, 5000]);
 });
 
 Deno.test("bytes that are no text pass unharmed", () => {
   fc.assert(fc.property(fc.uint8Array(), fc.uint8Array(), (before, after) => {
     fc.pre(!before.includes(0x24) && !after.includes(0x24));
-    const found = expandVariables(new Uint8Array([...before, ...bytes("$(A)"), ...after]), () => "v", 1000);
+    const found = expandVariables(
+      new Uint8Array([...before, ...bytes("$(A)"), ...after]),
+      () => "v",
+      limit(1000),
+    );
     assert.deepEqual([...found.bytes], [...before, 0x76, ...after]);
   }));
 });
 
 Deno.test("gzip content is told by its magic bytes and unpacked", async () => {
-  assert.equal(text(await gunzip(await gzip(bytes("hello")), 100)), "hello");
-  assert.equal(text(await gunzip(bytes("hello"), 2)), "hello");
-  assert.deepEqual(await gunzip(new Uint8Array([0x1f, 0x8b]), 100), new Uint8Array([0x1f, 0x8b]));
+  assert.equal(text(await gunzip(await gzip(bytes("hello")), limit(100))), "hello");
+  assert.equal(text(await gunzip(bytes("hello"), limit(2))), "hello");
+  assert.deepEqual(await gunzip(new Uint8Array([0x1f, 0x8b]), limit(100)), new Uint8Array([0x1f, 0x8b]));
 });
 
 Deno.test("damaged gzip content and a bomb are refused", async () => {
   const packed = await gzip(bytes("hello".repeat(1000)));
-  await assert.rejects(gunzip(packed.slice(0, packed.length - 9), 100_000), /damaged gzip content/);
+  await assert.rejects(gunzip(packed.slice(0, packed.length - 9), limit(100_000)), /damaged gzip content/);
   packed[12]! ^= 0xff;
-  await assert.rejects(gunzip(packed, 100_000), /damaged gzip content/);
+  await assert.rejects(gunzip(packed, limit(100_000)), /damaged gzip content/);
   const bomb = await gzip(new Uint8Array(20_000_000));
   assert.ok(bomb.length < 100_000);
-  await assert.rejects(gunzip(bomb, 1_000_000), /unpacked larger than --max-file-size \(1000000 bytes\)/);
+  await assert.rejects(
+    gunzip(bomb, limit(1_000_000)),
+    /unpacked larger than --max-file-size \(1000000 bytes\)/,
+  );
 });

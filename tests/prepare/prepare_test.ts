@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { createClock } from "../../src/clock.ts";
 import type { Snapshot, SnapshotFile } from "../../src/model.ts";
 import type { Logger, Prepare } from "../../src/ports.ts";
+import type { Environment } from "../../src/prepare/convert.ts";
 import { createPrepare, type PrepareConfig } from "../../src/prepare/prepare.ts";
 import { digestOf } from "../../src/watch/read_file.ts";
 import { inDir } from "../support/in_dir.ts";
@@ -16,6 +17,7 @@ const BASE: PrepareConfig = {
   configEnvsubstFile: null,
   outputDir: null,
   maxFileSizeBytes: 1_000_000,
+  maxUnpackedBytes: 1_000_000,
   httpTimeoutMs: 5_000,
 };
 
@@ -36,8 +38,8 @@ function createLog(): Logger & { lines: string[] } {
 }
 
 /** The preparation without the time of its output, which has a test of its own. */
-function createTimeless(config: PrepareConfig, logger: Logger): Prepare {
-  const prepare = createPrepare(config, logger, createClock());
+function createTimeless(config: PrepareConfig, logger: Logger, environment: Environment = {}): Prepare {
+  const prepare = createPrepare(config, logger, createClock(), environment);
   return async (...given) => {
     const { outputWallMs: _, ...rest } = { outputWallMs: 0, ...await prepare(...given) };
     return rest;
@@ -66,8 +68,9 @@ Deno.test(
     inDir(async (dir) => {
       const log = createLog();
       const output = join(dir, "sub", "out.yaml");
-      const prepare = createTimeless({ ...BASE, configEnvsubstFile: output }, log);
-      Deno.env.set("PREPARE_TEST_SET", "value");
+      const prepare = createTimeless({ ...BASE, configEnvsubstFile: output }, log, {
+        PREPARE_TEST_SET: "value",
+      });
       const first = await snapshotOf({ "in.yaml": "a: $(PREPARE_TEST_SET) $(PREPARE_TEST_UNSET)" }, 0o440);
       assert.deepEqual(await prepare(first, signal), { kind: "ok", written: true });
       assert.equal(Deno.readTextFileSync(output), "a: value $(PREPARE_TEST_UNSET)");
@@ -82,7 +85,6 @@ Deno.test(
       assert.deepEqual(await prepare(second, signal), { kind: "ok", written: true });
       assert.equal(log.lines.length, 1, "told once");
       assert.deepEqual(listing(dir), { "sub/out.yaml": "b $(PREPARE_TEST_UNSET)" });
-      Deno.env.delete("PREPARE_TEST_SET");
     }),
 );
 
@@ -111,7 +113,7 @@ Deno.test(
   () =>
     inDir(async (dir) => {
       const config = { ...BASE, outputDir: dir };
-      const prepare = createPrepare(config, createLog(), createClock());
+      const prepare = createPrepare(config, createLog(), createClock(), {});
       const timeOf = async (files: Record<string, string>, by = prepare) => {
         const result = await by(await snapshotOf(files), signal);
         return (result.kind === "ok" ? result.outputWallMs : undefined) ??
@@ -125,7 +127,7 @@ Deno.test(
       Deno.utimeSync(join(dir, "b"), old, old);
       assert.equal(await timeOf({ a: "1", b: "1" }), old.getTime(), "nothing was written");
       assert.equal(
-        await timeOf({ a: "1", b: "1" }, createPrepare(config, createLog(), createClock())),
+        await timeOf({ a: "1", b: "1" }, createPrepare(config, createLog(), createClock(), {})),
         old.getTime(),
       );
       assert.ok(await timeOf({ a: "1", b: "2" }) >= before, "one is new");
@@ -133,7 +135,7 @@ Deno.test(
       const removed = await timeOf({ b: "2" });
       assert.ok(removed >= before, "one is gone");
       assert.equal(await timeOf({ b: "2" }), removed, "and stays so");
-      const none = await createPrepare(BASE, createLog(), createClock())(
+      const none = await createPrepare(BASE, createLog(), createClock(), {})(
         await snapshotOf({ a: "1" }),
         signal,
       );
@@ -217,7 +219,7 @@ Deno.test(
       const blocked = await prepare(await snapshotOf({ "a.yaml": "v: 3", "b.yaml": "v: 3" }), signal);
       assert.deepEqual(blocked, {
         kind: "failed",
-        reason: "Cannot replace the output: a directory is there",
+        reason: `Cannot write "${dir}/b.yaml": a directory is there; remove it`,
       });
       assert.deepEqual(listing(dir), { "a.yaml": "v: 1" });
     }),
@@ -225,14 +227,12 @@ Deno.test(
 
 Deno.test({ ...STRICT, name: "validation looks at what would be written" }, () =>
   inDir(async (dir) => {
-    Deno.env.set("PREPARE_TEST_LIST", "]");
     const config = { ...BASE, configEnvsubstFile: join(dir, "out"), validate: "yaml" as const };
-    const good = await createTimeless(config, createLog())(
+    const good = await createTimeless(config, createLog(), { PREPARE_TEST_LIST: "]" })(
       await snapshotOf({ "in.yaml": "a: [1$(PREPARE_TEST_LIST)" }),
       signal,
     );
     assert.deepEqual(good, { kind: "ok", written: true });
-    Deno.env.delete("PREPARE_TEST_LIST");
   }));
 
 Deno.test(
@@ -241,8 +241,13 @@ Deno.test(
     inDir(async (dir) => {
       const output = join(dir, "out.conf");
       const checkCommand = ["sh", "-c", `grep -q good ${output} || { cat ${output} >&2; exit 7; }`];
-      const prepare = createTimeless({ ...BASE, configEnvsubstFile: output, checkCommand }, createLog());
-      const failing = { kind: "invalid", reason: 'check command "sh": exit code 7: bad 1' };
+      const prepare = createTimeless(
+        { ...BASE, configEnvsubstFile: output, checkCommand },
+        createLog(),
+        { PATH: "/usr/bin:/bin" },
+      );
+      const reason = 'check command "sh": exit code 7: bad 1';
+      const failing = { kind: "invalid", reason, retry: true };
       assert.deepEqual(await prepare(await snapshotOf({ "in.yaml": "bad 1" }), signal), failing);
       assert.deepEqual(listing(dir), {}, "there was no old one");
       assert.deepEqual(await prepare(await snapshotOf({ "in.yaml": "good" }), signal), {
@@ -262,21 +267,30 @@ Deno.test(
 );
 
 Deno.test(
-  { ...STRICT, name: "bytes that were not kept are read again, if they are still the same" },
+  {
+    ...STRICT,
+    name: "what is rendered is what was hashed, whatever the file has become since",
+  },
   () =>
     inDir(async (dir) => {
       const input = join(dir, "in");
-      Deno.writeTextFileSync(input, "content");
       const snapshot = await snapshotOf({ in: "content" }, 0o644, dir);
-      const lean = { ...snapshot, files: snapshot.files.map((file) => ({ ...file, bytes: null })) };
+      // A read of it would never end.
+      Deno.symlinkSync("/dev/zero", input);
       const prepare = createTimeless({ ...BASE, outputDir: join(dir, "out") }, createLog());
-      assert.deepEqual(await prepare(lean, signal), { kind: "ok", written: true });
+      assert.deepEqual(await prepare(snapshot, signal), { kind: "ok", written: true });
       assert.equal(Deno.readTextFileSync(join(dir, "out", "in")), "content");
-      Deno.writeTextFileSync(input, "other");
-      assert.deepEqual(await prepare(lean, signal), {
+      const lean = { ...snapshot, files: snapshot.files.map((file) => ({ ...file, bytes: null })) };
+      const refused = (why: string) => ({
         kind: "failed",
-        reason: `Cannot use config file "${input}": it changed after it was read`,
+        reason: `Cannot use config file "${input}": ${why}`,
       });
+      assert.deepEqual(await prepare(lean, signal), refused("a device, not a regular file"));
+      Deno.removeSync(input);
+      Deno.writeTextFileSync(input, "other");
+      assert.deepEqual(await prepare(lean, signal), refused("it changed after it was read"));
+      Deno.writeTextFileSync(input, "content");
+      assert.deepEqual(await prepare(lean, signal), { kind: "ok", written: false });
     }),
 );
 
@@ -294,10 +308,10 @@ Deno.test(
       const wayOut = "where a directory is to be made; remove it, or name another place for the output";
       for (
         const [out, name, parent, what] of [
-          ["file", "a", "file", `a file stands at "${dir}/file"`],
-          ["file/below", "a", "file/below", `a file stands at "${dir}/file"`],
-          ["link", "a", "link", `a link that leads to no directory stands at "${dir}/link"`],
-          ["out", "conf.d/a", "out/conf.d", `a file stands at "${dir}/out/conf.d"`],
+          ["file", "a", "file", `a file is at "${dir}/file"`],
+          ["file/below", "a", "file/below", `a file is at "${dir}/file"`],
+          ["link", "a", "link", `a link that leads to no directory is at "${dir}/link"`],
+          ["out", "conf.d/a", "out/conf.d", `a file is at "${dir}/out/conf.d"`],
         ] as const
       ) {
         const prepare = createTimeless({ ...BASE, outputDir: join(dir, out) }, createLog());
@@ -368,8 +382,9 @@ Deno.test(
     inDir(async (dir) => {
       const log = createLog();
       const output = join(dir, "out.yaml");
-      const prepare = createTimeless({ ...BASE, configEnvsubstFile: output, maxFileSizeBytes: 50_000 }, log);
-      Deno.env.set("PREPARE_TEST_LONG", "x".repeat(1000));
+      const prepare = createTimeless({ ...BASE, configEnvsubstFile: output, maxFileSizeBytes: 50_000 }, log, {
+        PREPARE_TEST_LONG: "x".repeat(1000),
+      });
       assert.deepEqual(
         await prepare(await snapshotOf({ "in.yaml": "$(PREPARE_TEST_LONG)".repeat(51) }), signal),
         { kind: "invalid", reason: '"/in/in.yaml" is expanded larger than --max-file-size (50000 bytes)' },
@@ -381,7 +396,6 @@ Deno.test(
       }
       assert.equal(log.lines.length, 10, "200 names are told and remembered, 20 in a line");
       assert.equal(log.lines[0]!.split("$(").length - 1, 20);
-      Deno.env.delete("PREPARE_TEST_LONG");
     }),
 );
 

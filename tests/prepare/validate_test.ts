@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { LineCounter, parseAllDocuments } from "yaml";
 import { findJsonErrorOffset, validateContent } from "../../src/prepare/validate.ts";
-import { createRandom, type SeededRandom } from "../support/random.ts";
 import type { ValidateMode } from "../../src/config.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -70,27 +68,95 @@ Deno.test("content is judged by its format, with line and column", async () => {
   }
 });
 
-Deno.test("YAML of many keys, anchors or levels takes its author's time, not the sidecar's", async () => {
+Deno.test("what no YAML or JSON may hold is invalid, with line and column", async () => {
+  const printable = "A control character is not allowed";
+  const alias = "Alias without an anchor before it";
+  const cases: [string, string][] = [
+    ["a: *nope\n", `line 1, column 4: ${alias}`],
+    ["ok: 1\nb: *x\na: &x 1\n", `line 2, column 4: ${alias}`],
+    ["a: &x 1\n---\nb: *x\n", `line 3, column 4: ${alias}`],
+    ["a:\n  - <<: *base\n", `line 2, column 9: ${alias}`],
+    ["? *k\n: 1\n", `line 1, column 3: ${alias}`],
+    ["a: 1\nb: x\x00y\n", `line 2, column 5: ${printable}`],
+    ["a: 'bell \x07'\n", `line 1, column 10: ${printable}`],
+    ["# only a comment \x1b[2J\na: 1\n", `line 1, column 18: ${printable}`],
+    ["a: 1\nb: |\n  x\n  \x7f\n", `line 4, column 3: ${printable}`],
+    ["a: \ufffe\n", `line 1, column 4: ${printable}`],
+  ];
+  for (const [text, where] of cases) {
+    assert.equal(await validateContent("a.yaml", bytes(text), "yaml"), `no valid YAML: ${where}`, text);
+  }
+  const good = [
+    "\ufeffa: 1\n",
+    "a: &x 1\nb: *x\n",
+    "a: &x {b: 1}\nc: {<<: *x}\n",
+    "a: &x 1\nb: &x 2\nc: *x\n",
+    "a: tab\tand next line\x85 and \u{1f600}\r\n",
+    'a: "\\0 \\a"\n',
+  ];
+  for (const text of good) assert.equal(await validateContent("a.yaml", bytes(text), "yaml"), null, text);
+  assert.equal(
+    await validateContent("a.json", bytes('\ufeff{"a": 1}'), "json"),
+    "no valid JSON: line 1, column 1: a byte order mark, which JSON has none of",
+  );
+});
+
+Deno.test("content that is too large to be looked at is refused, with the way out", async () => {
+  const wayOut = "; set --validate none";
+  const yaml = `too large to be validated as YAML: more than 20000 keys, values and marks${wayOut}`;
+  const hostile = [
+    "-\n".repeat(400_000),
+    `[${",".repeat(800_000)}]`,
+    `[${"[],".repeat(250_000)}]`,
+    "---\n".repeat(200_000),
+    "a:\n".repeat(250_000),
+    "\n".repeat(1_000_000),
+    "#\n".repeat(500_000),
+  ];
+  for (const text of hostile) {
+    const startMs = performance.now();
+    assert.equal(await validateContent("a.yaml", bytes(text), "yaml"), yaml, text.slice(0, 6));
+    const ms = performance.now() - startMs;
+    assert.ok(ms < 10_000, `${text.slice(0, 6)} took ${ms} ms`);
+  }
+  for (const [name, format] of [["a.yaml", "YAML"], ["a.json", "JSON"]] as const) {
+    assert.equal(
+      await validateContent(name, bytes(`"${"x".repeat(1024 * 1024)}"`), "auto"),
+      `too large to be validated as ${format}: 1048578 bytes, at most 1048576 are${wayOut}`,
+    );
+    assert.equal(await validateContent(name, bytes(`"${"x".repeat(1024 * 1024 - 2)}"`), "auto"), null);
+  }
+  const rule = (n: number) =>
+    `      - alert: HighErrorRate${n}\n        expr: sum(rate(http_requests_total{job="app"}[5m])) by (pod) > 0.${n}\n` +
+    `        for: 10m\n        labels:\n          severity: page\n`;
+  const rules = `groups:\n  - name: a\n    rules:\n${
+    Array.from({ length: 1200 }, (_, n) => rule(n)).join("")
+  }`;
+  assert.equal(await validateContent("a.yaml", bytes(rules), "yaml"), null, `${rules.length} bytes of rules`);
+});
+
+Deno.test("YAML of many keys, anchors or levels within the limit takes bounded time", async () => {
   const lines = (count: number, line: (n: number) => string) =>
     Array.from({ length: count }, (_, n) => line(n)).join("");
   const texts = [
-    lines(60_000, (n) => `k${n}: v\n`),
-    lines(20_000, (n) => `k${n}: &a${n} v\nl${n}: *a${n}\n`),
+    lines(6_000, (n) => `k${n}: v\n`),
+    lines(2_000, (n) => `k${n}: &a${n} v\nl${n}: *a${n}\n`),
     `a: &a [x, x]\n${lines(24, (n) => `${String.fromCharCode(98 + n)}: &b${n} [*a, *a]\n`)}`,
   ];
   for (const text of texts) {
     const startMs = performance.now();
     assert.equal(await validateContent("a.yaml", bytes(text), "yaml"), null);
-    // Comparing each key with each other took 49 s for the first and 90 for the second.
-    assert.ok(
-      performance.now() - startMs < 15_000,
-      `${text.length} bytes took ${performance.now() - startMs} ms`,
-    );
+    const ms = performance.now() - startMs;
+    assert.ok(ms < 10_000, `${text.length} bytes took ${ms} ms`);
   }
-  for (const depth of [500, 100_000]) {
-    for (const text of ["[".repeat(depth), "[".repeat(depth) + "]".repeat(depth), "- ".repeat(depth)]) {
-      assert.notEqual(await validateContent("a.yaml", bytes(text), "yaml"), undefined);
-    }
+  for (const depth of [100, 400]) {
+    const nested = "[".repeat(depth) + "]".repeat(depth);
+    assert.equal(await validateContent("a.yaml", bytes(nested), "yaml"), null);
+    assert.equal(await validateContent("a.yaml", bytes("- ".repeat(depth)), "yaml"), null);
+  }
+  for (const mark of ["[", "- ", "? ", "{a: "]) {
+    const problem = await validateContent("a.yaml", bytes(mark.repeat(4_000)), "yaml");
+    assert.match(problem ?? "", /^no valid YAML: line 1, column \d+: Nested too deep$/, mark);
   }
 });
 
@@ -147,65 +213,4 @@ Deno.test("the offset found in broken JSON is where V8 finds it", () => {
       }
     }
   }));
-});
-
-/** A YAML text of some KiB with collections in collections; no key is there twice. */
-function randomYaml(random: SeededRandom): string {
-  let count = 0;
-  const flow = (depth: number): string => {
-    const items = Array.from({ length: random.int(0, depth > 1 ? 3 : 30) }, () => {
-      const key = `g${count++}`;
-      return { key, value: depth < 5 && random.chance(0.25) ? flow(depth + 1) : `f${count}` };
-    });
-    if (random.chance(0.5)) return `[${items.map(({ value }) => value).join(", ")}]`;
-    return `{${items.map(({ key, value }) => `${key}: ${value}`).join(", ")}}`;
-  };
-  const block = (depth: number): string => {
-    const [kind, pad] = [random.int(0, 2), " ".repeat(2 * depth)];
-    return Array.from({ length: random.int(1, [40, 12, 6, 3][depth] ?? 2) }, () => {
-      const head = kind === 1 ? `${pad}-` : `${pad}k${count++}:`;
-      if (kind === 2) return `${head} ${flow(depth)}\n`;
-      return head + (depth < 4 && random.chance(0.3) ? `\n${block(depth + 1)}` : " value\n");
-    }).join("");
-  };
-  const sections = Array.from({ length: random.int(1, 9) }, () => `s${count++}:\n${block(1)}`).join("");
-  return random.chance(0.3) ? `---\n${block(0)}---\n${sections}` : sections;
-}
-
-Deno.test("YAML composed in pieces has the error that it has as a whole", async () => {
-  const random = createRandom(7);
-  const words = [
-    "a",
-    '"q u"',
-    "~",
-    "x: y",
-    "- z",
-    "&a v",
-    "*a",
-    "!t v",
-    "# c",
-    "[1, 2]",
-    "{a: 1}",
-    "|",
-    "\n",
-    "",
-  ];
-  let [valid, invalid] = [0, 0];
-  for (let i = 0; i < 80; i++) {
-    let text = randomYaml(random);
-    for (let cuts = Math.max(0, random.int(-2, 2)); cuts > 0; cuts--) {
-      const at = random.int(0, text.length - 1);
-      text = text.slice(0, at) + random.pick(words) + text.slice(at + random.int(0, 4));
-    }
-    const lines = new LineCounter();
-    const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false });
-    const offsets = [...documents].flatMap(({ errors }) => errors).map(({ pos }) => pos[0]);
-    const { line, col } = lines.linePos(Math.min(...offsets, text.length));
-    const expected = offsets.length === 0 ? null : `line ${line}, column ${col}`;
-    const found = await validateContent("a.yaml", bytes(text), "yaml");
-    assert.equal(found?.split(": ")[1] ?? null, expected, `text ${i}`);
-    if (found === null) valid++;
-    else invalid++;
-  }
-  assert.ok(valid > 15 && invalid > 15, `${valid} valid, ${invalid} invalid`);
 });

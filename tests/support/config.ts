@@ -11,6 +11,7 @@ export function createTestConfig(more: Partial<Config> = {}): Config {
     watchMethod: "auto",
     delayIntervalMs: "auto",
     maxFileSizeBytes: 16 * 1024 * 1024,
+    maxUnpackedBytes: 8 * 1024 * 1024,
     validate: "none",
     checkCommand: null,
     configEnvsubstFile: null,

@@ -1,0 +1,92 @@
+/**
+ * Content that takes memory: a few bytes that stand for many, in the 50 MiB that the manifests give. From source, where
+ * the program itself takes more, the limit is 160.
+ */
+
+import assert from "node:assert/strict";
+import { createGroup, readMemory } from "../../../bench/lab.ts";
+import { BINARY, createScene, ready, requireRoot } from "../../support/scene.ts";
+import { STRICT } from "../../support/strict.ts";
+
+const MIB = 1048576;
+
+/** `sizeBytes` zeros as gzip: a thousandth of that. */
+async function createBomb(sizeBytes: number): Promise<Uint8Array> {
+  let left = sizeBytes;
+  const zeros = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    pull: (controller) => {
+      if (left <= 0) return controller.close();
+      controller.enqueue(new Uint8Array(Math.min(left, MIB)));
+      left -= MIB;
+    },
+  }, { highWaterMark: 0 });
+  return await new Response(zeros.pipeThrough(new CompressionStream("gzip"))).bytes();
+}
+
+const rows = (row: string, sizeBytes: number) => row.repeat(Math.ceil(sizeBytes / row.length));
+
+const TOO_LARGE = "too large to be validated as YAML";
+const UNPACKED = "unpacked larger than 8388608 bytes";
+const WITHIN = "just within the limit";
+
+/** Content, the flag that looks at it, and how the log begins to say what is wrong with it; empty where nothing is. */
+const CASES: readonly [string, () => Promise<Uint8Array> | string, string, string][] = [
+  ["40 MB of zeros as gzip", () => createBomb(40e6), "--config-envsubst-file=OUT", UNPACKED],
+  ["1 GB of zeros as gzip", () => createBomb(1e9), "--validate=json", UNPACKED],
+  ["8 MiB as gzip, variables", () => createBomb(8 * MIB), "--config-envsubst-file=OUT", ""],
+  ["variables", () => rows("$(HOME)", 900_000), "--config-envsubst-file=OUT", ""],
+  ["JSON lists", () => `[${rows("[],", 1_000_000)}`, "--validate=json", "no valid JSON"],
+  ["YAML dashes", () => rows("- ", 800_000), "--validate=yaml", "Nested too deep"],
+  ["YAML brackets", () => rows("[", 800_000), "--validate=yaml", "Nested too deep"],
+  ["YAML items", () => rows("-\n", 800_000), "--validate=yaml", TOO_LARGE],
+  [`YAML lists, ${WITHIN}`, () => `[${rows("[],", 19_900)}`, "--validate=yaml", "no valid YAML"],
+  [`YAML commas, ${WITHIN}`, () => `[${rows(",", 19_900)}`, "--validate=yaml", "no valid YAML"],
+  [`YAML items, ${WITHIN}`, () => `${rows("-\n", 39_000)}[`, "--validate=yaml", "no valid YAML"],
+  [`YAML keys, ${WITHIN}`, () => `${rows("a:\n", 29_000)}[`, "--validate=yaml", "no valid YAML"],
+  [`YAML documents, ${WITHIN}`, () => `${rows("---\n", 79_000)}[`, "--validate=yaml", "no valid YAML"],
+  [`YAML empty lines, ${WITHIN}`, () => `${rows("\n", 95_000)}[`, "--validate=yaml", "no valid YAML"],
+];
+
+for (const [what, create, flag, reason] of CASES) {
+  Deno.test({
+    ...STRICT,
+    name: `in 50 MiB (160 from source), ${what}: bounded, nothing is killed, and the next content goes on`,
+    fn: async () => {
+      requireRoot("it makes a control group");
+      const group = createGroup(`bounds-${crypto.randomUUID().slice(0, 8)}`, {
+        memoryBytes: (BINARY ? 50 : 160) * MIB,
+      });
+      try {
+        await using scene = await createScene();
+        const joins = group.joins.map((file) => `echo 0 > ${file}`).join("; ");
+        const sidecar = await scene.start({
+          prefix: ["sh", "-c", `${joins}; exec "$@"`, "sh"],
+          args: [flag.replace("OUT", `${scene.dir}/out.yaml`)],
+          env: { HOME: "x".repeat(60) },
+        });
+        await ready(sidecar);
+        await scene.applied(await scene.swap('{"version": 1}\n'));
+        const anonymous = () => readMemory([sidecar.pid]).anonymousBytes;
+        const before = anonymous();
+        let peak = before;
+        const timer = setInterval(() => peak = Math.max(peak, anonymous()), 3);
+        try {
+          scene.volume.swap({ "config.yaml": await create() });
+          if (reason === "") {
+            await sidecar.metricIs("config_reload_successes_total", (value) => value >= 2, 20_000);
+          } else await sidecar.logged(reason, 20_000);
+        } finally {
+          clearInterval(timer);
+        }
+        const limit = (BINARY ? 0 : 40) + (flag === "--validate=yaml" ? 28 : 24);
+        const grown = (peak - before) / MIB;
+        assert.ok(grown < limit, `${grown.toFixed(1)} MiB more at the peak, at most ${limit}`);
+        assert.ok(await sidecar.healthz() < 1000);
+        await scene.applied(await scene.swap('{"version": 2}\n'));
+        assert.equal(group.pressure().kills, 0);
+      } finally {
+        group.remove();
+      }
+    },
+  });
+}
