@@ -170,7 +170,7 @@ export const FLAGS = {
     group: "Trigger and target",
     default: null,
     origin: "off: --pid auto",
-    help: "regular expression on the whole command line",
+    help: "regular expression on the whole command line; of one beyond 4 KiB on its begin and end",
   },
   "allow-unhandled-signal": {
     ...kind.SWITCH,

@@ -46,7 +46,7 @@ export async function runCheck(
     const findings: Finding[] = [
       ...warnings.map((message): Finding => ({ area: "settings", level: "warn", code: "setting", message })),
       ...await checkDisk(config, deps.reader ?? createSnapshotReader(config, clock), clock),
-      ...checkTarget(config, deps.finder ?? createTargetPort(config, { clock }), proc),
+      ...checkTarget(config, deps.finder ?? await createTargetPort(config, { clock }), proc),
       ...await checkApp(config, deps.probe ?? createStatusProbe(config, client)),
       ...await checkServer(config, clock),
     ];

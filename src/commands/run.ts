@@ -51,7 +51,7 @@ export async function runSidecar(config: Config, warnings: readonly string[]): P
 }
 
 async function runParts(config: Config, logger: ProcessLogger, stop: Stop): Promise<number> {
-  const parts = createParts(config, logger);
+  const parts = await createParts(config, logger);
   const { clock, reloader, watcher } = parts;
   stop.onHangup(() => reloader.hint("signal"));
   stop.use(clock, logger, () => reloader.reloading());
@@ -71,10 +71,10 @@ async function runParts(config: Config, logger: ProcessLogger, stop: Stop): Prom
   }
 }
 
-type Parts = ReturnType<typeof createParts>;
+type Parts = Awaited<ReturnType<typeof createParts>>;
 
 /** Every part on its real effects; nothing is started yet. */
-function createParts(config: Config, logger: ProcessLogger) {
+async function createParts(config: Config, logger: ProcessLogger) {
   // Before the client keeps proxies out by a variable of its own: `$(VAR)` and the check command are not to see that.
   const environment = Deno.env.toObject();
   const clock = createClock();
@@ -84,7 +84,7 @@ function createParts(config: Config, logger: ProcessLogger) {
   const watcher = createWatcher(config, clock, logger);
   metrics.setWatcher(() => watcher.view());
   const client = createHttpClient(clock);
-  const target = createTargetPort(config, { clock });
+  const target = await createTargetPort(config, { clock });
   const recorder = createRecorder({ config, clock, logger, metrics });
   const targetWatch = createTargetWatch({
     config,

@@ -6,6 +6,7 @@
 import type { ProcessStat } from "../proc/process.ts";
 import type { Target, TargetCode } from "../model.ts";
 import { describe, NAME_IT, type Refusal } from "./rules.ts";
+import type { CmdlinePattern } from "./cmdline_pattern.ts";
 import type { ProcessTable } from "./table.ts";
 
 /** How the user wants the target to be found. */
@@ -14,7 +15,7 @@ export type Wanted =
   /** `asked` names the setting, for texts: `--pid 1`, `--pid-file /run/app.pid`. */
   | { readonly kind: "pid"; readonly pid: number; readonly asked: string }
   /** Either may be null, not both; where both are given both must hold. */
-  | { readonly kind: "match"; readonly name: string | null; readonly cmdline: RegExp | null };
+  | { readonly kind: "match"; readonly name: string | null; readonly cmdline: CmdlinePattern | null };
 
 /** Settings of one choice. */
 export interface SelectOptions {

@@ -31,13 +31,12 @@ export function selectMatching(
 ): Selection {
   const asked = [
     wanted.name !== null && `--process-name ${JSON.stringify(wanted.name)}`,
-    wanted.cmdline && `--process-cmdline "${wanted.cmdline.source.replaceAll("\\/", "/")}"`,
+    wanted.cmdline && `--process-cmdline "${wanted.cmdline.source}"`,
   ].filter(Boolean).join(" and ");
   const mains = mainProcesses(table);
   const matching = new Set<ProcessStat>();
   let refused: Refusal | null = null;
-  for (const stat of table.processes.values()) {
-    if (isSidecar(table, stat) || !matches(table, stat, wanted)) continue;
+  for (const stat of findMatches(table, wanted)) {
     const why = refusal(table, stat, asked);
     if (why) {
       trace?.(stat, NOTES[why.code] ?? why.code);
@@ -71,18 +70,18 @@ export function selectMatching(
   return none("not-there", `No process matches ${asked}; visible are ${visible(table)}`, true);
 }
 
-function matches(
-  table: ProcessTable,
-  stat: ProcessStat,
-  wanted: Match,
-): boolean {
+function findMatches(table: ProcessTable, { name, cmdline }: Match): ProcessStat[] {
+  const named = [...table.processes.values()].filter((stat) =>
+    !isSidecar(table, stat) && (name === null || hasName(table, stat, name))
+  );
+  if (cmdline === null) return named;
+  const begun = named.filter((stat) => table.argv(stat.pid).length > 0);
+  const results = cmdline.match(begun.map((stat) => table.argv(stat.pid).join(" ")));
+  return begun.filter((_, index) => results[index]);
+}
+
+function hasName(table: ProcessTable, stat: ProcessStat, name: string): boolean {
   const argv = table.argv(stat.pid);
-  if (wanted.cmdline) {
-    wanted.cmdline.lastIndex = 0;
-    if (argv.length === 0 || !wanted.cmdline.test(argv.join(" "))) return false;
-  }
-  const { name } = wanted;
-  if (name === null) return true;
   // comm is cut at 15 bytes: a longer name can only be told by argv[0] or the executable.
   if (stat.comm === name || (argv.length > 0 && (argv[0] === name || programName(argv[0]!) === name))) {
     return true;

@@ -9,6 +9,7 @@ import type { Clock, TargetPort } from "../ports.ts";
 import { createProcReader, type ProcReader } from "../proc/reader.ts";
 import { signalNumber } from "../proc/signals.ts";
 import type { Trace, Wanted } from "./choice.ts";
+import { type CmdlinePattern, createCmdlinePattern } from "./cmdline_pattern.ts";
 import { judgeHandler } from "./handler.ts";
 import { readPidFile } from "./pid_file.ts";
 import { isDead } from "./rules.ts";
@@ -36,8 +37,9 @@ const PID_FILE_AGE_MS = 60_000;
  * Makes the port; nothing is read before its first use.
  * @throws when the signal has no number on Linux
  */
-export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder {
+export async function createTargetPort(config: Config, deps: TargetDeps): Promise<TargetFinder> {
   const { clock, kill = denoKill, reader = createProcReader() } = deps;
+  const cmdline = config.processCmdline && await createCmdlinePattern(config.processCmdline);
   const staleMounts = createStaleCheck(config, reader);
   const port = localPort(config.reloadUrl);
   const options = {
@@ -50,7 +52,7 @@ export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder
 
   const resolve = (previous: Target | null, trace?: Trace): Resolution => {
     try {
-      const asked = wantedBy(config);
+      const asked = wantedBy(config, cmdline);
       if (asked.kind === "problem") {
         return { kind: "none", code: asked.code, message: asked.message, again: true };
       }
@@ -92,7 +94,7 @@ export function createTargetPort(config: Config, deps: TargetDeps): TargetFinder
 }
 
 /** How the settings name the target; the PID file is read afresh. */
-function wantedBy(config: Config):
+function wantedBy(config: Config, cmdline: CmdlinePattern | null):
   | { kind: "wanted"; wanted: Wanted; writtenWallMs: number | null }
   | { kind: "problem"; code: TargetCode; message: string } {
   const wanted = (value: Wanted, writtenWallMs: number | null = null) =>
@@ -102,8 +104,8 @@ function wantedBy(config: Config):
     if (file.kind === "problem") return file;
     return wanted({ kind: "pid", pid: file.pid, asked: `--pid-file ${config.pidFile}` }, file.writtenWallMs);
   }
-  if (config.processName !== null || config.processCmdline !== null) {
-    return wanted({ kind: "match", name: config.processName, cmdline: config.processCmdline });
+  if (config.processName !== null || cmdline !== null) {
+    return wanted({ kind: "match", name: config.processName, cmdline });
   }
   if (config.pid !== "auto") return wanted({ kind: "pid", pid: config.pid, asked: `--pid ${config.pid}` });
   return wanted({ kind: "auto" });

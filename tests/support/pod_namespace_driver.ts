@@ -7,11 +7,11 @@ import { createTestConfig } from "./config.ts";
 
 const ports = new Map<string, TargetFinder>();
 
-function portOf(raw: Record<string, unknown>): TargetFinder {
+async function portOf(raw: Record<string, unknown>): Promise<TargetFinder> {
   const key = JSON.stringify(raw);
   let port = ports.get(key);
   if (!port) {
-    ports.set(key, port = createTargetPort(configOf(raw), { clock: createClock() }));
+    ports.set(key, port = await createTargetPort(configOf(raw), { clock: createClock() }));
   }
   return port;
 }
@@ -25,7 +25,7 @@ function configOf(raw: Record<string, unknown>): Config {
 
 // deno-lint-ignore no-explicit-any
 async function answer({ verb, config, target, rounds, previous = null }: any): Promise<unknown> {
-  const port = portOf(config);
+  const port = await portOf(config);
   switch (verb) {
     case "resolve": {
       const trace: Record<string, string> = {};

@@ -37,7 +37,7 @@ Deno.test("a young process that ends has ended, at each moment of its end", STRI
     const child = new Deno.Command(Deno.execPath(), { args: ["eval", LARGE], stdout: "piped" }).spawn();
     const output = child.stdout.getReader();
     await output.read();
-    const port = createTargetPort(createTestConfig({ pid: child.pid }), { clock: createClock() });
+    const port = await createTargetPort(createTestConfig({ pid: child.pid }), { clock: createClock() });
     const first = port.resolve(null);
     const seen = new Set<string>();
     child.kill("SIGKILL");

@@ -169,6 +169,30 @@ podTest("check: two candidates", {}, async (pod) => {
   assert.equal(shown[0]!.details!.filter((line) => /first process of a container/.test(line)).length, 2);
 });
 
+podTest("check: names with control characters and HTML, and a hostile command line", {}, async (pod) => {
+  await Deno.writeTextFile(`${pod.dir}/config.yaml`, "v: 1\n");
+  const evil = `<b>${ESCAPE}[2J\u202e`;
+  const app = await pod.start({ program: evil, args: ["handle", `comm=${ESCAPE}[31m\n<i>`], uid: USER });
+  const hostile = "a".repeat(60_000);
+  const other = await pod.start({ program: "envoy", args: ["handle", hostile], uid: USER });
+  const sidecar = await pod.sidecar({ uid: USER });
+  const config = { configFiles: [`${pod.dir}/config.yaml`], verify: "none", metricsPort: 0 } as const;
+  const all = await sidecar.check(config);
+  // deno-lint-ignore no-control-regex
+  assert.doesNotMatch(all.text, /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/);
+  assert.match(all.text, /PID \d+ \(<b>\\u001b\[2J\\u202e, user 65532\)/);
+  for (const logFormat of ["text", "json"] as const) {
+    const began = performance.now();
+    const { code, text } = await sidecar.check({ ...config, processCmdline: "(a+)+b", logFormat });
+    assert.equal(code, 1);
+    assert.match(text, /No process matches --process-cmdline/);
+    assert.ok(performance.now() - began < 5_000, `${performance.now() - began} ms`);
+    // deno-lint-ignore no-control-regex
+    assert.doesNotMatch(text, /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/);
+  }
+  assert.deepEqual([app.hups(), other.hups()], [[], []]);
+});
+
 podTest("check: pause named by --pid 1", {}, async (pod) => {
   await Deno.writeTextFile(`${pod.dir}/config.yaml`, "v: 1\n");
   await pod.start({ program: "amp", args: ["handle"], uid: USER });

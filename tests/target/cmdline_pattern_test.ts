@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { createCmdlinePattern, isQuick } from "../../src/target/cmdline_pattern.ts";
+import { test } from "../support/strict.ts";
+
+const HOSTILE = "a".repeat(100_000) + "!";
+
+test("an expression that takes for ever on a hostile command line stalls nothing, and the others are still tried", async () => {
+  for (const source of ["(a+)+b", "(a|a)*b", "(?=.*x)?(a+)+$", "a*a*a*a*a*b"]) {
+    assert.equal(isQuick(source), false, source);
+    const pattern = await createCmdlinePattern(new RegExp(source));
+    const began = performance.now();
+    assert.deepEqual(pattern.match([HOSTILE, "xaaab", HOSTILE, "baaa"]).slice(0, 2), [
+      false,
+      source !== "(?=.*x)?(a+)+$",
+    ]);
+    assert.ok(performance.now() - began < 500, `${source}: ${performance.now() - began} ms`);
+  }
+});
+
+test("of a hundred hostile command lines the last are not tried: 0.2 s in all", async () => {
+  const pattern = await createCmdlinePattern(/(a+)+b/);
+  const began = performance.now();
+  assert.deepEqual(pattern.match(Array(100).fill(HOSTILE)), Array(100).fill(false));
+  assert.ok(performance.now() - began < 800, `${performance.now() - began} ms`);
+});
+
+test("begin and end of a long command line are tried, 4 KiB in all", async () => {
+  const long = `/bin/java ${"x".repeat(10_000)} Needle ${"x".repeat(10_000)} org.Main`;
+  const tried = async (source: string) => (await createCmdlinePattern(new RegExp(source))).match([long])[0];
+  assert.equal(await tried("^/bin/java x"), true);
+  assert.equal(await tried(" org\\.Main$"), true);
+  assert.equal(await tried("Needle"), false);
+  assert.equal(await tried("java.*Main"), false, "nothing goes across the part that is left out");
+  assert.deepEqual((await createCmdlinePattern(/^.{4096}$/)).match(["y".repeat(4096), "y".repeat(4097)]), [
+    true,
+    false,
+  ]);
+});
+
+test("a pattern with a memory has none", async () => {
+  const pattern = await createCmdlinePattern(/a.*m.*p/g);
+  for (let round = 0; round < 3; round++) assert.deepEqual(pattern.match(["amp", "amp"]), [true, true]);
+  assert.equal(pattern.source, "a.*m.*p");
+});
