@@ -5,7 +5,6 @@
  */
 
 import { parseCommandLine } from "./src/cli/parse.ts";
-import { createClock } from "./src/clock.ts";
 import { runSidecar } from "./src/commands/run.ts";
 import { findMissingPermissions } from "./src/commands/permissions.ts";
 
@@ -40,7 +39,7 @@ async function main(): Promise<number> {
     }
     case "healthcheck": {
       const { runHealthcheck } = await import("./src/commands/healthcheck.ts");
-      return await runHealthcheck(line.config, createClock(), (text) => write(Deno.stdout, `${text}\n`));
+      return await runHealthcheck(line.config, (text) => write(Deno.stdout, `${text}\n`));
     }
   }
 }

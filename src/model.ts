@@ -151,7 +151,13 @@ export type Resolution =
 
 /** What came of sending the trigger. */
 export type TriggerResult =
-  | { readonly kind: "sent"; readonly atMs: number; readonly wallMs: number }
+  | {
+    readonly kind: "sent";
+    readonly atMs: number;
+    readonly wallMs: number;
+    /** Why it is not known whether it arrived: an HTTP request that was sent and not answered. In words. */
+    readonly unanswered?: string;
+  }
   | {
     readonly kind: "not-sent";
     readonly code: string;

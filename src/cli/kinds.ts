@@ -5,6 +5,7 @@
  */
 
 import { hideUrlSecrets } from "../http/hide_url.ts";
+import { refusedPortOf } from "../http/refused_ports.ts";
 import { isGlob } from "../watch/glob.ts";
 import { splitShellWords } from "./shell_words.ts";
 import { formatDuration, parseDurationMs, parseSizeBytes } from "./units.ts";
@@ -117,7 +118,16 @@ export const APP_URL: Kind<string> = {
     // deno-lint-ignore no-control-regex -- `new URL` silently drops tabs and line ends
     const clean = !/[\s\x00-\x1f\x7f]/.test(text);
     if (clean && /^unix:\/[^:]+:\//.test(text)) return text;
-    if (clean && /^https?:\/\/[^/?#\\]/i.test(text) && URL.canParse(text)) return text;
+    if (clean && /^https?:\/\/[^/?#\\]/i.test(text) && URL.canParse(text)) {
+      const port = refusedPortOf(text);
+      if (port === null) return text;
+      throw new UsageError(
+        `${
+          quote(hideUrlSecrets(text))
+        } has the port ${port}, to which the Fetch standard forbids requests, ` +
+          "want another port or a unix socket",
+      );
+    }
     throw new UsageError(
       `${quote(hideUrlSecrets(text))} is no URL, want http://HOST:PORT/PATH, https://… or unix:/SOCKET:/PATH`,
     );

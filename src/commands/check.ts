@@ -5,7 +5,8 @@
 
 import { createClock } from "../clock.ts";
 import type { Config } from "../config.ts";
-import { createHttpClient } from "../http/client.ts";
+import { forgetProxies } from "../http/proxies.ts";
+import { sendRequest } from "../http/request.ts";
 import type { Clock, SnapshotReader, StatusProbe, WriteOut } from "../ports.ts";
 import { createProcReader, type ProcReader } from "../proc/reader.ts";
 import { createTargetPort, type TargetFinder } from "../target/target.ts";
@@ -39,23 +40,19 @@ export async function runCheck(
   write: WriteOut,
   deps: Partial<CheckDeps> = {},
 ): Promise<number> {
+  forgetProxies();
   const clock = deps.clock ?? createClock();
-  const client = createHttpClient(clock);
-  try {
-    const proc = deps.proc ?? createProcReader();
-    const findings: Finding[] = [
-      ...warnings.map((message): Finding => ({ area: "settings", level: "warn", code: "setting", message })),
-      ...await checkDisk(config, deps.reader ?? createSnapshotReader(config, clock), clock),
-      ...checkTarget(config, deps.finder ?? await createTargetPort(config, { clock }), proc),
-      ...await checkApp(config, deps.probe ?? createStatusProbe(config, client)),
-      ...await checkServer(config, clock),
-    ];
-    const colour = deps.colour ?? (!Deno.noColor && Deno.stdout.isTerminal());
-    await write(
-      config.logFormat === "json" ? renderJson(findings, VERSION) : renderText(findings, VERSION, colour),
-    );
-    return isOk(findings) ? 0 : 1;
-  } finally {
-    client.close();
-  }
+  const proc = deps.proc ?? createProcReader();
+  const findings: Finding[] = [
+    ...warnings.map((message): Finding => ({ area: "settings", level: "warn", code: "setting", message })),
+    ...await checkDisk(config, deps.reader ?? createSnapshotReader(config, clock), clock),
+    ...checkTarget(config, deps.finder ?? await createTargetPort(config, { clock }), proc),
+    ...await checkApp(config, deps.probe ?? createStatusProbe(config, sendRequest)),
+    ...await checkServer(config),
+  ];
+  const colour = deps.colour ?? (!Deno.noColor && Deno.stdout.isTerminal());
+  await write(
+    config.logFormat === "json" ? renderJson(findings, VERSION) : renderText(findings, VERSION, colour),
+  );
+  return isOk(findings) ? 0 : 1;
 }

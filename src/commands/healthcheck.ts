@@ -4,10 +4,10 @@
  */
 
 import type { Config } from "../config.ts";
-import { createHttpClient } from "../http/client.ts";
-import { NO_TLS } from "../http/connect.ts";
+import { forgetProxies } from "../http/proxies.ts";
+import { NO_TLS, sendRequest } from "../http/request.ts";
 import { escapeUnsafe } from "../text.ts";
-import type { Clock, WriteOut } from "../ports.ts";
+import type { WriteOut } from "../ports.ts";
 import { formatMs } from "../text.ts";
 
 /** The settings that tell where the sidecar listens. */
@@ -25,16 +25,14 @@ interface Reply {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { createClock } from "../clock.ts";
  * const config = { metricsPort: 0, metricsHost: null, tlsCertFile: null, httpTimeoutMs: 5_000 };
  * const lines: string[] = [];
- * assert.equal(await runHealthcheck(config, createClock(), async (line) => void lines.push(line)), 1);
+ * assert.equal(await runHealthcheck(config, async (line) => void lines.push(line)), 1);
  * assert.match(lines[0]!, /--metrics-port 0 lets the kernel pick the port; set a fixed one$/);
  * ```
  */
 export async function runHealthcheck(
   config: HealthcheckConfig,
-  clock: Clock,
   write: WriteOut,
 ): Promise<number> {
   // Whoever has the port may answer anything.
@@ -46,7 +44,7 @@ export async function runHealthcheck(
   const url = ownUrl(config, "/healthz");
   try {
     const { status, body } = config.tlsCertFile === null
-      ? await askPlain(url, config.httpTimeoutMs, clock)
+      ? await askPlain(url, config.httpTimeoutMs)
       : await askTls(url, config.httpTimeoutMs);
     await print(
       status === 200 ? `ok: ${url}` : `Not healthy: ${url} answered ${status}: ${body.trim().slice(0, 500)}`,
@@ -81,20 +79,11 @@ function reachableHost(host: string | null): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 
-async function askPlain(url: string, timeoutMs: number, clock: Clock): Promise<Reply> {
-  const client = createHttpClient(clock);
-  try {
-    const answer = await client.request({
-      url,
-      method: "GET",
-      headers: [],
-      tls: NO_TLS,
-      timeoutMs,
-    }, new AbortController().signal);
-    return { status: answer.status, body: new TextDecoder().decode(answer.body) };
-  } finally {
-    client.close();
-  }
+async function askPlain(url: string, timeoutMs: number): Promise<Reply> {
+  forgetProxies();
+  const request = { url, method: "GET", headers: [], tls: NO_TLS, timeoutMs };
+  const { status, body } = await sendRequest(request, new AbortController().signal);
+  return { status, body: new TextDecoder().decode(body) };
 }
 
 /**

@@ -6,7 +6,8 @@
 import { createClock } from "../clock.ts";
 import { createCollector } from "../loop/collect.ts";
 import type { Config } from "../config.ts";
-import { createHttpClient } from "../http/client.ts";
+import { forgetProxies } from "../http/proxies.ts";
+import { sendRequest } from "../http/request.ts";
 import type { StatusView } from "../model.ts";
 import { createLogger, type ProcessLogger } from "../observe/logger.ts";
 import { createMetrics } from "../observe/metrics.ts";
@@ -64,7 +65,6 @@ async function runParts(config: Config, logger: ProcessLogger, stop: Stop): Prom
     return await Promise.race([reloader.run(stop.stopping, stop.aborted), failed]);
   } finally {
     ended.abort();
-    parts.client.close();
     parts.reader.close();
     await server.stop();
     logger.info("Stopped");
@@ -75,15 +75,15 @@ type Parts = Awaited<ReturnType<typeof createParts>>;
 
 /** Every part on its real effects; nothing is started yet. */
 async function createParts(config: Config, logger: ProcessLogger) {
-  // Before the client keeps proxies out by a variable of its own: `$(VAR)` and the check command are not to see that.
+  // Whole, for `$(VAR)` and the check command.
   const environment = Deno.env.toObject();
+  forgetProxies();
   const clock = createClock();
   const collect = createCollector();
   const metrics = createMetrics({ version: VERSION, revision: REVISION, deno: Deno.version.deno }, config);
   const reader = createSnapshotReader(config, clock);
   const watcher = createWatcher(config, clock, logger);
   metrics.setWatcher(() => watcher.view());
-  const client = createHttpClient(clock);
   const target = await createTargetPort(config, { clock });
   const recorder = createRecorder({ config, clock, logger, metrics });
   const targetWatch = createTargetWatch({
@@ -103,13 +103,13 @@ async function createParts(config: Config, logger: ProcessLogger) {
     // The watch knows the last target, which stays where several could be meant.
     target: { ...target, resolve: () => target.resolve(targetWatch.target()) },
     targetWatch,
-    httpTrigger: createHttpTrigger(config, client, clock),
-    probe: createStatusProbe(config, client),
+    httpTrigger: createHttpTrigger(config, sendRequest, clock),
+    probe: createStatusProbe(config, sendRequest),
     random: Math.random,
     collect,
     recorder,
   });
-  return { clock, collect, metrics, reader, watcher, client, recorder, targetWatch, reloader };
+  return { clock, collect, metrics, reader, watcher, recorder, targetWatch, reloader };
 }
 
 async function startServer(config: Config, logger: ProcessLogger, parts: Parts) {

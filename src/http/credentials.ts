@@ -5,8 +5,8 @@
 
 import type { CredentialFiles } from "../config.ts";
 import { plainReason } from "../text.ts";
-import { NO_TLS, type TlsMaterial } from "./connect.ts";
-import { basicAuthorization } from "./endpoint.ts";
+import { basicAuthorization } from "./destination.ts";
+import { NO_TLS, type TlsMaterial } from "./request.ts";
 
 /** What one request needs. */
 export interface Credentials {
@@ -19,8 +19,9 @@ const FILE_BYTES_MAX = 1024 * 1024;
 
 const NONE: Credentials = { headers: [], tls: NO_TLS };
 
-/** Headers that decide how the message is framed; a file must not change them. */
+/** Headers that decide how the message is framed and where it goes; a file must not change them. */
 const OWN_HEADERS: readonly string[] = [
+  "host",
   "connection",
   "content-length",
   "transfer-encoding",

@@ -3,16 +3,18 @@
  * must never put a header, a body or the user and password of a URL into a message.
  */
 
-/** What kind of failure it was; stable, for tests and for callers that tell them apart. */
+/**
+ * What kind of failure it was; stable, for tests and for callers that tell them apart. After `timeout` and `broken` the
+ * request may have reached the app; after all others it has not, or the app has answered.
+ */
 export type HttpErrorCode =
   | "refused"
   | "unreachable"
   | "name"
-  | "timeout"
-  | "reset"
-  | "closed"
   | "tls"
   | "socket"
+  | "timeout"
+  | "broken"
   | "redirect"
   | "protocol"
   | "aborted"
@@ -34,57 +36,63 @@ export class HttpError extends Error {
   }
 }
 
-/** Errno texts of connect, read and write, as Deno spells them, and what to call them. */
-const BY_TEXT: readonly (readonly [string, HttpErrorCode, string])[] = [
+/** What `fetch` says, in the order in which it is looked for, and what to call it. */
+const BY_TEXT: readonly (readonly [part: string, code: HttpErrorCode, words: string])[] = [
   ["Connection refused", "refused", "connection refused"],
-  ["Connection reset", "reset", "connection reset"],
-  ["Connection aborted", "reset", "connection reset"],
-  ["Broken pipe", "closed", "connection closed by the app"],
   ["No route to host", "unreachable", "no route to host"],
   ["Network is unreachable", "unreachable", "network is unreachable"],
   ["Cannot assign requested address", "unreachable", "no route to host"],
-  ["failed to lookup address", "name", "name not found"],
-  ["No address associated", "name", "name not found"],
   ["Temporary failure in name resolution", "name", "name not found for now"],
-  ["timed out", "timeout", "connection timed out"],
+  ["failed to lookup address", "name", "name not found"],
   ["No such file", "socket", "no such socket"],
   ["Permission denied", "socket", "permission denied"],
-  ["tls handshake eof", "closed", "connection closed during the TLS handshake"],
-  ["close_notify", "closed", "connection closed in the middle of the answer"],
-  ["unexpected end of file", "closed", "connection closed by the app"],
+  ["timed out", "timeout", "connection timed out"],
+  ["tls handshake eof", "tls", "connection closed during the TLS handshake"],
   ["certificate expired", "tls", "certificate has expired"],
   ["not valid yet", "tls", "certificate is not valid yet"],
   ["UnknownIssuer", "tls", "certificate is signed by an unknown authority; see --ca-file"],
-  ["not valid for", "tls", "certificate is not valid for this host name"],
-  ["CaUsedAsEndEntity", "tls", "certificate is that of an authority, not of a server"],
   ["BadSignature", "tls", "certificate is signed by an unknown authority; see --ca-file"],
+  ["certificate not valid for", "tls", "certificate is not valid for this host name"],
+  ["CaUsedAsEndEntity", "tls", "certificate is that of an authority, not of a server"],
   ["Unable to decode certificate", "tls", "--client-cert-file holds no certificate that can be read"],
   ["InvalidContentType", "tls", "the server does not speak TLS on this port"],
   ["CertificateRequired", "tls", "the server wants a client certificate; see --client-cert-file"],
   ["UnknownCA", "tls", "the server does not know the authority of the client certificate"],
+  ["Connection reset", "broken", "connection reset"],
+  ["Connection aborted", "broken", "connection reset"],
+  ["Broken pipe", "broken", "connection closed by the app"],
+  ["connection closed before message completed", "broken", "connection closed without an answer"],
+  ["error reading a body", "broken", "connection closed in the middle of the answer"],
+  ["close_notify", "broken", "connection closed in the middle of the answer"],
+  ["unexpected end of file", "broken", "connection closed by the app"],
+  ["head is too large", "protocol", "the answer's headers are too large"],
+  ["invalid content-length", "protocol", "the answer's content-length is no number"],
+  ["invalid HTTP", "protocol", "the answer is not HTTP/1.1; if the server speaks TLS, use https://"],
 ];
 
 /**
- * Turns anything thrown by a connection into an HttpError that keeps the reason.
+ * Turns anything that `fetch` throws into an HttpError that keeps the reason.
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * const error = toHttpError(new Error("Connection refused (os error 111)"));
+ * const cause = new Error("error sending request for url (http://app/?token=1): client error (Connect): tcp " +
+ *   "connect error: Connection refused (os error 111)");
+ * const error = toHttpError(new TypeError("fetch failed", { cause }));
  * assert.deepEqual([error.code, error.message], ["refused", "connection refused"]);
- * const unknown = toHttpError(new Error("Protocol not available (os error 92)"));
- * assert.deepEqual([unknown.code, unknown.message], ["other", "Protocol not available"]);
  * ```
  */
 export function toHttpError(thrown: unknown): HttpError {
   if (thrown instanceof HttpError) return thrown;
-  const text = thrown instanceof Error ? thrown.message : String(thrown);
-  for (const [part, code, words] of BY_TEXT) {
-    if (text.includes(part)) return new HttpError(code, words, { cause: thrown });
-  }
-  // Deno ends the texts of the system with "(os error 104)"; the number tells a user nothing.
-  const plain = printable(text.replace(/ \(os error \d+\)$/, ""), 200);
-  const code = text.includes("certificate") || text.includes("TLS") ? "tls" : "other";
-  return new HttpError(code, plain || "unknown error", { cause: thrown });
+  const inner = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;
+  const whole = inner instanceof Error ? inner.message : String(inner);
+  // Before it stands the URL, with its secrets.
+  const [, phase, text] = /client error \((\w+)\)(?:: (.*))?$/s.exec(whole) ?? [undefined, "", whole];
+  const words = printable((text ?? "").replace(/ \(os error \d+\)/, ""), 200) || "no connection";
+  const known = BY_TEXT.find(([part]) => text?.includes(part));
+  const [, code, message] = known ?? ["", /certificate|TLS/.test(words) ? "tls" : "other", words] as const;
+  // A connection that was never made has carried no request.
+  const hasNotArrived = phase === "Connect" && (code === "broken" || code === "timeout");
+  return new HttpError(hasNotArrived ? "unreachable" : code, message, { cause: thrown });
 }
 
 /**

@@ -78,6 +78,17 @@ async function withHttp(deps: AttemptDeps, input: AttemptInput): Promise<Attempt
       lastTriggeredAtMs: triggeredAtMs,
     });
   }
+  if (sent.unanswered !== undefined) {
+    // Without verification nothing would ever say whether it arrived.
+    if (deps.config.verify === "none") {
+      return unsent({
+        ...failure("failed", sent.unanswered, "trigger-unanswered"),
+        triggeredAtMs: sent.atMs,
+        lastTriggeredAtMs: sent.atMs,
+      });
+    }
+    deps.logger.warn(`${sent.unanswered}; the app may have got it all the same: its status is asked`);
+  }
   const proof = await verifyReload(deps, {
     ...triggerTimes(deps, sent),
     baseline,

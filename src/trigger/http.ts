@@ -1,11 +1,12 @@
 /**
  * The HTTP trigger: asks the app to reload by a request to each `--trigger-url`, in the order given. Must never send
- * one a second time by itself, and never show a URL's secrets or more of an answer than its first line.
+ * one a second time by itself, never say that a request which may have arrived was not sent, and never show a URL's
+ * secrets or more of an answer than its first line.
  */
 
 import { hideUrlSecrets } from "../http/hide_url.ts";
 import type { Config } from "../config.ts";
-import type { HttpClient, HttpResponse } from "../http/client.ts";
+import type { HttpRequest, HttpResponse, SendRequest } from "../http/request.ts";
 import { readCredentials } from "../http/credentials.ts";
 import { HttpError, printable } from "../http/errors.ts";
 import type { TriggerResult } from "../model.ts";
@@ -21,34 +22,17 @@ export type HttpTriggerConfig = Pick<
 const REASON_LENGTH_MAX = 200;
 /** So much of an answer is read to find that line. */
 const BODY_BYTES_MAX = 4096;
-/** Codes with which an app says that it looked at the new configuration and does not take it (Prometheus: 500). */
-const REFUSALS: readonly number[] = [400, 409, 422, 500];
+/** A proxy or a mesh between says so where the app did not answer it: the app may be at it. */
+const GATEWAY_STATUSES: readonly number[] = [502, 503, 504];
 
 /**
- * Makes the trigger. Its result is `sent`, with the time just before the first request, where every URL answered
- * 2xx. Otherwise its code is `trigger-refused` (the app answered 400, 409, 422 or 500: it said no), `trigger-status`
- * (any other code), `trigger-timeout`, `trigger-failed` (no answer) or `credentials` (a file cannot be used); with the
- * time of the first request, too, where one has reached an app.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { createClock } from "../clock.ts";
- * import { resolveConfig } from "../cli/resolve.ts";
- * const given = new Map([["trigger", ["http"]], ["trigger-url", ["http://u:p@app/-/reload"]]] as const);
- * const body = new TextEncoder().encode("line 3: unknown key\nand more");
- * const answer = { status: 422, body, headers: new Map(), truncated: false };
- * const client = { request: () => Promise.resolve(answer), close() {} };
- * const { config } = resolveConfig(given, new Map(), "/");
- * const clock = { ...createClock(), nowMs: () => 5 };
- * assert.deepEqual(await createHttpTrigger(config, client, clock)(new AbortController().signal), {
- *   kind: "not-sent",
- *   atMs: 5,
- *   code: "trigger-refused",
- *   message: "POST http://***@app/-/reload answered HTTP 422: line 3: unknown key",
- * });
- * ```
+ * Makes the trigger. Its result is `sent`, with the time just before the first request, where every URL answered 2xx; or
+ * where the others did and one may have been reached without an answer, which is told in `unanswered`. Otherwise its code
+ * is `trigger-refused` (the app answered 4xx or 500: it said no), `trigger-status` (any other code), `trigger-failed`
+ * (nobody was reached) or `credentials` (a file cannot be used); with the time of the first request, too, where one has
+ * reached an app.
  */
-export function createHttpTrigger(config: HttpTriggerConfig, client: HttpClient, clock: Clock): HttpTrigger {
+export function createHttpTrigger(config: HttpTriggerConfig, send: SendRequest, clock: Clock): HttpTrigger {
   return async (signal) => {
     let credentials;
     try {
@@ -59,37 +43,50 @@ export function createHttpTrigger(config: HttpTriggerConfig, client: HttpClient,
     const atMs = clock.nowMs();
     const wallMs = clock.wallMs();
     let reached = false;
-    const fail = (code: string, message: string): TriggerResult => ({
-      ...notSent(code, message),
-      ...(reached && { atMs }),
-    });
+    let unanswered: string | undefined;
     for (const url of config.triggerUrls) {
-      const what = `${config.triggerMethod} ${hideUrlSecrets(url)}`;
-      try {
-        const answer = await client.request({
-          url,
-          method: config.triggerMethod,
-          headers: credentials.headers,
-          tls: credentials.tls,
-          timeoutMs: config.httpTimeoutMs,
-          bodyBytesMax: BODY_BYTES_MAX,
-        }, signal);
-        reached = true;
-        if (answer.status < 200 || answer.status > 299) {
-          const code = REFUSALS.includes(answer.status) ? "trigger-refused" : "trigger-status";
-          return fail(code, `${what} answered HTTP ${answer.status}${firstLine(answer)}`);
-        }
-      } catch (error) {
-        const code = error instanceof HttpError && error.code === "timeout"
-          ? "trigger-timeout"
-          : "trigger-failed";
-        // Without an answer in time the app may be at it all the same.
-        reached ||= code === "trigger-timeout";
-        return fail(code, `Cannot ${what}: ${error instanceof Error ? error.message : String(error)}`);
-      }
+      const request = {
+        url,
+        method: config.triggerMethod,
+        headers: credentials.headers,
+        tls: credentials.tls,
+        timeoutMs: config.httpTimeoutMs,
+        bodyBytesMax: BODY_BYTES_MAX,
+      };
+      const reply = await ask(request, send, signal);
+      if (reply.kind === "failed") return { ...notSent(reply.code, reply.message), ...(reached && { atMs }) };
+      reached = true;
+      if (reply.kind === "unanswered") unanswered ??= reply.message;
+      if (reply.kind === "refused") return { ...notSent(reply.code, reply.message), atMs };
     }
-    return { kind: "sent", atMs, wallMs };
+    return { kind: "sent", atMs, wallMs, ...(unanswered !== undefined && { unanswered }) };
   };
+}
+
+/** What came of one URL. `refused`: the app answered and did not do it. `failed`: the app was not reached. */
+type Reply =
+  | { readonly kind: "done" }
+  | { readonly kind: "unanswered"; readonly message: string }
+  | { readonly kind: "refused" | "failed"; readonly code: string; readonly message: string };
+
+async function ask(request: HttpRequest, send: SendRequest, signal: AbortSignal): Promise<Reply> {
+  const what = `${request.method} ${hideUrlSecrets(request.url)}`;
+  try {
+    const answer = await send(request, signal);
+    const { status } = answer;
+    if (status >= 200 && status <= 299) return { kind: "done" };
+    const message = `${what} answered HTTP ${status}${firstLine(answer)}`;
+    if (GATEWAY_STATUSES.includes(status)) return { kind: "unanswered", message };
+    const isNo = status >= 400 && status <= 500;
+    return { kind: "refused", code: isNo ? "trigger-refused" : "trigger-status", message };
+  } catch (error) {
+    const message = `Cannot ${what}: ${error instanceof Error ? error.message : String(error)}`;
+    const mayHaveArrived = error instanceof HttpError &&
+      (error.code === "timeout" || error.code === "broken");
+    return mayHaveArrived
+      ? { kind: "unanswered", message }
+      : { kind: "failed", code: "trigger-failed", message };
+  }
 }
 
 function notSent(code: string, message: string): TriggerResult {

@@ -4,8 +4,8 @@
  */
 
 import type { Config } from "../config.ts";
-import type { HttpClient } from "../http/client.ts";
 import { readCredentials } from "../http/credentials.ts";
+import type { SendRequest } from "../http/request.ts";
 import type { StatusReading } from "../model.ts";
 import type { StatusProbe } from "../ports.ts";
 import { parseAmp } from "./amp.ts";
@@ -32,17 +32,8 @@ export const CONFIRM_PAUSE_MS = 100;
 
 /**
  * Makes the probe. With `auto` it holds on to the first known format it meets, for as long as it lives.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { resolveConfig } from "../cli/resolve.ts";
- * const { config } = resolveConfig(new Map(), new Map(), "/");
- * const refused = { request: () => Promise.reject(new Error("connection refused")), close() {} };
- * const reading = await createStatusProbe(config, refused).read(new AbortController().signal);
- * assert.deepEqual(reading, { kind: "error", reason: "connection refused" });
- * ```
  */
-export function createStatusProbe(config: ProbeConfig, client: HttpClient): StatusProbe {
+export function createStatusProbe(config: ProbeConfig, send: SendRequest): StatusProbe {
   let known: KnownFormat | null = null;
 
   function parse(answer: Answer): StatusReading {
@@ -69,13 +60,12 @@ export function createStatusProbe(config: ProbeConfig, client: HttpClient): Stat
     async read(signal) {
       try {
         const { headers, tls } = readCredentials(config.credentials);
-        const { status, body, truncated } = await client.request({
+        const { status, body, truncated } = await send({
           url: config.reloadUrl,
           method: "GET",
           headers,
           tls,
           timeoutMs: config.httpTimeoutMs,
-          keepAlive: true,
         }, signal);
         const reading = parse({ code: status, body, truncated });
         // Gives the memory back now; the collector may take its time, and the next read comes soon.

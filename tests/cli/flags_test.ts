@@ -41,7 +41,7 @@ const CONTRACT: readonly Row[] = [
   ]],
   ["trigger-method", "triggerMethod", "POST", "POST", "put", "PUT", [
     "--trigger=http",
-    "--trigger-url=http://localhost:1/",
+    "--trigger-url=http://localhost:8081/",
   ]],
   [
     "reload-url",

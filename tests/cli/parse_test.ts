@@ -111,7 +111,7 @@ Deno.test("settings show what is in force and where it came from, without secret
   const { config } = run([
     ...[
       "--reload-url",
-      "http://me:hunter2@h:1/x?token=hunter2#hunter2",
+      "http://me:hunter2@h:8081/x?token=hunter2#hunter2",
       "--check-command",
       "sh -c 'echo hunter2' a",
     ],
@@ -124,7 +124,7 @@ Deno.test("settings show what is in force and where it came from, without secret
     { name: "check-command", value: "sh … (3 arguments)", source: "flag" },
     { name: "signal", value: "SIGHUP", source: "flag" },
     { name: "pid-file", value: "/app.pid", source: "flag" },
-    { name: "reload-url", value: "http://***@h:1/x?***#***", source: "flag" },
+    { name: "reload-url", value: "http://***@h:8081/x?***#***", source: "flag" },
     { name: "once", value: "true", source: "flag" },
   ]);
 });
@@ -202,7 +202,7 @@ Deno.test("URLs are http, https or unix sockets, and show no secrets", () => {
     ]
   ) assert.throws(() => APP_URL.parse(url, "/"), url);
   const table: Record<string, string> = {
-    "http://h:1/a/b": "http://h:1/a/b",
+    "http://h:8081/a/b": "http://h:8081/a/b",
     "http://u:p@h/a": "http://***@h/a",
     "http://u@h/a": "http://***@h/a",
     "http://h/a@b": "http://h/a@b",

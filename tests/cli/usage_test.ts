@@ -7,7 +7,7 @@ import { CWD, run, usage } from "./support.ts";
 /** Arguments (split at blanks), variables, and the one line for the user. */
 type Row = readonly [args: string, environment: Record<string, string>, message: string];
 
-const HTTP = "--trigger http --trigger-url http://localhost:1/";
+const HTTP = "--trigger http --trigger-url http://localhost:8081/";
 
 const BAD: readonly Row[] = [
   // Names
@@ -137,6 +137,16 @@ const BAD: readonly Row[] = [
     "--metrics-host localhost:9091",
     {},
     '--metrics-host: "localhost:9091" is no host, want a name or address without port such as 127.0.0.1 or ::1',
+  ],
+  [
+    "--reload-url http://localhost:6000/health?token=1",
+    {},
+    '--reload-url: "http://localhost:6000/health?***" has the port 6000, to which the Fetch standard forbids requests, want another port or a unix socket',
+  ],
+  [
+    "--trigger http --trigger-url https://app:10080/-/reload",
+    {},
+    '--trigger-url: "https://app:10080/-/reload" has the port 10080, to which the Fetch standard forbids requests, want another port or a unix socket',
   ],
   [
     "--reload-url localhost:8080/health",
@@ -391,7 +401,7 @@ Deno.test("no arguments and no variables ever throw or give more than one line",
     fc.string(),
     fc.constantFrom(...FLAG_NAMES).map((name) => `--${name}`),
     fc.tuple(fc.constantFrom(...FLAG_NAMES), fc.string()).map(([name, text]) => `--${name}=${text}`),
-    fc.constantFrom("check", "run", "--", "=", "-", "auto", "5s", "json", "http://a:1/", "/a", "*"),
+    fc.constantFrom("check", "run", "--", "=", "-", "auto", "5s", "json", "http://a:8081/", "/a", "*"),
   );
   const environment = fc.dictionary(fc.constantFrom(...FLAG_NAMES).map(variableOf), fc.string(), {
     maxKeys: 3,

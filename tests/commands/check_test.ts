@@ -77,20 +77,19 @@ Deno.test("check: triggers are named, and never tried", STRICT, async () => {
 });
 
 Deno.test("check: the own port, taken by somebody else or by a running config-reloader", STRICT, async () => {
-  const clock = createClock();
   for (const [body, code] of [["hello", "port-taken"], ["config_reloader_build_info 1\n", "port-ours"]]) {
     const server = Deno.serve({ port: 0, onListen: () => {} }, () => new Response(body));
     try {
-      const findings = await checkServer(createTestConfig({ metricsPort: server.addr.port }), clock);
+      const findings = await checkServer(createTestConfig({ metricsPort: server.addr.port }));
       assert.deepEqual(findings.map((finding) => finding.code), [code]);
       if (code === "port-taken") assert.match(findings[0]!.fix!.yaml!, /--metrics-port=9091/);
     } finally {
       await server.shutdown();
     }
   }
-  const free = await checkServer(createTestConfig({ metricsPort: 0 }), clock);
+  const free = await checkServer(createTestConfig({ metricsPort: 0 }));
   assert.deepEqual(free.map((finding) => finding.level), ["ok"]);
-  assert.deepEqual(await checkServer(createTestConfig({ once: true }), clock), []);
+  assert.deepEqual(await checkServer(createTestConfig({ once: true })), []);
   const broken = await checkServer(
     createTestConfig({
       metricsPort: 0,
@@ -98,7 +97,6 @@ Deno.test("check: the own port, taken by somebody else or by a running config-re
       tlsCertFile: "/nonexistent",
       tlsKeyFile: "/nonexistent",
     }),
-    clock,
   );
   assert.deepEqual(broken.map((finding) => finding.code), ["auth-file", "tls-file"]);
 });

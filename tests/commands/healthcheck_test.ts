@@ -37,7 +37,6 @@ async function ask(
   const lines: string[] = [];
   const code = await runHealthcheck(
     { ...config, metricsPort: port },
-    createClock(),
     collect(lines),
   );
   await server.stop();
@@ -86,7 +85,6 @@ for (const tlsCertFile of [null, `${CERTIFICATES}server.pem`]) {
     const lines: string[] = [];
     const code = await runHealthcheck(
       { metricsPort, metricsHost: null, tlsCertFile, httpTimeoutMs: 5_000 },
-      createClock(),
       collect(lines),
     );
     assert.equal(code, 1);
@@ -104,7 +102,7 @@ for (const tlsCertFile of [null, `${CERTIFICATES}server.pem`]) {
     const accepted = listener.accept();
     const lines: string[] = [];
     const config = { metricsPort: listener.addr.port, metricsHost: null, tlsCertFile, httpTimeoutMs: 300 };
-    assert.equal(await runHealthcheck(config, createClock(), collect(lines)), 1);
+    assert.equal(await runHealthcheck(config, collect(lines)), 1);
     assert.match(lines[0]!, /(timed out after|no answer within) 300ms/);
     (await accepted).close();
     listener.close();
@@ -114,7 +112,7 @@ for (const tlsCertFile of [null, `${CERTIFICATES}server.pem`]) {
 test("--metrics-port 0 cannot be asked", async () => {
   const lines: string[] = [];
   const config = { metricsPort: 0, metricsHost: null, tlsCertFile: null, httpTimeoutMs: 5_000 };
-  assert.equal(await runHealthcheck(config, createClock(), collect(lines)), 1);
+  assert.equal(await runHealthcheck(config, collect(lines)), 1);
   assert.deepEqual(lines, [
     "Cannot ask for health: --metrics-port 0 lets the kernel pick the port; set a fixed one",
   ]);

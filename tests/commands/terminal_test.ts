@@ -1,7 +1,6 @@
 /** What `check` and `healthcheck` print may hold anybody's words: a process name, an answer. None may command a terminal. */
 
 import assert from "node:assert/strict";
-import { createClock } from "../../src/clock.ts";
 import { checkApp } from "../../src/commands/check/app.ts";
 import { checkServer } from "../../src/commands/check/server.ts";
 import { type Finding, renderJson, renderText } from "../../src/commands/check/finding.ts";
@@ -55,7 +54,7 @@ test("healthcheck: what another program on the port answers is shown as text", a
     tlsCertFile: null,
     httpTimeoutMs: 5_000,
   };
-  assert.equal(await runHealthcheck(config, createClock(), collect(lines)), 1);
+  assert.equal(await runHealthcheck(config, collect(lines)), 1);
   assert.equal(lines.length, 1);
   assert.doesNotMatch(lines[0]!, UNSAFE);
   assert.ok(!lines[0]!.includes("\n"));
@@ -65,7 +64,7 @@ test("check: a TLS pair or a credential file that is of no use is said as that",
   const tls = new URL("../testdata/tls/", import.meta.url).pathname;
   for (const [cert, key] of [["server.pem", "other.key"], ["server.pem", "server.pem"], ["ca.pem/..", "x"]]) {
     const config = createTestConfig({ metricsPort: 0, tlsCertFile: tls + cert, tlsKeyFile: tls + key });
-    const found = await checkServer(config, createClock());
+    const found = await checkServer(config);
     assert.deepEqual(
       found.map(({ level, code }) => `${level} ${code}`),
       ["fault tls-file"],

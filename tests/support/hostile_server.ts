@@ -15,6 +15,7 @@ export const HOSTILE_KINDS = [
   "huge-headers",
   "endless-interim",
   "gzip-bomb",
+  "chunk-flood",
   "redirect",
   "reset",
   "close",
@@ -137,6 +138,9 @@ async function answer(conn: Deno.Conn, path: string): Promise<boolean> {
       await send("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\n\r\n");
       await sendAll(conn, await gzipBomb());
       return true;
+    case "chunk-flood":
+      await send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+      return await repeat(conn, () => "1\r\nx\r\n".repeat(5_000), 0);
     case "bad-utf8":
       await send(`HTTP/1.1 200 OK\r\ncontent-length: ${STALE_STATUS.length + 2}\r\n\r\n`);
       // An overlong and a lone byte inside the status text.

@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import type { Config } from "../../src/config.ts";
 import { createClock } from "../../src/clock.ts";
-import { createHttpClient } from "../../src/http/client.ts";
+import { sendRequest } from "../../src/http/request.ts";
 import type { TriggerResult } from "../../src/model.ts";
 import { createHttpTrigger } from "../../src/trigger/http.ts";
 import { createTestConfig } from "../support/config.ts";
 import { createHostileServer } from "../support/hostile_server.ts";
+import { freePort } from "../support/scene.ts";
 import { test } from "../support/strict.ts";
 
 const NEVER = new AbortController().signal;
@@ -29,10 +30,10 @@ async function trigger(paths: string[], more: Partial<Config> = {}) {
     path.includes(":") ? path.replace("BASE", base.slice(7)) : base + path
   );
   const clock = createClock();
-  const client = createHttpClient(clock);
   const before = { atMs: clock.nowMs(), wallMs: clock.wallMs() };
-  const result = await createHttpTrigger(createTestConfig({ triggerUrls, ...more }), client, clock)(NEVER);
-  client.close();
+  const result = await createHttpTrigger(createTestConfig({ triggerUrls, ...more }), sendRequest, clock)(
+    NEVER,
+  );
   await server.shutdown();
   return { result, seen, base, before };
 }
@@ -56,16 +57,24 @@ test("uses the method asked for", async () => {
 
 test("the first URL that fails ends it", async () => {
   const { result, seen, before } = await trigger(["/200", "/404", "/200"]);
-  assert.equal(failed(result).code, "trigger-status");
+  assert.equal(failed(result).code, "trigger-refused");
   assert.ok(failed(result).atMs! >= before.atMs, "it has reached the first");
   assert.equal(seen.length, 2);
 });
 
 for (
-  const [code, kind] of [[500, "refused"], [400, "refused"], [422, "refused"], [409, "refused"], [
-    401,
-    "status",
-  ], [503, "status"]]
+  const [code, kind] of [
+    [500, "refused"],
+    [400, "refused"],
+    [422, "refused"],
+    [409, "refused"],
+    [
+      401,
+      "refused",
+    ],
+    [404, "refused"],
+    [501, "status"],
+  ]
 ) {
   test(`code ${code} is trigger-${kind}, with the first line of the answer`, async () => {
     const body = encodeURIComponent("bad config: line 3\nsecond line");
@@ -93,34 +102,58 @@ test("credentials are sent and never shown", async () => {
 test("a redirect is not followed", async () => {
   const server = createHostileServer();
   const clock = createClock();
-  const client = createHttpClient(clock);
   const config = createTestConfig({ triggerUrls: [server.url("redirect")] });
-  const result = failed(await createHttpTrigger(config, client, clock)(NEVER));
+  const result = failed(await createHttpTrigger(config, sendRequest, clock)(NEVER));
   assert.equal(result.code, "trigger-failed");
   assert.match(result.message, /^Cannot POST http:\/\/127.+\/redirect: HTTP 302: redirected/);
   assert.equal(server.requests.length, 1);
   await server.close();
 });
 
-test("no answer in time, and nobody there, are told apart", async () => {
+for (const status of [502, 503, 504]) {
+  test(`code ${status} comes from something in between: the app may be at it`, async () => {
+    const { result, base, before, seen } = await trigger([`/${status}?upstream`, "/200"]);
+    assert.ok(result.kind === "sent" && result.atMs >= before.atMs, JSON.stringify(result));
+    assert.equal(result.unanswered, `POST ${base}/${status}?*** answered HTTP ${status}: upstream`);
+    assert.equal(seen.length, 2, "the other URLs are asked all the same");
+  });
+}
+
+test("a refusal after an unanswered request is the app's no", async () => {
+  const { result } = await trigger(["/503", "/500?bad"]);
+  assert.equal(failed(result).code, "trigger-refused");
+});
+
+test("what may have arrived is told apart from what has not", async () => {
   const server = createHostileServer();
-  const clock = createClock();
-  const client = createHttpClient(clock);
-  const of = async (url: string) => {
-    const config = createTestConfig({ triggerUrls: [url], httpTimeoutMs: 200 });
-    return failed(await createHttpTrigger(config, client, clock)(NEVER));
-  };
-  const late = await of(server.url("no-answer"));
-  assert.deepEqual([late.code, late.message.split(": ")[1]], ["trigger-timeout", "timed out after 200ms"]);
-  assert.equal(typeof late.atMs, "number", "the app may be at it all the same");
-  assert.equal(server.requests.length, 1);
+  const of = (url: string) =>
+    createHttpTrigger(
+      createTestConfig({ triggerUrls: [url], httpTimeoutMs: 200 }),
+      sendRequest,
+      createClock(),
+    )(NEVER);
+  const unanswered: readonly [kind: string, reason: RegExp][] = [
+    ["no-answer", /^timed out after 200ms$/],
+    ["close", /^connection closed without an answer$/],
+    ["half-head", /^connection closed without an answer$/],
+    ["half-body", /^connection closed in the middle of the answer$/],
+  ];
+  for (const [kind, reason] of unanswered) {
+    const result = await of(server.url(kind));
+    assert.ok(result.kind === "sent", `${kind}: ${JSON.stringify(result)}`);
+    assert.match(result.unanswered!.split(": ")[1]!, reason);
+  }
+  assert.equal(server.requests.length, unanswered.length, "each was sent once");
+  const greeting = failed(await of(server.url("greeting")));
+  assert.equal(greeting.code, "trigger-failed", "nothing that speaks HTTP is there");
   await server.close();
-  const nobody = await of("http://127.0.0.1:1/-/reload");
-  assert.deepEqual(nobody, {
+  const url = `http://127.0.0.1:${freePort()}/-/reload`;
+  assert.deepEqual(await of(url), {
     kind: "not-sent",
     code: "trigger-failed",
-    message: "Cannot POST http://127.0.0.1:1/-/reload: connection refused",
+    message: `Cannot POST ${url}: connection refused`,
   });
+  assert.match(failed(await of("unix:/nowhere/app.sock:/")).message, /no such socket$/);
 });
 
 test("a credentials file that cannot be used keeps the trigger back", async () => {

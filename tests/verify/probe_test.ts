@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Config } from "../../src/config.ts";
-import type { HttpClient, HttpRequest } from "../../src/http/client.ts";
 import { HttpError } from "../../src/http/errors.ts";
+import type { HttpRequest, SendRequest } from "../../src/http/request.ts";
 import { createStatusProbe, nextPollDelayMs } from "../../src/verify/probe.ts";
 import { createTestConfig } from "../support/config.ts";
 import { test } from "../support/strict.ts";
@@ -12,38 +12,30 @@ import { test } from "../support/strict.ts";
 const NEVER = new AbortController().signal;
 const AMP = '{"status":"success","attempts":3}';
 
-/** A client that answers with the given texts, one after the other; an error is thrown. */
-function createFakeClient(answers: (string | Error)[]): HttpClient & { requests: HttpRequest[] } {
+/** Answers with the given texts, one after the other; an error is thrown. */
+function createFakeSend(answers: (string | Error)[]): SendRequest & { requests: HttpRequest[] } {
   const requests: HttpRequest[] = [];
-  return {
-    requests,
-    close: () => {},
-    request: (request) => {
-      requests.push(request);
-      const answer = answers.shift()!;
-      if (typeof answer !== "string") return Promise.reject(answer);
-      return Promise.resolve({
-        status: 200,
-        headers: new Map(),
-        body: new TextEncoder().encode(answer),
-        truncated: false,
-      });
-    },
+  const send: SendRequest = (request) => {
+    requests.push(request);
+    const answer = answers.shift()!;
+    if (typeof answer !== "string") return Promise.reject(answer);
+    return Promise.resolve({ status: 200, body: new TextEncoder().encode(answer), truncated: false });
   };
+  return Object.assign(send, { requests });
 }
 
-function createProbe(client: HttpClient, more: Partial<Config> = {}) {
-  return createStatusProbe(createTestConfig({ reloadUrl: "http://app:1/health/reload", ...more }), client);
+function createProbe(send: SendRequest, more: Partial<Config> = {}) {
+  return createStatusProbe(createTestConfig({ reloadUrl: "http://app:1/health/reload", ...more }), send);
 }
 
-test("asks the status URL with a GET, its timeout and a kept connection", async () => {
-  const client = createFakeClient([AMP]);
-  const reading = await createProbe(client, { httpTimeoutMs: 1234 }).read(NEVER);
+test("asks the status URL with a GET and its timeout", async () => {
+  const send = createFakeSend([AMP]);
+  const reading = await createProbe(send, { httpTimeoutMs: 1234 }).read(NEVER);
   assert.equal(reading.kind === "status" && reading.status.format, "amp");
-  const { url, method, timeoutMs, keepAlive, headers } = client.requests[0]!;
+  const { url, method, timeoutMs, headers } = send.requests[0]!;
   assert.deepEqual(
-    { url, method, timeoutMs, keepAlive, headers },
-    { url: "http://app:1/health/reload", method: "GET", timeoutMs: 1234, keepAlive: true, headers: [] },
+    { url, method, timeoutMs, headers },
+    { url: "http://app:1/health/reload", method: "GET", timeoutMs: 1234, headers: [] },
   );
 });
 
@@ -58,13 +50,13 @@ test("each mode reads its own format", async () => {
     [{ verify: "auto" }, "ok", "http"],
   ];
   for (const [config, text, format] of cases) {
-    const reading = await createProbe(createFakeClient([text]), config).read(NEVER);
+    const reading = await createProbe(createFakeSend([text]), config).read(NEVER);
     assert.equal(reading.kind === "status" && reading.status.format, format);
   }
 });
 
 test("auto holds on to a known format, and not to a bare code", async () => {
-  const probe = createProbe(createFakeClient(["ok", AMP, "ok", AMP]));
+  const probe = createProbe(createFakeSend(["ok", AMP, "ok", AMP]));
   const formats = [];
   for (let i = 0; i < 4; i++) {
     const reading = await probe.read(NEVER);
@@ -76,13 +68,13 @@ test("auto holds on to a known format, and not to a bare code", async () => {
 test("credentials are read afresh at each read; what is wrong with them is the reason", async () => {
   const path = await Deno.makeTempFile();
   await Deno.writeTextFile(path, "one");
-  const client = createFakeClient([AMP, AMP]);
+  const send = createFakeSend([AMP, AMP]);
   const { credentials } = createTestConfig();
-  const probe = createProbe(client, { credentials: { ...credentials, bearerTokenFile: path } });
+  const probe = createProbe(send, { credentials: { ...credentials, bearerTokenFile: path } });
   await probe.read(NEVER);
   await Deno.writeTextFile(path, "two");
   await probe.read(NEVER);
-  assert.deepEqual(client.requests.map(({ headers }) => headers[0]![1]), ["Bearer one", "Bearer two"]);
+  assert.deepEqual(send.requests.map(({ headers }) => headers[0]![1]), ["Bearer one", "Bearer two"]);
   await Deno.remove(path);
   assert.deepEqual(await probe.read(NEVER), {
     kind: "error",
@@ -91,8 +83,8 @@ test("credentials are read afresh at each read; what is wrong with them is the r
 });
 
 test("a failed request is a reading with its reason", async () => {
-  const client = createFakeClient([new HttpError("refused", "connection refused")]);
-  assert.deepEqual(await createProbe(client).read(NEVER), { kind: "error", reason: "connection refused" });
+  const send = createFakeSend([new HttpError("refused", "connection refused")]);
+  assert.deepEqual(await createProbe(send).read(NEVER), { kind: "error", reason: "connection refused" });
 });
 
 test("the first reads are close, later ones a poll interval apart", () => {

@@ -1,9 +1,7 @@
 /** Whether the own port can be had. Listens for a moment where it is free, and asks who is there where it is not. */
 
 import type { Config } from "../../config.ts";
-import { createHttpClient } from "../../http/client.ts";
-import { NO_TLS } from "../../http/connect.ts";
-import type { Clock } from "../../ports.ts";
+import { NO_TLS, sendRequest } from "../../http/request.ts";
 import { openListener, readTlsFiles } from "../../server/listen.ts";
 import { ownUrl, runHealthcheck } from "../healthcheck.ts";
 import { type Finding, findingsIn } from "./finding.ts";
@@ -13,7 +11,7 @@ const say = findingsIn("server");
 const TIMEOUT_MS = 2_000;
 
 /** The finding about the own server; nothing where there is none (`--once`). */
-export async function checkServer(config: Config, clock: Clock): Promise<Finding[]> {
+export async function checkServer(config: Config): Promise<Finding[]> {
   if (config.once) return [];
   const findings: Finding[] = [];
   if (config.authFile !== null) {
@@ -37,7 +35,7 @@ export async function checkServer(config: Config, clock: Clock): Promise<Finding
     const which = port === 0 ? "a free port, which the log will name" : `port ${port}`;
     return [...findings, say("ok", "port", `Can listen on ${which}`)];
   }
-  if (await isOurs(config, clock)) {
+  if (await isOurs(config)) {
     return [
       ...findings,
       say("warn", "port-ours", `Port ${port} is in use, by a config-reloader that is running now`),
@@ -63,11 +61,10 @@ function messageOf(act: () => unknown): string | null {
 }
 
 /** Whether the one that holds the port is a config-reloader: its metrics say so; behind TLS or auth its health must do. */
-async function isOurs(config: Config, clock: Clock): Promise<boolean> {
+async function isOurs(config: Config): Promise<boolean> {
   if (config.tlsCertFile !== null || config.authFile !== null) {
-    return await runHealthcheck(config, clock, () => Promise.resolve()) === 0;
+    return await runHealthcheck(config, () => Promise.resolve()) === 0;
   }
-  const client = createHttpClient(clock);
   try {
     const request = {
       url: ownUrl(config, "/metrics"),
@@ -76,11 +73,9 @@ async function isOurs(config: Config, clock: Clock): Promise<boolean> {
       tls: NO_TLS,
       timeoutMs: TIMEOUT_MS,
     };
-    const { body } = await client.request(request, new AbortController().signal);
+    const { body } = await sendRequest(request, new AbortController().signal);
     return new TextDecoder().decode(body).includes("config_reloader_build_info");
   } catch {
     return false;
-  } finally {
-    client.close();
   }
 }

@@ -173,7 +173,7 @@ test("target: among a second application, probes and a kubectl exec the right pr
 
 test("target: two candidates that nothing tells apart, nobody is signalled, and check has the fix", async () => {
   await using ns = await createNamespace("two");
-  const args = ["--config-file=/etc/amp/config.yaml", "--reload-url=http://localhost:9/health/reload"];
+  const args = ["--config-file=/etc/amp/config.yaml", "--reload-url=http://localhost:8099/health/reload"];
   const early = podManifest({ name: "early", sidecarArgs: args, containers: [bystander()] });
   early["spec"].containers.push(early["spec"].containers.splice(1, 1)[0]); // the sidecar comes last
   const late = podManifest({ name: "late", sidecarArgs: args, containers: [bystander()] });

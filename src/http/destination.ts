@@ -1,21 +1,16 @@
 /**
- * Where a request goes: an `http:`, `https:` or `unix:` URL taken apart. Owns the syntax of `unix:` URLs; must
- * never put the user, the password or the query of a URL into an error.
+ * Where a request goes: what `fetch` is given for an `http:`, `https:` or `unix:` URL. Owns the syntax of `unix:` URLs;
+ * must never put the user, the password or the query of a URL into an error.
  */
 
 import { hideUrlSecrets } from "./hide_url.ts";
 
-/** A URL taken apart. */
-export interface Endpoint {
-  readonly kind: "tcp" | "tls" | "unix";
-  /** Host name or address without brackets; the socket's path for `unix`. */
-  readonly host: string;
-  /** 0 for `unix`. */
-  readonly port: number;
-  /** Value of the `host` header. */
-  readonly authority: string;
-  /** Path and query, as they go on the wire. */
-  readonly target: string;
+/** A URL as `fetch` takes it. */
+export interface Destination {
+  /** Without user and password. The second counts only where nobody listens at the first. */
+  readonly urls: readonly [URL, URL?];
+  /** The unix socket to connect to; null where the URL says where to. */
+  readonly socket: string | null;
   /** Value for `authorization` from user and password in the URL; null where it has none. */
   readonly authorization: string | null;
 }
@@ -26,14 +21,12 @@ export interface Endpoint {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * const { kind, host, port, target } = parseEndpoint("https://[::1]/status?full=1");
- * assert.deepEqual([kind, host, port, target], ["tls", "::1", 443, "/status?full=1"]);
- * const unix = parseEndpoint("unix:/run/app.sock:/-/reload");
- * assert.deepEqual([unix.host, unix.target, unix.authority], ["/run/app.sock", "/-/reload", "localhost"]);
+ * const { urls, socket } = parseDestination("unix:/run/app.sock:/-/reload");
+ * assert.deepEqual([urls[0].href, socket], ["http://localhost/-/reload", "/run/app.sock"]);
  * ```
  */
-export function parseEndpoint(text: string): Endpoint {
-  if (text.startsWith("unix:")) return parseUnixEndpoint(text);
+export function parseDestination(text: string): Destination {
+  if (text.startsWith("unix:")) return parseUnix(text);
   let url: URL;
   try {
     url = new URL(text);
@@ -45,21 +38,18 @@ export function parseEndpoint(text: string): Endpoint {
   if (url.protocol !== "http:" && url.protocol !== "https:") {
     throw new Error(`"${hideUrlSecrets(text)}" must start with http://, https:// or unix:/`);
   }
-  const tls = url.protocol === "https:";
-  return {
-    kind: tls ? "tls" : "tcp",
-    host: url.hostname.replace(/^\[|\]$/g, ""),
-    port: url.port === "" ? (tls ? 443 : 80) : Number(url.port),
-    authority: url.host,
-    target: url.pathname + url.search,
-    authorization: url.username === "" && url.password === ""
-      ? null
-      : basicAuthorization(decode(url.username), decode(url.password)),
-  };
+  const hasUser = url.username !== "" || url.password !== "";
+  const authorization = hasUser ? basicAuthorization(decode(url.username), decode(url.password)) : null;
+  url.username = url.password = "";
+  if (url.hostname !== "localhost") return { urls: [url], socket: null, authorization };
+  // An app may listen on one family only, and /etc/hosts may know the other one only.
+  const otherFamily = new URL(url);
+  otherFamily.hostname = "[::1]";
+  return { urls: [url, otherFamily], socket: null, authorization };
 }
 
 /** `unix:/path/to.sock:/uri`, as nginx writes it; without `:/uri` the URI is `/`. */
-function parseUnixEndpoint(text: string): Endpoint {
+function parseUnix(text: string): Destination {
   const rest = text.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
   const cut = rest.indexOf(":/");
   const path = cut < 0 ? rest : rest.slice(0, cut);
@@ -68,16 +58,8 @@ function parseUnixEndpoint(text: string): Endpoint {
       `"${hideUrlSecrets(text)}" must name a socket by its absolute path: unix:/path/to.sock:/uri`,
     );
   }
-  // Through URL, so that spaces and line ends in the URI are escaped and cannot become headers.
   const url = new URL(cut < 0 ? "/" : rest.slice(cut + 1), "http://localhost");
-  return {
-    kind: "unix",
-    host: path,
-    port: 0,
-    authority: "localhost",
-    target: url.pathname + url.search,
-    authorization: null,
-  };
+  return { urls: [url], socket: path, authorization: null };
 }
 
 /**
