@@ -1,20 +1,21 @@
 // deno-lint-ignore-file no-console -- what it prints is its output
 /**
- * `deno task docs`: writes the tables of flags and metrics into README.md from the code they describe. With `--check` it
- * changes nothing and ends with 1 where the file says something else.
+ * `deno task docs`: writes what documents and manifests repeat from the code: the tables of flags and metrics, and the address
+ * of the documents. With `--check` it changes nothing and ends with 1 where a file says something else.
  */
 
-import { readFlags } from "./command_line.ts";
 import { renderFlagTable } from "../src/cli/help.ts";
 import { CATALOGUE, type MetricInfo } from "../src/observe/catalogue.ts";
+import { DOCS_URL } from "../src/version.ts";
+import { readFlags } from "./command_line.ts";
 
-const README = new URL("../README.md", import.meta.url);
+const ROOT = new URL("../", import.meta.url).pathname;
 
 /** `text` with the part between the markers of `name` replaced by `table`. @throws where the markers are missing. */
 function replacePart(text: string, name: string, table: string): string {
   const begin = new RegExp(`<!-- ${name}:[^>]*-->\n`).exec(text);
   const end = text.indexOf(`<!-- /${name} -->`);
-  if (!begin || end < 0) throw new Error(`README.md has no markers for "${name}"`);
+  if (!begin || end < 0) throw new Error(`There are no markers for "${name}"`);
   return `${text.slice(0, begin.index + begin[0].length)}\n${table}\n${text.slice(end)}`;
 }
 
@@ -27,28 +28,41 @@ function renderMetricTable(): string {
   return ["| Name | Type | Meaning |", "| --- | --- | --- |", ...rows].join("\n") + "\n";
 }
 
-/** The README as it should be. */
-export function renderReadme(text: string): string {
-  return replacePart(replacePart(text, "flags", renderFlagTable()), "metrics", renderMetricTable());
-}
+const withTables = (text: string) =>
+  replacePart(replacePart(text, "flags", renderFlagTable()), "metrics", renderMetricTable());
+const withAddress = (text: string) =>
+  text.replaceAll(/https:\/\/github\.com\/[^/\s"]+\/config-reloader\/blob\/v[^/\s"]+\/docs/g, DOCS_URL);
+
+/** How each file is made from what it is. */
+const FILES: Readonly<Record<string, (text: string) => string>> = {
+  "README.md": withTables,
+  "k8s/components/monitoring/rules.yaml": withAddress,
+  "k8s/components/monitoring/dashboard.json": withAddress,
+};
 
 /** `deno fmt` pads the cells of a table; that is no difference. */
-export function withoutPadding(text: string): string {
-  return text.replace(/ {2,}/g, " ").replace(/\| ?-{3,} ?(?=\|)/g, "|---");
+const withoutPadding = (text: string) => text.replace(/ {2,}/g, " ").replace(/\| ?-{3,} ?(?=\|)/g, "|---");
+
+/** The files that differ from what the code says. */
+export function findStale(): readonly string[] {
+  return Object.entries(FILES).filter(([path, make]) => {
+    const text = Deno.readTextFileSync(ROOT + path);
+    return withoutPadding(make(text)) !== withoutPadding(text);
+  }).map(([path]) => path);
 }
 
 if (import.meta.main) {
   const { check } = readFlags(
-    "usage: deno task docs [--check]\n  --check   only compare, and end with 1 where the file differs",
+    "usage: deno task docs [--check]\n  --check   only compare, and end with 1 where a file differs",
     { check: { type: "boolean" } },
   );
-  const before = Deno.readTextFileSync(README);
-  const after = renderReadme(before);
+  const stale = findStale();
   if (check) {
-    const same = withoutPadding(after) === withoutPadding(before);
-    if (!same) console.error("README.md is not what the code says: run `deno task docs`");
-    Deno.exit(same ? 0 : 1);
+    for (const path of stale) console.error(`${path} is not what the code says: run \`deno task docs\``);
+    Deno.exit(stale.length === 0 ? 0 : 1);
   }
-  Deno.writeTextFileSync(README, after);
-  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", README.pathname] }).spawn().status;
+  for (const path of stale) {
+    Deno.writeTextFileSync(ROOT + path, FILES[path]!(Deno.readTextFileSync(ROOT + path)));
+    await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", ROOT + path] }).spawn().status;
+  }
 }

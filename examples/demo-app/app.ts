@@ -72,7 +72,8 @@ Deno.addSignalListener("SIGTERM", () => Deno.exit(0));
 
 Deno.serve({
   port: Number(portText),
-  hostname: "127.0.0.1",
+  // A port that is given is for a pod, whose Service comes to its address; without one it is a demo on somebody's machine.
+  hostname: portText === "0" ? "127.0.0.1" : "0.0.0.0",
   onListen: ({ port }) =>
     log(`listening on http://127.0.0.1:${port}, PID ${Deno.pid}, greeting is "${settings.greeting}"`),
 }, async (request) => {

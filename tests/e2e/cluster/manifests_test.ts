@@ -56,6 +56,12 @@ test("base: a change of the ConfigMap is proved, in the original's 50 MiB and 50
   await assertNeverRestarted(ns, pod);
   const { spec: { ports } } = await ns.get("service", "demo-app");
   assert.ok(ports.some(({ name }: { name: string }) => name === "metrics"));
+  const { status: { podIP } } = await ns.get("pod", pod);
+  assert.match(
+    await ns.exec(pod, "app", ["wget", "-qO-", `http://${podIP}:8080/`]),
+    /^hello 5/,
+    "the Service's port http reaches the app",
+  );
 });
 
 test("base: a content that the app rejects is told, and going back is proved", async () => {
@@ -71,7 +77,7 @@ test("base: a content that the app rejects is told, and going back is proved", a
 const FOREIGN = `
 apiVersion: apps/v1
 kind: Deployment
-metadata: { name: web }
+metadata: { name: web, annotations: { config-reloader/inject: "true" } }
 spec:
   selector: { matchLabels: { app: web } }
   template:
@@ -112,7 +118,7 @@ for (const component of ["config-reloader", "native-sidecar"]) {
 const JOB = `
 apiVersion: batch/v1
 kind: Job
-metadata: { name: once }
+metadata: { name: once, annotations: { config-reloader/inject: "true" } }
 spec:
   backoffLimit: 0
   template:

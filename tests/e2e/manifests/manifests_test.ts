@@ -16,7 +16,7 @@ const VERSIONS = ["1.29", "1.34", "1.37"];
 const FOREIGN = `
 apiVersion: apps/v1
 kind: Deployment
-metadata: { name: web }
+metadata: { name: web, annotations: { config-reloader/inject: "true" } }
 spec:
   selector: { matchLabels: { app: web } }
   template:
@@ -27,7 +27,7 @@ spec:
 ---
 apiVersion: apps/v1
 kind: Deployment
-metadata: { name: other, annotations: { config-reloader/skip: "true" } }
+metadata: { name: other }
 spec:
   selector: { matchLabels: { app: other } }
   template:
@@ -36,13 +36,51 @@ spec:
 ---
 apiVersion: batch/v1
 kind: Job
-metadata: { name: once }
+metadata: { name: once, annotations: { config-reloader/inject: "true" } }
 spec:
   template:
+    metadata: { labels: { app: once } }
     spec:
       restartPolicy: Never
       containers: [{ name: once, image: "nginx:1" }]
       volumes: [{ name: config, configMap: { name: web } }]
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: { name: db, annotations: { config-reloader/inject: "true" } }
+spec:
+  serviceName: db
+  selector: { matchLabels: { app: db } }
+  template:
+    metadata: { labels: { app: db } }
+    spec:
+      containers: [{ name: db, image: "nginx:1" }]
+      volumes: [{ name: config, configMap: { name: web } }]
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: { name: agent, annotations: { config-reloader/inject: "true" } }
+spec:
+  selector: { matchLabels: { app: agent } }
+  template:
+    metadata: { labels: { app: agent } }
+    spec:
+      containers: [{ name: agent, image: "nginx:1" }]
+      volumes: [{ name: config, configMap: { name: web } }]
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: { name: nightly, annotations: { config-reloader/inject: "true" } }
+spec:
+  schedule: "0 3 * * *"
+  jobTemplate:
+    spec:
+      template:
+        metadata: { labels: { app: nightly } }
+        spec:
+          restartPolicy: Never
+          containers: [{ name: nightly, image: "nginx:1" }]
+          volumes: [{ name: config, configMap: { name: web } }]
 `;
 
 const foreign = (components: readonly string[], more = "") => ({
@@ -92,7 +130,8 @@ for (const { name, files } of combinations) {
 
 /** The pod template of a workload and the sidecar in it. */
 function sidecarOf(workload: Manifest): { pod: Manifest; sidecar: Manifest } {
-  const pod = workload["spec"].template.spec;
+  const { template } = workload["spec"].jobTemplate?.spec ?? workload["spec"];
+  const pod = template.spec;
   const sidecar = [...pod.containers, ...(pod.initContainers ?? [])].find(({ name }) =>
     name === "config-reloader"
   );
@@ -161,7 +200,7 @@ test("base: the Service has a port metrics that reaches the sidecar, and the Con
 });
 
 for (const component of SIDECARS) {
-  test(`${component}: added to a foreign Deployment by one line, and to no other`, async () => {
+  test(`${component}: added to a foreign Deployment that asks for it, and to no other`, async () => {
     const { objects } = await build(foreign([component, "monitoring", "network-policy"]));
     const web = find(objects, "Deployment", "web");
     const { pod, sidecar } = sidecarOf(web);
@@ -178,7 +217,7 @@ for (const component of SIDECARS) {
     assert.equal(
       JSON.stringify(other).includes("shareProcessNamespace"),
       false,
-      "config-reloader/skip was not honoured",
+      "a workload without config-reloader/inject was changed",
     );
 
     const labels = web["spec"].template.metadata.labels;
@@ -225,23 +264,54 @@ patches:
   });
 }
 
-test("native-sidecar: an init container that is always restarted, in Jobs too", async () => {
-  const { objects } = await build(foreign(["native-sidecar"]));
-  for (const workload of [find(objects, "Deployment", "web"), find(objects, "Job", "once")]) {
-    const { pod, sidecar } = sidecarOf(workload);
-    assert.equal(sidecar["restartPolicy"], "Always");
-    assert.ok(pod["initContainers"].includes(sidecar));
+/** Kind and name of the workloads that ask for the sidecar. */
+const ASKING = [["Deployment", "web"], ["StatefulSet", "db"], ["DaemonSet", "agent"], ["Job", "once"], [
+  "CronJob",
+  "nightly",
+]] as const;
+
+test("config-reloader: in all workloads but those that end, which the container would keep alive", async () => {
+  const { objects } = await build(foreign(["config-reloader"]));
+  for (const [kind, name] of ASKING) {
+    const workload = find(objects, kind, name);
+    if (name === "once" || name === "nightly") {
+      assert.equal(JSON.stringify(workload).includes("shareProcessNamespace"), false, name);
+    } else assert.equal(sidecarOf(workload).pod["shareProcessNamespace"], true, name);
   }
 });
 
-test("network-policy: only the metrics port is closed to others", async () => {
+test("native-sidecar: the same init container that is always restarted, in every kind of workload", async () => {
+  const { objects } = await build(foreign(["native-sidecar"]));
+  const [first, ...others] = ASKING.map(([kind, name]) => {
+    const { pod, sidecar } = sidecarOf(find(objects, kind, name));
+    assert.equal(sidecar["restartPolicy"], "Always");
+    assert.ok(pod["initContainers"].includes(sidecar), name);
+    assertHardened(pod, sidecar);
+    return { sidecar, shares: pod["shareProcessNamespace"], security: pod["securityContext"] };
+  });
+  for (const other of others) assert.deepEqual(other, first);
+});
+
+test("the sidecar's limits are the original's, and its port is called metrics everywhere", async () => {
+  const workloads = [
+    find((await build(base())).objects, "Deployment"),
+    ...await Promise.all(
+      SIDECARS.map(async (component) => find((await build(foreign([component]))).objects, "StatefulSet")),
+    ),
+  ];
+  for (const workload of workloads) {
+    const { sidecar } = sidecarOf(workload);
+    assert.deepEqual(sidecar["resources"].limits, { cpu: "50m", memory: "50Mi" });
+    assert.deepEqual(sidecar["ports"], [{ name: "metrics", containerPort: 9091 }]);
+  }
+});
+
+test("network-policy: opens the metrics port for the monitoring namespace, and nothing else", async () => {
   const { objects } = await build(base(["network-policy"]));
-  const [open, metrics] = find(objects, "NetworkPolicy")["spec"].ingress;
-  const tcp = open.ports.filter(({ protocol }: Manifest) => protocol === "TCP");
-  assert.deepEqual(tcp.map(({ port, endPort }: Manifest) => [port, endPort]), [[1, 9090], [9092, 65535]]);
-  assert.equal(open.from, undefined);
-  assert.deepEqual(metrics.ports, [{ protocol: "TCP", port: 9091 }]);
-  assert.ok(metrics.from.length === 1);
+  assert.deepEqual(find(objects, "NetworkPolicy")["spec"].ingress, [{
+    from: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "monitoring" } } }],
+    ports: [{ protocol: "TCP", port: 9091 }],
+  }]);
 });
 
 for (const [component, version] of [["injection", "v1"], ["injection-v1beta1", "v1beta1"]]) {
