@@ -2,11 +2,11 @@
 # libraries it needs, nothing else); a third, `demo-app`, is the app of k8s/base.
 #   docker build -t config-reloader .
 #   docker build -t config-reloader --target scratch --build-arg ENGINE=quickjs .
-# Arguments: ENGINE v8 or quickjs; BUILD_REVISION git revision told by --version; BASE_DIGEST pins the base (@sha256:…);
+# Arguments: ENGINE v8 or quickjs; BUILD_REVISION git revision told by --version;
 # ROOTFS an image or stage with /rootfs, for a binary that was compiled elsewhere.
-ARG DENO_IMAGE=denoland/deno:debian-2.9.6
-ARG BASE=gcr.io/distroless/cc-debian12:nonroot
-ARG BASE_DIGEST=
+# Both are pinned; .github/renovate.json has a bot raise them.
+ARG DENO_IMAGE=denoland/deno:debian-2.9.6@sha256:2014dc167ece617ef7e7ba40631ac2234c59e75ce693e7cc2dc2602b3c87859d
+ARG BASE=gcr.io/distroless/cc-debian12:nonroot@sha256:9dac0a79194e45a7da0158a9c6da57b217585af0786db3845d1f0ec1a0dd182f
 ARG ROOTFS=compiled
 
 FROM --platform=$BUILDPLATFORM ${DENO_IMAGE} AS build
@@ -43,8 +43,8 @@ ENTRYPOINT ["deno", "run", "-A", "--no-prompt", "--no-config", "--no-lock", "--n
 # hadolint ignore=DL3063
 FROM scratch AS scratch
 COPY --from=rootfs /rootfs/ /
-# A read-only root, no home and no entry in passwd are all right: nothing is ever written.
-ENV DENO_DIR=/nonexistent HOME=/nonexistent
+# A read-only root, no home and no entry in passwd are all right: nothing is ever written. PATH: `kubectl exec … config-reloader check`.
+ENV DENO_DIR=/nonexistent HOME=/nonexistent PATH=/:/usr/local/bin:/usr/bin:/bin
 USER 65532:65532
 EXPOSE 9091
 ENTRYPOINT ["/config-reloader"]
@@ -52,9 +52,9 @@ LABEL org.opencontainers.image.title="config-reloader" \
       org.opencontainers.image.description="Watches config files, signals the app, and proves that it reloaded" \
       org.opencontainers.image.licenses="Apache-2.0"
 
-FROM ${BASE}${BASE_DIGEST} AS distroless
+FROM ${BASE} AS distroless
 COPY --from=rootfs /rootfs/config-reloader /config-reloader
-ENV DENO_DIR=/nonexistent HOME=/nonexistent
+ENV DENO_DIR=/nonexistent HOME=/nonexistent PATH=/:/usr/local/bin:/usr/bin:/bin
 USER 65532:65532
 EXPOSE 9091
 ENTRYPOINT ["/config-reloader"]

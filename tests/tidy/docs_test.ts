@@ -19,7 +19,7 @@ const PAGES = [
 ];
 /** Flags of other programs that the pages show. */
 const OTHERS =
-  /^--(web|volume-dir|webhook-url|help|version|short|overwrite|pid|network|current|namespace|retry|retry-connrefused|retry-delay|tail|timeout|type|wait|read-only|name|target|build-arg|engine|check|output|certificate-[a-z-]+)$/;
+  /^--(web|volume-dir|webhook-url|help|version|short|overwrite|pid|network|current|namespace|retry|retry-connrefused|retry-delay|tail|timeout|type|wait|read-only|name|target|build-arg|engine|check|ignore-missing|repo|output|certificate-[a-z-]+)$/;
 
 const read = (page: string) => Deno.readTextFile(`${ROOT}/docs/${page}.md`);
 
