@@ -16,8 +16,8 @@ import { createRecorder, type Recorder } from "../loop/recorder.ts";
 import { APP_NOT_THERE } from "../reload/state.ts";
 import { formatMs } from "../text.ts";
 import { createReloader, type Reloader } from "../loop/reloader.ts";
-import { createHandler } from "../server/handler.ts";
-import { createServer } from "../server/listener.ts";
+import { createHandler } from "../serve/handler.ts";
+import { createServer } from "../serve/server.ts";
 import { createTargetPort } from "../target/target.ts";
 import { createTargetWatch, type TargetWatch } from "../loop/target_watch.ts";
 import { createHttpTrigger } from "../trigger/http.ts";
@@ -62,7 +62,7 @@ async function runParts(config: Config, logger: ProcessLogger, stop: Stop): Prom
   // The watcher ends only when it is told to; the first part that fails ends the rest.
   const failed = watching.then(() => new Promise<never>(() => {}));
   try {
-    return await Promise.race([reloader.run(stop.stopping, stop.aborted), failed]);
+    return await Promise.race([reloader.run(stop.stopping, stop.aborted), failed, server.failed]);
   } finally {
     ended.abort();
     parts.reader.close();
@@ -116,6 +116,7 @@ async function startServer(config: Config, logger: ProcessLogger, parts: Parts) 
   const { metrics, reloader, clock } = parts;
   const startedWallMs = clock.wallMs();
   const handler = createHandler({
+    clock,
     metrics: () => metrics.render(),
     health: () => reloader.health(),
     ready: () => reloader.ready(),
@@ -125,9 +126,9 @@ async function startServer(config: Config, logger: ProcessLogger, parts: Parts) 
   });
   const server = createServer(
     config,
-    (ask) => {
+    (ask, large) => {
       parts.collect(1);
-      return handler(ask);
+      return handler(ask, large);
     },
     logger,
     clock,
@@ -141,7 +142,7 @@ async function startServer(config: Config, logger: ProcessLogger, parts: Parts) 
 async function loadAuth(config: Config, logger: ProcessLogger) {
   const { authFile } = config;
   if (authFile === null) return null;
-  const { createAuthorize, readAuthFile } = await import("../server/auth.ts");
+  const { createAuthorize, readAuthFile } = await import("../serve/auth.ts");
   readAuthFile(authFile);
   return createAuthorize(() => readAuthFile(authFile), (message) => logger.warn(message));
 }
@@ -173,7 +174,7 @@ function statusView(
 /** Stands in for the server where there is none (`--once`): timers and signal listeners alone let Deno end early. */
 function keepAlive() {
   const timer = setInterval(() => {}, 3_600_000);
-  return { stop: () => Promise.resolve(clearInterval(timer)) };
+  return { failed: new Promise<never>(() => {}), stop: () => Promise.resolve(clearInterval(timer)) };
 }
 
 /** The two steps of an end, and the signals that ask for it. */

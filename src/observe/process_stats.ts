@@ -59,8 +59,8 @@ export function readMaxFds(): number {
     : matchNumber(limits, /^Max open files\s+(\d+)/m);
 }
 
-/** Linux tells the number as the directory's size since 6.2; before that it is 0, and the entries are counted. */
-function countOpenFds(): number {
+/** Open descriptors. Linux has the number as the directory's size since 6.2; before that the entries are counted. */
+export function countOpenFds(): number {
   const { size } = Deno.statSync("/proc/self/fd");
   if (size > 0) return size;
   let count = 0;

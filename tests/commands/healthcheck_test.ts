@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createClock } from "../../src/clock.ts";
 import { runHealthcheck } from "../../src/commands/healthcheck.ts";
-import { createHandler, type Health } from "../../src/server/handler.ts";
-import { createServer } from "../../src/server/listener.ts";
+import { createHandler, type Health } from "../../src/serve/handler.ts";
+import { createServer } from "../../src/serve/server.ts";
 import { collect } from "../support/lines.ts";
 import { goodView } from "../support/status_view.ts";
 import { test } from "../support/strict.ts";
@@ -25,6 +25,7 @@ async function ask(
     httpTimeoutMs: 5_000,
   };
   const handler = createHandler({
+    clock: createClock(),
     metrics: () => Promise.resolve(""),
     health: () => health,
     ready: () => ({ ok: false, reason: "not asked for" }),

@@ -6,8 +6,8 @@
 
 import { createClock } from "../../src/clock.ts";
 import { createMetrics } from "../../src/observe/metrics.ts";
-import { createHandler } from "../../src/server/handler.ts";
-import { createServer } from "../../src/server/listener.ts";
+import { createHandler } from "../../src/serve/handler.ts";
+import { createServer } from "../../src/serve/server.ts";
 import { sampleOf } from "./exposition.ts";
 import { goodView } from "./status_view.ts";
 
@@ -152,6 +152,7 @@ async function runServer(): Promise<void> {
   const log = (message: string) => Deno.env.get("VICTIM_LOG") ? console.error(message) : undefined;
   const logger = { debug: log, info: log, warn: log, error: log };
   const handler = createHandler({
+    clock,
     metrics: metrics.render,
     health: () => ({ ok: true }),
     ready: () => ({ ok: true }),

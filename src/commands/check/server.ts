@@ -2,7 +2,7 @@
 
 import type { Config } from "../../config.ts";
 import { NO_TLS, sendRequest } from "../../http/request.ts";
-import { openListener, readTlsFiles } from "../../server/listen.ts";
+import { readTlsFiles, tryListening } from "../../serve/listen.ts";
 import { ownUrl, runHealthcheck } from "../healthcheck.ts";
 import { type Finding, findingsIn } from "./finding.ts";
 import { argsFix } from "./fixes.ts";
@@ -15,22 +15,22 @@ export async function checkServer(config: Config): Promise<Finding[]> {
   if (config.once) return [];
   const findings: Finding[] = [];
   if (config.authFile !== null) {
-    const { readAuthFile } = await import("../../server/auth.ts");
-    const problem = messageOf(() => readAuthFile(config.authFile!));
+    const { readAuthFile } = await import("../../serve/auth.ts");
+    const problem = await messageOf(() => readAuthFile(config.authFile!));
     findings.push(
       problem
         ? say("fault", "auth-file", problem)
         : say("ok", "auth-file", `${config.authFile}: can be read`),
     );
   }
-  const tls = messageOf(() => {
+  const tls = await messageOf(async () => {
     const files = readTlsFiles(config);
     // On a port of its own, whether or not the real one is free.
-    if (files !== null) openListener({ ...config, metricsHost: "127.0.0.1" }, 0, files).close();
+    if (files !== null) await tryListening({ ...config, metricsHost: "127.0.0.1" }, 0, files);
   });
   if (tls) return [...findings, say("fault", "tls-file", tls)];
   const { metricsPort: port } = config;
-  const problem = messageOf(() => openListener(config, port, readTlsFiles(config)).close());
+  const problem = await messageOf(() => tryListening(config, port, readTlsFiles(config)));
   if (problem === null) {
     const which = port === 0 ? "a free port, which the log will name" : `port ${port}`;
     return [...findings, say("ok", "port", `Can listen on ${which}`)];
@@ -51,9 +51,9 @@ export async function checkServer(config: Config): Promise<Finding[]> {
 }
 
 /** Null where it works, else why not. */
-function messageOf(act: () => unknown): string | null {
+async function messageOf(act: () => unknown): Promise<string | null> {
   try {
-    act();
+    await act();
     return null;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

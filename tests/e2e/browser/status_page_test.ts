@@ -8,8 +8,8 @@ import assert from "node:assert/strict";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { createClock } from "../../../src/clock.ts";
 import type { StatusView } from "../../../src/model.ts";
-import { createHandler } from "../../../src/server/handler.ts";
-import { createServer } from "../../../src/server/listener.ts";
+import { createHandler } from "../../../src/serve/handler.ts";
+import { createServer } from "../../../src/serve/server.ts";
 import { goodView, pendingView, rejectedView } from "../../support/status_view.ts";
 import { until } from "../../support/poll.ts";
 import { test } from "../../support/strict.ts";
@@ -29,6 +29,7 @@ async function withPage(
   use: (page: Page, url: string) => Promise<void>,
 ): Promise<void> {
   const handler = createHandler({
+    clock: createClock(),
     metrics: () => Promise.resolve(""),
     health: () => ({ ok: true }),
     ready: () => ({ ok: true }),

@@ -62,6 +62,32 @@ Deno.test({
 
 Deno.test({
   ...STRICT,
+  name:
+    "accepting fails for 30 s: the process ends with 1 and the reason, so that the container is started anew",
+  fn: async () => {
+    await using scene = await createScene();
+    const sidecar = await scene.start();
+    await ready(sidecar);
+    await inject(sidecar.pid, ["accept4:error=ENFILE"]);
+    const ended = sidecar.status;
+    let code: number | null = null;
+    ended.then((status) => code = status.code);
+    // A probe now and then, as kubelet makes it: only who is asked notices.
+    await until("the end", async () => {
+      await sidecar.healthz(500).catch(() => {});
+      return code !== null;
+    }, { timeoutMs: 60_000, everyMs: 1_000 });
+    assert.equal(code, 1);
+    assert.match(sidecar.log(), /WARN {2}Cannot accept connections on port \d+: .*too many open files/i);
+    assert.match(
+      sidecar.log(),
+      /ERROR Cannot accept connections on port \d+: .*, for 30 s; ending, to be started anew/,
+    );
+  },
+});
+
+Deno.test({
+  ...STRICT,
   name: "ESRCH at kill is a failed attempt with its cause, and is tried again",
   fn: async () => {
     await using scene = await createScene();

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { TargetCode } from "../../src/model.ts";
-import { renderPage } from "../../src/server/page.ts";
-import { renderAgo, renderBytes, renderMs, renderSpan, renderTime } from "../../src/server/page_text.ts";
+import { renderPage } from "../../src/serve/page.ts";
+import { renderAgo, renderBytes, renderMs, renderSpan, renderTime } from "../../src/serve/page_text.ts";
 import { goodView, pendingView, rejectedView } from "../support/status_view.ts";
 import { test } from "../support/strict.ts";
 
@@ -46,7 +46,7 @@ test("the policy lets exactly the page's own style in, and nothing else", async 
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(style));
   const hash = btoa(String.fromCharCode(...new Uint8Array(digest)));
   assert.equal(
-    headers!["Content-Security-Policy"],
+    headers["Content-Security-Policy"],
     `default-src 'none'; style-src 'sha256-${hash}'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
   );
   assert.doesNotMatch(
@@ -56,9 +56,9 @@ test("the policy lets exactly the page's own style in, and nothing else", async 
 });
 
 test("refreshing is a header that can be left out", async () => {
-  assert.equal((await renderPage(goodView(), { refresh: true })).headers!["Refresh"], "5");
+  assert.equal((await renderPage(goodView(), { refresh: true })).headers["Refresh"], "5");
   const still = await renderPage(goodView(), { refresh: false });
-  assert.equal("Refresh" in still.headers!, false);
+  assert.equal("Refresh" in still.headers, false);
   assert.match(still.body, /As of 2026-11-24T08:00:00Z/);
 });
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createClock } from "../../src/clock.ts";
-import { createServer } from "../../src/server/listener.ts";
+import { createServer } from "../../src/serve/server.ts";
 import type { Clock } from "../../src/ports.ts";
 import { closeAll, connect, exchange } from "../support/http_attack.ts";
 import { until } from "../support/poll.ts";
@@ -29,7 +29,7 @@ async function startTls() {
   const say = (message: string) => void log.push(message);
   const server = createServer(
     { metricsPort: 0, metricsHost: null, ...files },
-    () => Promise.resolve({ status: 200, type: "text/plain", body: "hello" }),
+    () => Promise.resolve(new Response("hello")),
     { debug: say, info: say, warn: say, error: say },
     hasty,
   );

@@ -1,6 +1,6 @@
 /**
- * Opens the listening socket of the own server, plain or TLS, and words what goes wrong with it. Certificates are read
- * here and nowhere else.
+ * Opens the own server's port with `Deno.serve`, plain or TLS, and words what goes wrong with it. Certificates are read
+ * here and nowhere else. It keeps nothing: server.ts decides when to open and when to close.
  */
 
 import type { Config } from "../config.ts";
@@ -15,24 +15,22 @@ export interface TlsFiles {
   readonly key: string;
 }
 
-/** The part of a Deno listener that is used. */
-export interface SocketListener {
-  readonly addr: Deno.Addr;
-  accept(): Promise<Deno.Conn>;
-  close(): void;
+/** A server that listens. */
+export type Listening = Pick<Deno.HttpServer<Deno.NetAddr>, "addr" | "finished" | "shutdown">;
+
+/** How it listens. */
+export interface ListenOptions {
+  readonly config: ListenConfig;
+  readonly port: number;
+  readonly tls: TlsFiles | null;
+  /** Closes the port and all connections at once. It may abort only while `finished` is pending or has just rejected. */
+  readonly signal: AbortSignal;
+  handle(request: Request): Response | Promise<Response>;
 }
 
 /**
  * Reads certificate and key; null where TLS is off.
  * @throws Error that names the file and the reason
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const config = { metricsPort: 9091, metricsHost: null, tlsCertFile: null, tlsKeyFile: null };
- * assert.equal(readTlsFiles(config), null);
- * const missing = { ...config, tlsCertFile: "/none.crt", tlsKeyFile: "/none.key" };
- * assert.throws(() => readTlsFiles(missing), /^Error: Cannot read TLS file "\/none.crt": no such file$/);
- * ```
  */
 export function readTlsFiles(config: ListenConfig): TlsFiles | null {
   if (config.tlsCertFile === null || config.tlsKeyFile === null) return null;
@@ -51,22 +49,14 @@ function readPem(path: string): string {
 /**
  * Listens on `port` of all addresses (`::`, or 0.0.0.0 where the machine has no IPv6) or of the host given.
  * @throws Error that says what is wrong and which flag helps
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const config = { metricsPort: 0, metricsHost: "127.0.0.1", tlsCertFile: null, tlsKeyFile: null };
- * const listener = openListener(config, 0, null);
- * const { port } = listener.addr as Deno.NetAddr;
- * assert.throws(() => openListener(config, port, null), /another process .* uses it; set --metrics-port to/);
- * listener.close();
- * ```
  */
-export function openListener(config: ListenConfig, port: number, tls: TlsFiles | null): SocketListener {
+export function listen({ config, port, tls, signal, handle }: ListenOptions): Listening {
   const hosts = config.metricsHost === null ? ["::", "0.0.0.0"] : [config.metricsHost];
+  const onError = () => new Response("internal error\n", { status: 500 });
   let failure: unknown;
   for (const hostname of hosts) {
     try {
-      return tls === null ? Deno.listen({ hostname, port }) : Deno.listenTls({ hostname, port, ...tls });
+      return Deno.serve({ hostname, port, ...tls, signal, onError, onListen() {} }, handle);
     } catch (error) {
       failure = error;
       // Only "no such address family" is worth another address.
@@ -81,6 +71,18 @@ export function openListener(config: ListenConfig, port: number, tls: TlsFiles |
     });
   }
   throw new Error(describeFailure(config, port, failure), { cause: failure });
+}
+
+/**
+ * Listens for a moment, to see whether it can be done.
+ * @throws Error as `listen`
+ */
+export async function tryListening(config: ListenConfig, port: number, tls: TlsFiles | null): Promise<void> {
+  const abort = new AbortController();
+  const handle = () => new Response(null, { status: 503 });
+  const { finished } = listen({ config, port, tls, signal: abort.signal, handle });
+  abort.abort();
+  await finished;
 }
 
 /** Whether an error is about certificate or key: Deno 2.9.6 has no class of its own for all of them. */
@@ -100,6 +102,10 @@ function describeFailure(config: ListenConfig, port: number, error: unknown): st
   }
   if (error instanceof Deno.errors.AddrNotAvailable) {
     return `Cannot listen on ${where}: this machine does not have that address; set --metrics-host`;
+  }
+  if (config.metricsHost !== null && error instanceof Error && /lookup address/i.test(error.message)) {
+    return `Cannot listen on --metrics-host "${config.metricsHost}": no such host name; ` +
+      `give an address of this pod, or leave the flag out for all addresses`;
   }
   return `Cannot listen on ${where}: ${plainReason(error)}`;
 }

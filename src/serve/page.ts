@@ -18,7 +18,6 @@ import {
 } from "./page_sections.ts";
 import { STYLE } from "./page_style.ts";
 import { renderMs, renderSpan, renderTime } from "./page_text.ts";
-import type { Answer } from "./wire.ts";
 
 /** Seconds between two refreshes: often enough to watch a reload, seldom enough to read. */
 const REFRESH_SECONDS = 5;
@@ -26,7 +25,10 @@ const REFRESH_SECONDS = 5;
  * Renders the page.
  * @param refresh whether it asks the browser to load it again; readers can turn that off (WCAG 2.2.2)
  */
-export async function renderPage(view: StatusView, { refresh }: { refresh: boolean }): Promise<Answer> {
+export async function renderPage(
+  view: StatusView,
+  { refresh }: { refresh: boolean },
+): Promise<{ body: string; headers: Record<string, string> }> {
   const state = judgeState(view);
   const body = await html`
     <!DOCTYPE html>
@@ -60,8 +62,6 @@ export async function renderPage(view: StatusView, { refresh }: { refresh: boole
     </html>
   `;
   return {
-    status: 200,
-    type: "text/html; charset=utf-8",
     body: String(body).trim() + "\n",
     headers: {
       "Content-Security-Policy":

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { createAuthorize, equalInConstantTime, parseAuthFile, readAuthFile } from "../../src/server/auth.ts";
+import { createAuthorize, equalInConstantTime, parseAuthFile, readAuthFile } from "../../src/serve/auth.ts";
 import { test } from "../support/strict.ts";
 
 const FILE = "prometheus:pässword:with colon\n\nBearer abc.def-123\n  other:x  \n";

@@ -1,0 +1,273 @@
+/** The server's rules one by one on fake sessions and a fake clock, then on real sockets; attacks are in attack_test. */
+
+import assert from "node:assert/strict";
+import { createClock } from "../../src/clock.ts";
+import { CLIENTS_MAX } from "../../src/serve/client_limit.ts";
+import type { Handler } from "../../src/serve/handler.ts";
+import type { ListenConfig, ListenOptions } from "../../src/serve/listen.ts";
+import { createServer } from "../../src/serve/server.ts";
+import { createFakeClock, settle } from "../support/fake_clock.ts";
+import { closeAll, connect, exchange, get, readAll, send } from "../support/http_attack.ts";
+import { until } from "../support/poll.ts";
+import { test } from "../support/strict.ts";
+
+const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+const CONFIG: ListenConfig = { metricsPort: 0, metricsHost: null, tlsCertFile: null, tlsKeyFile: null };
+const echo: Handler = ({ method, url }) =>
+  Promise.resolve(new Response(`${method} ${url.replace(/^http:\/\/[^/]*/, "")}\n`));
+
+/** A server whose sessions are the test's. */
+async function startFakeServer({ maxFds = 1024 } = {}) {
+  const clock = createFakeClock();
+  const log: string[] = [];
+  const say = (level: string) => (message: string) => void log.push(`${level} ${message}`);
+  const logger = { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") };
+  const sessions: { port: number; aborted: boolean; options: ListenOptions; fail(error: Error): void }[] = [];
+  const world = { fds: 20, refuse: null as Error | null };
+  const effects = {
+    listen: (options: ListenOptions) => {
+      if (world.refuse) throw world.refuse;
+      const finished = Promise.withResolvers<void>();
+      const session = { port: options.port, aborted: false, options, fail: finished.reject };
+      options.signal.addEventListener("abort", () => {
+        session.aborted = true;
+        world.fds = 20;
+        finished.resolve();
+      });
+      sessions.push(session);
+      const addr: Deno.NetAddr = { transport: "tcp", hostname: "::", port: options.port || 4711 };
+      return { addr, finished: finished.promise, shutdown: () => Promise.resolve(finished.resolve()) };
+    },
+    countOpenFds: () => world.fds,
+    readMaxFds: () => maxFds,
+  };
+  const server = createServer(CONFIG, echo, logger, clock, effects);
+  await server.start();
+  return {
+    server,
+    clock,
+    log,
+    sessions,
+    world,
+    fail: async (text = "Too many open files (os error 24)") => {
+      sessions.at(-1)!.fail(new Deno.errors.Http(`Error: ${text}`));
+      await settle();
+    },
+    request: async () => {
+      const response = await sessions.at(-1)!.options.handle(new Request("http://x/healthz"));
+      return await response.text();
+    },
+  };
+}
+
+test("many clients stay; too many are all closed, and the same port is served again at once", async () => {
+  const { server, clock, log, sessions, world } = await startFakeServer();
+  world.fds = 20 + 878;
+  await clock.advance(60_000);
+  assert.equal(sessions.length, 1);
+  world.fds = 20 + 879;
+  await clock.advance(2_000);
+  assert.deepEqual(sessions.map(({ port, aborted }) => [port, aborted]), [[0, true], [4711, false]]);
+  assert.deepEqual(log, [
+    "warn Too many clients on port 4711: about 879 connections, at most 878 are allowed; all connections are closed",
+  ]);
+  await server.stop();
+});
+
+for (
+  const [maxFds, clientsMax] of [[64, 38], [1024, 878], [1_048_576, CLIENTS_MAX], [Infinity, CLIENTS_MAX]]
+) {
+  test(`with ${maxFds} descriptors clients may have ${clientsMax}`, async () => {
+    const { server, clock, sessions, world } = await startFakeServer({ maxFds: maxFds! });
+    world.fds = 20 + clientsMax!;
+    await clock.advance(2_000);
+    assert.equal(sessions.length, 1);
+    world.fds++;
+    await clock.advance(2_000);
+    assert.equal(sessions.length, 2);
+    await server.stop();
+  });
+}
+
+test("a flood that goes on is met four times a second, and logged once a minute", async () => {
+  const { server, clock, log, sessions, world } = await startFakeServer();
+  for (let i = 0; i < 240; i++) {
+    world.fds = 1_000;
+    await clock.advance(250);
+  }
+  assert.ok(sessions.length > 200, `${sessions.length} sessions`);
+  assert.equal(log.length, 1);
+  world.fds = 20;
+  await clock.advance(10_000);
+  assert.equal(clock.pending(), 1);
+  await server.stop();
+});
+
+test("accepting that fails: what is connected is closed, the port is served again, and it is said once", async () => {
+  const { server, clock, log, sessions, fail, request } = await startFakeServer();
+  await fail();
+  assert.deepEqual(sessions.map(({ port, aborted }) => [port, aborted]), [[0, true]]);
+  await clock.advance(0);
+  assert.equal(sessions.length, 2, "the first time without a pause");
+  assert.equal(await request(), "GET /healthz\n");
+  await fail();
+  await clock.advance(499);
+  assert.equal(sessions.length, 2, "then with one");
+  await clock.advance(1);
+  assert.equal(sessions.length, 3);
+  assert.deepEqual(log, [
+    "warn Cannot accept connections on port 4711: Too many open files; all connections are closed, and it is tried again",
+  ]);
+  await server.stop();
+});
+
+test("a port that another process took meanwhile is tried for, and requests say that it goes again", async () => {
+  const { server, clock, log, sessions, world, request } = await startFakeServer();
+  world.refuse = new Error("Cannot listen on port 4711: another process in this pod uses it");
+  world.fds = 2_000;
+  await clock.advance(12_000);
+  assert.equal(sessions.length, 1);
+  world.refuse = null;
+  await clock.advance(500);
+  assert.equal(sessions.length, 2);
+  assert.equal(await request(), "GET /healthz\n");
+  assert.equal(log.at(-1), "info Connections are accepted again on port 4711 after 11 s");
+  await server.stop();
+});
+
+test("nothing accepted for 30 s: given up with the reason, so that the container is started anew", async () => {
+  const { server, clock, fail } = await startFakeServer();
+  let failure: Error | null = null;
+  server.failed.catch((error) => failure = error);
+  for (let s = 0; s < 30; s += 10) {
+    await fail();
+    await clock.advance(10_000);
+    assert.equal(failure, null);
+  }
+  await fail();
+  assert.equal(
+    failure!.message,
+    "Cannot accept connections on port 4711: Too many open files, for 30 s; ending, to be started anew",
+  );
+  await server.stop();
+});
+
+test("a request between failures, or half a minute without one, and the count begins anew", async () => {
+  const { server, clock, fail, request } = await startFakeServer();
+  let failed = false;
+  server.failed.catch(() => failed = true);
+  for (let i = 0; i < 5; i++) {
+    for (let s = 0; s < 20; s += 10) {
+      await fail();
+      await clock.advance(10_000);
+    }
+    if (i % 2 === 0) await request();
+    else await clock.advance(31_000);
+  }
+  assert.equal(failed, false);
+  await server.stop();
+});
+
+test("on Linux before 6.2, to count needs a descriptor: without one all clients are closed", async () => {
+  const { server, clock, sessions, world } = await startFakeServer();
+  Object.defineProperty(world, "fds", {
+    get: () => {
+      throw new Error("Too many open files (os error 24)");
+    },
+    set: () => {},
+  });
+  await clock.advance(2_000);
+  assert.equal(sessions[0]!.aborted, true);
+  await server.stop();
+});
+
+test("stop lets an answer in progress be written, and no longer than a second", async () => {
+  const answers: (() => void)[] = [];
+  const slow: Handler = (ask, large) =>
+    new Promise((resolve) => answers.push(() => resolve(echo(ask, large))));
+  const server = createServer(CONFIG, slow, quiet, createClock());
+  const { port } = await server.start();
+  const [idle, quick, never] = [await connect(port), await connect(port), await connect(port)];
+  await send(quick, "GET /quick HTTP/1.1\r\n\r\n");
+  await until("the first request", () => answers.length === 1);
+  await send(never, "GET /never HTTP/1.1\r\n\r\n");
+  await until("the second request", () => answers.length === 2);
+  const beganMs = performance.now();
+  const stopped = server.stop();
+  assert.equal(await readAll(idle), "", "who waits is closed at once");
+  answers[0]!();
+  assert.match(await readAll(quick), /200 OK[^]*GET \/quick\n$/);
+  await stopped;
+  const ms = performance.now() - beganMs;
+  assert.ok(ms > 900 && ms < 3_000, `after ${ms} ms`);
+  answers[1]!();
+  await readAll(never);
+  closeAll([idle, quick, never]);
+});
+
+test("port 0 is a port of the kernel's choice, on both address families", async () => {
+  const server = createServer(CONFIG, echo, quiet, createClock());
+  const { port } = await server.start();
+  assert.ok(port > 0);
+  for (const hostname of ["127.0.0.1", "::1"]) {
+    const conn = await Deno.connect({ hostname, port });
+    conn.close();
+  }
+  assert.deepEqual((await get(port, "/a")).body, "GET /a\n");
+  await server.stop();
+  await assert.rejects(connect(port), Deno.errors.ConnectionRefused);
+});
+
+test("--metrics-host binds that address only", async () => {
+  const server = createServer({ ...CONFIG, metricsHost: "127.0.0.1" }, echo, quiet, createClock());
+  const { port } = await server.start();
+  assert.equal((await get(port, "/a")).status, 200);
+  await assert.rejects(Deno.connect({ hostname: "::1", port }));
+  await server.stop();
+});
+
+test("a taken port is said with the way out", async () => {
+  const taken = Deno.listen({ port: 0, hostname: "::" });
+  const metricsPort = taken.addr.port;
+  const server = createServer({ ...CONFIG, metricsPort }, echo, quiet, createClock());
+  await assert.rejects(server.start(), {
+    message:
+      `Cannot listen on port ${metricsPort}: another process in this pod (containers of a pod share ports) ` +
+      `uses it; set --metrics-port to a free one`,
+  });
+  taken.close();
+});
+
+for (
+  const [metricsHost, message] of [
+    [
+      "192.0.2.1",
+      "Cannot listen on 192.0.2.1, port 0: this machine does not have that address; set --metrics-host",
+    ],
+    [
+      "no.such.host.invalid",
+      'Cannot listen on --metrics-host "no.such.host.invalid": no such host name; ' +
+      "give an address of this pod, or leave the flag out for all addresses",
+    ],
+  ] as const
+) {
+  test(`--metrics-host ${metricsHost} is said with the way out`, async () => {
+    const server = createServer({ ...CONFIG, metricsHost }, echo, quiet, createClock());
+    await assert.rejects(server.start(), { message });
+  });
+}
+
+test("a client that closes its write side still gets its answer; HEAD has the length and no body", async () => {
+  const server = createServer(CONFIG, echo, quiet, createClock());
+  const { port } = await server.start();
+  const conn = await connect(port);
+  await send(conn, "GET /a HTTP/1.0\r\n\r\n");
+  await conn.closeWrite();
+  assert.match(await readAll(conn), /\r\n\r\nGET \/a\n$/);
+  closeAll([conn]);
+  assert.match(
+    await exchange(port, "HEAD /a HTTP/1.1\r\nConnection: close\r\n\r\n"),
+    /content-length: 8\r\n.*\r\n\r\n$/s,
+  );
+  await server.stop();
+});
