@@ -53,8 +53,9 @@ export function renderDocument(results: Results): string {
 
 Written by \`deno task bench\`; do not edit. ${
     results.quick ? "**A quick run: too few rounds to quote.** " : ""
-  }All tools of
-a case run at the same time, each in a pod of its own (a PID namespace with a pause process and an app), and take turns; each
+  }${renderStart(results)}
+
+All tools of a case run at the same time, each in a pod of its own (a PID namespace with a pause process and an app), and take turns; each
 change is a real swap of a volume laid out as kubelet does it. The app is a small C program that notes its signals in the
 kernel's monotonic clock, the one in which the swap's rename is timed. The machine is small and shared: compare rows, not absolute
 figures with those of another day. \`–\` means not measured, or no meaning there.
@@ -81,6 +82,20 @@ Peers that could not be built for this run:
 ${results.absent.map((text) => `- ${text}`).join("\n")}
 `
   }`;
+}
+
+/** Where this product is behind, in words and first: its start and its size. */
+function renderStart({ sections }: Results): string {
+  const rows = sections.find(({ rows }) => rows.some(({ figures }) => "binary, MiB" in figures))?.rows ?? [];
+  const [ready, size] = ["ready, ms (median)", "binary, MiB"].map((figure) => {
+    const of = (kind: Row["kind"]) =>
+      rows.filter((row) => row.kind === kind).flatMap((row) => row.figures[figure] ?? []);
+    const [product] = of("product");
+    const best = Math.min(...of("peer"));
+    return product === undefined || !Number.isFinite(best) ? null : `${(product / best).toFixed(1)} times`;
+  });
+  if (!ready || !size) return "";
+  return `In short: this product's start takes ${ready} as long as the best peer's, and its binary is ${size} as large.`;
 }
 
 /** Ratios of each row to the best peer and to the floor in C. */

@@ -35,7 +35,7 @@ const withAddress = (text: string) =>
 
 /** How each file is made from what it is. */
 const FILES: Readonly<Record<string, (text: string) => string>> = {
-  "README.md": withTables,
+  "docs/reference.md": withTables,
   "k8s/components/monitoring/rules.yaml": withAddress,
   "k8s/components/monitoring/dashboard.json": withAddress,
 };

@@ -218,7 +218,7 @@ async function describe(binary: string): Promise<Record<string, string>> {
     "anonymous memory when ready, MiB": mib(median(starts.map((one) => one.anonymousAtStart))),
     [`anonymous memory after ${WARM_CHANGES} changes, MiB`]: mib(warm.anonymousAtEnd),
     "file pages mapped without a limit, MiB (shared by pods of one image)": mib(warm.filePages),
-    "cold, 50 MiB and 50 thousandths of a core": under(cold.original),
+    "cold, 50 MiB and 50m of CPU": under(cold.original),
     "cold, 32 MiB": under(cold.small),
   };
 }
@@ -248,7 +248,7 @@ ${table}
   memory is short, and shares them among all pods of a node that run the same image; a container's limit is charged for them.
 - **Cold** means a fresh copy of the binary, nothing of it in the page cache, on a file system with Linux's ordinary read-ahead (128 KiB).
   On a disk that reads megabytes ahead every page fault under a memory limit throws out thousands of pages, and any program crawls.
-- **50 thousandths of a core** are 5 ms in each 100: each millisecond of CPU at the start is 20 ms of waiting. Without a CPU limit, or with
+- **50m of CPU** are 5 ms in each 100: each millisecond of CPU at the start is 20 ms of waiting. Without a CPU limit, or with
   \`200m\`, none of this is felt; [kubernetes.md](kubernetes.md#resources) says what to set.
 
 ## Which engine

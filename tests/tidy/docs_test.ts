@@ -12,6 +12,8 @@ const PAGES = [
   "tutorial",
   "kubernetes",
   "migrating",
+  "helm",
+  "reference",
   "troubleshooting",
   "security",
   "release",

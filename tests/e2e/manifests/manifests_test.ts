@@ -4,8 +4,9 @@
  */
 
 import assert from "node:assert/strict";
+import { parse, stringify } from "yaml";
 import { CRD_REQUIRED, unknownFields } from "./crd_fields.ts";
-import { build, find, type Manifest, run } from "./support.ts";
+import { build, find, type Manifest, ROOT, run } from "./support.ts";
 import { test } from "../../support/strict.ts";
 
 const SIDECARS = ["config-reloader", "native-sidecar"];
@@ -332,3 +333,45 @@ for (const [component, version] of [["injection", "v1"], ["injection-v1beta1", "
     assert.equal(of("MutatingAdmissionPolicy")[0]!["spec"].variables[0].name, "image", "as the docs say");
   });
 }
+
+/** The fenced YAML blocks of a document. */
+async function yamlBlocks(path: string): Promise<string[]> {
+  const text = await Deno.readTextFile(`${ROOT}/${path}`);
+  return [...text.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, block]) => block!);
+}
+
+test("README: the pod fits its schema and the restricted standard, and its sidecar is base's", async () => {
+  const { spec } = parse((await yamlBlocks("README.md"))[0]!) as Manifest;
+  const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "readme" }, spec };
+  const result = await run("kubernetes-validate", ["--strict", "-k", "1.34", "-"], { stdin: stringify(pod) });
+  assert.equal(result.code, 0, result.out + result.err);
+  for (const container of spec.containers) {
+    const merged = { ...spec.securityContext, ...container.securityContext };
+    assert.equal(merged.runAsNonRoot, true);
+    assert.equal(merged.allowPrivilegeEscalation, false);
+    assert.deepEqual(merged.capabilities, { drop: ["ALL"] });
+    assert.deepEqual(merged.seccompProfile, { type: "RuntimeDefault" });
+  }
+  const { sidecar } = sidecarOf(find((await build(base())).objects, "Deployment"));
+  const ours = spec.containers.find(({ name }: Manifest) => name === "config-reloader");
+  for (const field of ["startupProbe", "readinessProbe", "livenessProbe", "ports", "resources"]) {
+    assert.deepEqual(ours[field], sidecar[field], field);
+  }
+});
+
+test("helm.md: with its values the template gives the native sidecar's container", async () => {
+  const [template, , values] = await yamlBlocks("docs/helm.md");
+  const { configReloader } = parse(values!) as Manifest;
+  const env = Object.entries(configReloader.env)
+    .map(([name, value]) => `    - { name: ${name}, value: "${value}" }`).join("\n");
+  const text = template!
+    .replace(/ *\{\{- range [\s\S]*?\{\{- end \}\}/, env)
+    .replace(/^\{\{-.*\}\}$/gm, "")
+    .replace(/\{\{ \.Values\.configReloader\.(\w+)(?: \| quote)? \}\}/g, (_, name) => configReloader[name]);
+  const [container] = parse(text);
+  const { pod, sidecar } = sidecarOf(find((await build(foreign(["native-sidecar"]))).objects, "StatefulSet"));
+  const { image: _, imagePullPolicy: __, securityContext, ...wanted } = sidecar;
+  const { image: ___, securityContext: own, ...got } = container;
+  assert.deepEqual(got, wanted);
+  assert.deepEqual(own, { ...pod["securityContext"], ...securityContext });
+});
