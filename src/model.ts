@@ -225,23 +225,48 @@ export type Verdict =
   | { readonly kind: "success"; readonly proof: Proof }
   | { readonly kind: "rejected"; readonly reason: string };
 
-/** How one attempt ended. */
-export interface AttemptResult {
+/** How one attempt ended: made once, by the attempt, and passed on as it is. */
+export interface Result {
   readonly outcome: Outcome;
   /** Why it failed, for people; empty on success. */
   readonly reason: string;
   /** Stable code of the failure, see docs/troubleshooting.md; empty on success. */
   readonly code: string;
-  /** Monotonic time at which the trigger went out, null where none did. */
+  /** How a success was proved; null where there was none. */
+  readonly proof: Proof | null;
+  /** The process that it was about; null where there was none. */
+  readonly target: Target | null;
+  /** Monotonic time at which the first trigger went out, null where none did. */
   readonly triggeredAtMs: number | null;
-  /** The same for the last of two, where it went out once more for want of a baseline; else as `triggeredAtMs`. */
+  /** The same for the last one, where it went out once more for want of a baseline. */
   readonly lastTriggeredAtMs: number | null;
   /** The signal ended the app: never signal this content again. */
   readonly killed: boolean;
-  /** The app cannot see the new content: its own mount is stale. */
-  readonly appIsBlind: boolean;
-  /** What the app says needs a restart. */
-  readonly restartRequired: readonly string[];
+  /** The HTTP trigger was sent and not answered, so that it may have been delivered. */
+  readonly unanswered: boolean;
+  /** The status before the trigger; null where it was not read. */
+  readonly baseline: Status | null;
+  /** The last status that was read; null where there was none. */
+  readonly status: Status | null;
+  /** When the rendered output came to its place; null where there is none. */
+  readonly output: OutputTime | null;
+}
+
+/** When a rendered output came to its place. A file time is a wall time, and must not move when that clock is stepped. */
+export interface OutputTime {
+  readonly wallMs: number;
+  /** The same on the monotonic clock, converted when it was first seen. */
+  readonly atMs: number;
+}
+
+/** What became of one file between two contents. */
+export interface FileChange {
+  readonly path: string;
+  readonly change: "added" | "removed" | "changed";
+  /** Size now; for a removed file, the one it had. */
+  readonly sizeBytes: number;
+  /** Size before; null for an added file. */
+  readonly oldSizeBytes: number | null;
 }
 
 /** One finished (or running) reload as `/status` tells it. */
@@ -253,10 +278,17 @@ export interface ReloadRecord {
   readonly attempt: number;
   readonly outcome: Outcome | "in progress";
   readonly reason: string;
+  /** How a success was proved; null before that and after a failure. */
+  readonly proof: Proof | null;
+  /** Files that differ from the content before; the first `CHANGES_MAX`. */
+  readonly changed: readonly FileChange[];
   readonly pid: number | null;
   readonly durationMs: number | null;
   readonly triggerDelayMs: number | null;
 }
+
+/** How many changed files a record names. */
+export const CHANGES_MAX = 20;
 
 /** What preflight knows about the target, for `/status` and `check`. */
 export interface TargetView {

@@ -51,48 +51,41 @@ export interface SnapshotReader {
    * Looks at the disk once. Never throws: what goes wrong is an observation.
    * `onLikelyChange` is called, once at most and before anything is hashed, as soon as a look finds signs that the
    * content differs from the last content it returned and will be decided by this look: the caller then reads
-   * the baseline meanwhile. `quiet`: nothing hints at a change, so that the cheapest look that is certain will do.
-   * `brief`: nothing has hinted at one since the last look; of many files those that changed lately will do, and the
-   * next interval's look finds the others.
+   * the baseline meanwhile.
    */
   look(
     options: { onLikelyChange?: () => void; signal: AbortSignal; quiet?: boolean; brief?: boolean },
   ): Promise<Observation>;
-  /**
-   * True where swapped volumes are all there is and none has been swapped since the last content: a kernel event comes
-   * with each step of kubelet's update, and most steps change nothing. False where that is not certain.
-   */
-  isUnswapped(): Promise<boolean>;
   /** Mounts of the watched paths, in the sidecar's own mount namespace, that can never change again. */
   staleMounts(): readonly StaleMount[];
 }
 
-/** Takes a hint; resolves as soon as it has been dealt with as far as there is a hurry. */
-export type TakeHint = (cause: Cause) => void | Promise<void>;
+/** Takes a hint; nothing acts in it. */
+export type TakeHint = (cause: Cause) => void;
 
 /** Tells that the disk may have changed. Never decides anything. */
 export interface Watcher {
   /**
-   * Runs until `signal` aborts; calls `hint` for every sign of a change, and leaves its upkeep and further events until
-   * what that returns has resolved: a change may be waiting for its signal. Never throws for what the disk does.
+   * Runs until `signal` aborts; calls `hint` for every sign of a change. Never throws for what the disk does.
    */
   run(hint: TakeHint, signal: AbortSignal): Promise<void>;
   view(): { method: "inotify" | "poll"; reason: string; events: number; errors: number };
 }
 
-/** Checks and renders a snapshot before the trigger; calls `turned` now and then while it works. */
-export type Prepare = (
-  snapshot: Snapshot,
-  signal: AbortSignal,
-  turned?: () => void,
-) => Promise<PrepareResult>;
+/** Checks and renders a snapshot before the trigger. */
+export type Prepare = (snapshot: Snapshot, signal: AbortSignal) => Promise<PrepareResult>;
 /** What came of preparing the content. */
 export type PrepareResult =
   /**
    * `written`: an output file was made, replaced or removed now. `outputWallMs`: wall time at which the newest output
-   * came to its place, in milliseconds; missing where there is none.
+   * came to its place, in milliseconds, `outputBytes` the size of all of them; missing where there is none.
    */
-  | { readonly kind: "ok"; readonly written: boolean; readonly outputWallMs?: number }
+  | {
+    readonly kind: "ok";
+    readonly written: boolean;
+    readonly outputWallMs?: number;
+    readonly outputBytes?: number;
+  }
   /** The content is bad: outcome `invalid`. `retry`: it may pass later, although it stays the same. */
   | { readonly kind: "invalid"; readonly reason: string; readonly retry?: true }
   /** The content could not be written: outcome `failed`. */
@@ -113,8 +106,6 @@ export interface TargetPort {
   staleMounts(target: Target): AppMounts;
   /** What would happen now: resolve (unless `found` just now), permission (signal 0), handler. Signals nobody. */
   preflight(found?: Resolution): TargetView;
-  /** PID of the process or thread that was made last in this PID namespace; null where /proc does not tell. */
-  youngestPid(): number | null;
 }
 
 /** The HTTP trigger: requests all trigger URLs; all must succeed. */

@@ -4,7 +4,7 @@
  */
 
 import { createClock } from "../clock.ts";
-import { createCollector } from "../loop/collect.ts";
+import { createCollector } from "../loop/garbage_collection.ts";
 import type { Config } from "../config.ts";
 import { forgetProxies } from "../http/proxies.ts";
 import { sendRequest } from "../http/request.ts";
@@ -13,13 +13,12 @@ import { createLogger, type ProcessLogger } from "../observe/logger.ts";
 import { createMetrics } from "../observe/metrics.ts";
 import type { Clock, Logger, Watcher } from "../ports.ts";
 import { createRecorder, type Recorder } from "../loop/recorder.ts";
-import { APP_NOT_THERE } from "../reload/state.ts";
+import { reloadOf } from "../reload/model.ts";
 import { formatMs } from "../text.ts";
-import { createReloader, type Reloader } from "../loop/reloader.ts";
+import { createLoop, type Loop } from "../loop/loop.ts";
 import { createHandler } from "../serve/handler.ts";
 import { createServer } from "../serve/server.ts";
 import { createTargetPort } from "../target/target.ts";
-import { createTargetWatch, type TargetWatch } from "../loop/target_watch.ts";
 import { createHttpTrigger } from "../trigger/http.ts";
 import { createStatusProbe } from "../verify/probe.ts";
 import { REVISION, VERSION } from "../version.ts";
@@ -53,16 +52,16 @@ export async function runSidecar(config: Config, warnings: readonly string[]): P
 
 async function runParts(config: Config, logger: ProcessLogger, stop: Stop): Promise<number> {
   const parts = await createParts(config, logger);
-  const { clock, reloader, watcher } = parts;
-  stop.onHangup(() => reloader.hint("signal"));
-  stop.use(clock, logger, () => reloader.reloading());
+  const { clock, loop, watcher } = parts;
+  stop.onHangup(() => loop.hint("signal"));
+  stop.use(clock, logger, () => reloadOf(loop.model()) !== null);
   const server = config.once ? keepAlive() : await startServer(config, logger, parts);
   const ended = new AbortController();
-  const watching = watcher.run(reloader.hint, AbortSignal.any([stop.stopping, ended.signal]));
+  const watching = watcher.run(loop.hint, AbortSignal.any([stop.stopping, ended.signal]));
   // The watcher ends only when it is told to; the first part that fails ends the rest.
   const failed = watching.then(() => new Promise<never>(() => {}));
   try {
-    return await Promise.race([reloader.run(stop.stopping, stop.aborted), failed, server.failed]);
+    return await Promise.race([loop.run(stop.stopping, stop.aborted), failed, server.failed]);
   } finally {
     ended.abort();
     parts.reader.close();
@@ -86,40 +85,30 @@ async function createParts(config: Config, logger: ProcessLogger) {
   metrics.setWatcher(() => watcher.view());
   const target = await createTargetPort(config, { clock });
   const recorder = createRecorder({ config, clock, logger, metrics });
-  const targetWatch = createTargetWatch({
-    config,
-    clock,
-    logger,
-    target,
-    reader,
-    onStaleMounts: (mounts) => metrics.setStaleMounts(mounts),
-  });
-  const reloader = createReloader({
+  const loop = createLoop({
     config,
     clock,
     logger,
     reader,
     prepare: createPrepare(config, logger, clock, environment),
-    // The watch knows the last target, which stays where several could be meant.
-    target: { ...target, resolve: () => target.resolve(targetWatch.target()) },
-    targetWatch,
+    target,
     httpTrigger: createHttpTrigger(config, sendRequest, clock),
     probe: createStatusProbe(config, sendRequest),
     random: Math.random,
     collect,
     recorder,
   });
-  return { clock, collect, metrics, reader, watcher, recorder, targetWatch, reloader };
+  return { clock, collect, metrics, reader, watcher, recorder, loop };
 }
 
 async function startServer(config: Config, logger: ProcessLogger, parts: Parts) {
-  const { metrics, reloader, clock } = parts;
+  const { metrics, loop, clock } = parts;
   const startedWallMs = clock.wallMs();
   const handler = createHandler({
     clock,
     metrics: () => metrics.render(),
-    health: () => reloader.health(),
-    ready: () => reloader.ready(),
+    health: () => loop.health(),
+    ready: () => loop.ready(),
     status: () => statusView(config, startedWallMs, parts),
     auth: await loadAuth(config, logger),
     onError: (path, error) => logger.error(`Cannot answer ${path}: ${error}`, { path }),
@@ -151,22 +140,16 @@ async function loadAuth(config: Config, logger: ProcessLogger) {
 function statusView(
   config: Config,
   startedWallMs: number,
-  parts: { clock: Clock; recorder: Recorder; watcher: Watcher; targetWatch: TargetWatch; reloader: Reloader },
+  parts: { clock: Clock; recorder: Recorder; watcher: Watcher; loop: Loop },
 ): StatusView {
-  const { lastScanWallMs, ...recorded } = parts.recorder.view();
-  const target = parts.targetWatch.view();
+  const model = parts.loop.model();
   return {
     version: VERSION,
     revision: REVISION,
     startedWallMs,
     nowWallMs: parts.clock.wallMs(),
-    ...recorded,
-    staleMounts: parts.targetWatch.staleMounts(),
-    watcher: { ...parts.watcher.view(), lastScanWallMs },
-    outOfSyncReason: recorded.outOfSyncReason === APP_NOT_THERE && target?.ok === false
-      ? target.message
-      : recorded.outOfSyncReason,
-    target,
+    ...parts.recorder.view(model),
+    watcher: { ...parts.watcher.view(), lastScanWallMs: model.lastScanWallMs },
     settings: config.settings,
   };
 }

@@ -3,21 +3,13 @@
  * and the way out after it.
  */
 
-import type { AttemptResult } from "../model.ts";
-import type { ReloadJob } from "../reload/state.ts";
+import type { FileChange, FileState, Result } from "../model.ts";
+import { CHANGES_MAX } from "../model.ts";
+import type { Job } from "../reload/model.ts";
 import { formatMs, shortHash } from "../text.ts";
 
-/**
- * The line with which an attempt begins.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const job = { oldDigest: null, attempt: 1, mayTrigger: true, seenAtMs: 0, changedAtMs: 0 };
- * const text = startText({ ...job, digest: "b".repeat(64), why: "change" });
- * assert.equal(text, "Config change detected (hash: none -> bbbbbbbbbbbb)");
- * ```
- */
-export function startText(job: ReloadJob): string {
+/** The line with which an attempt begins. */
+export function startText(job: Job): string {
   const [oldHash, newHash] = [shortHash(job.oldDigest), shortHash(job.digest)];
   switch (job.why) {
     case "start":
@@ -34,17 +26,17 @@ export function startText(job: ReloadJob): string {
 }
 
 /**
- * How an attempt failed. `again`: for the same reason as the one before, so that the way out is not told again.
+ * How an attempt failed. `again`: for the same reason as the one before, so that the way out is not given again.
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { failure } from "./attempt_steps.ts";
+ * import { failure } from "./attempt_input.ts";
  * const result = failure("failed", "connection refused; is the app running?", "trigger");
  * assert.equal(failureText(result, false), "Reload failed: connection refused; is the app running?");
  * assert.equal(failureText(result, true), "Reload failed: connection refused");
  * ```
  */
-export function failureText(result: AttemptResult, again: boolean): string {
+export function failureText(result: Result, again: boolean): string {
   const reason = again ? result.reason.split("; ", 1)[0]! : result.reason;
   switch (result.outcome) {
     case "rejected":
@@ -61,21 +53,44 @@ export function failureText(result: AttemptResult, again: boolean): string {
 /** Why a failure has no further try: the sidecar is being stopped, or had one try only. */
 export type End = "stopping" | "once" | null;
 
-/**
- * What comes after a failure. `retryInMs`: null where only new content, or a SIGHUP, leads to another try.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { failure } from "./attempt_steps.ts";
- * const result = failure("rejected", "HTTP 500", "rejected");
- * assert.equal(nextText(result, 10_000, null), "next try in 10s");
- * assert.equal(nextText({ ...result, killed: true }, 10_000, null), "next look in 10s"); // no signal
- * assert.equal(nextText(result, 10_000, "once"), "no further try, because of --once");
- * ```
- */
-export function nextText(result: AttemptResult, retryInMs: number | null, end: End): string {
+/** What comes after a failure. `retryInMs`: null where only new content, or a SIGHUP, leads to another try. */
+export function nextText(result: Result, retryInMs: number | null, end: End): string {
   if (end === "stopping") return "no further try, since config-reloader is being stopped";
   if (end === "once") return "no further try, because of --once";
   if (retryInMs === null) return "nothing was sent; waiting until the content changes";
   return `next ${result.killed ? "look" : "try"} in ${formatMs(retryInMs)}`;
+}
+
+/** Which files differ, the first `CHANGES_MAX` by path; none where the content before is not known. */
+export function changesBetween(
+  before: readonly FileState[] | null,
+  after: readonly FileState[],
+): readonly FileChange[] {
+  if (before === null || before === after) return [];
+  const old = new Map(before.map((file) => [file.path, file]));
+  const changes: FileChange[] = [];
+  for (const { path, digest, sizeBytes } of after) {
+    const known = old.get(path);
+    old.delete(path);
+    if (known === undefined) changes.push({ path, change: "added", sizeBytes, oldSizeBytes: null });
+    else if (known.digest !== digest) {
+      changes.push({ path, change: "changed", sizeBytes, oldSizeBytes: known.sizeBytes });
+    }
+  }
+  for (const { path, sizeBytes } of old.values()) {
+    changes.push({ path, change: "removed", sizeBytes, oldSizeBytes: sizeBytes });
+  }
+  return changes.sort((a, b) => a.path < b.path ? -1 : a.path > b.path ? 1 : 0).slice(0, CHANGES_MAX);
+}
+
+/** One changed file for the log: `changed /etc/a.yaml (72 bytes, 70 before)`. */
+export function changeText({ path, change, sizeBytes, oldSizeBytes }: FileChange): string {
+  switch (change) {
+    case "added":
+      return `added ${path} (${sizeBytes} bytes)`;
+    case "removed":
+      return `removed ${path} (${sizeBytes} bytes)`;
+    case "changed":
+      return `changed ${path} (${sizeBytes} bytes, ${oldSizeBytes} before)`;
+  }
 }

@@ -3,78 +3,59 @@
  * verifies. An app that started after the change has read it and is not signalled. Only `target/send.ts` signals.
  */
 
-import {
-  type AttemptDeps,
-  type AttemptInput,
-  type AttemptReport,
-  baselineOf,
-  failure,
-  FOUND_FRESH_MS,
-  lookForTarget,
-  report,
-  triggerTimes,
-  unsent,
-} from "./attempt_steps.ts";
-import type { Target } from "../model.ts";
-import { startedAfter } from "../reload/start.ts";
+import type { Result, Target, TriggerResult } from "../model.ts";
+import { startedAfter, startedAtMs } from "../reload/process.ts";
+import { statusIn } from "../reload/start.ts";
+import { type AttemptDeps, type AttemptInput, failure, sentAt } from "./attempt_input.ts";
+import { baselineOf } from "./baseline.ts";
 import { verifyReload } from "./verification.ts";
 
 /** Pause between two looks for a target that is still starting, in milliseconds. */
 const STARTING_PAUSE_MS = 50;
 
 /** Makes one attempt by signal. */
-export async function attemptBySignal(deps: AttemptDeps, input: AttemptInput): Promise<AttemptReport> {
+export async function attemptBySignal(deps: AttemptDeps, input: AttemptInput): Promise<Result> {
   const found = await findTarget(deps, input);
-  if (found.kind === "none") return unsent(failure("failed", found.message, found.code));
+  if (found.kind === "none") return failure("failed", found.message, found.code);
   const { target } = found;
-  const fail = (reason: string, code: string) => unsent(failure("failed", reason, code), target);
-
+  const fail = (reason: string, code: string) => failure("failed", reason, code, { target });
   if (found.hasReadIt) return await verifyStarted(deps, input, target);
-  if (!input.job.mayTrigger) {
+  if (!input.reload.job.mayTrigger) {
     return fail(
       `a signal with this content ended the app before, so ${target.name} (PID ${target.pid}) is not signalled ` +
         "with it again; restart the app to make it read the content",
       "killed-before",
     );
   }
-  const mounts = deps.appMounts(target);
+  const mounts = deps.target.staleMounts(target);
   if (mounts.blind) return fail(mounts.stale.map((mount) => mount.message).join("; "), "stale-mount");
 
-  const baseline = await baselineOf(deps, input);
+  const reading = deps.config.verify === "none"
+    ? null
+    : await baselineOf(deps, input.baseline, input.aborted);
   if (input.aborted.aborted) return fail("stopped before the signal was sent", "stopped");
-  const send = () => Promise.resolve(deps.target.send(target));
   const sent = deps.target.send(target);
-  deps.announce();
   if (sent.kind === "not-sent") return fail(sent.message, sent.code);
-  deps.logger.info(`Sending ${deps.config.signal} to main process (PID ${target.pid})`, {
-    signal: deps.config.signal,
-    pid: target.pid,
-    process: target.name,
-  });
-  const proof = await verifyReload(deps, {
-    ...triggerTimes(deps, sent),
-    baseline,
+  input.onSent({ kind: "sent", how: "signal", target, atMs: sent.atMs, isAgain: false });
+  const sendAgain = (): Promise<TriggerResult> => Promise.resolve(deps.target.send(target));
+  const result = await verifyReload(deps, {
+    attempt: input,
+    baseline: statusIn(reading),
+    ...sentAt(deps, sent),
     restarted: false,
     target,
-    triggerAgain: send,
-    attempt: input,
+    triggerAgain: sendAgain,
+    unanswered: null,
   });
-  return report(proof, sent.atMs, target, baseline);
+  return { ...result, triggeredAtMs: sent.atMs, lastTriggeredAtMs: result.lastTriggeredAtMs ?? sent.atMs };
 }
 
 /** The app started with this content: nothing to trigger, its good status is the proof. */
-async function verifyStarted(
-  deps: AttemptDeps,
-  input: AttemptInput,
-  target: Target,
-): Promise<AttemptReport> {
-  deps.announce();
-  deps.logger.info(
-    `${target.name} (PID ${target.pid}) started after the change and has read it; verifying without a signal`,
-    { pid: target.pid, process: target.name },
-  );
+async function verifyStarted(deps: AttemptDeps, input: AttemptInput, target: Target): Promise<Result> {
   const nowMs = deps.clock.nowMs();
-  const proof = await verifyReload(deps, {
+  input.onSent({ kind: "sent", how: "started", target, atMs: nowMs, isAgain: false });
+  return await verifyReload(deps, {
+    attempt: input,
     baseline: null,
     triggeredAtMs: nowMs,
     triggeredWallMs: target.startedWallMs,
@@ -82,37 +63,27 @@ async function verifyStarted(
     restarted: true,
     target,
     triggerAgain: null,
-    attempt: input,
+    unanswered: null,
   });
-  return report(proof, null, target, null);
 }
 
 /** Looks until there is a target that has finished starting, nobody, or no time left. */
-async function findTarget(deps: AttemptDeps, input: AttemptInput): Promise<Found> {
-  const deadlineMs = deps.clock.nowMs() + deps.config.reloadTimeoutMs;
-  const { advance } = input;
-  const isFresh = advance !== null && deps.clock.nowMs() - advance.atMs < FOUND_FRESH_MS;
-  let sighting = (isFresh ? advance.sighting : null) ?? lookForTarget(deps);
+async function findTarget({ clock, config, heartbeat, target }: AttemptDeps, input: AttemptInput) {
+  const deadlineMs = clock.nowMs() + config.reloadTimeoutMs;
   for (;;) {
-    deps.turned();
-    const { resolution, startedAtMs } = sighting;
-    // NaN where there is no process: never after anything.
-    const hasReadIt = startedAfter(startedAtMs, input.job.changedAtMs);
-    if (resolution.kind === "target" || hasReadIt && resolution.kind === "starting") {
-      return { kind: "target", target: resolution.target, hasReadIt };
-    }
-    if (resolution.kind === "none" && !resolution.again) return resolution;
-    if (input.stopping.aborted || deps.clock.nowMs() >= deadlineMs) {
+    heartbeat.beat();
+    const resolution = target.resolve(input.known);
+    if (resolution.kind !== "none") {
+      const atMs = startedAtMs(resolution.target, { nowMs: clock.nowMs(), wallMs: clock.wallMs() });
+      const hasReadIt = startedAfter(atMs, input.reload.job.changedAtMs);
+      if (resolution.kind === "target" || hasReadIt) {
+        return { kind: "target", target: resolution.target, hasReadIt } as const;
+      }
+    } else if (!resolution.again) return resolution;
+    if (input.stopping.aborted || clock.nowMs() >= deadlineMs) {
       const code = resolution.kind === "none" ? resolution.code : "starting";
-      return { kind: "none", code, message: resolution.message };
+      return { kind: "none", code, message: resolution.message } as const;
     }
-    deps.announce();
-    await deps.clock.sleep(STARTING_PAUSE_MS, input.stopping);
-    sighting = lookForTarget(deps);
+    await clock.sleep(STARTING_PAUSE_MS, input.stopping);
   }
 }
-
-/** The target that was settled on, and whether it started with the content that is to be reloaded; or nobody. */
-type Found =
-  | { readonly kind: "target"; readonly target: Target; readonly hasReadIt: boolean }
-  | { readonly kind: "none"; readonly code: string; readonly message: string };

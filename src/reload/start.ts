@@ -3,15 +3,11 @@
  * away: has the app read it, or did it start without it? Pure.
  */
 
-import type { Status } from "../model.ts";
 import type { TriggerKind } from "../config.ts";
-
-/**
- * The kernel stamps files with a clock that ticks 100 to 1000 times a second, so a change may be up to 10 ms later
- * than the file says: an app that started less than this after it may in truth have started before. (The start of a
- * process, cut to ticks of 10 ms in proc(5), errs to the earlier and so to one reload too many.)
- */
-export const START_MARGIN_MS = 10;
+import type { OutputTime, Snapshot, Status, StatusReading } from "../model.ts";
+import type { PrepareResult } from "../ports.ts";
+import type { AppFacts, Model, Now, Policy, Question } from "./model.ts";
+import { START_MARGIN_MS, startedAfter } from "./process.ts";
 
 /** Clocks of one machine tell the same time; what is read a moment later may be this much later, in milliseconds. */
 const CLOCK_SLACK_MS = 1_000;
@@ -47,39 +43,7 @@ export interface StartFacts {
 export type StartVerdict = "adopt" | "reload" | "later";
 
 /**
- * Whether a process that started at `startedAtMs` has certainly read content that came at `changedAtMs`.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(startedAfter(1_010, 1_000), true);
- * assert.equal(startedAfter(1_009, 1_000), false); // may in truth have started before the change
- * ```
- */
-export function startedAfter(startedAtMs: number, changedAtMs: number): boolean {
-  return startedAtMs >= changedAtMs + START_MARGIN_MS;
-}
-
-/**
  * Judges content found at the start (`--reload-on-start auto`), or back after it was away.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const facts = {
- *   trigger: "signal" as const,
- *   changedWallMs: 1_700_000_000_000,
- *   nowWallMs: 1_700_000_009_000,
- *   changedAtMs: 1_000,
- *   targetStartedAtMs: 5_000,
- *   goneSinceAtMs: null,
- *   otherSeen: false,
- *   isAsked: false,
- *   status: null,
- *   before: null,
- * };
- * assert.equal(decideStart(facts), "adopt"); // it started after the change
- * assert.equal(decideStart({ ...facts, targetStartedAtMs: 500 }), "reload");
- * assert.equal(decideStart({ ...facts, targetStartedAtMs: null }), "later");
- * ```
  */
 export function decideStart(facts: StartFacts): StartVerdict {
   const { status } = facts;
@@ -122,13 +86,6 @@ function hasLoadedSince({ status, before }: StartFacts): boolean {
 
 /**
  * Whether the app says that it could not load what it read last.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const status = { format: "prometheus" as const, successWallMs: 5, wholeSeconds: false };
- * assert.equal(hasFailed({ ...status, successful: false }), true);
- * assert.equal(hasFailed({ ...status, successful: true }), false);
- * ```
  */
 export function hasFailed(status: Status): boolean {
   switch (status.format) {
@@ -141,4 +98,53 @@ export function hasFailed(status: Status): boolean {
     case "http":
       return false;
   }
+}
+
+/** The status of a reading; null where there is none. */
+export function statusIn(reading: StatusReading | null): Status | null {
+  return reading?.kind === "status" ? reading.status : null;
+}
+
+/**
+ * When the rendered output came to its place. A file time is a wall time: after a step of the wall clock one that is
+ * converted anew lies in the future, where no app has started after it. So it is converted once, when it is first seen, and
+ * kept as long as the same one is reported.
+ */
+export function outputTimeOf(
+  known: OutputTime | null,
+  prepared: PrepareResult,
+  now: Pick<Now, "nowMs" | "wallMs">,
+): OutputTime | null {
+  if (prepared.kind !== "ok" || prepared.outputWallMs === undefined) return null;
+  const { written, outputWallMs: wallMs } = prepared;
+  // What was written just now may have an earlier time than an output that was written before the clock was set back.
+  if (!written && known?.wallMs === wallMs) return known;
+  return { wallMs, atMs: now.nowMs - Math.max(0, now.wallMs - wallMs) };
+}
+
+/** The facts for `decideStart`. What the app reads may be an output, which came later than the content. */
+export function startFacts(
+  model: Model,
+  asked: { readonly question: Question; readonly snapshot: Snapshot },
+  found: {
+    readonly output: OutputTime | null;
+    readonly app: AppFacts;
+    readonly reading: StatusReading | null;
+  },
+  now: Pick<Now, "wallMs">,
+  policy: Pick<Policy, "trigger" | "verify">,
+): StartFacts {
+  const { output, app, reading } = found;
+  return {
+    trigger: policy.trigger,
+    changedWallMs: Math.max(asked.snapshot.changedWallMs, output?.wallMs ?? -Infinity),
+    nowWallMs: now.wallMs,
+    changedAtMs: Math.max(model.changedAtMs, output?.atMs ?? -Infinity),
+    targetStartedAtMs: app.startedAtMs,
+    goneSinceAtMs: asked.question.goneSinceAtMs,
+    otherSeen: asked.question.otherSeen === true,
+    isAsked: policy.verify !== "none",
+    status: statusIn(reading),
+    before: statusIn(model.reading),
+  };
 }

@@ -89,7 +89,6 @@ export async function createTargetPort(config: Config, deps: TargetDeps): Promis
     send: (target) => sendSignal({ reader, clock, kill }, target, options),
     staleMounts,
     preflight,
-    youngestPid: reader.youngestPid,
   };
 }
 

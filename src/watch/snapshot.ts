@@ -64,7 +64,7 @@ export type ReaderConfig = Pick<
 export function createSnapshotReader(
   config: ReaderConfig,
   clock: Clock,
-): SnapshotReader & { close(): void } {
+): SnapshotReader & { close(): void; isUnswapped(): Promise<boolean> } {
   const reader = createReader(config, clock);
   let running: Promise<unknown> = Promise.resolve();
   /** The callers that wait, and the signals that are listened to: mostly one, the same each time. */

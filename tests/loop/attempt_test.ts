@@ -1,15 +1,10 @@
 import assert from "node:assert/strict";
 import { attemptReload } from "../../src/loop/attempt.ts";
-import {
-  type AttemptDeps,
-  type AttemptInput,
-  type AttemptReport,
-  BASELINE_WAIT_MS,
-  FOUND_FRESH_MS,
-} from "../../src/loop/attempt_steps.ts";
-import { createOutputTimes } from "../../src/loop/output_times.ts";
+import type { AttemptDeps, AttemptInput } from "../../src/loop/attempt_input.ts";
+import { BASELINE_WAIT_MS } from "../../src/loop/baseline.ts";
 import type { Config } from "../../src/config.ts";
-import type { Resolution, Status, StatusReading, Target, TriggerResult } from "../../src/model.ts";
+import type { Resolution, Result, Status, StatusReading, Target, TriggerResult } from "../../src/model.ts";
+import type { Event, Job } from "../../src/reload/model.ts";
 import { createTestConfig } from "../support/config.ts";
 import { createFakeClock, type FakeClock } from "../support/fake_clock.ts";
 import { type Amp, amp as ampStatus, DOWN } from "../support/status.ts";
@@ -36,7 +31,8 @@ function createBench(config: Partial<Config> = {}) {
     prepared: { kind: "ok", written: false } as Awaited<ReturnType<AttemptDeps["prepare"]>>,
     stopping: new AbortController(),
     aborted: new AbortController(),
-    debug: [] as string[],
+    overtaken: new AbortController(),
+    sent: [] as (Event & { kind: "sent" })[],
     /** Until when the loop has said that it may be silent. */
     silentUntilMs: { value: 0 },
     httpMs: 0,
@@ -44,7 +40,7 @@ function createBench(config: Partial<Config> = {}) {
   const deps: AttemptDeps = {
     config: createTestConfig(config),
     clock,
-    logger: { debug: (text) => bench.debug.push(text), info() {}, warn() {}, error() {} },
+    logger: { debug() {}, info() {}, warn() {}, error() {} },
     prepare: async () => {
       if (bench.httpMs > 0) await clock.sleep(bench.httpMs);
       return bench.prepared;
@@ -68,7 +64,6 @@ function createBench(config: Partial<Config> = {}) {
         blind: bench.blind.length > 0,
       }),
       preflight: () => assert.fail("not a part of an attempt"),
-      youngestPid: () => assert.fail("not a part of an attempt"),
     },
     httpTrigger: async () => {
       if (bench.httpMs > 0) await clock.sleep(bench.httpMs);
@@ -82,26 +77,34 @@ function createBench(config: Partial<Config> = {}) {
         return await next;
       },
     },
-    turned: (mayTakeMs = 0) => bench.silentUntilMs.value = clock.nowMs() + mayTakeMs,
-    announce: () => {},
-    appMounts: () => deps.target.staleMounts(bench.target),
-    outputAtMs: createOutputTimes(clock),
-  };
-  const input = (more: Partial<AttemptInput["job"]>, advance: AttemptInput["advance"]): AttemptInput => ({
-    job: {
-      digest: "b",
-      oldDigest: "a",
-      why: "change",
-      attempt: 1,
-      seenAtMs: 0,
-      changedAtMs: 0,
-      mayTrigger: true,
-      ...more,
+    heartbeat: {
+      beat: (mayTakeMs = 0) => bench.silentUntilMs.value = clock.nowMs() + mayTakeMs,
+      health: () => ({ ok: true }),
     },
-    snapshot: { digest: "b", files: [], changedWallMs: clock.wallMs() },
-    advance,
+  };
+  const input = (more: Partial<Job>, given: Partial<AttemptInput>): AttemptInput => ({
+    reload: {
+      job: {
+        digest: "b",
+        oldDigest: "a",
+        why: "change",
+        attempt: 1,
+        seenAtMs: 0,
+        changedAtMs: 0,
+        mayTrigger: true,
+        ...more,
+      },
+      snapshot: { digest: "b", files: [], changedWallMs: clock.wallMs() },
+    },
+    baseline: null,
+    known: null,
     lastReading: null,
     tokens: { baseline: null, provedToken: null },
+    output: null,
+    unanswered: null,
+    onSent: (event) => void bench.sent.push(event),
+    overtaken: bench.overtaken.signal,
+    ...given,
     stopping: bench.stopping.signal,
     aborted: bench.aborted.signal,
   });
@@ -110,14 +113,14 @@ function createBench(config: Partial<Config> = {}) {
     set: (change: Partial<typeof bench>) => Object.assign(bench, change),
     signals: () => bench.signals,
     reads: () => bench.reads,
-    debug: bench.debug,
+    sent: bench.sent,
     /** Starts the attempt; the result is there once enough time has passed. */
-    start(more: Partial<AttemptInput["job"]> = {}, advance: AttemptInput["advance"] = null) {
-      const run: { report: AttemptReport | null; done: () => boolean } = {
-        report: null,
-        done: () => run.report !== null,
+    start(more: Partial<Job> = {}, given: Partial<AttemptInput> = {}) {
+      const run: { result: Result | null; done: () => boolean } = {
+        result: null,
+        done: () => run.result !== null,
       };
-      attemptReload(deps, input(more, advance)).then((report) => run.report = report);
+      attemptReload(deps, input(more, given)).then((result) => run.result = result);
       return run;
     },
   };
@@ -144,8 +147,8 @@ test("a reload is proved by a higher count that is still good one poll later", a
   assert.equal(bench.signals(), 1);
   assert.equal(run.done(), false, "not before it has settled");
   await bench.clock.advance(600);
-  assert.equal(run.report?.result.outcome, "success");
-  assert.equal(run.report.result.triggeredAtMs, 0);
+  assert.equal(run.result?.outcome, "success");
+  assert.equal(run.result.triggeredAtMs, 0);
 });
 
 test("a rollback after the first success is a rejection", async () => {
@@ -153,8 +156,8 @@ test("a rollback after the first success is a rejection", async () => {
   bench.set({ readings: [amp({}), amp({ attempts: 4 }), amp({ attempts: 4, status: "rolled_back" })] });
   const run = bench.start();
   await bench.clock.advance(2_000);
-  assert.equal(run.report?.result.outcome, "rejected");
-  assert.match(run.report.result.reason, /rolled_back/);
+  assert.equal(run.result?.outcome, "rejected");
+  assert.match(run.result.reason, /rolled_back/);
 });
 
 test("what needs a restart is told with the success", async () => {
@@ -162,7 +165,7 @@ test("what needs a restart is told with the success", async () => {
   bench.set({ readings: [amp({}), amp({ attempts: 4, restartRequired: ["W600"] })] });
   const run = bench.start();
   await bench.clock.advance(2_000);
-  assert.deepEqual(run.report?.result.restartRequired, ["W600"]);
+  assert.deepEqual(run.result?.status?.format === "amp" && run.result.status.restartRequired, ["W600"]);
 });
 
 test("a baseline that does not come in time does not hold up the signal", async () => {
@@ -183,8 +186,8 @@ test("without a baseline the first answer becomes one and the trigger goes out o
   const run = bench.start();
   await bench.clock.advance(1_500);
   assert.equal(bench.signals(), 2);
-  assert.equal(run.report?.result.outcome, "success");
-  assert.equal(bench.debug.length, 1);
+  assert.equal(run.result?.outcome, "success");
+  assert.deepEqual(bench.sent.map(({ isAgain }) => isAgain), [false, true]);
 });
 
 test("an app that is starting is waited for, then signalled", async () => {
@@ -203,8 +206,8 @@ test("one that never finishes starting fails when the reload timeout is over", a
   bench.set({ resolution: { kind: "starting", target: bench.target, message: "it has no handler yet" } });
   const run = bench.start();
   await bench.clock.advance(3_100);
-  assert.equal(run.report?.result.outcome, "failed");
-  assert.equal(run.report.result.code, "starting");
+  assert.equal(run.result?.outcome, "failed");
+  assert.equal(run.result.code, "starting");
   assert.equal(bench.signals(), 0);
 });
 
@@ -222,7 +225,7 @@ test("a target that comes back by itself is waited for; one that does not is a f
   other.set({ resolution: { kind: "none", code: "ambiguous", message: "there are two" } });
   const run = other.start();
   await other.clock.advance(0);
-  assert.deepEqual([run.report?.result.outcome, run.report?.result.code], ["failed", "ambiguous"]);
+  assert.deepEqual([run.result?.outcome, run.result?.code], ["failed", "ambiguous"]);
 });
 
 test("with an output the app must have started after that, not only after the change behind it", async () => {
@@ -238,7 +241,7 @@ test("with an output the app must have started after that, not only after the ch
     // The change is older than all of this.
     const run = bench.start({ changedAtMs: bench.clock.nowMs() - 60_000 });
     await bench.clock.advance(2_000);
-    assert.equal(run.report?.result.outcome, "success");
+    assert.equal(run.result?.outcome, "success");
     assert.equal(
       bench.signals(),
       what === "signalled" ? 1 : 0,
@@ -253,16 +256,16 @@ test("an app that started after the change is verified, not signalled; its first
   await bench.clock.advance(1_000);
   const run = bench.start({ mayTrigger: false });
   await bench.clock.advance(2_000);
-  assert.equal(run.report?.result.outcome, "success");
+  assert.equal(run.result?.outcome, "success");
   assert.equal(bench.signals(), 0);
-  assert.equal(run.report.result.triggeredAtMs, null);
+  assert.equal(run.result.triggeredAtMs, null);
 });
 
 test("content whose signal ended the app before is not signalled", async () => {
   const bench = createBench();
   const run = bench.start({ mayTrigger: false });
   await bench.clock.advance(0);
-  assert.deepEqual([run.report?.result.code, bench.signals()], ["killed-before", 0]);
+  assert.deepEqual([run.result?.code, bench.signals()], ["killed-before", 0]);
 });
 
 test("an app that cannot see the content is not signalled, and the text says which mount", async () => {
@@ -270,13 +273,12 @@ test("an app that cannot see the content is not signalled, and the text says whi
   bench.set({ blind: ["/etc/app/config.yaml is a subPath mount"] });
   const run = bench.start();
   await bench.clock.advance(0);
-  assert.deepEqual([run.report?.result.outcome, run.report?.result.code, bench.signals()], [
+  assert.deepEqual([run.result?.outcome, run.result?.code, bench.signals()], [
     "failed",
     "stale-mount",
     0,
   ]);
-  assert.match(run.report!.result.reason, /subPath/);
-  assert.equal(run.report!.result.appIsBlind, true);
+  assert.match(run.result!.reason, /subPath/);
 });
 
 test("a process that ends within 2 s of the signal was killed by it", async () => {
@@ -284,8 +286,8 @@ test("a process that ends within 2 s of the signal was killed by it", async () =
   bench.set({ readings: [amp({}), DOWN], onSignal: () => bench.set({ alive: false }) });
   const run = bench.start();
   await bench.clock.advance(100);
-  assert.deepEqual([run.report?.result.outcome, run.report?.result.killed], ["failed", true]);
-  assert.match(run.report!.result.reason, /the signal killed it/);
+  assert.deepEqual([run.result?.outcome, run.result?.killed], ["failed", true]);
+  assert.match(run.result!.reason, /the signal killed it/);
 });
 
 test("one that restarts later counts as reloaded once its status is good again", async () => {
@@ -298,7 +300,7 @@ test("one that restarts later counts as reloaded once its status is good again",
   assert.equal(run.done(), false);
   bench.set({ readings: [amp({ attempts: 0, status: "initial" })] });
   await bench.clock.advance(3_000);
-  assert.equal(run.report?.result.outcome, "success");
+  assert.equal(run.result?.outcome, "success");
 });
 
 test("a status that never proves anything is a timeout that says what was seen last", async () => {
@@ -307,15 +309,15 @@ test("a status that never proves anything is a timeout that says what was seen l
   await bench.clock.advance(29_000);
   assert.equal(run.done(), false);
   await bench.clock.advance(1_000);
-  assert.equal(run.report?.result.outcome, "timeout");
-  assert.match(run.report.result.reason, /^reload verification timeout after 30s: .*attempts is still 3/);
+  assert.equal(run.result?.outcome, "timeout");
+  assert.match(run.result.reason, /^reload verification timeout after 30s: .*attempts is still 3/);
 });
 
 test("--verify none: a delivered signal is the end of it, and no status is read", async () => {
   const bench = createBench({ verify: "none" });
   const run = bench.start();
   await bench.clock.advance(0);
-  assert.equal(run.report?.result.outcome, "success");
+  assert.equal(run.result?.outcome, "success");
   assert.equal(bench.reads(), 0);
 });
 
@@ -325,7 +327,7 @@ test("content that is invalid, or cannot be written, sends nothing", async () =>
     bench.set({ prepared: { kind, reason: "line 3" } });
     const run = bench.start();
     await bench.clock.advance(0);
-    assert.deepEqual([run.report?.result.outcome, bench.signals()], [kind, 0]);
+    assert.deepEqual([run.result?.outcome, bench.signals()], [kind, 0]);
   }
 });
 
@@ -334,7 +336,7 @@ test("a signal that cannot be sent is a failure with its code", async () => {
   bench.set({ refused: { kind: "not-sent", code: "permission", message: "user 1 may not signal user 2" } });
   const run = bench.start();
   await bench.clock.advance(0);
-  assert.deepEqual([run.report?.result.outcome, run.report?.result.code], ["failed", "permission"]);
+  assert.deepEqual([run.result?.outcome, run.result?.code], ["failed", "permission"]);
 });
 
 test("--trigger http: an app that says no has rejected; one that is away has not", async () => {
@@ -343,7 +345,7 @@ test("--trigger http: an app that says no has rejected; one that is away has not
     bench.set({ refused: { kind: "not-sent", code, message: "HTTP 500" } });
     const run = bench.start();
     await bench.clock.advance(0);
-    assert.equal(run.report?.result.outcome, outcome);
+    assert.equal(run.result?.outcome, outcome);
   }
 });
 
@@ -356,32 +358,14 @@ test("a shutdown ends it when the app is gone, and at the latest when the time i
   assert.equal(run.done(), false, "the app lives: its reload is finished");
   bench.set({ alive: false });
   await bench.clock.advance(100);
-  assert.equal(run.report?.result.code, "stopped");
+  assert.equal(run.result?.code, "stopped");
   const other = createBench();
   const late = other.start();
   await other.clock.advance(1_000);
   other.aborted.abort();
   other.stopping.abort();
   await other.clock.advance(600);
-  assert.equal(late.report?.result.code, "stopped");
-});
-
-test("a look for the target made while the content was read is used while it is fresh, and made again when it is not", async () => {
-  for (const [ageMs, signals] of [[FOUND_FRESH_MS - 1, 1], [FOUND_FRESH_MS, 0]] as const) {
-    const bench = createBench();
-    const sighting = { resolution: { kind: "target", target: bench.target }, startedAtMs: -60_000 } as const;
-    const advance = {
-      baseline: Promise.resolve(amp({})),
-      answer: null,
-      sighting,
-      atMs: bench.clock.nowMs(),
-    };
-    await bench.clock.advance(ageMs);
-    bench.set({ resolution: { kind: "none", code: "not-there", message: "there is none" } });
-    bench.start({}, advance);
-    await bench.clock.advance(0);
-    assert.equal(bench.signals(), signals);
-  }
+  assert.equal(late.result?.code, "stopped");
 });
 
 test("a second trigger that the app refuses is a rejection, too, and counts as one", async () => {
@@ -392,8 +376,8 @@ test("a second trigger that the app refuses is a rejection, too, and counts as o
   const refused = { kind: "not-sent", code: "trigger-refused", message: "HTTP 500", atMs: 3 } as const;
   bench.set({ refused });
   await bench.clock.advance(1_000);
-  assert.deepEqual([run.report?.result.outcome, run.report?.result.reason], ["rejected", "HTTP 500"]);
-  assert.deepEqual([run.report?.result.triggeredAtMs, run.report?.result.lastTriggeredAtMs], [0, 3]);
+  assert.deepEqual([run.result?.outcome, run.result?.reason], ["rejected", "HTTP 500"]);
+  assert.deepEqual([run.result?.triggeredAtMs, run.result?.lastTriggeredAtMs], [0, 3]);
 });
 
 test("without a baseline, an app that tells whole seconds is triggered again in the next second, and proved", async () => {
@@ -411,7 +395,7 @@ test("without a baseline, an app that tells whole seconds is triggered again in 
   assert.equal(bench.signals(), 2);
   bench.set({ readings: [prometheus(seconds(bench.clock.wallMs()))] });
   await bench.clock.advance(600);
-  assert.equal(run.report?.result.outcome, "success");
+  assert.equal(run.result?.outcome, "success");
 });
 
 test("SIGTERM does not hurry a trigger that waits for the next whole second: it could not be proved", async () => {
@@ -428,7 +412,7 @@ test("SIGTERM does not hurry a trigger that waits for the next whole second: it 
   assert.equal(bench.signals(), 0);
   bench.set({ readings: [prometheus(second + 1_000)] });
   await bench.clock.advance(1_000);
-  assert.equal(run.report?.result.outcome, "success");
+  assert.equal(run.result?.outcome, "success");
 });
 
 test("slow steps with a deadline of their own are no silence of the loop; a step past its deadline is", async () => {
@@ -446,7 +430,7 @@ test("slow steps with a deadline of their own are no silence of the loop; a step
     const silentMs = bench.clock.nowMs() - bench.silentUntilMs.value;
     assert.ok(run.done() || silentMs <= 1_000, `silent for ${silentMs} ms after ${ms} ms`);
   }
-  assert.equal(run.report?.result.outcome, "success");
+  assert.equal(run.result?.outcome, "success");
 
   const stuck = createBench();
   stuck.set({ httpMs: Infinity });
@@ -463,9 +447,9 @@ test("a baseline from before a long check is read again: what the app did meanwh
     // The fourth reload was another's.
     bench.set({ readings: [amp({ attempts: 4 })] });
     await bench.clock.advance(checkMs);
-    const run = bench.start({}, { baseline: Promise.resolve(answer), answer, sighting: null, atMs });
+    const run = bench.start({}, { baseline: { reading: answer, atMs } });
     await bench.clock.advance(31_000);
-    assert.equal(run.report?.result.outcome, outcome);
+    assert.equal(run.result?.outcome, outcome);
   }
 });
 
@@ -481,7 +465,7 @@ test("a trigger that waits for the next whole second is not early where a sleep 
       bench.set({ readings: [...first, now] });
       const run = bench.start();
       await bench.clock.advance(35_000);
-      const atMs = run.report?.result.lastTriggeredAtMs ?? 0;
+      const atMs = run.result?.lastTriggeredAtMs ?? 0;
       assert.ok(atMs > 1_000, `${trigger}: ${atMs}`);
     }
   }
@@ -494,7 +478,7 @@ test("a good status just before the deadline gets its second look in time", asyn
   await bench.clock.advance(9_400);
   bench.set({ readings: [amp({ attempts: 4 })] });
   await bench.clock.advance(700);
-  assert.equal(run.report?.result.outcome, "success");
+  assert.equal(run.result?.outcome, "success");
 });
 
 test("SIGTERM without a process to look at: polls go on as before, and end when nobody listens", async () => {
@@ -511,6 +495,6 @@ test("SIGTERM without a process to look at: polls go on as before, and end when 
     assert.equal(run.done(), false);
     bench.set({ readings: [DOWN] });
     await bench.clock.advance(1_000);
-    assert.equal(run.report?.result.code, "stopped");
+    assert.equal(run.result?.code, "stopped");
   }
 });

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { nextRetryDelayMs } from "../../src/reload/backoff.ts";
 import { judgeHealth, STALL_MIN_MS } from "../../src/reload/health.ts";
-import { createHintQueue } from "../../src/reload/queue.ts";
-import { decideStart, START_MARGIN_MS, type StartFacts } from "../../src/reload/start.ts";
+import { START_MARGIN_MS } from "../../src/reload/process.ts";
+import { decideStart, outputTimeOf, type StartFacts } from "../../src/reload/start.ts";
 import { formatMs, shortHash } from "../../src/text.ts";
 import { amp } from "../support/status.ts";
 
@@ -29,47 +29,14 @@ Deno.test("the loop is dead after three silent intervals, but never before 30 s"
   assert.deepEqual(dead, { ok: false, reason: "the loop has not turned for 3m1s, at most 3m is normal" });
 });
 
-Deno.test("hints coalesce into one waiting slot and keep causes and the time of the first", async () => {
-  const queue = createHintQueue();
-  assert.equal(queue.take(), null);
-  queue.push("event", 5);
-  queue.push("interval", 6);
-  queue.push("event", 7);
-  await queue.filled();
-  assert.deepEqual(queue.take(), { causes: ["event", "interval"], firstAtMs: 5 });
-  assert.equal(queue.take(), null);
-  let woken = 0;
-  const waits = [queue.filled(), queue.filled()].map((wait) => wait.then(() => woken++));
-  queue.push("signal", 9);
-  await Promise.all(waits);
-  assert.equal(woken, 2);
-  assert.deepEqual(queue.take()?.causes, ["signal"]);
-  const woken2 = queue.filled();
-  queue.wake();
-  await woken2;
-  assert.equal(queue.take(), null, "a wake is no hint");
-});
-
-Deno.test("who gave a hint waits with other work until it has been dealt with, and not for a queue that nobody empties", async () => {
-  const queue = createHintQueue();
-  await queue.calmed();
-  queue.push("event", 1);
-  let calm = false;
-  const waiting = queue.calmed().then(() => calm = true);
-  queue.calm();
-  await null;
-  assert.equal(calm, false, "a hint waits in the slot");
-  queue.take();
-  await null;
-  assert.equal(calm, false, "it is being dealt with");
-  queue.calm();
-  await waiting;
-  queue.push("event", 2);
-  const left = queue.calmed();
-  queue.close();
-  await left;
-  queue.push("event", 3);
-  await queue.calmed();
+Deno.test("an output's time is converted once: a step of the wall clock does not move it", () => {
+  const prepared = { kind: "ok", written: false, outputWallMs: 95_000 } as const;
+  const first = outputTimeOf(null, prepared, { nowMs: 0, wallMs: 100_000 });
+  assert.deepEqual(first, { wallMs: 95_000, atMs: -5_000 });
+  const stepped = { nowMs: 10, wallMs: 100_000 - 3_600_000 };
+  assert.equal(outputTimeOf(first, prepared, stepped), first);
+  assert.equal(outputTimeOf(first, { ...prepared, written: true }, stepped)?.atMs, 10, "written now");
+  assert.equal(outputTimeOf(first, { kind: "ok", written: false }, stepped), null);
 });
 
 const PROMETHEUS = {

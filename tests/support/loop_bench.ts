@@ -4,11 +4,19 @@
  */
 
 import type { Config } from "../../src/config.ts";
-import type { Observation, Resolution, StatusReading, Target, TriggerResult } from "../../src/model.ts";
-import type { PrepareResult } from "../../src/ports.ts";
+import type {
+  Observation,
+  Proof,
+  Resolution,
+  StatusReading,
+  Target,
+  TargetCode,
+  TargetView,
+  TriggerResult,
+} from "../../src/model.ts";
+import type { LogFields, PrepareResult } from "../../src/ports.ts";
 import { createRecorder } from "../../src/loop/recorder.ts";
-import { createReloader } from "../../src/loop/reloader.ts";
-import { createTargetWatch } from "../../src/loop/target_watch.ts";
+import { createLoop } from "../../src/loop/loop.ts";
 import { createTestConfig } from "./config.ts";
 import { createFakeClock } from "./fake_clock.ts";
 import { amp } from "./status.ts";
@@ -30,12 +38,14 @@ export function createLoopBench(settings: Partial<Config> = {}) {
     /** What the next look finds; see `hold`. */
     disk: contentOf("a", clock.wallMs() - 60_000) as Observation,
     target: targetOf(clock.wallMs() - 120_000) as Target | null,
-    /** The disk holds swapped volumes alone, and none has been swapped since the last look. */
-    unswapped: false,
+    /** Nobody gets an answer to a status request. */
+    hangs: false,
     /** How often the app was asked. */
     reads: 0,
     /** In place of `target`. */
     resolution: null as Resolution | null,
+    /** In place of what follows from `target`. */
+    view: null as TargetView | null,
     reading: ampStatus(1) as StatusReading,
     /** What a signal or a request does; by default the app counts a good reload. */
     onTrigger: () => {
@@ -45,26 +55,34 @@ export function createLoopBench(settings: Partial<Config> = {}) {
     },
     /** Answer to the request of `--trigger http`; null: it succeeds. */
     refused: null as TriggerResult | null,
+    /** Why requests that reach the app have no answer; null: they have one. */
+    unanswered: null as string | null,
     prepare: (): Promise<PrepareResult> => Promise.resolve({ kind: "ok", written: false }),
     random: 0,
     /** Monotonic times of signals and requests. */
     triggers: [] as number[],
     /** In milliseconds: from the change seen to the first trigger, as the metric has it. */
     triggerDelays: [] as number[],
+    /** Attempts that were counted, ended or not. */
+    started: 0,
     outcomes: [] as string[],
+    /** Fields of the lines in `log`. */
+    fields: [] as { readonly text: string; readonly fields: LogFields }[],
+    proofs: [] as Proof[],
+    targetReady: [] as (TargetCode | null)[],
     inSync: false,
     exitCode: null as number | null,
     write(digest: string): void {
       bench.disk = contentOf(digest, clock.wallMs());
-      reloader.hint("event");
+      loop.hint("event");
     },
     stopping,
     aborted,
     start(): void {
-      reloader.run(stopping.signal, aborted.signal).then((code) => bench.exitCode = code);
+      loop.run(stopping.signal, aborted.signal).then((code) => bench.exitCode = code);
       const tick = (): void =>
         void clock.sleep(config.intervalMs).then(() => {
-          reloader.hint("interval");
+          loop.hint("interval");
           if (bench.exitCode === null) tick();
         });
       tick();
@@ -76,9 +94,12 @@ export function createLoopBench(settings: Partial<Config> = {}) {
     bench.triggers.push(atMs);
     if (bench.refused) return bench.refused;
     bench.onTrigger();
-    return { kind: "sent", atMs, wallMs };
+    return { kind: "sent", atMs, wallMs, ...(bench.unanswered && { unanswered: bench.unanswered }) };
   };
-  const line = (level: string) => (text: string) => void log.push(`${level} ${text}`);
+  const line = (level: string) => (text: string, fields: LogFields = {}) => {
+    log.push(`${level} ${text}`);
+    bench.fields.push({ text, fields });
+  };
   const logger = { debug: line("DEBUG"), info: line("INFO"), warn: line("WARN"), error: line("ERROR") };
   const nothing = () => {};
   const recorder = createRecorder({
@@ -86,13 +107,13 @@ export function createLoopBench(settings: Partial<Config> = {}) {
     clock,
     logger,
     metrics: {
-      attemptStarted: nothing,
+      attemptStarted: () => void bench.started++,
       attemptEnded: (outcome) => void bench.outcomes.push(outcome),
       triggerSent: (delayMs) => void bench.triggerDelays.push(delayMs),
       setInSync: (value) => bench.inSync = value,
       setContent: nothing,
-      setProof: nothing,
-      setTargetReady: nothing,
+      setProof: (proof) => void bench.proofs.push(proof),
+      setTargetReady: (code) => void bench.targetReady.push(code),
       setRolloutHeld: nothing,
       kubernetesError: nothing,
       setRestartRequired: nothing,
@@ -105,7 +126,6 @@ export function createLoopBench(settings: Partial<Config> = {}) {
   });
   const reader = {
     look: () => Promise.resolve(bench.disk),
-    isUnswapped: () => Promise.resolve(bench.unswapped),
     staleMounts: () => [],
   };
   const isThere = (target: Target) => target.startTicks === bench.target?.startTicks;
@@ -119,19 +139,23 @@ export function createLoopBench(settings: Partial<Config> = {}) {
     send: (to: Target): TriggerResult =>
       isThere(to) ? trigger() : { kind: "not-sent", code: "not-there", message: "not-there" },
     staleMounts: () => ({ stale: [], blind: false }),
-    youngestPid: () => null,
-    preflight: () => ({
-      ok: bench.target !== null,
-      message: bench.target ? `PID ${bench.target.pid}` : "no application",
-      code: "ready" as const,
-      pid: null,
-      name: null,
-      uid: null,
-      handled: null,
-      permitted: null,
-    }),
+    preflight: (found?: Resolution) =>
+      bench.view ?? ({
+        ok: bench.target !== null && found?.kind !== "none",
+        message: found?.kind === "none"
+          ? found.message
+          : bench.target
+          ? `PID ${bench.target.pid}`
+          : "no application",
+        code: found?.kind === "none" ? found.code : bench.target ? "ready" as const : "not-there" as const,
+        pid: null,
+        name: null,
+        uid: null,
+        handled: null,
+        permitted: null,
+      }),
   };
-  const reloader = createReloader({
+  const loop = createLoop({
     config,
     clock,
     logger,
@@ -141,16 +165,17 @@ export function createLoopBench(settings: Partial<Config> = {}) {
     prepare: () => bench.prepare(),
     httpTrigger: () => Promise.resolve(trigger()),
     probe: {
-      read: () => {
+      read: (signal) => {
         bench.reads++;
-        return Promise.resolve(bench.reading);
+        return bench.hangs
+          ? clock.sleep(config.httpTimeoutMs, signal).then(() => ({ kind: "error", reason: "timed out" }))
+          : Promise.resolve(bench.reading);
       },
     },
     random: () => bench.random,
     collect: nothing,
-    targetWatch: createTargetWatch({ config, clock, logger, target, reader, onStaleMounts: nothing }),
   });
-  return Object.assign(bench, { reloader, status: recorder.view });
+  return Object.assign(bench, { loop, status: () => recorder.view(loop.model()) });
 }
 
 /** Complete content. */

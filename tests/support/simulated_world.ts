@@ -86,8 +86,6 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
   let content: string | null = first;
   let changedWallMs = clock.wallMs() - 60_000;
   let lastDigest: string | null = null;
-  let swaps = 0;
-  let lastSwaps = -1;
   let healed = false;
   let downUntilMs = 0;
   let pid = 7;
@@ -206,7 +204,6 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
       return { kind: "sent", atMs: clock.nowMs(), wallMs: clock.wallMs() };
     },
     staleMounts: () => ({ stale: [], blind: false }),
-    youngestPid: () => pid,
     preflight: () => ({
       ok: up(),
       message: up() ? `PID ${pid}` : "no application process",
@@ -291,7 +288,7 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
   const reader: SnapshotReader = {
     async look({ onLikelyChange, signal }): Promise<Observation> {
       if (clock.nowMs() < settledAtMs) return { kind: "settling", againAtMs: settledAtMs };
-      const [seen, swapsSeen, seenWallMs] = [content, swaps, changedWallMs];
+      const [seen, seenWallMs] = [content, changedWallMs];
       if (seen !== null && seen !== lastDigest) onLikelyChange?.();
       await clock.sleep(random.int(0, 2), signal);
       if (seen === null) {
@@ -300,14 +297,13 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
           files: [{ path: "/c", digest: null, sizeBytes: 0, error: "/c is missing" }],
         };
       }
-      [lastDigest, lastSwaps] = [seen, swapsSeen];
+      lastDigest = seen;
       return {
         kind: "content",
         snapshot: { digest: seen, files: [], changedWallMs: seenWallMs },
         skipped: [],
       };
     },
-    isUnswapped: () => Promise.resolve(content !== null && swaps === lastSwaps),
     staleMounts: () => [],
   };
 
@@ -321,7 +317,6 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
       const isChange = next !== content;
       if (isChange) {
         changedWallMs = clock.wallMs();
-        swaps++;
         if (traits.settleMsMax > 0) settledAtMs = clock.nowMs() + random.int(0, traits.settleMsMax);
       }
       content = next;

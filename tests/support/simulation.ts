@@ -9,8 +9,7 @@ import type { Outcome } from "../../src/model.ts";
 import type { Metrics } from "../../src/observe/metrics.ts";
 import type { Logger } from "../../src/ports.ts";
 import { createRecorder } from "../../src/loop/recorder.ts";
-import { createReloader, type Reloader } from "../../src/loop/reloader.ts";
-import { createTargetWatch } from "../../src/loop/target_watch.ts";
+import { createLoop, type Loop } from "../../src/loop/loop.ts";
 import { createTestConfig } from "./config.ts";
 import { createFakeClock } from "./fake_clock.ts";
 import { createRandom, type SeededRandom } from "./random.ts";
@@ -122,7 +121,7 @@ function createRun(random: SeededRandom, traits: AppTraits, plain: boolean) {
   /** What ended the loop: an invariant that does not hold, most often. */
   let crash: unknown = null;
   let sidecar: {
-    reloader: Reloader;
+    loop: Loop;
     stopping: AbortController;
     aborted: AbortController;
     done: Promise<number>;
@@ -132,15 +131,7 @@ function createRun(random: SeededRandom, traits: AppTraits, plain: boolean) {
     truth.sidecarStarts();
     const logger = createCapture(log, () => clock.nowMs(), truth.failureLine, truth.line);
     const recorder = createRecorder({ config, clock, logger, metrics: truth.metrics });
-    const targetWatch = createTargetWatch({
-      config,
-      clock,
-      logger,
-      target: world.target,
-      reader: world.reader,
-      onStaleMounts: () => {},
-    });
-    const reloader = createReloader({
+    const loop = createLoop({
       config,
       clock,
       logger,
@@ -152,19 +143,18 @@ function createRun(random: SeededRandom, traits: AppTraits, plain: boolean) {
       random: random.next,
       collect: () => {},
       recorder,
-      targetWatch,
     });
     const [stopping, aborted] = [new AbortController(), new AbortController()];
-    const done = reloader.run(stopping.signal, aborted.signal);
+    const done = loop.run(stopping.signal, aborted.signal);
     done.catch((error) => crash = error);
-    sidecar = { reloader, stopping, aborted, done };
+    sidecar = { loop, stopping, aborted, done };
     interval(sidecar);
   }
 
   function interval(of: typeof sidecar): void {
     clock.sleep(config.intervalMs, of.stopping.signal).then(() => {
       if (of.stopping.signal.aborted) return;
-      of.reloader.hint("interval");
+      of.loop.hint("interval");
       interval(of);
     });
   }
@@ -185,7 +175,7 @@ function createRun(random: SeededRandom, traits: AppTraits, plain: boolean) {
     for (let left = ms; left > 0; left -= 1_000) {
       await clock.advance(Math.min(1_000, left));
       if (crash !== null) throw crash;
-      assert.deepEqual(sidecar.reloader.health(), { ok: true }, "I5: not healthy");
+      assert.deepEqual(sidecar.loop.health(), { ok: true }, "I5: not healthy");
       assert.ok(clock.pending() < 60, `I6: ${clock.pending()} timers`);
       truth.check();
     }
@@ -198,7 +188,7 @@ function createRun(random: SeededRandom, traits: AppTraits, plain: boolean) {
       log.push(`${clock.nowMs()} disk: ${next}`);
       world.write(next);
       // The kernel's event may be lost: then only the interval tells.
-      if (random.chance(0.8)) sidecar.reloader.hint("event");
+      if (random.chance(0.8)) sidecar.loop.hint("event");
     } else if (what < 0.75 && random.chance(traits.restarts)) {
       log.push(`${clock.nowMs()} app restarts by itself`);
       world.restartApp(random.int(10, 4_000));
@@ -210,7 +200,7 @@ function createRun(random: SeededRandom, traits: AppTraits, plain: boolean) {
       await clock.advance(random.int(0, 3_000));
       startSidecar();
     } else if (!plain && what < 0.88) world.forbidTarget(random.int(1_000, 20_000));
-    else sidecar.reloader.hint(random.pick(["event", "signal"]));
+    else sidecar.loop.hint(random.pick(["event", "signal"]));
     await advance(random.pick([1, 30, 300, 2_000, 10_000, 45_000]));
   }
 

@@ -15,6 +15,8 @@ function record(more: Partial<ReloadRecord>): ReloadRecord {
     attempt: 1,
     outcome: "success",
     reason: "",
+    proof: "counter",
+    changed: [],
     pid: 7,
     durationMs: 38,
     triggerDelayMs: 1.4,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createCollector, RELOAD_WORK } from "../../src/loop/collect.ts";
+import { createCollector, RELOAD_WORK } from "../../src/loop/garbage_collection.ts";
 import { test } from "../support/strict.ts";
 
 test("memory is given back after 500 requests, or 50 reloads, and not before", () => {

@@ -25,7 +25,7 @@ test("--trigger http, no answer: waits at the start and says so once; a change i
   assert.equal(bench.triggers.length, 0, "the app reads it when it starts");
   const said = bench.log.filter((line) => line.includes("Waiting for the app to answer"));
   assert.deepEqual(said, [
-    "WARN Waiting for the app to answer: GET http://localhost:8080/health/reload: connection refused",
+    "INFO Waiting for the app to answer: GET http://localhost:8080/health/reload: connection refused",
   ]);
   bench.write("b");
   await bench.clock.advance(31_000);
@@ -100,7 +100,7 @@ test("a SIGHUP that comes while a file is being written is answered when it has 
   assert.deepEqual(bench.outcomes, ["rejected"]);
   const written = bench.disk;
   bench.disk = { kind: "settling", againAtMs: bench.clock.nowMs() + 400 };
-  bench.reloader.hint("signal");
+  bench.loop.hint("signal");
   await bench.clock.advance(100);
   bench.disk = written;
   await bench.clock.advance(2_000);
@@ -112,17 +112,17 @@ test("a change during a reload counts from when it was seen, not from the reload
   bench.start();
   await bench.clock.advance(1_000);
   bench.onTrigger = () => {
-    if (bench.triggers.length === 1) bench.clock.sleep(8_000).then(() => bench.reading = ampStatus(2));
+    if (bench.triggers.length === 1) bench.clock.sleep(900).then(() => bench.reading = ampStatus(2));
     else bench.reading = ampStatus(3);
   };
   bench.write("b");
-  await bench.clock.advance(1_000);
+  await bench.clock.advance(500);
   bench.write("c");
   await bench.clock.advance(20_000);
   assert.deepEqual(bench.outcomes, ["success", "success"]);
   const [first, second] = bench.triggerDelays as [number, number];
   assert.equal(first, 0);
-  assert.ok(second > 7_000 && second < 8_500, `${second}`);
+  assert.ok(second > 500 && second < 1_500, `${second}`);
 });
 
 test("--min-reload-interval counts from the last trigger: one that the app refused, and one that went out twice", async () => {
@@ -175,7 +175,7 @@ test("a check command at the start may take its own time: /healthz stays 200", a
   };
   bench.start();
   await bench.clock.advance(45_000);
-  assert.deepEqual(bench.reloader.health(), { ok: true });
+  assert.deepEqual(bench.loop.health(), { ok: true });
   await bench.clock.advance(100_000);
 });
 
@@ -230,54 +230,6 @@ test("an app that restarts long after the signal, while it is being verified, di
   assert.ok(!bench.logged("the signal killed it"));
 });
 
-/** A loop whose app was asked, at the step of an update that came `beforeMs` before the swap, and how often up to the signal. */
-async function askedFor(beforeMs: number): Promise<{ foreseen: number; beforeSignal: number }> {
-  const bench = createLoopBench();
-  bench.target = targetOf(bench.clock.wallMs() - 30_000);
-  bench.start();
-  await bench.clock.advance(100);
-  const asked = { foreseen: -bench.reads, beforeSignal: -bench.reads };
-  bench.unswapped = true;
-  bench.reloader.hint("event");
-  await bench.clock.advance(beforeMs);
-  asked.foreseen += bench.reads;
-  assert.equal(bench.triggers.length, 0);
-  bench.unswapped = false;
-  bench.onTrigger = () => {
-    asked.beforeSignal += bench.reads;
-    bench.reading = ampStatus(2);
-  };
-  bench.write("b");
-  await bench.clock.advance(2_000);
-  assert.deepEqual(bench.outcomes, ["success"]);
-  return asked;
-}
-
-test("the first step of an update asks the app ahead: the swap then needs no answer, unless it is an old one", async () => {
-  assert.deepEqual(await askedFor(2), { foreseen: 1, beforeSignal: 1 });
-  assert.deepEqual(await askedFor(500), { foreseen: 1, beforeSignal: 2 });
-});
-
-test("a hint is dealt with when its signal is out, not only when that is proved; and when nobody takes hints any more", async () => {
-  const bench = createLoopBench();
-  bench.target = targetOf(bench.clock.wallMs() - 30_000);
-  bench.onTrigger = () => {};
-  bench.start();
-  await bench.clock.advance(100);
-  assert.equal(bench.triggers.length, 0);
-  bench.disk = contentOf("b", bench.clock.wallMs());
-  let signalsThen = -1;
-  void Promise.resolve(bench.reloader.hint("event")).then(() => signalsThen = bench.triggers.length);
-  await bench.clock.advance(1_000);
-  assert.equal(signalsThen, 1);
-  assert.deepEqual(bench.outcomes, [], "still being verified");
-  bench.stopping.abort();
-  bench.aborted.abort();
-  await bench.clock.advance(1_000);
-  assert.equal(bench.exitCode, 0);
-  await bench.reloader.hint("event");
-});
-
 test("/status tells a next try only where there will be one: not while the content is away or is waiting itself", async () => {
   const bench = createLoopBench({ reloadOnStart: "never", jitterMs: 60_000 });
   bench.start();
@@ -288,7 +240,7 @@ test("/status tells a next try only where there will be one: not while the conte
   assert.deepEqual(bench.outcomes, ["rejected"]);
   assert.notEqual(bench.status().nextRetryWallMs, null);
   bench.disk = MISSING;
-  bench.reloader.hint("event");
+  bench.loop.hint("event");
   await bench.clock.advance(100);
   assert.equal(bench.status().nextRetryWallMs, null);
   bench.random = 0.9;
@@ -333,7 +285,7 @@ test("--verify-token: a move since the first trigger counts no more where the co
   await bench.clock.advance(31_500);
   assert.deepEqual(bench.outcomes, ["timeout"]);
   bench.disk = MISSING;
-  bench.reloader.hint("event");
+  bench.loop.hint("event");
   await bench.clock.advance(500);
   bench.reading = jsonStatus("2");
   bench.write("b");

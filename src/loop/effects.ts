@@ -1,0 +1,184 @@
+/**
+ * Performs the effects that `step` asks for, and brings the event that each leads to. It decides nothing. An attempt goes on
+ * beside the loop and reports through the mailbox; everything else is done before the next event is taken.
+ */
+
+import type { Snapshot, Target } from "../model.ts";
+import type { SnapshotReader } from "../ports.ts";
+import {
+  type AppFacts,
+  type Baseline,
+  type Effect,
+  type Event,
+  type KnownTarget,
+  type Liveness,
+  type Model,
+  type Question,
+  type Reload,
+  reloadOf,
+} from "../reload/model.ts";
+import { isSameProcess, startedAtMs } from "../reload/process.ts";
+import { decideStart, outputTimeOf, startFacts } from "../reload/start.ts";
+import { recallTokens } from "../reload/tokens.ts";
+import { attemptReload } from "./attempt.ts";
+import { type AttemptDeps, failure } from "./attempt_input.ts";
+import { readInTime } from "./baseline.ts";
+import type { Mailbox } from "./mailbox.ts";
+
+/** What effects work with. */
+export interface EffectDeps extends AttemptDeps {
+  readonly reader: SnapshotReader;
+  readonly mailbox: Mailbox;
+  /** SIGTERM has come. */
+  readonly stopping: AbortSignal;
+  /** The shutdown time is over. */
+  readonly aborted: AbortSignal;
+}
+
+/** Performs one effect on `model`; the event is what came of it. */
+export type Perform = (effect: Exclude<Effect, { do: "end" }>, model: Model) => Promise<Event>;
+
+/** Makes the performer. */
+export function createPerform(deps: EffectDeps): Perform {
+  const { mailbox } = deps;
+  /** Ends the verification of the attempt in progress. */
+  let overtake = new AbortController();
+  return (effect, model) => {
+    switch (effect.do) {
+      case "wait":
+        return mailbox.next(effect.untilMs);
+      case "look":
+        return mailbox.unlessStopped(look(deps, effect, model));
+      case "ask":
+        return mailbox.unlessStopped(ask(deps, effect, model));
+      case "check":
+        return Promise.resolve(check(deps, effect.afresh, model));
+      case "reload":
+        overtake = new AbortController();
+        runAttempt(deps, effect, model, overtake.signal);
+        return mailbox.next(Infinity);
+      case "overtake":
+        overtake.abort("newer content");
+        return mailbox.next(Infinity);
+      case "read-status":
+        return mailbox.unlessStopped(readStatus(deps));
+      case "render":
+        return mailbox.unlessStopped(render(deps, effect.snapshot));
+    }
+  };
+}
+
+/** Reads the disk once. As soon as a change is likely the status is asked for, beside the reading and hashing. */
+async function look(deps: EffectDeps, { hint }: Effect & { do: "look" }, model: Model): Promise<Event> {
+  const { clock, config, reader, aborted } = deps;
+  const isBaselineUsed = config.verify !== "none" && config.trigger !== "none" && reloadOf(model) === null;
+  const giveUp = new AbortController();
+  let baseline: { readonly reading: ReturnType<typeof readInTime>; readonly atMs: number } | null = null;
+  const onLikelyChange = () => {
+    if (isBaselineUsed) baseline ??= { reading: readInTime(deps, giveUp.signal), atMs: clock.nowMs() };
+  };
+  const alive = liveness(deps, model);
+  const observation = await reader.look({ signal: aborted, onLikelyChange });
+  const common = { kind: "looked", hint, observation, alive, staleMounts: reader.staleMounts() } as const;
+  if (baseline === null) return { ...common, baseline: null };
+  const { reading, atMs } = baseline as { reading: ReturnType<typeof readInTime>; atMs: number };
+  if (observation.kind !== "content") giveUp.abort("not needed");
+  const known: Baseline | null = observation.kind === "content" ? { reading: await reading, atMs } : null;
+  return { ...common, baseline: known };
+}
+
+function liveness({ target }: EffectDeps, { known, signalled }: Model): Liveness {
+  const process = known?.target ?? null;
+  const isKnownAlive = process === null ? null : target.isAlive(process);
+  if (signalled === null) return { known: isKnownAlive, signalled: null };
+  const isSame = isSameProcess(signalled.target, process);
+  return { known: isKnownAlive, signalled: isSame ? isKnownAlive : target.isAlive(signalled.target) };
+}
+
+/** Who would be signalled now, whether it could be, and what it can see. Signals nobody. */
+function check(deps: EffectDeps, afresh: boolean, model: Model): Event {
+  const alive = liveness(deps, model);
+  const isDone = !afresh && alive.known !== false || deps.config.trigger !== "signal";
+  return { kind: "checked", alive, found: isDone ? null : findKnownTarget(deps, model) };
+}
+
+function findKnownTarget({ target }: EffectDeps, { known }: Model): KnownTarget {
+  const resolution = target.resolve(known?.target ?? null);
+  const process: Target | null = resolution.kind === "none" ? null : resolution.target;
+  return {
+    target: process,
+    isExpected: resolution.kind === "starting" || resolution.kind === "none" && resolution.again === true,
+    view: target.preflight(resolution),
+    mounts: process === null ? null : target.staleMounts(process),
+  };
+}
+
+/** Gathers what there is to know about whether the app has read the content; its output must be there before it is. */
+async function ask(
+  deps: EffectDeps,
+  asked: { readonly question: Question; readonly snapshot: Snapshot },
+  model: Model,
+): Promise<Event> {
+  const { clock, config, heartbeat } = deps;
+  const now = () => ({ nowMs: clock.nowMs(), wallMs: clock.wallMs() });
+  heartbeat.beat(config.checkCommand === null ? 0 : config.httpTimeoutMs);
+  const prepared = await deps.prepare(asked.snapshot, deps.aborted);
+  heartbeat.beat();
+  const output = outputTimeOf(model.output, prepared, now());
+  const app = findApp(deps, model);
+  const found = { kind: "answered", prepared, output, app, reading: null } as const;
+  if (prepared.kind !== "ok" || asked.question.isAdopted || config.verify === "none") return found;
+  // The app is asked only where its answer can matter: an app that hangs must not hold up the loop.
+  const verdict = decideStart(startFacts(model, asked, found, now(), config));
+  if (verdict !== "reload" && config.trigger === "signal") return found;
+  return { ...found, reading: await readInTime(deps, deps.aborted) };
+}
+
+function findApp({ clock, config, target }: EffectDeps, { known }: Model): AppFacts {
+  if (config.trigger !== "signal") return { resolution: null, startedAtMs: null };
+  const resolution = target.resolve(known?.target ?? null);
+  const now = { nowMs: clock.nowMs(), wallMs: clock.wallMs() };
+  return {
+    resolution,
+    startedAtMs: resolution.kind === "none" ? null : startedAtMs(resolution.target, now),
+  };
+}
+
+/** Runs the attempt beside the loop; its trigger and its end come through the mailbox. */
+async function runAttempt(
+  deps: EffectDeps,
+  { reload, baseline }: { readonly reload: Reload; readonly baseline: Baseline | null },
+  model: Model,
+  overtaken: AbortSignal,
+): Promise<void> {
+  const { mailbox, stopping, aborted } = deps;
+  const { unanswered } = model;
+  try {
+    const result = await attemptReload(deps, {
+      reload,
+      baseline,
+      known: model.known?.target ?? null,
+      lastReading: model.reading,
+      tokens: recallTokens(model.tokens, reload.job),
+      output: model.output,
+      unanswered: unanswered?.digest === reload.job.digest ? unanswered : null,
+      onSent: mailbox.post,
+      stopping,
+      aborted,
+      overtaken,
+    });
+    mailbox.post({ kind: "ended", result });
+  } catch (error) {
+    // A fault of ours must not end the loop: it is reported like any other failure and tried again.
+    const reason = `internal error: ${error instanceof Error ? error.stack ?? error.message : error}`;
+    mailbox.post({ kind: "ended", result: failure("failed", reason, "internal") });
+  }
+}
+
+async function readStatus(deps: EffectDeps): Promise<Event> {
+  return { kind: "told", reading: await readInTime(deps, deps.aborted) };
+}
+
+async function render(deps: EffectDeps, snapshot: Snapshot): Promise<Event> {
+  return { kind: "rendered", prepared: await deps.prepare(snapshot, deps.aborted) };
+}

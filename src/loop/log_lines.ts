@@ -1,0 +1,253 @@
+/**
+ * The log lines of one step, from the model before it, the event and the model after it. It keeps nothing: a state that
+ * lasts is logged where it begins and where it ends.
+ */
+
+import { type Config, rendersOutput } from "../config.ts";
+import { hideUrlSecrets } from "../http/hide_url.ts";
+import type { Clock, LogFields, Logger } from "../ports.ts";
+import { type Event, isInSync, type Model, reloadOf, staleMountsOf } from "../reload/model.ts";
+import { formatMs, shortHash } from "../text.ts";
+import { changeText, failureText, nextText, startText } from "./record_text.ts";
+import { isGivenUp, type StepFacts } from "./step_facts.ts";
+
+/** What lines are written with. */
+export interface LogDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Writes the lines of one step. */
+export function logStep(deps: LogDeps, before: Model, event: Event, after: Model, facts: StepFacts): void {
+  logProblems(deps, before, event, after);
+  logDeath(deps, before, after);
+  logTarget(deps, before, after);
+  logMounts(deps, before, after);
+  logAnswer(deps, before, event, after);
+  logBegun(deps, before, facts);
+  if (event.kind === "sent") logSent(deps, event);
+  if (event.kind === "rendered") logRendered(deps, event);
+  if (facts.concluded !== null) logOutcome(deps, before, after, facts.concluded);
+  if (isGivenUp(before, event, after)) {
+    deps.logger.info("Stopped before the reload was proved", {
+      new_hash: shortHash(reloadOf(before)?.job.digest ?? null),
+    });
+  }
+  logSync(deps, before, after);
+  logOnce(deps, before, after);
+}
+
+/** What is wrong with the disk: once when it begins, and once when it ends, with how long it lasted. */
+function logProblems({ logger, clock }: LogDeps, before: Model, event: Event, after: Model): void {
+  if (before.problems === after.problems || event.kind !== "looked") return;
+  const { observation } = event;
+  const known = new Map(before.problems.map((problem) => [problem.path, problem]));
+  for (const { path, text } of after.problems) {
+    if (known.get(path)?.text !== text) logger.warn(text, { path });
+    known.delete(path);
+  }
+  for (const { path, sinceAtMs } of known.values()) {
+    // Another problem has taken its place where the path itself was not read.
+    const isRead = observation.kind === "content" ||
+      observation.kind === "unreadable" && observation.files.some((file) => file.path === path);
+    if (!isRead) continue;
+    logger.info(`In order again after ${formatMs(clock.nowMs() - sinceAtMs)}: ${path}`, { path });
+  }
+}
+
+/** Who would be signalled, or why nobody: once for each change of that. */
+function logTarget({ config, logger, clock }: LogDeps, before: Model, after: Model): void {
+  const { known } = after;
+  if (known === before.known || known === null || known.view.message === before.known?.view.message) return;
+  const { ok, message, code, pid } = known.view;
+  const fields = { code, pid };
+  if (ok) {
+    const since = before.brokenSinceAtMs;
+    const lasted = since === null ? "" : `; in order after ${formatMs(clock.nowMs() - since)}`;
+    logger.info(`Target: ${message}${lasted}`, fields);
+    return;
+  }
+  // A process that ends is a zombie, then no process, then nobody is left: one death. An attempt may have said it, too.
+  if (code === "not-there" && before.known?.view.code === code || message === after.failedFor) return;
+  const line = `Target: ${message}`;
+  // An app that has not started yet is nothing that somebody has to do something about. A number does not come back.
+  const isComing = known.isExpected && !before.targetSeen && config.pid === "auto";
+  if (isComing) logger.info(line, fields);
+  else logger.warn(line, fields);
+}
+
+function logMounts({ logger }: LogDeps, before: Model, after: Model): void {
+  const isOld = after.ownStaleMounts === before.ownStaleMounts &&
+    after.known?.mounts === before.known?.mounts;
+  if (isOld) return;
+  const known = new Set(staleMountsOf(before).map((mount) => mount.message));
+  for (const { message, container, reason, mountPoint } of staleMountsOf(after)) {
+    if (known.has(message) || after.failedFor?.includes(message)) continue;
+    logger.warn(message, { container, reason, mount: mountPoint });
+  }
+}
+
+/** What became of the question whether the app has read what is on disk. */
+function logAnswer({ config, logger }: LogDeps, before: Model, event: Event, after: Model): void {
+  if (event.kind !== "answered" || before.phase.is !== "asking") return;
+  const { question } = before.phase;
+  if (question.changedFrom !== undefined && after.phase.is !== "reloading") {
+    logger.info(
+      startText({
+        digest: question.digest,
+        oldDigest: question.changedFrom,
+        why: "change",
+        attempt: 1,
+        seenAtMs: 0,
+        changedAtMs: 0,
+        mayTrigger: false,
+      }),
+      { old_hash: shortHash(question.changedFrom), new_hash: shortHash(question.digest) },
+    );
+  }
+  // Without a process to look at, only the status URL shows that the app is there.
+  if (after.phase.is === "absent" && event.app.resolution === null && before.question === null) {
+    const why = event.reading?.kind === "error" ? event.reading.reason : "no answer in time";
+    logger.info(`Waiting for the app to answer: GET ${hideUrlSecrets(config.reloadUrl)}: ${why}`);
+  }
+}
+
+function logBegun({ logger }: LogDeps, before: Model, { begun, changed }: StepFacts): void {
+  if (begun === null) return;
+  const { job, causes, isContinued } = begun;
+  if (isContinued && before.phase.is === "concluding" && before.phase.result.outcome === "rejected") {
+    const { reason } = before.phase.result;
+    logger.warn(`${failureText(before.phase.result, false)}; going on with newer content`, {
+      outcome: "rejected",
+      reason,
+      new_hash: shortHash(before.phase.reload.job.digest),
+    });
+  }
+  logger.info(startText(job), {
+    old_hash: shortHash(job.oldDigest),
+    new_hash: shortHash(job.digest),
+    attempt: job.attempt,
+    causes: causes.join(","),
+  });
+  for (const change of changed) logger.debug(`File ${changeText(change)}`, { path: change.path });
+}
+
+function logSent({ config, logger }: LogDeps, event: Event & { kind: "sent" }): void {
+  const { how, target, isAgain, unanswered } = event;
+  if (unanswered !== undefined) {
+    logger.warn(`${unanswered}; the app may have got it all the same: its status is asked`);
+  }
+  if (isAgain) {
+    logger.debug("There was no status before the trigger: triggered once more to prove the reload");
+  } else if (target !== null && how === "signal") {
+    logger.info(`Sending ${config.signal} to main process (PID ${target.pid})`, {
+      signal: config.signal,
+      pid: target.pid,
+      process: target.name,
+    });
+  } else if (target !== null && how === "started") {
+    logger.info(
+      `${target.name} (PID ${target.pid}) started after the change and has read it; verifying without a signal`,
+      { pid: target.pid, process: target.name },
+    );
+  }
+}
+
+function logOutcome(
+  deps: LogDeps,
+  before: Model,
+  after: Model,
+  { job, result, durationMs }: NonNullable<StepFacts["concluded"]>,
+): void {
+  const { config, clock, logger } = deps;
+  const fields = {
+    outcome: result.outcome,
+    ...(result.code === "" ? {} : { code: result.code }),
+    ...(result.proof === null ? {} : { proof: result.proof }),
+    ...(result.target === null ? {} : { pid: result.target.pid }),
+    new_hash: shortHash(job.digest),
+    attempt: job.attempt,
+    duration_ms: Math.round(durationMs * 10) / 10,
+  };
+  if (result.outcome === "success") return logSuccess(deps, before, after, fields);
+  const end = after.isStopping ? "stopping" : config.once ? "once" : null;
+  const retryAtMs = after.failure?.retryAtMs ?? null;
+  const next = nextText(result, retryAtMs === null ? null : retryAtMs - clock.nowMs(), end);
+  logger.error(`${failureText(result, before.failedFor === result.reason)}; ${next}`, fields);
+  if (result.outcome === "timeout" && before.failedFor === null && isDefault(config, "reload-url")) {
+    logger.warn(
+      `Nothing proved the reload, and ${hideUrlSecrets(config.reloadUrl)} is only the default: ` +
+        "is --reload-url right? It is where the app reports its last reload; --verify says in which form",
+    );
+  }
+}
+
+function isDefault({ settings }: Config, name: string): boolean {
+  return settings.some((setting) => setting.name === name && setting.source === "default");
+}
+
+function logSuccess({ config, logger }: LogDeps, before: Model, after: Model, fields: LogFields): void {
+  logger.info("✅ Reload successful", fields);
+  if (config.verify === "auto" && after.proof === "http-200" && before.proof !== "http-200") {
+    logger.warn(
+      `The only proof is that GET ${
+        hideUrlSecrets(config.reloadUrl)
+      } answers HTTP 200, which proves little: ` +
+        "set --verify to the form in which the app reports its reloads, or to http if this is enough",
+      fields,
+    );
+  }
+  if (after.restartRequired.length > 0) {
+    const parts = after.restartRequired.join(", ");
+    logger.warn(`The app applied the change, but says that part of it needs a restart: ${parts}`, fields);
+  }
+}
+
+function logDeath({ clock, logger }: LogDeps, before: Model, after: Model): void {
+  if (after.death === null || after.death === before.death) return;
+  const retryAtMs = after.failure?.retryAtMs ?? clock.nowMs();
+  const text = `${after.death.text}; next look in ${formatMs(retryAtMs - clock.nowMs())}`;
+  // What had been rejected fails for the second time.
+  logger.error(before.failedFor === null ? `Reload failed after all: ${text}` : text, { code: "killed" });
+}
+
+/** What the app runs is certain again, or certain without a reload. */
+function logSync({ clock, logger }: LogDeps, before: Model, after: Model): void {
+  if (before.restartRequired.length > 0 && after.restartRequired.length === 0 && after.last === before.last) {
+    logger.info("The app has restarted: no part of the configuration needs that any more");
+  }
+  if (!isInSync(after)) return;
+  if (after.last === before.last && after.applied !== before.applied) {
+    const hash = shortHash(after.applied);
+    logger.info(`Nothing to reload: what is on disk counts as applied (hash: ${hash})`, { new_hash: hash });
+  }
+  if (before.failedFor === null || before.outOfSyncSinceAtMs === null) return;
+  logger.info(`In sync again after ${formatMs(clock.nowMs() - before.outOfSyncSinceAtMs)}`);
+}
+
+function logRendered({ logger, config }: LogDeps, { prepared }: Event & { kind: "rendered" }): void {
+  const { kind } = prepared;
+  if (kind === "ok") {
+    const place = config.configEnvsubstFile ?? config.outputDir;
+    const bytes = prepared.outputBytes === undefined ? "" : `, ${prepared.outputBytes} bytes`;
+    logger.info(`Wrote ${place}${bytes}`);
+    return;
+  }
+  const { reason } = prepared;
+  const text = kind === "invalid" ? `Config is invalid: ${reason}` : `Cannot write the output: ${reason}`;
+  logger.error(text, { outcome: kind });
+}
+
+/** `--once` ends with what was reached, where no attempt has said it. */
+function logOnce({ config, logger }: LogDeps, before: Model, after: Model): void {
+  if (!config.once || after.phase.is !== "ended" || after.isStopping || after.last !== before.last) return;
+  if (after.question !== null) {
+    logger.info("The app is not there; it reads the content when it starts");
+  } else if (after.diskProblem !== null) {
+    const waited = formatMs(config.reloadTimeoutMs);
+    logger.error(`Gave up after ${waited}, because of --once: ${after.diskProblem}`);
+  } else if (!isInSync(after) && !rendersOutput(config)) {
+    logger.error("The content cannot be reloaded, because of --once: it is invalid");
+  }
+}

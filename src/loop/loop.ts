@@ -1,0 +1,84 @@
+/**
+ * The only loop: it performs an effect, takes the event that comes of it, lets `step` decide what that means, and has it
+ * recorded. All that it remembers is one `Model`. It knows no file, process or URL itself; it drives the ports.
+ */
+
+import type { Cause } from "../model.ts";
+import type { Random } from "../ports.ts";
+import type { Health } from "../reload/health.ts";
+import { createModel, type Effect, type Event, isInSync, type Model, reloadOf } from "../reload/model.ts";
+import { step } from "../reload/step.ts";
+import { createPerform, type EffectDeps } from "./effects.ts";
+import { RELOAD_WORK } from "./garbage_collection.ts";
+import { createHeartbeat } from "./heartbeat.ts";
+import { createMailbox } from "./mailbox.ts";
+import type { Recorder } from "./recorder.ts";
+
+/** The parts that the loop drives. */
+export interface LoopDeps extends Omit<EffectDeps, "mailbox" | "heartbeat" | "stopping" | "aborted"> {
+  readonly random: Random;
+  /** Called with the work done, so that memory is given back now and then. */
+  readonly collect: (work: number) => void;
+  readonly recorder: Recorder;
+  /** For a printed trace: sees every step. */
+  readonly trace?: (before: Model, event: Event, after: Model, effect: Effect) => void;
+}
+
+/** The loop, seen from outside. */
+export interface Loop {
+  /** Wakes the loop; coalesces with hints that wait. */
+  readonly hint: (cause: Cause) => void;
+  /**
+   * Turns until `stopping` aborts (a reload in progress is finished, or given up when `aborted` aborts), or, with
+   * `--once`, until the app matches the disk or cannot be made to. Returns the exit code.
+   */
+  run(stopping: AbortSignal, aborted: AbortSignal): Promise<number>;
+  /** All that it remembers now. */
+  model(): Model;
+  health(): Health;
+  ready(): Health;
+}
+
+/** Makes the loop; nothing happens before `run`. */
+export function createLoop(deps: LoopDeps): Loop {
+  const { clock, config, recorder } = deps;
+  const now = () => ({ nowMs: clock.nowMs(), wallMs: clock.wallMs(), random: deps.random() });
+  const mailbox = createMailbox(clock);
+  const heartbeat = createHeartbeat(clock, config.intervalMs);
+  let model = createModel(now());
+
+  async function run(stopping: AbortSignal, aborted: AbortSignal): Promise<number> {
+    if (stopping.aborted) mailbox.stop();
+    stopping.addEventListener("abort", () => mailbox.stop(), { once: true });
+    const perform = createPerform({ ...deps, mailbox, heartbeat, stopping, aborted });
+    let effect: Effect = { do: "look", hint: { causes: ["start"], firstAtMs: clock.nowMs() } };
+    let pending = perform(effect, model);
+    for (;;) {
+      const event = await pending;
+      // An attempt beats by itself: that it is waited for is no sign of life.
+      if (reloadOf(model) === null) heartbeat.beat();
+      const before = model;
+      [model, effect] = step(before, event, now(), config);
+      deps.trace?.(before, event, model, effect);
+      // A signal that is due goes out before the line that explains it is written.
+      if (effect.do !== "end") pending = perform(effect, model);
+      recorder.record(before, event, model);
+      if (event.kind === "ended") deps.collect(RELOAD_WORK);
+      if (effect.do === "end") return effect.code;
+    }
+  }
+
+  return {
+    hint: mailbox.hint,
+    run,
+    model: () => model,
+    health: heartbeat.health,
+    ready: () => {
+      if (model.phase.is === "starting") return { ok: false, reason: "the disk has not been looked at yet" };
+      if (config.readyWhen === "in-sync" && !isInSync(model)) {
+        return { ok: false, reason: "the app does not run what is on disk" };
+      }
+      return { ok: true };
+    },
+  };
+}

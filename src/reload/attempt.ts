@@ -1,0 +1,182 @@
+/**
+ * One attempt as the model sees it: it begins, its trigger goes out, the disk is looked at beside it, it ends, one more look
+ * follows, and it counts (contract: what happens on a change, 4 to 6). Pure; what an attempt does is `loop/attempt.ts`.
+ */
+
+import type { Cause, Observation, Result, Snapshot } from "../model.ts";
+import { jobOf, noteObservation } from "./look.ts";
+import type { Baseline, Effect, Event, Hint, Job, Model, Now, Phase, Policy, Reload } from "./model.ts";
+import { count, noteLife, noteTrigger, survivalAtMs } from "./outcome.ts";
+import { hasFailed, statusIn } from "./start.ts";
+
+/** So long after its trigger a proof may be pending before newer content overtakes it (contract: on a change, 5). */
+const OVERTAKE_MS = 2_000;
+
+type Step = readonly [Model, Effect];
+type Concluding = Phase & { is: "concluding" };
+
+/** Begins a reload. */
+export function begin(
+  model: Model,
+  job: Job,
+  snapshot: Snapshot,
+  causes: readonly Cause[],
+  baseline: Baseline | null,
+  isContinued = false,
+): Step {
+  const reload: Reload = {
+    job,
+    snapshot,
+    causes,
+    isContinued,
+    sentAtMs: null,
+    isPure: true,
+    newer: null,
+    lookAtMs: null,
+    isAsked: false,
+    isOvertaken: false,
+  };
+  return [{ ...model, phase: { is: "reloading", reload }, owed: null }, { do: "reload", reload, baseline }];
+}
+
+/** The model with a changed reload in its phase. */
+export function withReload(model: Model, change: Partial<Reload>): Model {
+  const { phase } = model;
+  if (phase.is !== "reloading" && phase.is !== "concluding") return model;
+  return { ...model, phase: { ...phase, reload: { ...phase.reload, ...change } } };
+}
+
+/** The trigger went out. */
+export function noteSent(model: Model, event: Event & { kind: "sent" }): Model {
+  return withReload(model, { sentAtMs: event.atMs });
+}
+
+/** A look beside the attempt: whatever differs from what was sent makes a success say less. */
+export function noteBeside(
+  model: Model,
+  reload: Reload,
+  hint: Hint,
+  observation: Observation,
+  now: Now,
+  policy: Policy,
+): Model {
+  if (observation.kind === "settling") {
+    return withReload(model, { isPure: false, lookAtMs: observation.againAtMs });
+  }
+  const seen = observation.kind === "content" ? { ...model, lastScanWallMs: now.wallMs } : model;
+  if (isSame(observation, reload.snapshot)) return withReload(seen, { newer: null, lookAtMs: null });
+  const isNewer = observation.kind === "content" && observation.snapshot.digest !== reload.job.digest;
+  const newer = isNewer
+    ? reload.newer ?? { hint, notBeforeMs: now.nowMs + now.random * policy.jitterMs }
+    : null;
+  return withReload(seen, { isPure: false, lookAtMs: null, newer });
+}
+
+function isSame(observation: Observation, snapshot: Snapshot): boolean {
+  return observation.kind === "content" && observation.snapshot.digest === snapshot.digest &&
+    observation.snapshot.changedWallMs === snapshot.changedWallMs;
+}
+
+/** When newer content may overtake the pending proof; Infinity where there is none, or no trigger to wait for. */
+export function overtakeAtMs({ newer, sentAtMs, isOvertaken }: Reload, policy: Policy): number {
+  if (newer === null || sentAtMs === null || isOvertaken) return Infinity;
+  return Math.max(sentAtMs + OVERTAKE_MS, sentAtMs + policy.minReloadIntervalMs, newer.notBeforeMs);
+}
+
+/** The look after the attempt: go on with newer content, look again later, or let it count. */
+export function conclude(
+  model: Model,
+  phase: Concluding,
+  event: Event & { kind: "looked" },
+  now: Now,
+  policy: Policy,
+): Step {
+  const { observation } = event;
+  const living = noteLife(model, event.alive, now, policy);
+  const seen = noteBeside(living, phase.reload, event.hint, observation, now, policy);
+  const { reload, result } = seen.phase as Concluding;
+  if (!goesOn(result)) return count(seen, reload, result, now, policy);
+  const sameAgain = observation.kind === "content" && observation.snapshot.digest === reload.job.digest;
+  if (sameAgain && result.code !== "overtaken") return count(seen, reload, result, now, policy);
+  if (observation.kind === "settling") {
+    return waitUntil(seen, observation.againAtMs, now);
+  }
+  if (observation.kind !== "content") return count(seen, reload, unreadable(result), now, policy);
+  const gapEndsAtMs = (result.lastTriggeredAtMs ?? -Infinity) + policy.minReloadIntervalMs;
+  const goesAtMs = Math.max(gapEndsAtMs, reload.newer?.notBeforeMs ?? -Infinity);
+  return goesAtMs > now.nowMs
+    ? waitUntil(seen, goesAtMs, now)
+    : continueWith(seen, reload, result, observation, now, policy);
+}
+
+function waitUntil(model: Model, lookAtMs: number, now: Now): Step {
+  return [
+    { ...model, phase: { ...model.phase as Concluding, lookAtMs } },
+    { do: "wait", untilMs: Math.min(lookAtMs, survivalAtMs(model, now)) },
+  ];
+}
+
+/** The app has said no, or newer content is due: the attempt is not over where the disk holds something newer. */
+function goesOn({ outcome, code, triggeredAtMs, killed }: Result): boolean {
+  return code === "overtaken" || outcome === "rejected" && triggeredAtMs !== null && !killed;
+}
+
+/** What was overtaken has nothing to go on with. */
+function unreadable(result: Result): Result {
+  if (result.code !== "overtaken") return result;
+  return { ...result, reason: "the content changed before its reload was proved, and cannot be read now" };
+}
+
+/** The attempt goes on with the newest content: triggered and proved anew, counted once. */
+function continueWith(
+  model: Model,
+  reload: Reload,
+  result: Result,
+  observation: Observation & { kind: "content" },
+  now: Now,
+  policy: Policy,
+): Step {
+  const { snapshot } = observation;
+  const { digest, changedWallMs } = snapshot;
+  const isOther = digest !== reload.job.digest;
+  const next: Model = {
+    ...noteTrigger(noteObservation(model, observation, now, policy), reload, result, false),
+    disk: digest,
+    previous: isOther ? reload.job.digest : model.previous,
+    isUncertain: true,
+    awaySinceAtMs: model.applied === null ? null : model.awaySinceAtMs ?? model.lastLookAtMs,
+    lastLookAtMs: now.nowMs,
+    changedWallMs,
+    changedAtMs: Math.max(
+      Math.min(now.nowMs, now.nowMs - (now.wallMs - changedWallMs)),
+      model.lastLookAtMs ?? -Infinity,
+    ),
+  };
+  const { hint } = reload.newer ?? { hint: { causes: reload.causes, firstAtMs: reload.job.seenAtMs } };
+  const failure = next.failure?.digest === digest ? next.failure : null;
+  const job = { ...jobOf(next, failure, hint.firstAtMs), why: isOther ? "change" as const : reload.job.why };
+  const causes = hint.causes.length === 0 ? reload.causes : hint.causes;
+  const [begun, effect] = begin(next, job, snapshot, causes, null, true);
+  return [withReload(begun, { isAsked: reload.isAsked }), effect];
+}
+
+/** The app says by itself that it could not load what counts as applied: not in sync until that is looked into. */
+export function noteTold(model: Model, now: Now): Model {
+  const reason = "the app says that its last reload failed";
+  return {
+    ...model,
+    phase: { is: "due", atMs: now.nowMs },
+    isUncertain: true,
+    failure: { digest: model.disk!, count: 0, retryAtMs: now.nowMs, reason },
+  };
+}
+
+/** The status that counts of a reading of an app that nobody triggers, for `step`. */
+export function statusTold(model: Model, event: Event & { kind: "told" }): "failed" | "fine" | "nothing" {
+  const status = statusIn(event.reading);
+  if (status === null) return "nothing";
+  const before = statusIn(model.reading);
+  // What a JSON document says is about a reload where its token has moved; else it may be about something else.
+  const isOther = status.format === "json" && (before?.format !== "json" || before.token === status.token);
+  return isOther ? "fine" : hasFailed(status) ? "failed" : "fine";
+}

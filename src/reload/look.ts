@@ -1,0 +1,296 @@
+/**
+ * What one look at the disk leads to while no attempt is in progress (contract: what happens on a change, 1 to 3 and 6).
+ * Rules: no change of content, no reload. New content goes at once, but not sooner than `--min-reload-interval` after the
+ * last trigger. A failed reload is tried again with growing pauses until the content is applied, changes (which resets the
+ * pause) or goes back (which is reloaded too, since the app may be half way). Invalid content is left alone until it
+ * changes. Content that the app may have read at its own start is a question to the app. Pure.
+ */
+
+import type { Cause, FileState, Observation, Snapshot } from "../model.ts";
+import { formatMs } from "../text.ts";
+import type { Failure, Hint, Job, Model, Now, Phase, Policy, Problem, Question } from "./model.ts";
+
+/** A model in its next phase, or one that has a reload to do now. */
+export interface Decision {
+  readonly model: Model;
+  readonly job: Job | null;
+}
+
+/** What counts of a snapshot here. */
+type Content = Pick<Snapshot, "digest" | "changedWallMs">;
+
+/** Decides what a look leads to; `hint` has the causes of all looks since the last that decided something. */
+export function decide(
+  model: Model,
+  observation: Observation,
+  hint: Hint,
+  now: Now,
+  policy: Policy,
+): Decision {
+  switch (observation.kind) {
+    case "settling":
+      return {
+        model: {
+          ...model,
+          phase: { is: "settling", untilMs: observation.againAtMs },
+          pending: model.pending ?? pendingSince(hint.firstAtMs, now, policy),
+          firstDigest: model.phase.is === "starting" ? observation.digest ?? null : model.firstDigest,
+          undecided: hint.causes,
+        },
+        job: null,
+      };
+    case "unreadable":
+    case "replaced":
+      return {
+        model: {
+          ...model,
+          phase: { is: "blocked", why: "unreadable" },
+          diskProblem: problemOf(observation),
+          // What comes after it is another change: it has a time, and a random wait, of its own.
+          pending: null,
+          awaySinceAtMs: awaySince(model, now),
+          lastLookAtMs: now.nowMs,
+          undecided: hint.causes,
+        },
+        job: null,
+      };
+    case "content":
+      return decideContent({ ...model, undecided: [] }, observation.snapshot, hint, now, policy);
+  }
+}
+
+function pendingSince(seenAtMs: number, now: Now, policy: Policy): NonNullable<Model["pending"]> {
+  return { seenAtMs, notBeforeMs: now.nowMs + now.random * policy.jitterMs };
+}
+
+function problemOf(observation: Observation & { kind: "unreadable" | "replaced" }): string {
+  if (observation.kind === "replaced") return observation.message;
+  const bad = observation.files.find((file) => file.error !== null);
+  return bad === undefined ? "the content cannot be read" : `Cannot read "${bad.path}": ${bad.error}`;
+}
+
+/** The last moment at which the applied content was certainly on disk. */
+function awaySince(model: Model, now: Now): number | null {
+  return model.applied === null ? null : model.awaySinceAtMs ?? model.lastLookAtMs ?? now.nowMs;
+}
+
+function decideContent(before: Model, snapshot: Snapshot, hint: Hint, now: Now, policy: Policy): Decision {
+  let model = noteContent(before, snapshot, now);
+  const { digest } = snapshot;
+  if (before.disk === null) {
+    // What nobody triggers cannot be made to reload.
+    const always = policy.reloadOnStart === "always" && policy.trigger !== "none";
+    // Also an app that has read it at its start; not one that starts from now on.
+    if (always) model = { ...model, changedAtMs: now.nowMs };
+    else if (policy.reloadOnStart !== "never") {
+      return ask(model, { digest, goneSinceAtMs: null }, snapshot, hint);
+    } else if (before.firstDigest !== null && before.firstDigest !== digest) {
+      // What differs from the first look, even 10 ms later, is a change.
+      model = { ...model, applied: before.firstDigest, previous: before.firstDigest };
+    } else if (before.diskProblem === null) {
+      return ask(model, { digest, goneSinceAtMs: null, isAdopted: true }, snapshot, hint);
+    }
+    // Content that was missing at the first look is a change when it comes, whatever the policy for the start.
+  }
+  const { question } = model;
+  if (question !== null) {
+    const isSame = question.digest === digest;
+    const other = { digest, goneSinceAtMs: null, changedFrom: question.digest };
+    return ask(model, isSame ? question : other, snapshot, hint);
+  }
+  if (digest === model.applied && !model.isUncertain) {
+    // An app that started while this content was away runs without it.
+    const goneSinceAtMs = model.awaySinceAtMs;
+    if (goneSinceAtMs !== null) {
+      const other = before.disk === digest ? {} : { otherSeen: true } as const;
+      return ask({ ...model, awaySinceAtMs: null }, { digest, goneSinceAtMs, ...other }, snapshot, hint);
+    }
+    return { model: { ...model, phase: { is: "steady" }, pending: null }, job: null };
+  }
+  return decideReload({ ...model, awaySinceAtMs: awaySince(before, now) }, hint, now, policy);
+}
+
+function ask(model: Model, question: Question, snapshot: Snapshot, hint: Hint): Decision {
+  return {
+    model: { ...model, phase: { is: "asking", question, snapshot, hint }, pending: null },
+    job: null,
+  };
+}
+
+/** Takes the content on disk into the model. */
+function noteContent(model: Model, { digest, changedWallMs }: Content, now: Now): Model {
+  const looked = { ...model, diskProblem: null, lastLookAtMs: now.nowMs, changedWallMs };
+  // Compared as reported, so that a step of the wall clock is no change.
+  const reportedAtMs = changedWallMs === model.changedWallMs
+    ? model.changedAtMs
+    : Math.min(now.nowMs, now.nowMs - (now.wallMs - changedWallMs));
+  if (digest === model.disk && model.diskProblem === null) {
+    // The same content under a new time: it may have been another one for a moment between two looks.
+    return { ...looked, changedAtMs: Math.max(model.changedAtMs, reportedAtMs) };
+  }
+  // File times can lie (clock of a file server, restored backups), but at the last look the content was another or
+  // was not there: it cannot have come before that.
+  return {
+    ...looked,
+    disk: digest,
+    previous: digest === model.disk ? model.previous : model.disk,
+    changedAtMs: Math.max(reportedAtMs, model.lastLookAtMs ?? -Infinity),
+  };
+}
+
+/** The content on disk is not proved to be what the app runs: reload it now or later, or leave it. */
+export function decideReload(model: Model, hint: Hint, now: Now, policy: Policy): Decision {
+  const digest = model.disk!;
+  const failure = model.failure?.digest === digest ? model.failure : null;
+  const isAsked = hint.causes.includes("signal");
+  // An app that is there again has read this content at its start: no reason to wait before it is verified.
+  const isEarly = isAsked || hint.causes.includes("target");
+  if (failure && failure.retryAtMs === null && !isAsked) {
+    return { model: { ...model, phase: { is: "blocked", why: "invalid" }, pending: null }, job: null };
+  }
+  // A retry has no jitter of its own: the first tries of the replicas were spread already, and so are their ends.
+  const pending = failure
+    ? { seenAtMs: now.nowMs, notBeforeMs: -Infinity }
+    : model.pending ?? pendingSince(hint.firstAtMs, now, policy);
+  const atMs = Math.max(
+    pending.notBeforeMs,
+    model.lastTriggerAtMs === null ? -Infinity : model.lastTriggerAtMs + policy.minReloadIntervalMs,
+    failure && !isEarly ? failure.retryAtMs ?? -Infinity : -Infinity,
+  );
+  if (now.nowMs < atMs) {
+    // A retry waits without being pending: new content meanwhile must not inherit its time. What was asked for early
+    // is remembered as its date: the wake-up itself asks for nothing.
+    const failed = failure && isEarly ? { failure: { ...failure, retryAtMs: atMs } } : {};
+    return {
+      model: { ...model, ...failed, phase: { is: "due", atMs }, pending: failure ? null : pending },
+      job: null,
+    };
+  }
+  return { model: { ...model, question: null, pending: null }, job: jobOf(model, failure, pending.seenAtMs) };
+}
+
+/** The reload of what is on disk. */
+export function jobOf(model: Model, failure: Failure | null, seenAtMs: number): Job {
+  const digest = model.disk!;
+  return {
+    digest,
+    oldDigest: model.applied ?? model.previous,
+    why: whyOf(model, failure),
+    attempt: (failure?.count ?? 0) + 1,
+    seenAtMs,
+    changedAtMs: model.changedAtMs,
+    mayTrigger: !model.killed.includes(digest),
+  };
+}
+
+function whyOf(model: Model, failure: Failure | null): Job["why"] {
+  if (failure !== null) return failure.count === 0 ? "told" : "retry";
+  if (model.applied === null) return model.question?.changedFrom === undefined ? "start" : "change";
+  return model.disk === model.applied ? "revert" : "change";
+}
+
+/** Takes over what a look has shown besides the content's digest: files, problems, times. */
+export function noteObservation(model: Model, observation: Observation, now: Now, policy: Policy): Model {
+  switch (observation.kind) {
+    case "settling":
+      return model;
+    case "replaced":
+      return { ...model, problems: problemsOf(model.problems, observation, now, policy) };
+    case "unreadable":
+      return {
+        ...model,
+        files: observation.files,
+        problems: problemsOf(model.problems, observation, now, policy),
+      };
+    case "content":
+      return {
+        ...model,
+        files: filesOf(observation),
+        problems: problemsOf(model.problems, observation, now, policy),
+        lastScanWallMs: now.wallMs,
+      };
+  }
+}
+
+/** The files for the status. Bytes must not live on in it; ten thousand files without any are not copied. */
+function filesOf({ snapshot, skipped }: Observation & { kind: "content" }): readonly FileState[] {
+  if (skipped.length === 0 && snapshot.files.every(({ bytes }) => bytes === null)) return snapshot.files;
+  return [...snapshot.files, ...skipped].map(({ path, digest, sizeBytes, error }) => ({
+    path,
+    digest,
+    sizeBytes,
+    error,
+  }));
+}
+
+function problemsOf(
+  before: readonly Problem[],
+  observation: Observation & { kind: "content" | "unreadable" | "replaced" },
+  now: Now,
+  policy: Policy,
+): readonly Problem[] {
+  const found = textsOf(observation, policy.intervalMs);
+  if (found.length === 0 && before.length === 0) return before;
+  return found.map(([path, text]) => {
+    const sinceAtMs = before.find((problem) => problem.path === path)?.sinceAtMs ?? now.nowMs;
+    return { path, text, sinceAtMs };
+  });
+}
+
+/** What is wrong, as whole sentences, by path. */
+function textsOf(
+  observation: Observation & { kind: "content" | "unreadable" | "replaced" },
+  intervalMs: number,
+): (readonly [path: string, text: string])[] {
+  switch (observation.kind) {
+    case "replaced":
+      return [[observation.path, observation.message]];
+    case "unreadable":
+      return observation.files.flatMap(({ path, error }) =>
+        error === null
+          ? []
+          : [[path, `Cannot read "${path}": ${error}; looking again at least every ${formatMs(intervalMs)}`]]
+      );
+    case "content":
+      return observation.skipped.flatMap(({ path, error }) =>
+        error === null ? [] : [[path, `Left "${path}" out of the content: ${error}`]]
+      );
+  }
+}
+
+/** Hints as one. */
+export function mergeHints(a: Hint, b: Hint): Hint {
+  return { causes: mergeCauses(a.causes, b.causes), firstAtMs: Math.min(a.firstAtMs, b.firstAtMs) };
+}
+
+/** Distinct causes in order. */
+export function mergeCauses(a: readonly Cause[], b: readonly Cause[]): readonly Cause[] {
+  return a.length === 0 ? b : [...new Set([...a, ...b])];
+}
+
+/** Takes the content on disk as what the app runs, without a reload. */
+export function adopt(model: Model): Model {
+  return {
+    ...model,
+    phase: { is: "steady" },
+    applied: model.disk,
+    appliedFiles: model.files,
+    proof: "assumed-at-start",
+    awaySinceAtMs: null,
+    question: null,
+    pending: null,
+  };
+}
+
+/** The app could not be asked yet. What it runs is not known until then. */
+export function waitForApp(model: Model, phase: Phase & { is: "asking" }): Model {
+  const { changedFrom: _, ...question } = phase.question;
+  return {
+    ...model,
+    phase: { is: "absent", question },
+    applied: null,
+    awaySinceAtMs: null,
+    question,
+    pending: null,
+  };
+}

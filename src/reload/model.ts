@@ -1,0 +1,437 @@
+/**
+ * All that is remembered between two turns of the loop: one immutable `Model`, with the closed unions of its phases, of the
+ * events that change it and of the effects that it asks for. Types and questions about a model; the changes are `step.ts`.
+ * Times named `…AtMs` are monotonic milliseconds, those named `…WallMs` Unix milliseconds.
+ */
+
+import type { ReloadOnStart, TriggerKind, VerifyMode } from "../config.ts";
+import type {
+  AppMounts,
+  Cause,
+  FileState,
+  Observation,
+  OutputTime,
+  Proof,
+  Resolution,
+  Result,
+  Snapshot,
+  StaleMount,
+  Status,
+  StatusReading,
+  Target,
+  TargetView,
+} from "../model.ts";
+import type { PrepareResult } from "../ports.ts";
+
+/** The settings that matter here; all in milliseconds. */
+export interface Policy {
+  readonly intervalMs: number;
+  readonly retryIntervalMs: number;
+  readonly maxBackoffMs: number;
+  readonly jitterMs: number;
+  readonly minReloadIntervalMs: number;
+  readonly reloadTimeoutMs: number;
+  readonly reloadOnStart: ReloadOnStart;
+  readonly trigger: TriggerKind;
+  readonly verify: VerifyMode;
+  readonly once: boolean;
+  /** The signal's name, for what is said of a process that died of it. */
+  readonly signal: string;
+  readonly configEnvsubstFile: string | null;
+  readonly outputDir: string | null;
+}
+
+/** The moment of an event, and a random number in [0, 1) for jitter. */
+export interface Now {
+  readonly nowMs: number;
+  readonly wallMs: number;
+  readonly random: number;
+}
+
+/** Hints that came since the last one was taken, as one. */
+export interface Hint {
+  /** Distinct causes in order of arrival. */
+  readonly causes: readonly Cause[];
+  /** Monotonic time of the first of them. */
+  readonly firstAtMs: number;
+}
+
+/** What the loop is doing, or waiting for. */
+export type Phase =
+  /** The disk has not been looked at yet. */
+  | { readonly is: "starting" }
+  /** Nothing is left to do until something hints at a change. */
+  | { readonly is: "steady" }
+  /** A file is being written: look again at `untilMs`. */
+  | { readonly is: "settling"; readonly untilMs: number }
+  /** Content that is missing or unreadable, or was refused before it was sent: only a change or a SIGHUP helps. */
+  | { readonly is: "blocked"; readonly why: "unreadable" | "invalid" }
+  /** A reload is due at `atMs`: after jitter, the gap between two triggers, or the pause before a retry. */
+  | { readonly is: "due"; readonly atMs: number }
+  /** Finding out whether the app has read this content at its own start. */
+  | { readonly is: "asking"; readonly question: Question; readonly snapshot: Snapshot; readonly hint: Hint }
+  /** The app is not there. It reads the content when it starts; it is asked then. */
+  | { readonly is: "absent"; readonly question: Question }
+  /** `--once` with an output file: it is being written. */
+  | { readonly is: "rendering"; readonly snapshot: Snapshot }
+  | { readonly is: "reloading"; readonly reload: Reload }
+  /** The attempt is over: one more look says whether the disk still holds what was sent. */
+  | {
+    readonly is: "concluding";
+    readonly reload: Reload;
+    readonly result: Result;
+    /** When to look again, where the next trigger is not allowed yet or a file is being written; null: now. */
+    readonly lookAtMs: number | null;
+  }
+  | { readonly is: "ended"; readonly code: number };
+
+/** One reload to be done now. */
+export interface Job {
+  readonly digest: string;
+  /** What the app runs, or what was on disk before where that is not known; null where neither is. */
+  readonly oldDigest: string | null;
+  readonly why: "start" | "change" | "revert" | "retry" | "told";
+  /** 1 for the first attempt at this content. */
+  readonly attempt: number;
+  /** When the change was first noticed. */
+  readonly seenAtMs: number;
+  /** Not before this moment did the content come to the disk: an app started later has read it. */
+  readonly changedAtMs: number;
+  /** False where this content's signal ended the app before. */
+  readonly mayTrigger: boolean;
+}
+
+/** The attempt in progress, and what the looks beside it have shown. */
+export interface Reload {
+  readonly job: Job;
+  readonly snapshot: Snapshot;
+  readonly causes: readonly Cause[];
+  /** It goes on with newer content: already counted. */
+  readonly isContinued: boolean;
+  /** Since when the proof is pending (the trigger went out, or there is none to send); null before that. */
+  readonly sentAtMs: number | null;
+  /** The disk held this content, unchanged, at every look since. */
+  readonly isPure: boolean;
+  /** Newer content is on disk: since which hint, and from when on it may be sent. */
+  readonly newer: { readonly hint: Hint; readonly notBeforeMs: number } | null;
+  /** A file is being written: look again then. */
+  readonly lookAtMs: number | null;
+  /** SIGHUP came: try again right after this. */
+  readonly isAsked: boolean;
+  /** Its verification is being ended, since newer content is there. */
+  readonly isOvertaken: boolean;
+}
+
+/** How the last attempt at one content failed. */
+export interface Failure {
+  readonly digest: string;
+  /** Failed attempts in a row with this content; 0: the app has reported a failure by itself. */
+  readonly count: number;
+  /** When to try again; null: not before the content changes. */
+  readonly retryAtMs: number | null;
+  readonly reason: string;
+}
+
+/** A question to be asked once the app is there: has it read `digest`? */
+export interface Question {
+  readonly digest: string;
+  /** Since when this content was away before it came back as it was; null where it is new to the sidecar. */
+  readonly goneSinceAtMs: number | null;
+  /** Other content was on disk meanwhile, and not only nothing. */
+  readonly otherSeen?: true;
+  /** `--reload-on-start never`: it counts as applied as soon as its output is there; nobody is asked. */
+  readonly isAdopted?: true;
+  /** The content from which the disk went to this one while the app was not there. */
+  readonly changedFrom?: string;
+}
+
+/** A process that got a signal, watched for a while whether it survives. */
+export interface Signalled {
+  readonly target: Target;
+  /** Monotonic time of the last signal. */
+  readonly triggeredAtMs: number;
+  readonly lastAliveAtMs: number;
+  /** The content with which it was signalled. */
+  readonly digest: string;
+}
+
+/** The process that would be signalled now, as the last look for it showed. */
+export interface KnownTarget {
+  readonly target: Target | null;
+  /** It is not there yet, and that passes by itself. */
+  readonly isExpected: boolean;
+  readonly view: TargetView;
+  readonly mounts: AppMounts | null;
+}
+
+/** What is wrong with a path. */
+export interface Problem {
+  readonly path: string;
+  readonly text: string;
+  readonly sinceAtMs: number;
+}
+
+/** A content on disk: what it is, and since when. What was there for a moment in between makes it another one. */
+export type ContentSince = Pick<Job, "digest" | "changedAtMs">;
+
+/** What `--verify json` remembers from one attempt to the next; see `tokens.ts`. */
+export interface TokenMemory {
+  readonly first: { readonly content: ContentSince; readonly baseline: Status } | null;
+  readonly proved: { readonly digest: string; readonly token: string | null } | null;
+}
+
+/** What a look for the app found. */
+export interface AppFacts {
+  /** Null where nothing is signalled. */
+  readonly resolution: Resolution | null;
+  /** Start of its process, monotonic; null where there is none to be seen. */
+  readonly startedAtMs: number | null;
+}
+
+/** A trigger that was sent and not answered: it may have been delivered. */
+export interface Unanswered {
+  readonly digest: string;
+  readonly baseline: Status | null;
+  readonly triggeredAtMs: number;
+}
+
+/** An attempt that is over. */
+export interface Concluded {
+  readonly job: Job;
+  readonly result: Result;
+}
+
+/** All that is remembered between two turns of the loop. */
+export interface Model {
+  readonly phase: Phase;
+  readonly startedAtMs: number;
+  /** SIGTERM has come: the reload in progress is finished, and nothing is begun. */
+  readonly isStopping: boolean;
+  /** A look that is still to be made. */
+  readonly owed: Hint | null;
+
+  // The disk
+  /** Digest of the last complete content; during an attempt, of the one that is being reloaded. */
+  readonly disk: string | null;
+  /** The content before that, seen by this sidecar. */
+  readonly previous: string | null;
+  /** `--reload-on-start never`: what the very first look found, where the content had not settled yet. */
+  readonly firstDigest: string | null;
+  /** Why there is no complete content at present; null where there is. */
+  readonly diskProblem: string | null;
+  readonly problems: readonly Problem[];
+  readonly files: readonly FileState[];
+  /** The files of the content that the app is believed to run. */
+  readonly appliedFiles: readonly FileState[] | null;
+  /** Causes of looks that decided nothing, since a file was being written or could not be read. */
+  readonly undecided: readonly Cause[];
+  /** When the disk was last looked at, whatever was found. */
+  readonly lastLookAtMs: number | null;
+  readonly lastScanWallMs: number | null;
+  /** Not before this moment did `disk` come to the disk. Monotonic: a step of the wall clock must not move it. */
+  readonly changedAtMs: number;
+  /** The time of the last change as the disk reports it. */
+  readonly changedWallMs: number;
+  readonly ownStaleMounts: readonly StaleMount[];
+
+  // What the app runs
+  /** Digest of the content that the app is believed to run. */
+  readonly applied: string | null;
+  /** How that was proved. */
+  readonly proof: Proof | null;
+  /** Since when something else than `applied`, or nothing, may have been on disk; null while it is there. */
+  readonly awaySinceAtMs: number | null;
+  /** The app was not there when it was to be asked what it has read: ask again at each look. */
+  readonly question: Question | null;
+  /** What the app runs is not certain: an attempt failed, or the disk changed during one. */
+  readonly isUncertain: boolean;
+  readonly failure: Failure | null;
+  /** Why the last attempt failed; null where none has failed since the app was last in sync. */
+  readonly failedFor: string | null;
+  /** Since when the app does not run what is on disk; null where it does. */
+  readonly outOfSyncSinceAtMs: number | null;
+  /** Since when `isInSync` has its value. */
+  readonly syncSinceWallMs: number;
+  /** Contents whose signal ended the app: never signalled again. Newest last, `KILLED_MAX` at most. */
+  readonly killed: readonly string[];
+  readonly restartRequired: readonly string[];
+  /** What the app said when it was last asked between two attempts, or last in one. */
+  readonly reading: StatusReading | null;
+  readonly tokens: TokenMemory;
+  readonly output: OutputTime | null;
+
+  // Attempts
+  /** A change that waits for its turn: since when it is known, and when it may go. */
+  readonly pending: { readonly seenAtMs: number; readonly notBeforeMs: number } | null;
+  readonly lastTriggerAtMs: number | null;
+  readonly unanswered: Unanswered | null;
+  readonly last: Concluded | null;
+
+  // The process
+  readonly known: KnownTarget | null;
+  /** A target has been seen since the start. */
+  readonly targetSeen: boolean;
+  readonly brokenSinceAtMs: number | null;
+  readonly signalled: Signalled | null;
+  /** The last death that a signal is to blame for, although its reload had been counted. */
+  readonly death: { readonly text: string } | null;
+}
+
+/** What happened. */
+export type Event =
+  /** Something hints at a change, or a person asks (SIGHUP). */
+  | { readonly kind: "hinted"; readonly hint: Hint }
+  /** A date has come. */
+  | { readonly kind: "woke" }
+  | {
+    readonly kind: "looked";
+    readonly hint: Hint;
+    readonly observation: Observation;
+    /** The status as it was while the content was being read; null where it was not asked for. */
+    readonly baseline: Baseline | null;
+    readonly alive: Liveness;
+    readonly staleMounts: readonly StaleMount[];
+  }
+  /** What there is to know about whether the app has read the content at its start. */
+  | {
+    readonly kind: "answered";
+    readonly prepared: PrepareResult;
+    readonly output: OutputTime | null;
+    readonly app: AppFacts;
+    readonly reading: StatusReading | null;
+  }
+  /** A look for the target; `found` is null where it was only asked whether the known one lives. */
+  | {
+    readonly kind: "checked";
+    readonly alive: Liveness;
+    readonly found: KnownTarget | null;
+  }
+  /** The trigger went out, or there is none to send: the proof is pending from now on. */
+  | {
+    readonly kind: "sent";
+    readonly how: "signal" | "request" | "started" | "nothing";
+    readonly target: Target | null;
+    readonly atMs: number;
+    /** It went out once more for want of a baseline. */
+    readonly isAgain: boolean;
+    /** Why it is not known whether it arrived. */
+    readonly unanswered?: string;
+  }
+  | { readonly kind: "ended"; readonly result: Result }
+  /** The status of an app that nobody triggers. */
+  | { readonly kind: "told"; readonly reading: StatusReading | null }
+  | { readonly kind: "rendered"; readonly prepared: PrepareResult }
+  | { readonly kind: "stop" };
+
+/** Whether a process still lives; null where there is none. */
+export interface Liveness {
+  readonly known: boolean | null;
+  readonly signalled: boolean | null;
+}
+
+/** A status with the moment at which it was asked for. */
+export interface Baseline {
+  readonly reading: StatusReading | null;
+  readonly atMs: number;
+}
+
+/** What to do next; each brings one event. */
+export type Effect =
+  /** Wait for a hint, the end of the attempt, or a date. */
+  | { readonly do: "wait"; readonly untilMs: number }
+  | { readonly do: "look"; readonly hint: Hint }
+  | { readonly do: "ask"; readonly question: Question; readonly snapshot: Snapshot }
+  /** Does the known target live; who is the target now, if `afresh` or where it does not. */
+  | { readonly do: "check"; readonly afresh: boolean }
+  /** Begin an attempt, then wait. */
+  | { readonly do: "reload"; readonly reload: Reload; readonly baseline: Baseline | null }
+  /** End the verification of the attempt, since newer content is there; then wait. */
+  | { readonly do: "overtake" }
+  | { readonly do: "read-status" }
+  | { readonly do: "render"; readonly snapshot: Snapshot }
+  | { readonly do: "end"; readonly code: number };
+
+/** How many deadly contents are remembered. */
+export const KILLED_MAX = 16;
+
+/** The model before the first look. */
+export function createModel(now: Pick<Now, "nowMs" | "wallMs">): Model {
+  return {
+    phase: { is: "starting" },
+    startedAtMs: now.nowMs,
+    isStopping: false,
+    owed: null,
+    disk: null,
+    previous: null,
+    firstDigest: null,
+    diskProblem: null,
+    problems: [],
+    files: [],
+    appliedFiles: null,
+    undecided: [],
+    lastLookAtMs: null,
+    lastScanWallMs: null,
+    changedAtMs: 0,
+    changedWallMs: 0,
+    ownStaleMounts: [],
+    applied: null,
+    proof: null,
+    awaySinceAtMs: null,
+    question: null,
+    isUncertain: false,
+    failure: null,
+    failedFor: null,
+    outOfSyncSinceAtMs: now.nowMs,
+    syncSinceWallMs: now.wallMs,
+    killed: [],
+    restartRequired: [],
+    reading: null,
+    tokens: { first: null, proved: null },
+    output: null,
+    pending: null,
+    lastTriggerAtMs: null,
+    unanswered: null,
+    last: null,
+    known: null,
+    targetSeen: false,
+    brokenSinceAtMs: null,
+    signalled: null,
+    death: null,
+  };
+}
+
+/** Whether the app is believed to run what is on disk. */
+export function isInSync(model: Model): boolean {
+  return model.diskProblem === null && model.disk !== null && model.disk === model.applied &&
+    !model.isUncertain;
+}
+
+/** Why not in sync, for people; empty where it is. */
+export function outOfSyncReason(model: Model): string {
+  if (isInSync(model)) return "";
+  if (model.diskProblem !== null) return model.diskProblem;
+  if (model.disk === null) return "the content has not been read yet";
+  if (model.question !== null) {
+    return model.known?.view.ok === false ? model.known.view.message : "the app is not there yet";
+  }
+  if (model.failure !== null) return model.failure.reason;
+  return "the content on disk has changed and is being reloaded";
+}
+
+/** When the next try is due, where there will be one. */
+export function nextRetryAtMs(model: Model): number | null {
+  // A failure of other content, or one whose content is away, leads to no try at its date.
+  if (isInSync(model) || model.diskProblem !== null || model.failure?.digest !== model.disk) return null;
+  return model.failure.retryAtMs;
+}
+
+/** The attempt in progress; null where there is none. */
+export function reloadOf(model: Model): Reload | null {
+  return model.phase.is === "reloading" || model.phase.is === "concluding" ? model.phase.reload : null;
+}
+
+/** Every mount that can never change again, the sidecar's and the app's. */
+export function staleMountsOf(model: Model): readonly StaleMount[] {
+  const app = model.known?.mounts?.stale ?? [];
+  return app.length === 0 ? model.ownStaleMounts : [...model.ownStaleMounts, ...app];
+}

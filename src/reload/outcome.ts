@@ -1,0 +1,184 @@
+/**
+ * What the end of an attempt changes: what the app runs, the next try, who is watched, and what a death after it means
+ * (contract: what happens on a change, 6; choosing the target, last paragraph). Pure.
+ */
+
+import type { Result } from "../model.ts";
+import { nextRetryDelayMs } from "./backoff.ts";
+import { mergeHints } from "./look.ts";
+import {
+  type Effect,
+  type Hint,
+  type Job,
+  KILLED_MAX,
+  type Liveness,
+  type Model,
+  type Now,
+  type Phase,
+  type Policy,
+  type Reload,
+} from "./model.ts";
+import { DEATH_WINDOW_MS, deathText, diedOfSignal } from "./process.ts";
+import { rememberTokens } from "./tokens.ts";
+
+/** Pause between two looks at whether the signalled process survives, in milliseconds. */
+const SURVIVAL_LOOK_MS = 100;
+
+type Step = readonly [Model, Effect];
+
+/** What a trigger leaves behind, whatever came of it. */
+export function noteTrigger(model: Model, { job }: Reload, result: Result, isPure: boolean): Model {
+  return {
+    ...model,
+    lastTriggerAtMs: result.lastTriggeredAtMs ?? model.lastTriggerAtMs,
+    tokens: rememberTokens(model.tokens, job, result, isPure),
+    output: result.output ?? model.output,
+    reading: result.status === null ? model.reading : { kind: "status", status: result.status },
+    killed: result.killed ? rememberKilled(model.killed, job.digest) : model.killed,
+  };
+}
+
+/** The attempt is over and counts as `result`. */
+export function count(model: Model, reload: Reload, result: Result, now: Now, policy: Policy): Step {
+  const { job, isPure } = reload;
+  const noted = noteTrigger({ ...model, last: { job, result } }, reload, result, isPure);
+  const counted = result.outcome === "success"
+    ? noteSuccess(noted, reload, result)
+    : noteFailure(noted, reload, result, now, policy);
+  const certain = { ...counted, isUncertain: counted.isUncertain || !isPure };
+  const next = { ...certain, phase: afterAttempt(certain, job), owed: owedAfter(reload, now) };
+  if (policy.once && (result.outcome !== "success" || isPure)) {
+    return end(next, result.outcome === "success" ? 0 : 1);
+  }
+  if (model.isStopping) return end(next, 0);
+  return [next, { do: "check", afresh: isTargetDoubtful(next, result, policy) }];
+}
+
+function noteSuccess(model: Model, { job }: Reload, result: Result): Model {
+  const { status } = result;
+  return {
+    ...model,
+    applied: job.digest,
+    appliedFiles: model.files,
+    proof: result.proof,
+    awaySinceAtMs: null,
+    isUncertain: false,
+    failure: null,
+    unanswered: null,
+    restartRequired: status?.format === "amp" ? status.restartRequired : [],
+  };
+}
+
+function noteFailure(model: Model, { job }: Reload, result: Result, now: Now, policy: Policy): Model {
+  // Content that does not parse stays as it is; a check command may pass the next time.
+  const isFinal = result.outcome === "invalid" && result.code === "invalid";
+  const retryAtMs = isFinal ? null : retryDate(job.attempt, model.lastTriggerAtMs, now.nowMs, policy);
+  const { baseline, triggeredAtMs } = result;
+  const unanswered = result.unanswered && triggeredAtMs !== null
+    ? { digest: job.digest, baseline, triggeredAtMs }
+    : null;
+  return {
+    ...model,
+    isUncertain: true,
+    failure: { digest: job.digest, count: job.attempt, retryAtMs, reason: result.reason },
+    failedFor: result.reason,
+    unanswered,
+  };
+}
+
+/** When the try after `failures` of them is due: the pause after now, and not too soon after the last trigger. */
+function retryDate(failures: number, lastTriggerAtMs: number | null, nowMs: number, policy: Policy): number {
+  const atMs = nowMs + nextRetryDelayMs(failures, policy.retryIntervalMs, policy.maxBackoffMs);
+  return Math.max(atMs, (lastTriggerAtMs ?? -Infinity) + policy.minReloadIntervalMs);
+}
+
+/** Who is watched from now on. An attempt that signalled nobody does not end the watch over whom the one before did. */
+export function watchOf(model: Model, { job }: Reload, result: Result, now: Now): Model["signalled"] {
+  const { target, lastTriggeredAtMs, killed } = result;
+  if (target === null || lastTriggeredAtMs === null) return model.signalled;
+  // A proof may take longer, and come from another process than the one that was signalled.
+  if (killed || now.nowMs - lastTriggeredAtMs >= DEATH_WINDOW_MS) return null;
+  return { target, triggeredAtMs: lastTriggeredAtMs, lastAliveAtMs: lastTriggeredAtMs, digest: job.digest };
+}
+
+function afterAttempt({ failure }: Model, { digest }: Job): Phase {
+  if (failure?.digest !== digest) return { is: "steady" };
+  return failure.retryAtMs === null
+    ? { is: "blocked", why: "invalid" }
+    : { is: "due", atMs: failure.retryAtMs };
+}
+
+/** Who asked is answered by another try; what changed meanwhile counts from when it was seen. */
+function owedAfter({ isAsked, isPure, newer }: Reload, now: Now): Hint | null {
+  const asked: Hint | null = isAsked ? { causes: ["signal"], firstAtMs: now.nowMs } : null;
+  const changed: Hint | null = isPure
+    ? null
+    : { causes: newer?.hint.causes ?? ["retry"], firstAtMs: newer?.hint.firstAtMs ?? now.nowMs };
+  return asked && changed ? mergeHints(asked, changed) : asked ?? changed;
+}
+
+/** Whether the attempt has shown another process than the known one, or one that could not be signalled. */
+function isTargetDoubtful({ known }: Model, { target, outcome }: Result, { trigger }: Policy): boolean {
+  if (trigger !== "signal" || target === null) return false;
+  return outcome === "failed" || known?.target?.pid !== target.pid ||
+    known.target.startTicks !== target.startTicks;
+}
+
+/** The end of the loop. */
+export function end(model: Model, code: number): Step {
+  return [{ ...model, phase: { is: "ended", code } }, { do: "end", code }];
+}
+
+/**
+ * Whether the signalled process survives, for two seconds after a reload that has counted: Go, Deno and the JVM show a
+ * handler for SIGHUP and still die of it when the application set none.
+ */
+export function noteLife(model: Model, alive: Liveness, now: Now, policy: Policy): Model {
+  const { signalled } = model;
+  if (signalled === null || alive.signalled === null) return model;
+  const sinceMs = now.nowMs - signalled.triggeredAtMs;
+  if (alive.signalled) {
+    const watched = sinceMs >= DEATH_WINDOW_MS ? null : { ...signalled, lastAliveAtMs: now.nowMs };
+    return { ...model, signalled: watched };
+  }
+  const next = { ...model, signalled: null };
+  if (!diedOfSignal(signalled, now.nowMs)) return next;
+  return noteDeath(
+    next,
+    signalled.digest,
+    deathText(signalled.target, policy.signal, sinceMs),
+    now.nowMs,
+    policy,
+  );
+}
+
+/**
+ * The app died soon after a trigger whose reload had already been counted, as a success or as rejected: it is not in sync
+ * until it is back and verified, and this content is not signalled again.
+ */
+function noteDeath(before: Model, digest: string, reason: string, nowMs: number, policy: Policy): Model {
+  const killed = rememberKilled(before.killed, digest);
+  const model = { ...before, killed, failedFor: reason, death: { text: reason } };
+  // Other content has failed since: its next try has a date of its own.
+  if (model.failure !== null && model.failure.digest !== digest) return model;
+  const failures = model.failure?.count ?? 1;
+  const retryAtMs = retryDate(failures, model.lastTriggerAtMs, nowMs, policy);
+  const failure = { digest, count: failures, retryAtMs, reason };
+  const { phase } = model;
+  const isWaiting = phase.is === "steady" || phase.is === "due" && phase.atMs > retryAtMs;
+  return {
+    ...model,
+    phase: isWaiting ? { is: "due", atMs: retryAtMs } : phase,
+    isUncertain: true,
+    failure,
+  };
+}
+
+function rememberKilled(killed: readonly string[], digest: string): readonly string[] {
+  return [...killed.filter((other) => other !== digest), digest].slice(-KILLED_MAX);
+}
+
+/** When to look whether the signalled process has survived so far; Infinity where nobody is watched. */
+export function survivalAtMs({ signalled }: Model, { nowMs }: Now): number {
+  return signalled === null ? Infinity : nowMs + SURVIVAL_LOOK_MS;
+}

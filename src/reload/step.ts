@@ -1,0 +1,286 @@
+/**
+ * The whole policy as one pure function: `step(model, event, now, policy) → [model, effect]`, the only place that changes a
+ * model. The cases stand in the order of the contract's *What happens on a change*. It never reads, waits, signals or logs;
+ * the loop performs the effect and brings the next event. The table of phases and events is in docs/ARCHITECTURE.md.
+ */
+
+import { rendersOutput } from "../config.ts";
+import {
+  begin,
+  conclude,
+  noteBeside,
+  noteSent,
+  noteTold,
+  overtakeAtMs,
+  statusTold,
+  withReload,
+} from "./attempt.ts";
+import { adopt, decide, decideReload, mergeCauses, mergeHints, noteObservation, waitForApp } from "./look.ts";
+import {
+  type Effect,
+  type Event,
+  type Hint,
+  isInSync,
+  type KnownTarget,
+  type Liveness,
+  type Model,
+  type Now,
+  type Phase,
+  type Policy,
+} from "./model.ts";
+import { dateOf, next } from "./next.ts";
+import { count, end, noteLife, watchOf } from "./outcome.ts";
+import { isSameProcess } from "./process.ts";
+import { decideStart, startFacts } from "./start.ts";
+
+type Step = readonly [Model, Effect];
+
+/** For so long after the start the other containers of a pod may still come, one after the other. */
+const EARLY_MS = 60_000;
+
+/** What `event` makes of `model`, and what to do next. */
+export function step(model: Model, event: Event, now: Now, policy: Policy): Step {
+  const [next, effect] = react(model, event, now, policy);
+  return [noteSync(model, next, event, now), effect];
+}
+
+function react(model: Model, event: Event, now: Now, policy: Policy): Step {
+  if (model.phase.is === "ended") return end(model, model.phase.code);
+  switch (event.kind) {
+    case "hinted":
+      return onHint(model, event.hint);
+    case "woke":
+      return onDate(model, now, policy);
+    case "looked":
+      return onLook(model, event, now, policy);
+    case "answered":
+      return onAnswer(model, event, now, policy);
+    case "sent":
+      return next(noteSent(model, event), now, policy);
+    case "ended":
+      return onEnd(model, event, now, policy);
+    case "checked":
+      return onCheck(model, event, now, policy);
+    case "told":
+      return onStatus(model, event, now, policy);
+    case "rendered":
+      return end(model, event.prepared.kind === "ok" ? 0 : 1);
+    case "stop":
+      return onStop(model, now, policy);
+  }
+}
+
+/** On a change, 1: something hints at it. A look is owed to whoever hints while something else is being done. */
+function onHint(model: Model, hint: Hint): Step {
+  const isAsked = hint.causes.includes("signal");
+  switch (model.phase.is) {
+    case "reloading":
+    case "concluding":
+      return [isAsked ? withReload(model, { isAsked }) : model, { do: "look", hint }];
+    case "asking":
+    case "rendering":
+      return owe(model, hint);
+    default:
+      return [model, { do: "look", hint }];
+  }
+}
+
+function owe(model: Model, hint: Hint): Step {
+  const owed = model.owed === null ? hint : mergeHints(model.owed, hint);
+  const { phase } = model;
+  const effect: Effect = phase.is === "asking"
+    ? { do: "ask", question: phase.question, snapshot: phase.snapshot }
+    : phase.is === "rendering"
+    ? { do: "render", snapshot: phase.snapshot }
+    : { do: "look", hint: owed };
+  return [{ ...model, owed }, effect];
+}
+
+/** A date has come: of a look, of a reload that is due, of newer content, or of a look at who was signalled. */
+function onDate(model: Model, now: Now, policy: Policy): Step {
+  const { phase } = model;
+  const hint: Hint = {
+    causes: [phase.is === "settling" ? "settle" : "retry"],
+    firstAtMs: now.nowMs,
+  };
+  switch (phase.is) {
+    case "reloading":
+      if (overtakeAtMs(phase.reload, policy) <= now.nowMs) {
+        return [withReload(model, { isOvertaken: true }), { do: "overtake" }];
+      }
+      if ((phase.reload.lookAtMs ?? Infinity) <= now.nowMs) {
+        return [withReload(model, { lookAtMs: null }), { do: "look", hint: { ...hint, causes: [] } }];
+      }
+      return next(model, now, policy);
+    case "concluding":
+      if ((phase.lookAtMs ?? now.nowMs) <= now.nowMs) {
+        return [{ ...model, phase: { ...phase, lookAtMs: null } }, {
+          do: "look",
+          hint: { ...hint, causes: [] },
+        }];
+      }
+      return model.signalled === null ? next(model, now, policy) : [model, { do: "check", afresh: false }];
+    case "asking":
+    case "rendering":
+      return next(model, now, policy);
+    default:
+      if ((dateOf(model, policy) ?? Infinity) <= now.nowMs) return [model, { do: "look", hint }];
+      if (model.signalled !== null) return [model, { do: "check", afresh: false }];
+      return next(model, now, policy);
+  }
+}
+
+/** On a change, 2 and 3: the content was read. */
+function onLook(model: Model, event: Event & { kind: "looked" }, now: Now, policy: Policy): Step {
+  const { phase } = model;
+  const { observation } = event;
+  if (phase.is === "concluding") return conclude(model, phase, event, now, policy);
+  if (phase.is === "reloading") {
+    const beside = noteBeside(model, phase.reload, event.hint, observation, now, policy);
+    return onDate(beside, now, policy);
+  }
+  const hint = { ...event.hint, causes: mergeCauses(model.undecided, event.hint.causes) };
+  const alive = noteLife(
+    { ...model, owed: null, ownStaleMounts: event.staleMounts },
+    event.alive,
+    now,
+    policy,
+  );
+  const seen = noteObservation(alive, observation, now, policy);
+  if (policy.once && observation.kind === "content" && rendersOutput(policy)) {
+    const { snapshot } = observation;
+    return [{ ...seen, phase: { is: "rendering", snapshot } }, { do: "render", snapshot }];
+  }
+  const { model: decided, job } = decide(seen, observation, hint, now, policy);
+  if (job !== null && observation.kind === "content") {
+    return begin(decided, job, observation.snapshot, hint.causes, event.baseline);
+  }
+  if (isTargetOpen(decided, event.alive, now, policy)) return [decided, { do: "check", afresh: true }];
+  const isQuiet = decided.phase.is === "steady" && event.hint.causes.includes("interval");
+  if (isQuiet && policy.trigger === "none" && policy.verify !== "none") {
+    return [decided, { do: "read-status" }];
+  }
+  return next(decided, now, policy);
+}
+
+/** `--reload-on-start`: whether the app has read this content at its own start. */
+function onAnswer(model: Model, event: Event & { kind: "answered" }, now: Now, policy: Policy): Step {
+  const { phase } = model;
+  if (phase.is !== "asking") return next(model, now, policy);
+  const { question, snapshot } = phase;
+  const facts = startFacts(model, phase, event, now, policy);
+  const noted = {
+    ...model,
+    output: event.output ?? model.output,
+    reading: event.reading ?? model.reading,
+  };
+  const reload = (): Step => {
+    // Nobody is waited for any more: a reload that has to wait itself (jitter) must not be a question again.
+    const asChange = { ...noted, applied: null, question };
+    const { model: decided, job } = decideReload(asChange, phase.hint, now, policy);
+    if (job === null) return next({ ...decided, question: null }, now, policy);
+    return begin(decided, job, snapshot, phase.hint.causes, null);
+  };
+  if (event.prepared.kind !== "ok") return reload();
+  if (question.isAdopted) return next(adopt(noted), now, policy);
+  const verdict = decideStart(facts);
+  if (verdict === "adopt") return next(adopt(noted), now, policy);
+  if (verdict === "reload" || !mayWait(phase, event, policy)) return reload();
+  return next(waitForApp(noted, phase), now, policy);
+}
+
+/**
+ * Whether an app that is not there may be waited for in silence. That nobody may be signalled, or that a URL is wrong,
+ * does not pass by itself: a change is tried all the same, and `--once` must not end as if all were well.
+ */
+function mayWait(
+  { question }: Phase & { is: "asking" },
+  { app: { resolution } }: Event & { kind: "answered" },
+  policy: Policy,
+): boolean {
+  const isChange = question.changedFrom !== undefined;
+  if (resolution === null) return !isChange;
+  return resolution.kind !== "none" || resolution.again === true || !isChange && !policy.once;
+}
+
+/** The attempt is over: one more look, by content and time, says what it was worth. */
+function onEnd(model: Model, { result }: Event & { kind: "ended" }, now: Now, policy: Policy): Step {
+  const { phase } = model;
+  if (phase.is !== "reloading") return next(model, now, policy);
+  const { reload } = phase;
+  const watching = { ...model, signalled: watchOf(model, reload, result, now) };
+  if (model.isStopping) {
+    // Given up because of a shutdown: no failure.
+    if (result.code === "stopped") return end(model, policy.once ? 1 : 0);
+    return count(watching, reload, result, now, policy);
+  }
+  return [
+    { ...watching, phase: { is: "concluding", reload, result, lookAtMs: null } },
+    { do: "look", hint: { causes: [], firstAtMs: now.nowMs } },
+  ];
+}
+
+/** Choosing the target: who it is, and whether the signal killed it. */
+function onCheck(model: Model, event: Event & { kind: "checked" }, now: Now, policy: Policy): Step {
+  const living = noteLife(model, event.alive, now, policy);
+  if (event.found === null) return next(living, now, policy);
+  const before = model.known?.target ?? null;
+  const after = event.found.target;
+  const attempted = model.last?.result.target;
+  const isNew = after !== null && (before === null || event.alive.known === false) &&
+    !isSameProcess(after, attempted);
+  const known: Model = {
+    ...living,
+    known: event.found,
+    targetSeen: model.targetSeen || after !== null,
+    brokenSinceAtMs: event.found.view.ok ? null : model.brokenSinceAtMs ?? now.nowMs,
+    restartRequired: isNew ? [] : living.restartRequired,
+  };
+  // A retry that waits, or an app that was waited for, need not wait any more.
+  const isWanted = isNew && ["due", "absent", "blocked"].includes(known.phase.is);
+  const hint: Hint = { causes: ["target"], firstAtMs: now.nowMs };
+  return next(isWanted ? { ...known, owed: hint } : known, now, policy);
+}
+
+/** `--trigger none`: the app may have loaded later what it was believed to run, and failed. */
+function onStatus(model: Model, event: Event & { kind: "told" }, now: Now, policy: Policy): Step {
+  switch (statusTold(model, event)) {
+    case "nothing":
+      return next(model, now, policy);
+    case "fine":
+      return next({ ...model, reading: event.reading }, now, policy);
+    case "failed":
+      // What it said before stays the baseline: the failure is new.
+      return next(noteTold(model, now), now, policy);
+  }
+}
+
+/** SIGTERM: a reload in progress is finished; without one the end comes at once. */
+function onStop(model: Model, now: Now, policy: Policy): Step {
+  const stopping = { ...model, isStopping: true };
+  const { phase } = model;
+  if (phase.is === "reloading") return next(stopping, now, policy);
+  if (phase.is === "concluding") return count(stopping, phase.reload, phase.result, now, policy);
+  return end(stopping, 0);
+}
+
+/** Whether to look who is the target: none is known, it is gone or not in order, or others may still come. */
+function isTargetOpen(model: Model, alive: Liveness, now: Now, policy: Policy): boolean {
+  if (policy.trigger !== "signal") return false;
+  const { known } = model;
+  return !isFine(known) || alive.known === false || now.nowMs - model.startedAtMs < EARLY_MS;
+}
+
+function isFine(known: KnownTarget | null): boolean {
+  return known !== null && known.target !== null && known.view.ok;
+}
+
+/** Since when it is in sync, or not: counted from when the content differed, not from the first failure. */
+function noteSync(before: Model, after: Model, event: Event, now: Now): Model {
+  const isNow = isInSync(after);
+  if (isNow && after.failedFor !== null) return noteSync(before, { ...after, failedFor: null }, event, now);
+  if (isNow === isInSync(before)) return after;
+  const hint = event.kind === "looked" ? event.hint : null;
+  const sinceAtMs = hint !== null && hint.causes.length > 0 ? hint.firstAtMs : now.nowMs;
+  return { ...after, syncSinceWallMs: now.wallMs, outOfSyncSinceAtMs: isNow ? null : sinceAtMs };
+}

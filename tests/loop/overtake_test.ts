@@ -1,0 +1,158 @@
+/** Newer content overtakes a pending proof (contract: what happens on a change, 5). */
+
+import assert from "node:assert/strict";
+import { ampStatus, createLoopBench } from "../support/loop_bench.ts";
+import { DOWN } from "../support/status.ts";
+import { test } from "../support/strict.ts";
+
+/** A loop in sync with `a`; its app says nothing to `b` and loads what comes after it. */
+async function silentFor(b: string, settings: Parameters<typeof createLoopBench>[0] = {}) {
+  const bench = createLoopBench({ reloadOnStart: "never", ...settings });
+  bench.start();
+  await bench.clock.advance(1_000);
+  const sent: string[] = [];
+  const onTrigger = bench.onTrigger;
+  bench.onTrigger = () => {
+    const now = bench.disk.kind === "content" ? bench.disk.snapshot.digest : "";
+    sent.push(now);
+    if (now !== b) onTrigger();
+  };
+  bench.write(b);
+  return { bench, sent };
+}
+
+test("2 s after the trigger newer content goes on in the same attempt: sent and proved anew, counted once", async () => {
+  const { bench, sent } = await silentFor("b");
+  await bench.clock.advance(3_000);
+  const before = bench.clock.nowMs();
+  bench.write("c");
+  await bench.clock.advance(1_000);
+  assert.deepEqual(sent, ["b", "c"]);
+  assert.ok(bench.triggers[1]! - before < 50, "3 s after the trigger there is nothing to wait for");
+  assert.deepEqual([bench.started, bench.outcomes], [1, ["success"]]);
+  assert.equal(bench.inSync, true);
+  assert.ok(bench.logged("Config change detected (hash: a -> c)"), bench.log.join("\n"));
+  assert.equal(bench.status().reloads.length, 1);
+  assert.equal(bench.status().reloads[0]!.newHash, "c");
+});
+
+test("newer content that comes sooner waits for the 2 s, and no longer", async () => {
+  const { bench } = await silentFor("b");
+  await bench.clock.advance(500);
+  bench.write("c");
+  await bench.clock.advance(1_400);
+  assert.equal(bench.triggers.length, 1);
+  await bench.clock.advance(200);
+  assert.equal(bench.triggers[1]! - bench.triggers[0]!, 2_000);
+});
+
+test("a status URL that hangs does not hold it up", async () => {
+  const { bench, sent } = await silentFor("b");
+  await bench.clock.advance(100);
+  bench.hangs = true;
+  await bench.clock.advance(2_900);
+  bench.write("c");
+  await bench.clock.advance(1_500);
+  assert.deepEqual(sent, ["b", "c"], "a baseline that hangs costs its second");
+});
+
+test("--min-reload-interval and --jitter hold for it, too", async () => {
+  const gap = await silentFor("b", { minReloadIntervalMs: 10_000 });
+  await gap.bench.clock.advance(3_000);
+  gap.bench.write("c");
+  await gap.bench.clock.advance(20_000);
+  assert.equal(gap.bench.triggers[1]! - gap.bench.triggers[0]!, 10_000);
+
+  const spread = await silentFor("b", { jitterMs: 8_000 });
+  await spread.bench.clock.advance(3_000);
+  spread.bench.random = 0.5;
+  spread.bench.write("c");
+  const seenAtMs = spread.bench.clock.nowMs();
+  await spread.bench.clock.advance(10_000);
+  assert.equal(spread.bench.triggers[1]! - seenAtMs, 4_000);
+});
+
+test("as soon as the app says no, newer content goes on; that no is logged and not counted", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never" });
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.onTrigger = () => {
+    if (bench.triggers.length > 1) bench.reading = ampStatus(3);
+    else bench.clock.sleep(1_500).then(() => bench.reading = ampStatus(2, "validation_failed"));
+  };
+  bench.write("b");
+  await bench.clock.advance(300);
+  bench.write("c");
+  await bench.clock.advance(3_000);
+  const gapMs = bench.triggers[1]! - bench.triggers[0]!;
+  assert.ok(gapMs >= 1_500 && gapMs < 2_000, `${gapMs}`);
+  assert.deepEqual([bench.started, bench.outcomes], [1, ["success"]]);
+  assert.ok(bench.logged("WARN Reload rejected by the app: validation_failed; going on with newer content"));
+});
+
+test("a no that comes within --min-reload-interval waits for it in the same attempt; if the content goes back, it counts", async () => {
+  for (const [last, outcomes, triggers] of [["c", ["success"], 2], ["b", ["rejected"], 1]] as const) {
+    const bench = createLoopBench({ reloadOnStart: "never" });
+    bench.start();
+    await bench.clock.advance(1_000);
+    bench.onTrigger = () => {
+      bench.reading = bench.triggers.length === 1 ? ampStatus(2, "validation_failed") : ampStatus(3);
+      if (bench.triggers.length === 1) bench.write("c");
+    };
+    bench.write("b");
+    await bench.clock.advance(500);
+    assert.deepEqual([bench.started, bench.outcomes], [1, []]);
+    bench.write(last);
+    await bench.clock.advance(1_500);
+    assert.deepEqual([bench.outcomes, bench.triggers.length], [outcomes, triggers]);
+  }
+});
+
+test("it counts by how the newest content ends, and retries that", async () => {
+  const { bench, sent } = await silentFor("b");
+  await bench.clock.advance(3_000);
+  bench.onTrigger = () => bench.reading = ampStatus(2, "validation_failed");
+  bench.write("c");
+  await bench.clock.advance(4_000);
+  assert.deepEqual([bench.started, bench.outcomes, sent.length], [1, ["rejected"], 1]);
+  await bench.clock.advance(3_000);
+  assert.ok(bench.logged("Trying the reload again (hash: c, attempt 2)"), bench.log.join("\n"));
+});
+
+test("content that goes back to what was sent is sent again: what the app read in between is not known", async () => {
+  const { bench, sent } = await silentFor("b");
+  await bench.clock.advance(3_000);
+  bench.onTrigger = () => {};
+  bench.write("c");
+  await bench.clock.advance(100);
+  bench.onTrigger = () => bench.reading = ampStatus(2);
+  bench.write("b");
+  await bench.clock.advance(5_000);
+  assert.deepEqual([sent.length, bench.triggers.length], [1, 3]);
+  assert.deepEqual([bench.started, bench.outcomes], [1, ["success"]]);
+});
+
+test("an app that dies of the first content while the proof is pending: that content is never sent again", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never" });
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.onTrigger = () => {
+    bench.reading = ampStatus(2, "validation_failed");
+    bench.write("c");
+  };
+  bench.write("b");
+  await bench.clock.advance(400);
+  [bench.target, bench.reading] = [null, DOWN];
+  await bench.clock.advance(400);
+  assert.ok(bench.logged("the signal killed it"), bench.log.join("\n"));
+  assert.deepEqual(bench.loop.model().killed, ["b"]);
+});
+
+test("the time out of sync counts from when the content differed", async () => {
+  const { bench } = await silentFor("b", { reloadTimeoutMs: 10_000 });
+  await bench.clock.advance(12_000);
+  assert.deepEqual(bench.outcomes, ["timeout"]);
+  bench.write("c");
+  await bench.clock.advance(500);
+  assert.ok(bench.logged("In sync again after 12s"), bench.log.join("\n"));
+});
