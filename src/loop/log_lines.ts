@@ -5,18 +5,12 @@
 
 import { type Config, rendersOutput } from "../config.ts";
 import { hideUrlSecrets } from "../http/hide_url.ts";
-import type { Clock, LogFields, Logger } from "../ports.ts";
-import { type Event, isInSync, type Model, reloadOf, staleMountsOf } from "../reload/model.ts";
+import type { LogFields } from "../ports.ts";
+import { type Event, isInSync, type Model, reloadOf } from "../reload/model.ts";
 import { formatMs, shortHash } from "../text.ts";
 import { changeText, failureText, nextText, startText } from "./record_text.ts";
+import { type LogDeps, logMounts, logProblems, logTarget } from "./log_states.ts";
 import { isGivenUp, type StepFacts } from "./step_facts.ts";
-
-/** What lines are written with. */
-export interface LogDeps {
-  readonly config: Config;
-  readonly clock: Clock;
-  readonly logger: Logger;
-}
 
 /** Writes the lines of one step. */
 export function logStep(deps: LogDeps, before: Model, event: Event, after: Model, facts: StepFacts): void {
@@ -36,56 +30,6 @@ export function logStep(deps: LogDeps, before: Model, event: Event, after: Model
   }
   logSync(deps, before, after);
   logOnce(deps, before, after);
-}
-
-/** What is wrong with the disk: once when it begins, and once when it ends, with how long it lasted. */
-function logProblems({ logger, clock }: LogDeps, before: Model, event: Event, after: Model): void {
-  if (before.problems === after.problems || event.kind !== "looked") return;
-  const { observation } = event;
-  const known = new Map(before.problems.map((problem) => [problem.path, problem]));
-  for (const { path, text } of after.problems) {
-    if (known.get(path)?.text !== text) logger.warn(text, { path });
-    known.delete(path);
-  }
-  for (const { path, sinceAtMs } of known.values()) {
-    // Another problem has taken its place where the path itself was not read.
-    const isRead = observation.kind === "content" ||
-      observation.kind === "unreadable" && observation.files.some((file) => file.path === path);
-    if (!isRead) continue;
-    logger.info(`In order again after ${formatMs(clock.nowMs() - sinceAtMs)}: ${path}`, { path });
-  }
-}
-
-/** Who would be signalled, or why nobody: once for each change of that. */
-function logTarget({ config, logger, clock }: LogDeps, before: Model, after: Model): void {
-  const { known } = after;
-  if (known === before.known || known === null || known.view.message === before.known?.view.message) return;
-  const { ok, message, code, pid } = known.view;
-  const fields = { code, pid };
-  if (ok) {
-    const since = before.brokenSinceAtMs;
-    const lasted = since === null ? "" : `; in order after ${formatMs(clock.nowMs() - since)}`;
-    logger.info(`Target: ${message}${lasted}`, fields);
-    return;
-  }
-  // A process that ends is a zombie, then no process, then nobody is left: one death. An attempt may have said it, too.
-  if (code === "not-there" && before.known?.view.code === code || message === after.failedFor) return;
-  const line = `Target: ${message}`;
-  // An app that has not started yet is nothing that somebody has to do something about. A number does not come back.
-  const isComing = known.isExpected && !before.targetSeen && config.pid === "auto";
-  if (isComing) logger.info(line, fields);
-  else logger.warn(line, fields);
-}
-
-function logMounts({ logger }: LogDeps, before: Model, after: Model): void {
-  const isOld = after.ownStaleMounts === before.ownStaleMounts &&
-    after.known?.mounts === before.known?.mounts;
-  if (isOld) return;
-  const known = new Set(staleMountsOf(before).map((mount) => mount.message));
-  for (const { message, container, reason, mountPoint } of staleMountsOf(after)) {
-    if (known.has(message) || after.failedFor?.includes(message)) continue;
-    logger.warn(message, { container, reason, mount: mountPoint });
-  }
 }
 
 /** What became of the question whether the app has read what is on disk. */

@@ -17,7 +17,8 @@ import {
   staleMountsOf,
 } from "../reload/model.ts";
 import { shortHash } from "../text.ts";
-import { type LogDeps, logStep } from "./log_lines.ts";
+import { logStep } from "./log_lines.ts";
+import type { LogDeps } from "./log_states.ts";
 import { factsOf, isGivenUp, type StepFacts } from "./step_facts.ts";
 
 /** How many finished reloads `/status` keeps. */

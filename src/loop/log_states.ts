@@ -1,0 +1,67 @@
+/**
+ * The log lines of states that last: what is wrong with the disk, who would be signalled, which mounts are stale. Each is
+ * logged where it begins and where it ends, read off the models before and after a step.
+ */
+
+import type { Config } from "../config.ts";
+import type { Clock, Logger } from "../ports.ts";
+import { type Event, type Model, staleMountsOf } from "../reload/model.ts";
+import { formatMs } from "../text.ts";
+
+/** What lines are written with. */
+export interface LogDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** What is wrong with the disk: once when it begins, and once when it ends, with how long it lasted. */
+export function logProblems({ logger, clock }: LogDeps, before: Model, event: Event, after: Model): void {
+  if (before.problems === after.problems || event.kind !== "looked") return;
+  const { observation } = event;
+  const known = new Map(before.problems.map((problem) => [problem.path, problem]));
+  for (const { path, text } of after.problems) {
+    if (known.get(path)?.text !== text) logger.warn(text, { path });
+    known.delete(path);
+  }
+  for (const { path, sinceAtMs } of known.values()) {
+    // Another problem has taken its place where the path itself was not read.
+    const isRead = observation.kind === "content" ||
+      observation.kind === "unreadable" && observation.files.some((file) => file.path === path);
+    if (!isRead) continue;
+    logger.info(`In order again after ${formatMs(clock.nowMs() - sinceAtMs)}: ${path}`, { path });
+  }
+}
+
+/** Who would be signalled, or why nobody: once for each change of that. */
+export function logTarget({ config, logger, clock }: LogDeps, before: Model, after: Model): void {
+  const { known } = after;
+  if (known === before.known || known === null || known.view.message === before.known?.view.message) return;
+  const { ok, message, code, pid } = known.view;
+  const fields = { code, pid };
+  if (ok) {
+    const since = before.brokenSinceAtMs;
+    const lasted = since === null ? "" : `; in order after ${formatMs(clock.nowMs() - since)}`;
+    logger.info(`Target: ${message}${lasted}`, fields);
+    return;
+  }
+  // A process that ends is a zombie, then no process, then nobody is left: one death. An attempt may have said it, too.
+  if (code === "not-there" && before.known?.view.code === code || message === after.failedFor) return;
+  const line = `Target: ${message}`;
+  // An app that has not started yet is nothing that somebody has to do something about. A number does not come back.
+  const isComing = known.isExpected && !before.targetSeen && config.pid === "auto";
+  if (isComing) logger.info(line, fields);
+  else logger.warn(line, fields);
+}
+
+/** Mounts that can never change again, each once. */
+export function logMounts({ logger }: LogDeps, before: Model, after: Model): void {
+  const isOld = after.ownStaleMounts === before.ownStaleMounts &&
+    after.known?.mounts === before.known?.mounts;
+  if (isOld) return;
+  const known = new Set(staleMountsOf(before).map((mount) => mount.message));
+  for (const { message, container, reason, mountPoint } of staleMountsOf(after)) {
+    if (known.has(message) || after.failedFor?.includes(message)) continue;
+    logger.warn(message, { container, reason, mount: mountPoint });
+  }
+}
