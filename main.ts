@@ -17,13 +17,20 @@ async function write(stream: { write(bytes: Uint8Array): Promise<number> }, text
   while (bytes.length > 0) bytes = bytes.subarray(await stream.write(bytes));
 }
 
+/** The sidecar of this container, for the commands that ask about it. */
+async function findRunning() {
+  if (!Deno.args.some((arg) => arg === "check" || arg === "healthcheck")) return null;
+  const { findRunningSidecar } = await import("./src/commands/running_sidecar.ts");
+  return findRunningSidecar();
+}
+
 async function main(): Promise<number> {
   const missing = findMissingPermissions();
   if (missing) {
     await write(Deno.stderr, `config-reloader: ${missing}\n`);
     return EXIT_FAULT;
   }
-  const line = parseCommandLine(Deno.args, Deno.env.toObject(), Deno.cwd());
+  const line = parseCommandLine(Deno.args, Deno.env.toObject(), Deno.cwd(), await findRunning());
   switch (line.kind) {
     case "usage":
       await write(Deno.stderr, `config-reloader: ${line.message}\n`);
@@ -35,11 +42,11 @@ async function main(): Promise<number> {
       return await runSidecar(line.config, line.warnings);
     case "check": {
       const { runCheck } = await import("./src/commands/check.ts");
-      return await runCheck(line.config, line.warnings, (text) => write(Deno.stdout, text));
+      return await runCheck(line, (text) => write(Deno.stdout, text));
     }
     case "healthcheck": {
       const { runHealthcheck } = await import("./src/commands/healthcheck.ts");
-      return await runHealthcheck(line.config, (text) => write(Deno.stdout, `${text}\n`));
+      return await runHealthcheck(line.config, (text) => write(Deno.stdout, `${text}\n`), line.taken);
     }
   }
 }

@@ -29,6 +29,13 @@ export interface Setting {
   readonly variable?: string;
 }
 
+/** How much of a running sidecar's settings `check` or `healthcheck` took: flags and variables that are set. */
+export interface TakenSettings {
+  readonly pid: number;
+  readonly flags: number;
+  readonly variables: number;
+}
+
 /** Files with credentials for requests to the app; each is read afresh at each reload. */
 export interface CredentialFiles {
   readonly basicAuthFile: string | null;

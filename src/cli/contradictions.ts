@@ -56,9 +56,13 @@ function findTriggerConflict({ config, givenAs }: Resolved): string | null {
   return label && `${label}: counts only with --trigger signal, but the trigger is ${config.trigger}`;
 }
 
+/** The flags that name the target, of which one may be given. */
+export const SELECTORS = ["pid", "pid-file", "process-name", "process-cmdline"] as const;
+
 function findTargetConflict({ config, givenAs }: Resolved): string | null {
-  const selectors = (["pid", "pid-file", "process-name", "process-cmdline"] as const)
-    .filter((name) => givenAs(name) !== null && !(name === "pid" && config.pid === "auto"));
+  const selectors = SELECTORS.filter((name) =>
+    givenAs(name) !== null && !(name === "pid" && config.pid === "auto")
+  );
   if (selectors.length < 2) return null;
   return `${givenAs(selectors[1]!)}: says who the target is, and so does ${
     givenAs(selectors[0]!)

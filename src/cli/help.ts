@@ -32,7 +32,10 @@ and variables. It changes nothing and signals nobody. Exit code 0 when nothing
 stands in the way of a reload, 1 when something does, 2 for a bad command line.
 
 Usage:
-  config-reloader check [flags]
+  config-reloader check [--run-checks] [flags]
+
+In a container where a config-reloader runs it takes the flags and variables of
+that one; flags that are given here win. --run-checks runs --check-command, too.
 `,
   healthcheck: `config-reloader healthcheck: asks the running sidecar's /healthz, for container
 health checks where there is no curl. Exit code 0 when it is well, 1 when it is
@@ -41,8 +44,8 @@ not or does not answer, 2 for a bad command line.
 Usage:
   config-reloader healthcheck [flags]
 
-It takes all flags of the sidecar, so that both can be given the same. These
-count:
+In a container where a config-reloader runs it takes the flags and variables of
+that one; flags that are given here win. These count:
 `,
 };
 
@@ -83,7 +86,7 @@ Examples:
 Examples:
   config-reloader check --config-file /etc/app/config.yaml --log-format json
 
-  # In a running pod: it gets the container's variables, but not its arguments
+  # In a running pod: with the settings of its sidecar
   kubectl exec POD -c config-reloader -- /config-reloader check
 `,
   healthcheck: `

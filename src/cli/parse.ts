@@ -3,20 +3,37 @@
  * `--help` and `--version` are loaded when asked for, so that the sidecar's start does not pay for them.
  */
 
-import type { Config } from "../config.ts";
-import { findContradiction } from "./contradictions.ts";
+import type { Config, TakenSettings } from "../config.ts";
+import { findContradiction, SELECTORS } from "./contradictions.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import { resolveConfig } from "./resolve.ts";
 import { tokenize, type Tokens } from "./tokens.ts";
 import { orList, quote, suggestion, UsageError } from "./usage_error.ts";
 
-/** Commands that take the flags. */
-export type Command = "run" | "check" | "healthcheck";
+/** The sidecar that runs in this container already: `check` and `healthcheck` take its settings. */
+export interface RunningSettings {
+  readonly pid: number;
+  readonly args: readonly string[];
+  /** Null where they may not be read: then those of this process count, which are the container's, too. */
+  readonly environment: Environment | null;
+}
 
 /** What the command line asks for. */
 export type CommandLine =
   /** `warnings` are whole lines for the log, before anything else. */
-  | { readonly kind: Command; readonly config: Config; readonly warnings: readonly string[] }
+  | { readonly kind: "run"; readonly config: Config; readonly warnings: readonly string[] }
+  | {
+    readonly kind: "check";
+    readonly config: Config;
+    readonly warnings: readonly string[];
+    /** From which sidecar settings were taken; null where none runs. */
+    readonly taken: TakenSettings | null;
+    /** `--run-checks` */
+    readonly runChecks: boolean;
+    /** The variables that count for `$(VAR)` and the check command. */
+    readonly environment: Environment;
+  }
+  | { readonly kind: "healthcheck"; readonly config: Config; readonly taken: TakenSettings | null }
   /** Text for standard output, exit code 0. */
   | { readonly kind: "print"; readonly topic: string; readonly render: () => Promise<string> }
   /** One line for standard error, exit code 2. */
@@ -26,13 +43,14 @@ export type CommandLine =
 const COMMANDS = ["run", "check", "healthcheck"] as const;
 
 /**
- * Reads the arguments (without the program's name) and the environment; relative paths count from `cwd`.
- * Never throws for what the user wrote.
+ * Reads the arguments (without the program's name) and the environment; relative paths count from `cwd`. Flags that are
+ * given win over those of a `running` sidecar. Never throws for what the user wrote.
  */
 export function parseCommandLine(
   args: readonly string[],
   environment: Environment,
   cwd: string,
+  running: RunningSettings | null = null,
 ): CommandLine {
   const tokens = tokenize(args);
   const [command = "run", ...words] = tokens.words;
@@ -44,24 +62,67 @@ export function parseCommandLine(
     return { kind: "usage", message: unknownCommand(command, tokens) };
   }
   if (words.length > 0) return { kind: "usage", message: unexpectedWord(words[0]!, tokens) };
+  if (tokens.runChecks && command !== "check") {
+    return {
+      kind: "usage",
+      message: `--run-checks: counts only with the command check, not with ${command}`,
+    };
+  }
   try {
-    return resolve(command, tokens, environment, cwd);
+    return command === "run"
+      ? resolveRun(tokens, environment, cwd)
+      : resolveQuestion(command, tokens, environment, cwd, running);
   } catch (error) {
     if (error instanceof UsageError) return { kind: "usage", message: error.message };
     throw error;
   }
 }
 
-function resolve(command: Command, tokens: Tokens, environment: Environment, cwd: string): CommandLine {
+function resolveRun(tokens: Tokens, environment: Environment, cwd: string): CommandLine {
   const variables = readEnvironment(environment);
   const resolved = resolveConfig(tokens.flags, variables.flags, cwd);
-  // A health check shares the container's environment but not the sidecar's flags: half a setting is no fault there.
-  const contradiction = command === "healthcheck" ? null : findContradiction(resolved);
+  const contradiction = findContradiction(resolved);
+  if (contradiction) return { kind: "usage", message: contradiction };
+  return { kind: "run", config: resolved.config, warnings: variables.warnings };
+}
+
+function resolveQuestion(
+  command: "check" | "healthcheck",
+  tokens: Tokens,
+  ownEnvironment: Environment,
+  cwd: string,
+  running: RunningSettings | null,
+): CommandLine {
+  const theirs = running && tokenize(running.args);
+  const isOfUse = theirs !== null && theirs.mistake === null && theirs.words.every((word) => word === "run");
+  const environment = isOfUse ? running!.environment ?? ownEnvironment : ownEnvironment;
+  const variables = readEnvironment(environment);
+  const flags = new Map(isOfUse ? theirs.flags : []);
+  const variableFlags = new Map(variables.flags);
+  if (isOfUse) {
+    // How its log is written says nothing about how this is to be shown.
+    flags.delete("log-format");
+    variableFlags.delete("log-format");
+  }
+  const taken = isOfUse ? { pid: running!.pid, flags: flags.size, variables: variableFlags.size } : null;
+  // Another way to name the target takes the place of theirs, and does not contradict it.
+  if (isOfUse && SELECTORS.some((name) => tokens.flags.has(name))) {
+    for (const name of SELECTORS) [flags, variableFlags].forEach((map) => map.delete(name));
+  }
+  for (const [name, texts] of tokens.flags) flags.set(name, texts);
+  const resolved = resolveConfig(flags, variableFlags, cwd);
+  const { config } = resolved;
+  // A health check may have been given half of the settings: that is no fault there.
+  if (command === "healthcheck") return { kind: command, config, taken };
+  const contradiction = findContradiction(resolved);
   if (contradiction) return { kind: "usage", message: contradiction };
   return {
     kind: command,
-    config: resolved.config,
-    warnings: command === "healthcheck" ? [] : variables.warnings,
+    config,
+    warnings: variables.warnings,
+    taken,
+    runChecks: tokens.runChecks,
+    environment,
   };
 }
 

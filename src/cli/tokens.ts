@@ -8,6 +8,9 @@ import { findFlag, FLAG_NAMES, type FlagName } from "./flags.ts";
 import { PEER_FLAGS } from "./peer_flags.ts";
 import { quote, suggestion } from "./usage_error.ts";
 
+/** A switch of the command `check`. */
+const RUN_CHECKS = "--run-checks";
+
 /** What stands on the command line. */
 export interface Tokens {
   /** Texts given for each flag, in order. */
@@ -15,6 +18,8 @@ export interface Tokens {
   readonly words: readonly string[];
   /** Which of `--help` and `--version` came first; either wins over any mistake. */
   readonly asked: "help" | "version" | null;
+  /** `--run-checks`, which is no setting of the sidecar. */
+  readonly runChecks: boolean;
   /** The first mistake, as one line for people. */
   readonly mistake: string | null;
 }
@@ -36,6 +41,7 @@ export function tokenize(args: readonly string[]): Tokens {
   const flags = new Map<FlagName, string[]>();
   const words: string[] = [];
   let asked: Tokens["asked"] = null;
+  let runChecks = false;
   let mistake: string | null = null;
   for (let at = 0; at < args.length; at++) {
     const arg = args[at]!;
@@ -44,6 +50,8 @@ export function tokenize(args: readonly string[]): Tokens {
       break;
     } else if (arg === "--help" || arg === "-h") {
       asked ??= "help";
+    } else if (arg === RUN_CHECKS) {
+      runChecks = true;
     } else if (arg === "--version") {
       asked ??= "version";
     } else if (!arg.startsWith("-")) {
@@ -73,7 +81,7 @@ export function tokenize(args: readonly string[]): Tokens {
       else flags.set(name, [text]);
     }
   }
-  return { flags, words, asked, mistake };
+  return { flags, words, asked, runChecks, mistake };
 }
 
 function unknownFlag(arg: string): string {
@@ -86,7 +94,8 @@ function unknownFlag(arg: string): string {
     return `unknown flag ${quote(arg)}: ${PEER_FLAGS[name]} (docs/migrating.md)`;
   }
   return `unknown flag ${quote(arg)}${
-    suggestion(name, [...FLAG_NAMES, "help", "version"], (known) => `--${known}`) || ", see --help"
+    suggestion(name, [...FLAG_NAMES, "help", "version", RUN_CHECKS.slice(2)], (known) => `--${known}`) ||
+    ", see --help"
   }`;
 }
 

@@ -4,7 +4,7 @@
  */
 
 import { createClock } from "../clock.ts";
-import type { Config } from "../config.ts";
+import type { Config, TakenSettings } from "../config.ts";
 import { forgetProxies } from "../http/proxies.ts";
 import { sendRequest } from "../http/request.ts";
 import type { Clock, SnapshotReader, StatusProbe, WriteOut } from "../ports.ts";
@@ -15,6 +15,7 @@ import { VERSION } from "../version.ts";
 import { createSnapshotReader } from "../watch/snapshot.ts";
 import { checkApp } from "./check/app.ts";
 import { checkDisk } from "./check/disk.ts";
+import { checkPreparing } from "./check/preparing.ts";
 import { type Finding, isOk, renderJson, renderText } from "./check/finding.ts";
 import { checkServer } from "./check/server.ts";
 import { checkTarget } from "./check/target.ts";
@@ -29,30 +30,45 @@ export interface CheckDeps {
   readonly colour: boolean;
 }
 
+/** What is to be checked. */
+export interface CheckInput {
+  readonly config: Config;
+  /** Those of the command line. */
+  readonly warnings: readonly string[];
+  /** From which sidecar the settings were taken; null where none runs. */
+  readonly taken: TakenSettings | null;
+  /** Whether to run the check command, too. */
+  readonly runChecks: boolean;
+  /** The variables that count for `$(VAR)` and the check command. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
 /**
- * Checks everything and writes one report, as text or (`--log-format json`) as JSON. `warnings` are those of the
- * command line.
+ * Checks everything and writes one report, as text or (`--log-format json`) as JSON.
  * @returns the exit code: 0 nothing is ✗, 1 something is
  */
 export async function runCheck(
-  config: Config,
-  warnings: readonly string[],
+  { config, warnings, taken, runChecks, environment }: CheckInput,
   write: WriteOut,
   deps: Partial<CheckDeps> = {},
 ): Promise<number> {
   forgetProxies();
   const clock = deps.clock ?? createClock();
   const proc = deps.proc ?? createProcReader();
+  const disk = await checkDisk(config, deps.reader ?? createSnapshotReader(config, clock), clock);
   const findings: Finding[] = [
     ...warnings.map((message): Finding => ({ area: "settings", level: "warn", code: "setting", message })),
-    ...await checkDisk(config, deps.reader ?? createSnapshotReader(config, clock), clock),
+    ...disk.findings,
+    ...await checkPreparing(config, disk.snapshot, environment, runChecks),
     ...checkTarget(config, deps.finder ?? await createTargetPort(config, { clock }), proc),
     ...await checkApp(config, deps.probe ?? createStatusProbe(config, sendRequest)),
     ...await checkServer(config),
   ];
   const colour = deps.colour ?? (!Deno.noColor && Deno.stdout.isTerminal());
   await write(
-    config.logFormat === "json" ? renderJson(findings, VERSION) : renderText(findings, VERSION, colour),
+    config.logFormat === "json"
+      ? renderJson(findings, VERSION, taken)
+      : renderText(findings, VERSION, colour, taken),
   );
   return isOk(findings) ? 0 : 1;
 }

@@ -1,9 +1,9 @@
 /**
  * `config-reloader healthcheck`: asks the running sidecar's `/healthz`, for container health checks where there is no
- * curl. Changes nothing and reads no file. Of the running sidecar it knows only the same flags and variables.
+ * curl. Changes nothing and reads no file.
  */
 
-import type { Config } from "../config.ts";
+import type { Config, TakenSettings } from "../config.ts";
 import { forgetProxies } from "../http/proxies.ts";
 import { NO_TLS, sendRequest } from "../http/request.ts";
 import { escapeUnsafe } from "../text.ts";
@@ -20,6 +20,7 @@ interface Reply {
 
 /**
  * Asks once and says in one line how it went.
+ * @param taken from which sidecar the settings were taken
  * @param write takes the line, without newline, and is awaited
  * @returns the exit code: 0 healthy, 1 not, or no answer
  * @example
@@ -34,9 +35,11 @@ interface Reply {
 export async function runHealthcheck(
   config: HealthcheckConfig,
   write: WriteOut,
+  taken: TakenSettings | null = null,
 ): Promise<number> {
   // Whoever has the port may answer anything.
-  const print = (line: string) => write(escapeUnsafe(line));
+  const whose = taken ? ` (settings of the running config-reloader, PID ${taken.pid})` : "";
+  const print = (line: string) => write(escapeUnsafe(line + whose));
   if (config.metricsPort === 0) {
     await print("Cannot ask for health: --metrics-port 0 lets the kernel pick the port; set a fixed one");
     return 1;

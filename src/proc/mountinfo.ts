@@ -16,6 +16,8 @@ export interface Mount {
   readonly mountPoint: string;
   readonly fsType: string;
   readonly source: string;
+  /** By the mount's options, or its file system's. */
+  readonly isReadOnly: boolean;
 }
 
 /** What the kernel appends to the path of an unlinked root (dentry_path in fs/d_path.c). */
@@ -54,6 +56,7 @@ export function parseMountinfo(text: string): Mount[] {
       mountPoint: unescapeOctal(mountPoint),
       fsType: after[0] ?? "",
       source: unescapeOctal(after[1] ?? ""),
+      isReadOnly: [before[5], after[2]].some((options) => options?.split(",").includes("ro")),
     });
   }
   return mounts;

@@ -22,6 +22,8 @@ export interface ProcReader {
   status(pid: number): ProcessStatus | null;
   /** Empty when it is gone too. */
   argv(pid: number): string[];
+  /** Its environment at its start; null where it may not be read (another user's), or is gone. */
+  environ(pid: number): Readonly<Record<string, string>> | null;
   /** Whole text of the cgroup file; empty when it is gone or unreadable. */
   cgroup(pid: number): string;
   /** See `firstMountId`; empty when unreadable. */
@@ -151,6 +153,15 @@ export function createProcReader(root = "/proc"): ProcReader {
     },
     status: (pid) => status(`${pid}`),
     argv: (pid) => parseCmdline(head(`${pid}/cmdline`)),
+    environ: (pid) => {
+      const content = text(`${pid}/environ`);
+      return content === null ? null : Object.fromEntries(
+        content.split("\0").filter((line) => line.includes("=")).map((line) => {
+          const equals = line.indexOf("=");
+          return [line.slice(0, equals), line.slice(equals + 1)];
+        }),
+      );
+    },
     cgroup: (pid) => text(`${pid}/cgroup`) ?? "",
     mountId: (pid) => firstMountId(text(`${pid}/mountinfo`) ?? ""),
     mountinfo: (pid) => text(`${pid}/mountinfo`),

@@ -57,6 +57,58 @@ function http(code: number): StatusReading {
   return { kind: "status", status: { format: "http", code } };
 }
 
+Deno.test("check: an unusable status has the fix of its cause", STRICT, async () => {
+  const cases: readonly [StatusReading, string, RegExp][] = [
+    [{ kind: "error", reason: "HTTP 401" }, "http://app:80/s", /--bearer-token-file=/],
+    [{ kind: "error", reason: "HTTP 403, no status" }, "http://app:80/s", /--bearer-token-file=/],
+    [http(401), "http://app:80/s", /--bearer-token-file=/],
+    [
+      { kind: "error", reason: "the server does not speak TLS on this port" },
+      "https://app:80/s",
+      /--reload-url=http:\/\/app:80\/s/,
+    ],
+    [
+      { kind: "error", reason: "certificate is signed by an unknown authority; see --ca-file" },
+      "https://app:80/s",
+      /--ca-file=/,
+    ],
+    [
+      { kind: "error", reason: "certificate is not valid for this host name" },
+      "https://app:80/s",
+      /--reload-url=https:\/\/NAME_IN_THE_CERTIFICATE:80\/s/,
+    ],
+    [
+      { kind: "error", reason: "the answer is not HTTP/1.1; if the server speaks TLS, use https://" },
+      "http://app:80/s",
+      /--reload-url=https:/,
+    ],
+    [{ kind: "error", reason: "timed out after 5s" }, "http://app:80/s", /--http-timeout=15s/],
+    [
+      { kind: "error", reason: "there is no /config/hash in the JSON" },
+      "http://app:80/s",
+      /--verify-token=\/PATH/,
+    ],
+    [
+      { kind: "error", reason: "HTTP 405, no status" },
+      "http://app:80/-/reload",
+      /--trigger=http\n.*--trigger-url=http:\/\/app:80\/-\/reload\n.*--reload-url=/,
+    ],
+    [
+      { kind: "error", reason: "connection refused" },
+      "http://app:80/s",
+      /--reload-url=http:\/\/localhost:PORT/,
+    ],
+  ];
+  for (const [reading, reloadUrl, wanted] of cases) {
+    const [finding] = await checkApp(createTestConfig({ reloadUrl }), {
+      read: () => Promise.resolve(reading),
+    });
+    assert.equal(finding!.level, "fault");
+    assert.match(finding!.fix!.yaml!, wanted, finding!.message);
+    parseYaml(finding!.fix!.yaml!);
+  }
+});
+
 for (const [name, config, reading, level, code] of STATUSES) {
   Deno.test(`check: status URL, ${name}`, STRICT, async () => {
     const [finding] = await checkApp(createTestConfig(config), { read: () => Promise.resolve(reading) });
@@ -77,12 +129,14 @@ Deno.test("check: triggers are named, and never tried", STRICT, async () => {
 });
 
 Deno.test("check: the own port, taken by somebody else or by a running config-reloader", STRICT, async () => {
-  for (const [body, code] of [["hello", "port-taken"], ["config_reloader_build_info 1\n", "port-ours"]]) {
+  for (
+    const [body, code] of [["hello", "fault port-taken"], ["config_reloader_build_info 1\n", "ok port-ours"]]
+  ) {
     const server = Deno.serve({ port: 0, onListen: () => {} }, () => new Response(body));
     try {
       const findings = await checkServer(createTestConfig({ metricsPort: server.addr.port }));
-      assert.deepEqual(findings.map((finding) => finding.code), [code]);
-      if (code === "port-taken") assert.match(findings[0]!.fix!.yaml!, /--metrics-port=9091/);
+      assert.deepEqual(findings.map(({ level, code }) => `${level} ${code}`), [code]);
+      if (code === "fault port-taken") assert.match(findings[0]!.fix!.yaml!, /--metrics-port=9091/);
     } finally {
       await server.shutdown();
     }
@@ -115,7 +169,10 @@ Deno.test("check: a FIFO in the directory, and polling as configured", STRICT, a
         logFormat: "json",
         ...more,
       });
-      await runCheck(config, ["a warning"], (part) => Promise.resolve(void (text += part)));
+      await runCheck(
+        { config, warnings: ["a warning"], taken: null, runChecks: false, environment: {} },
+        (part) => Promise.resolve(void (text += part)),
+      );
       return (JSON.parse(text).findings as Finding[]).map((finding) => `${finding.area} ${finding.code}`);
     };
     assert.deepEqual(await codes({}), [
@@ -148,7 +205,7 @@ Deno.test("check: each path tells of its own files, and a brace is no wildcard",
       watchMethod: "poll",
     });
     const clock = createClock();
-    const findings = await checkDisk(config, createSnapshotReader(config, clock), clock);
+    const { findings } = await checkDisk(config, createSnapshotReader(config, clock), clock);
     assert.deepEqual(findings.filter(({ code }) => code === "plain").map(({ message }) => message), [
       `${dir}/*.yaml: 2 files, 10 bytes, plain, settles before it counts`,
       `${dir}/*.json: 5 bytes, plain, settles before it counts`,
@@ -168,7 +225,7 @@ Deno.test(
     const find = async (more: Partial<Config>) => {
       const config = createTestConfig({ configFiles: [], watchMethod: "poll", ...more });
       const clock = createClock();
-      const findings = await checkDisk(config, createSnapshotReader(config, clock), clock);
+      const { findings } = await checkDisk(config, createSnapshotReader(config, clock), clock);
       return findings.filter(({ area }) => area === "paths");
     };
     const mountPath = (finding: Finding) =>
@@ -177,7 +234,6 @@ Deno.test(
       await Deno.writeTextFile(`${dir}/a.yaml`, "v: 1\n");
       const cases: readonly [Partial<Config>, string][] = [
         [{ configFiles: [`${dir}/no/b.yaml`] }, `${dir}/no`],
-        [{ configFiles: [`${dir}/*.json`] }, dir],
         [{ configFiles: [`${dir}/no/*.json`] }, `${dir}/no`],
         [{ watchedDirs: [`${dir}/no`] }, `${dir}/no`],
       ];
@@ -186,6 +242,11 @@ Deno.test(
         assert.deepEqual(findings.map(({ code }) => code), ["missing"], JSON.stringify(findings));
         assert.equal(mountPath(findings[0]!), directory);
       }
+      const [key] = await find({ configFiles: [`${dir}/gone.yaml`] });
+      assert.match(key!.fix!.say, /^the volume has a\.yaml: name one of them, or put the key "gone\.yaml"/);
+      assert.match(key!.fix!.yaml!, new RegExp(`--config-file=${dir}/a.yaml`));
+      const [pattern] = await find({ configFiles: [`${dir}/*.json`] });
+      assert.equal(pattern!.fix!.say, "the volume has a.yaml, which the pattern does not match");
       await Deno.symlink(`${dir}/nowhere`, `${dir}/link`);
       const [left] = await find({ watchedDirs: [dir] });
       assert.deepEqual([left!.level, left!.code], ["warn", "bad-file"]);
@@ -242,11 +303,13 @@ Deno.test("check: every fix is YAML that says what to set", STRICT, () => {
     assert.equal(targetFix(passing, { ...facts, by: "auto" }), undefined);
   }
   assert.match(targetFix("not-there", { ...facts, by: "pid-file" })!.say, /mount a volume/);
-  for (const fix of [mountFix("x", "amp", "/etc/a b"), volumeFix("/etc/x: y"), readableFix(65532)]) {
+  for (
+    const fix of [mountFix("x", { process: "amp" }, "/etc/a b"), volumeFix("/etc/x: y"), readableFix(65532)]
+  ) {
     parseYaml(fix.yaml!);
   }
   assert.deepEqual(
-    parseYaml(mountFix("x", "amp", "/etc/a: #b").yaml!).containers[0].volumeMounts[0].mountPath,
+    parseYaml(mountFix("x", "config-reloader", "/etc/a: #b").yaml!).containers[0].volumeMounts[0].mountPath,
     "/etc/a: #b",
   );
 });

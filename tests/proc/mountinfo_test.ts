@@ -12,6 +12,7 @@ function mount(fields: Partial<Mount>): Mount {
     mountPoint: "/etc/amp",
     fsType: "ext4",
     source: "/dev/vda",
+    isReadOnly: false,
     ...fields,
   };
 }
@@ -20,7 +21,7 @@ Deno.test("a line of mountinfo is parsed, optional fields and octal escapes incl
   const text = [
     String
       .raw`36 35 98:0 /my\040root /mnt\134a\011b rw,noatime master:1 shared:7 - ext3 /dev/ro\012ot rw,errors=continue`,
-    "22 27 0:21 / /proc rw,relatime - proc proc rw",
+    "22 27 0:21 / /proc rw,relatime - proc proc ro",
     "not a mount",
     "",
   ].join("\n");
@@ -33,8 +34,18 @@ Deno.test("a line of mountinfo is parsed, optional fields and octal escapes incl
       mountPoint: "/mnt\\a\tb",
       fsType: "ext3",
       source: "/dev/ro\not",
+      isReadOnly: false,
     },
-    { id: 22, parentId: 27, device: "0:21", root: "/", mountPoint: "/proc", fsType: "proc", source: "proc" },
+    {
+      id: 22,
+      parentId: 27,
+      device: "0:21",
+      root: "/",
+      mountPoint: "/proc",
+      fsType: "proc",
+      source: "proc",
+      isReadOnly: true,
+    },
   ]);
 });
 

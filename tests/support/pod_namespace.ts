@@ -62,6 +62,8 @@ export interface PodSidecar {
   staleMounts(target: Target, config?: PodConfig): Promise<{ stale: StaleMount[]; blind: boolean }>;
   /** `config-reloader check`: exit code and what it prints. */
   check(config?: PodConfig): Promise<{ code: number; text: string }>;
+  /** `config-reloader check` or `healthcheck` as `main.ts` runs it, with the settings of a sidecar in its container. */
+  ask(...args: string[]): Promise<{ code: number; text: string }>;
   /** Median microseconds of `rounds` calls of resolve, with the target of the first. */
   measure(rounds: number, config?: PodConfig): Promise<number>;
 }
@@ -277,10 +279,23 @@ export async function createPod({ pause = {}, cgroups = true }: PodOptions = {})
       await linkOrCopy(await Deno.realPath(Deno.execPath()), deno);
       // Its own copy: other users may not be able to read the place where the repository lies.
       for (const part of ["src", "tests/support"]) await copyTree(join(ROOT, part), join(dir, "repo", part));
+      // The one package that the command line needs, to suggest a flag.
+      await Deno.copyFile(join(ROOT, "node_modules", "leven", "index.js"), join(dir, "repo", "leven.js"));
+      const imports = join(dir, "repo", "imports.json");
+      await Deno.writeTextFile(imports, JSON.stringify({ imports: { leven: "./leven.js" } }));
       await Deno.mkdir(join(dir, "deno"), { recursive: true });
       await Deno.chmod(join(dir, "deno"), 0o777);
       const driver = join(dir, "repo", "tests", "support", "pod_namespace_driver.ts");
-      const args = ["run", "-A", "--no-prompt", "--no-config", "--no-lock", "--no-check", driver];
+      const args = [
+        "run",
+        "-A",
+        "--no-prompt",
+        "--no-config",
+        "--no-lock",
+        "--no-check",
+        `--import-map=${imports}`,
+        driver,
+      ];
       const { child, hostPid } = await launch([deno, ...args], { container, uid, setup });
       return createSidecar(child, hostPid, children);
     },
@@ -398,6 +413,7 @@ function createSidecar(
     isAlive: (target, config = {}) => call("isAlive", config, { target }),
     staleMounts: (target, config = {}) => call("staleMounts", config, { target }),
     check: (config = {}) => call("check", config),
+    ask: (...args) => call("ask", {}, { args }),
     measure: (rounds, config = {}) => call("measure", config, { rounds }),
   };
 }

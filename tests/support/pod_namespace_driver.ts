@@ -24,7 +24,9 @@ function configOf(raw: Record<string, unknown>): Config {
 }
 
 // deno-lint-ignore no-explicit-any
-async function answer({ verb, config, target, rounds, previous = null }: any): Promise<unknown> {
+async function answer(request: any): Promise<unknown> {
+  const { verb, config, target, rounds, previous = null, taken = null, runChecks = false, args = [] } =
+    request;
   const port = await portOf(config);
   switch (verb) {
     case "resolve": {
@@ -45,7 +47,30 @@ async function answer({ verb, config, target, rounds, previous = null }: any): P
       const { runCheck } = await import("../../src/commands/check.ts");
       let text = "";
       const write = (part: string) => Promise.resolve(void (text += part));
-      return { code: await runCheck(configOf(config), [], write), text };
+      return {
+        code: await runCheck({
+          config: configOf(config),
+          warnings: [],
+          taken,
+          runChecks,
+          environment: Deno.env.toObject(),
+        }, write),
+        text,
+      };
+    }
+    case "ask": {
+      const { parseCommandLine } = await import("../../src/cli/parse.ts");
+      const { findRunningSidecar } = await import("../../src/commands/running_sidecar.ts");
+      let text = "";
+      const write = (part: string) => Promise.resolve(void (text += part));
+      const line = parseCommandLine(args, Deno.env.toObject(), Deno.cwd(), findRunningSidecar());
+      if (line.kind === "check") {
+        const { runCheck } = await import("../../src/commands/check.ts");
+        return { code: await runCheck(line, write), text };
+      }
+      if (line.kind !== "healthcheck") throw new Error(JSON.stringify(line));
+      const { runHealthcheck } = await import("../../src/commands/healthcheck.ts");
+      return { code: await runHealthcheck(line.config, write, line.taken), text };
     }
     case "measure": {
       const took: number[] = [];

@@ -10,14 +10,9 @@ import { readCredentials } from "../../http/credentials.ts";
 import { printable } from "../../http/errors.ts";
 import { hideUrlSecrets } from "../../http/hide_url.ts";
 import { type Finding, findingsIn } from "./finding.ts";
-import { argsFix } from "./fixes.ts";
+import { SECRET_FIX, statusFix } from "./fixes.ts";
 
 const found = findingsIn("status");
-
-const URL_FIX = argsFix(
-  "give the URL at which the application tells how its last reload went",
-  "--reload-url=http://localhost:PORT/PATH",
-);
 
 /** A token may be a whole document. */
 const TOKEN_LENGTH_MAX = 60;
@@ -45,7 +40,8 @@ function checkCredentials({ credentials }: Config): Finding[] {
     readCredentials(credentials);
     return [];
   } catch (error) {
-    return [found("fault", "credentials", error instanceof Error ? error.message : String(error))];
+    const message = error instanceof Error ? error.message : String(error);
+    return [{ ...found("fault", "credentials", message), fix: SECRET_FIX }];
   }
 }
 
@@ -62,7 +58,7 @@ async function checkStatus(config: Config, probe: StatusProbe): Promise<Finding>
   if (reading.kind === "error") {
     return {
       ...found("fault", "status-unusable", `Cannot use ${url}: ${reading.reason}`),
-      fix: URL_FIX,
+      fix: statusFix(url, reading.reason, config.httpTimeoutMs),
     };
   }
   return judge(config, url, reading.status);
@@ -108,7 +104,7 @@ function judge(config: Config, url: string, status: Status): Finding {
             "status-code",
             `${url} answers with HTTP ${status.code}, and only 200 proves a reload`,
           ),
-          fix: URL_FIX,
+          fix: statusFix(url, `HTTP ${status.code}`, config.httpTimeoutMs),
         };
       }
       return config.verify === "http" ? found("ok", "status", `${url} answers with HTTP 200`) : found(

@@ -5,14 +5,14 @@
 
 import { baseName, isWithin, parentOf } from "../../paths.ts";
 import type { Config } from "../../config.ts";
-import type { FileState, Observation } from "../../model.ts";
+import type { FileState, Observation, Snapshot } from "../../model.ts";
 import type { Clock, SnapshotReader } from "../../ports.ts";
 import { type Mount, mountOf, parseMountinfo, staleReason } from "../../proc/mountinfo.ts";
 import { isPattern, matchesParts, parseGlob } from "../../watch/glob.ts";
 import { createSources } from "../../watch/scan.ts";
 import { holdsFifo, planWatch } from "../../watch/watch_plan.ts";
-import { type Finding, findingsIn } from "./finding.ts";
-import { mountFix, readableFix, volumeFix } from "./fixes.ts";
+import { type Finding, findingsIn, type Fix } from "./finding.ts";
+import { argsFix, mountFix, readableFix, RESTART, volumeFix } from "./fixes.ts";
 
 const say = findingsIn("paths");
 const sayWatcher = findingsIn("watcher");
@@ -20,13 +20,20 @@ const sayWatcher = findingsIn("watcher");
 /** A writer that is busy for so long will be looked at by the running sidecar, too. */
 const SETTLE_MS_MAX = 3_000;
 
-/** All findings about the disk. */
-export async function checkDisk(config: Config, reader: SnapshotReader, clock: Clock): Promise<Finding[]> {
-  return [...await checkPaths(config, reader, clock), await checkWatcher(config)];
+/** All findings about the disk, and the content; null where it is not whole. */
+export async function checkDisk(
+  config: Config,
+  reader: SnapshotReader,
+  clock: Clock,
+): Promise<{ findings: Finding[]; snapshot: Snapshot | null }> {
+  const seen = await observe(reader, clock);
+  return {
+    findings: [...await checkPaths(config, seen), await checkWatcher(config)],
+    snapshot: seen.kind === "content" ? seen.snapshot : null,
+  };
 }
 
-async function checkPaths(config: Config, reader: SnapshotReader, clock: Clock): Promise<Finding[]> {
-  const seen = await observe(reader, clock);
+async function checkPaths(config: Config, seen: Observation): Promise<Finding[]> {
   if (seen.kind === "replaced") {
     return [{ ...say("fault", "replaced", seen.message), fix: RESTART }];
   }
@@ -35,7 +42,7 @@ async function checkPaths(config: Config, reader: SnapshotReader, clock: Clock):
   }
   const files = seen.kind === "content" ? seen.snapshot.files : seen.files;
   const broken = files.filter((file) => file.error !== null);
-  const findings = broken.map((file) => unreadable(file, config));
+  const findings = await Promise.all(broken.map((file) => unreadable(file, config)));
   if (seen.kind === "content") findings.push(...seen.skipped.map(leftOut));
   const mounts = parseMountinfo(await Deno.readTextFile("/proc/self/mountinfo").catch(() => ""));
   for (const path of [...config.configFiles, ...config.watchedDirs]) {
@@ -63,7 +70,8 @@ async function observe(reader: SnapshotReader, clock: Clock): Promise<Observatio
   }
 }
 
-function unreadable({ path, error }: FileState, { configFiles, watchedDirs }: Config): Finding {
+async function unreadable({ path, error }: FileState, config: Config): Promise<Finding> {
+  const { configFiles, watchedDirs } = config;
   const missing = /no such|no file matches|missing|not there|not found/i.test(error!);
   const denied = /permission/i.test(error!);
   const directories = [...watchedDirs, ...configFiles.filter(isPattern).map(directoryOf)];
@@ -74,9 +82,29 @@ function unreadable({ path, error }: FileState, { configFiles, watchedDirs }: Co
       missing ? "missing" : denied ? "unreadable" : "bad-file",
       `Cannot read "${path}": ${error}`,
     ),
-    ...(missing && { fix: volumeFix(mountPath) }),
+    ...(missing && { fix: await missingFix(path, mountPath, watchedDirs) }),
     ...(denied && { fix: readableFix(Deno.uid() ?? 65532) }),
   };
+}
+
+/** Names that are shown of what a volume has. */
+const NAMES_SHOWN_MAX = 10;
+
+/** Nothing is mounted there; or it is, and has other keys. */
+async function missingFix(path: string, mountPath: string, watchedDirs: readonly string[]): Promise<Fix> {
+  const entries = await Array.fromAsync(Deno.readDir(mountPath)).catch(() => []);
+  const keys = entries.filter(({ name, isDirectory }) => !isDirectory && !name.startsWith("..")).map((
+    { name },
+  ) => name)
+    .sort();
+  if (keys.length === 0 || watchedDirs.includes(path)) return volumeFix(mountPath);
+  const shown = keys.slice(0, NAMES_SHOWN_MAX).join(", ") + (keys.length > NAMES_SHOWN_MAX ? ", …" : "");
+  return argsFix(
+    isPattern(path)
+      ? `the volume has ${shown}, which the pattern does not match`
+      : `the volume has ${shown}: name one of them, or put the key "${baseName(path)}" into the ConfigMap`,
+    `--config-file=${mountPath}/${keys[0]}`,
+  );
 }
 
 /** What lies in a directory and is no content does not keep the rest from being read. */
@@ -88,8 +116,6 @@ function leftOut({ path, error }: FileState): Finding {
 function directoryOf(path: string): string {
   return isPattern(path) ? parseGlob(path).base : parentOf(path);
 }
-
-const RESTART = { say: "restart the pod: its running containers keep the old, empty volume for ever" };
 
 /** What kind of place one path is, and how much was found there. */
 async function checkPath(
@@ -111,6 +137,18 @@ async function checkPath(
       ? mountFix("mount the whole volume", "config-reloader", parentOf(mount.mountPoint))
       : RESTART;
     return { ...say("fault", reason, message), fix };
+  }
+  if (
+    mount !== null && glob === null && mount.mountPoint === real && files.some((file) => file.path === path)
+  ) {
+    return {
+      ...say(
+        "warn",
+        "file-mount",
+        `"${path}" is mounted as a single file: once it is moved away or replaced outside, this container keeps the old one`,
+      ),
+      fix: mountFix("mount its directory", "config-reloader", parentOf(path)),
+    };
   }
   const isSwapped = await isAtomicVolume(base) || await isAtomicVolume(parentOf(base));
   const kind = isSwapped ? "a volume that is swapped as a whole" : "plain, settles before it counts";

@@ -4,12 +4,13 @@
  */
 
 import { escapeUnsafe } from "../../text.ts";
+import type { TakenSettings } from "../../config.ts";
 
 /** `ok` ✓ works, `warn` ! works with a limit, `fault` ✗ does not work. */
 export type Level = "ok" | "warn" | "fault";
 
 /** Parts of the report, in its order. */
-const AREAS = ["settings", "paths", "watcher", "target", "status", "server"] as const;
+const AREAS = ["settings", "paths", "watcher", "checking", "target", "status", "server"] as const;
 /** One of them. */
 export type Area = typeof AREAS[number];
 
@@ -51,6 +52,7 @@ const TITLES: Readonly<Record<Area, string>> = {
   settings: "Settings",
   paths: "Watched paths",
   watcher: "Watcher",
+  checking: "Checking and rendering",
   target: "Target",
   status: "Status URL and trigger",
   server: "Own server",
@@ -69,9 +71,14 @@ const COLOURS: Readonly<Record<Level, number>> = { ok: 32, warn: 33, fault: 31 }
  * assert.match(text, /\nOwn server\n✗ Cannot listen on port 9091 \[port-taken\]\n    → take a free port\n/);
  * ```
  */
-export function renderText(findings: readonly Finding[], version: string, colour: boolean): string {
+export function renderText(
+  findings: readonly Finding[],
+  version: string,
+  colour: boolean,
+  taken: TakenSettings | null = null,
+): string {
   const paint = (text: string, code: number) => colour ? `\x1b[${code}m${text}\x1b[0m` : text;
-  const lines = [`config-reloader ${version} check`];
+  const lines = [`config-reloader ${version} check${taken ? describeTaken(taken) : ""}`];
   for (const area of AREAS) {
     const here = findings.filter((finding) => finding.area === area);
     if (here.length === 0) continue;
@@ -87,6 +94,13 @@ export function renderText(findings: readonly Finding[], version: string, colour
   }
   lines.push("", summary(findings, paint), "");
   return lines.join("\n");
+}
+
+/** Whose settings were checked. */
+function describeTaken({ pid, flags, variables }: TakenSettings): string {
+  const plural = (n: number, word: string) => `${n} ${word}${n === 1 ? "" : "s"}`;
+  return `, with the settings of the running config-reloader (PID ${pid}): ${plural(flags, "flag")}, ` +
+    plural(variables, "variable");
 }
 
 function summary(findings: readonly Finding[], paint: (text: string, code: number) => string): string {
@@ -108,11 +122,15 @@ function summary(findings: readonly Finding[], paint: (text: string, code: numbe
  * const finding = findingsIn("paths")("warn", "settling", "\x9b");
  * const text = renderJson([finding], "0.1.0");
  * assert.match(text, /\\u009b/);
- * assert.deepEqual(JSON.parse(text), { version: "0.1.0", ok: true, findings: [finding] });
+ * assert.deepEqual(JSON.parse(text), { version: "0.1.0", settingsOf: null, ok: true, findings: [finding] });
  * ```
  */
-export function renderJson(findings: readonly Finding[], version: string): string {
-  const text = JSON.stringify({ version, ok: isOk(findings), findings }, null, 2);
+export function renderJson(
+  findings: readonly Finding[],
+  version: string,
+  taken: TakenSettings | null = null,
+): string {
+  const text = JSON.stringify({ version, settingsOf: taken, ok: isOk(findings), findings }, null, 2);
   // JSON escapes what is below a space itself; the line ends that are left are its own.
   return text.replace(/[^\n]+/g, escapeUnsafe) + "\n";
 }

@@ -3,20 +3,17 @@
 import type { TargetCode } from "../../model.ts";
 import type { Fix } from "./finding.ts";
 
+/** Where the sidecar stands in a pod's spec, which it cannot see from within. */
+const SIDECAR = ["containers:  # initContainers: for a native sidecar", "  - name: config-reloader"];
+
 /**
  * Arguments for the sidecar.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.match(argsFix("say which", "--pid-file=/a: b").yaml!, /\n    args:\n      - "--pid-file=\/a: b"$/);
- * ```
  */
 export function argsFix(say: string, ...args: string[]): Fix {
   return {
     say,
     yaml: [
-      "containers:",
-      "  - name: config-reloader",
+      ...SIDECAR,
       "    args:",
       ...args.map((arg) => `      - ${yamlString(arg)}`),
     ].join("\n"),
@@ -36,14 +33,6 @@ export interface TargetFacts {
 
 /**
  * The fix for a target's code; undefined where waiting is all there is to do.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const facts = { signal: "SIGHUP", uid: 101, names: ["nginx", "php-fpm"], by: "auto" as const };
- * assert.match(targetFix("permission", facts)!.yaml!, /runAsUser: 101/);
- * assert.match(targetFix("ambiguous", facts)!.yaml!, /--process-name=nginx/);
- * assert.equal(targetFix("starting", facts), undefined);
- * ```
  */
 export function targetFix(code: TargetCode, { signal, uid, names, by }: TargetFacts): Fix | undefined {
   switch (code) {
@@ -75,6 +64,8 @@ export function targetFix(code: TargetCode, { signal, uid, names, by }: TargetFa
     case "hidden-proc":
     case "permission":
       return userFix(uid);
+    case "supervisor":
+      return argsFix("name the application's program, not its supervisor", "--process-name=NAME");
     case "no-handler":
       return argsFix(
         `if the application reloads on another signal or by a request, use that instead of ${signal}`,
@@ -95,49 +86,117 @@ function pidFileFix(): Fix {
   );
 }
 
-function userFix(uid: number | null): Fix {
+/** The sidecar as the user of the application, or of a volume; null where that is not known. */
+export function userFix(uid: number | null): Fix {
   return {
     say: "run both containers as the same user",
     yaml: [
-      "containers:",
-      "  - name: config-reloader",
+      ...SIDECAR,
       "    securityContext:",
       `      runAsUser: ${uid ?? "USER_OF_THE_APPLICATION"}`,
     ].join("\n"),
   };
 }
 
-/**
- * A volume mounted whole into a container.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const { yaml } = mountFix("mount it", "app", "/etc/app: a");
- * assert.match(yaml!, /name: app\n.*\n.*name: config\n +mountPath: "\/etc\/app: a" /);
- * ```
- */
-export function mountFix(say: string, container: string, directory: string): Fix {
+/** Variables of the sidecar that have no value yet. */
+export function envFix(names: readonly string[]): Fix {
   return {
-    say,
+    say: "give the sidecar a value for each, or leave it as text",
     yaml: [
-      "containers:",
-      `  - name: ${container}`,
-      "    volumeMounts:",
-      "      - name: config",
-      `        mountPath: ${yamlString(directory)}  # a directory, without subPath`,
+      ...SIDECAR,
+      "    env:",
+      ...names.flatMap((name) => [`      - name: ${name}`, '        value: "VALUE"']),
     ].join("\n"),
   };
 }
 
 /**
- * A ConfigMap that is not mounted yet.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const { yaml } = volumeFix("/etc/app");
- * assert.match(yaml!, /configMap:\n +name: NAME_OF_THE_CONFIGMAP[^]*mountPath: \/etc\/app$/);
- * ```
+ * A volume mounted whole into a container: the sidecar, or the application by the name of its process, since the name of
+ * its container cannot be seen from within the pod.
  */
+export function mountFix(
+  say: string,
+  container: "config-reloader" | { readonly process: string },
+  directory: string,
+  volume = "config",
+): Fix {
+  return {
+    say,
+    yaml: [
+      ...container === "config-reloader"
+        ? SIDECAR
+        : ["containers:", `  - name: APP_CONTAINER  # the one that runs ${container.process}`],
+      "    volumeMounts:",
+      `      - name: ${volume}`,
+      `        mountPath: ${yamlString(directory)}  # a directory, without subPath`,
+    ].join("\n"),
+  };
+}
+
+/** Credentials for the application as files of a Secret. */
+export const SECRET_FIX: Fix = {
+  say: "mount the Secret that holds them into the sidecar, readable for its user",
+  yaml: [
+    "spec:",
+    "  volumes:",
+    "    - name: credentials",
+    "      secret:",
+    "        secretName: NAME_OF_THE_SECRET",
+    "        defaultMode: 0440",
+    ...SIDECAR.map((line) => `  ${line}`),
+    "      volumeMounts:",
+    "        - name: credentials",
+    "          mountPath: /etc/credentials",
+  ].join("\n"),
+};
+
+/**
+ * What to change where the status URL gives no status: by the reason, in the words of `verify/` and `http/errors.ts`.
+ * `url` without its secrets.
+ */
+export function statusFix(url: string, reason: string, httpTimeoutMs: number): Fix {
+  if (/HTTP 40[137]/.test(reason)) {
+    return argsFix(
+      "give it the credentials that it asks for (or --basic-auth-file, with user:password)",
+      "--bearer-token-file=/etc/credentials/token",
+    );
+  }
+  if (/HTTP 405/.test(reason)) {
+    return argsFix(
+      "this URL wants another method, as one that starts a reload does: trigger by it, and ask another how it went",
+      "--trigger=http",
+      `--trigger-url=${url}`,
+      "--reload-url=http://localhost:PORT/PATH",
+    );
+  }
+  if (/does not speak TLS/.test(reason)) {
+    return argsFix("ask without TLS", `--reload-url=${url.replace(/^https:/, "http:")}`);
+  }
+  if (/unknown authority/.test(reason)) {
+    return argsFix("name the authority that signed its certificate", "--ca-file=/etc/credentials/ca.crt");
+  }
+  if (/not HTTP|TLS|certificate/.test(reason)) {
+    const host = url.replace(/^https?:\/\/[^/:]*/, "https://NAME_IN_THE_CERTIFICATE");
+    return argsFix("ask with TLS, by the name that the certificate is for", `--reload-url=${host}`);
+  }
+  if (/timed out/.test(reason)) {
+    const seconds = Math.ceil(httpTimeoutMs / 1000) * 3;
+    return argsFix("give the application more time to answer", `--http-timeout=${seconds}s`);
+  }
+  if (/there is no .* in the JSON/.test(reason)) {
+    return argsFix(
+      "name a value of the answer that changes with each reload, as a JSON pointer",
+      "--verify=json",
+      "--verify-token=/PATH/OF/THE/VALUE",
+    );
+  }
+  return argsFix(
+    "give the URL at which the application reports how its last reload went",
+    "--reload-url=http://localhost:PORT/PATH",
+  );
+}
+
+/** A ConfigMap that is not mounted yet. */
 export function volumeFix(directory: string): Fix {
   return {
     say: "mount the ConfigMap into both containers",
@@ -147,8 +206,7 @@ export function volumeFix(directory: string): Fix {
       "    - name: config",
       "      configMap:",
       "        name: NAME_OF_THE_CONFIGMAP",
-      "  containers:",
-      "    - name: config-reloader",
+      ...SIDECAR.map((line) => `  ${line}`),
       "      volumeMounts:",
       "        - name: config",
       `          mountPath: ${yamlString(directory)}`,
@@ -156,13 +214,14 @@ export function volumeFix(directory: string): Fix {
   };
 }
 
+/** A volume that was made anew under its mounts. */
+export const RESTART: Fix = {
+  say: "restart the pod: its running containers keep the old, empty volume for ever",
+  yaml: "# kubectl delete pod NAME, or: kubectl rollout restart deployment NAME",
+};
+
 /**
  * A volume whose files the sidecar's user may not read.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.match(readableFix(65532).yaml!, /fsGroup: 65532/);
- * ```
  */
 export function readableFix(uid: number): Fix {
   return {

@@ -12,7 +12,7 @@ import type { ProcReader } from "../../proc/reader.ts";
 import { watchedMounts } from "../../target/stale.ts";
 import type { TargetFinder } from "../../target/target.ts";
 import { type Finding, findingsIn } from "./finding.ts";
-import { mountFix, targetFix } from "./fixes.ts";
+import { mountFix, RESTART, targetFix } from "./fixes.ts";
 
 const say = findingsIn("target");
 
@@ -117,7 +117,7 @@ function mounts(config: Config, target: Target, reader: ProcReader): Finding[] {
           "app-no-mount",
           `${target.name} has no mount of the volume at ${volume.mountPoint}; if it does not get the content otherwise, it never sees it`,
         ),
-        fix: mountFix("mount it there, too", target.name, volume.mountPoint),
+        fix: mountFix("mount it there, too", { process: target.name }, volume.mountPoint),
       });
     }
     const isBlind = theirs.every((mount) => staleReason(mount) !== null);
@@ -142,11 +142,11 @@ function appMount(
   if (reason === "replaced") {
     const message =
       `${name} has at ${mountPoint} a volume that was taken down and made anew: it never sees new content`;
-    return { ...say(level, "app-replaced", message), fix: { say: "restart the pod" } };
+    return { ...say(level, "app-replaced", message), fix: RESTART };
   }
   const message = `${name} mounts ${mountPoint} with subPath: it never sees new content`;
   return {
     ...say(level, "app-subpath", message),
-    fix: mountFix("mount the whole volume", name, parentOf(mountPoint)),
+    fix: mountFix("mount the whole volume", { process: name }, parentOf(mountPoint)),
   };
 }

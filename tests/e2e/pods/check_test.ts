@@ -193,6 +193,80 @@ podTest("check: names with control characters and HTML, and a hostile command li
   assert.deepEqual([app.hups(), other.hups()], [[], []]);
 });
 
+podTest(
+  "check and healthcheck take the settings of the sidecar that runs in their container",
+  {},
+  async (pod) => {
+    await Deno.writeTextFile(`${pod.dir}/config.yaml`, "v: 1\n");
+    const app = await pod.start({ program: "amp", args: ["handle"], uid: USER });
+    const port = Deno.listen({ port: 0 });
+    const metricsPort = port.addr.port;
+    port.close();
+    const server = Deno.serve(
+      { port: metricsPort, hostname: "127.0.0.1", onListen: () => {} },
+      () => new Response("ok"),
+    );
+    try {
+      const args = [
+        "--process-name=nginx",
+        `--config-file=${pod.dir}/config.yaml`,
+        `--metrics-port=${metricsPort}`,
+      ];
+      // An actor under the sidecar's name, behind tini: what counts is its command line.
+      const running = await pod.start({
+        program: "/usr/bin/tini",
+        args: ["-s", "--", await pod.install("config-reloader"), ...args],
+        container: "sidecar",
+        uid: USER,
+        setup: "export CONFIG_RELOADER_VERIFY=none INTERVAL=9s",
+      });
+      const exec = await pod.sidecar({ uid: USER });
+      const { code, text } = await exec.ask("check");
+      const [first] = text.split("\n");
+      assert.equal(
+        first,
+        `config-reloader 0.1.0 check, with the settings of the running config-reloader (PID ${running.pid}): ` +
+          "3 flags, 2 variables",
+      );
+      assert.equal(code, 1);
+      assert.match(text, /✗ No process matches --process-name "nginx".* \[not-there\]/);
+      assert.match(text, /a full re-check every 9 s/);
+      const won = await exec.ask("check", "--process-name=amp");
+      assert.match(won.text, new RegExp(`✓ PID ${app.pid} \\(amp, user ${USER}\\): matches --process-name`));
+      const json = JSON.parse((await exec.ask("check", "--log-format=json")).text);
+      assert.deepEqual(json.settingsOf, { pid: running.pid, flags: 3, variables: 2 });
+      const health = await exec.ask("healthcheck");
+      assert.deepEqual([health.code, health.text], [
+        0,
+        `ok: http://127.0.0.1:${metricsPort}/healthz (settings of the running config-reloader, PID ${running.pid})`,
+      ]);
+      // Another user's variables may not be read: those of the container's exec count.
+      const other = await pod.sidecar({ uid: 1000 });
+      assert.match((await other.ask("check")).text, /: 3 flags, 0 variables\n/);
+      // In a container without one it is as before.
+      const alone = await pod.sidecar({ uid: USER, container: "alone" });
+      assert.match((await alone.ask("check", "--verify=none")).text, /^config-reloader 0\.1\.0 check\n/);
+      assert.equal(app.hups().length, 0);
+    } finally {
+      await server.shutdown();
+    }
+  },
+);
+
+podTest("check: what may not be written, and a single file that is mounted", {}, async (pod) => {
+  const { volume, mounted } = await makeVolume(pod);
+  await Deno.writeTextFile(`${mounted}/config.yaml`, "");
+  await Deno.mkdir(`${pod.dir}/closed`, { mode: 0o755 });
+  await pod.start({ program: "amp", args: ["handle"], uid: USER });
+  const { codes, yaml, shown } = await faultsOf(pod, {
+    configFiles: [`${mounted}/config.yaml`],
+    outputDir: `${pod.dir}/closed/new`,
+  }, `echo v: 1 > ${volume}/plain.yaml; mount --bind ${volume}/plain.yaml ${mounted}/config.yaml`);
+  assert.deepEqual(codes, ["file-mount", "output", "app-no-mount"]);
+  assert.match(shown[1]!.message, /permission denied: mode 0755, owner 0:0, this process is 65532:65532/);
+  assert.match(yaml, /runAsUser: 0/);
+});
+
 podTest("check: pause named by --pid 1", {}, async (pod) => {
   await Deno.writeTextFile(`${pod.dir}/config.yaml`, "v: 1\n");
   await pod.start({ program: "amp", args: ["handle"], uid: USER });
@@ -211,7 +285,7 @@ podTest("check: mounts that never change, the sidecar's and the app's", {}, asyn
   });
   const app = await faultsOf(pod, config, `mount --bind ${volume} ${mounted}`);
   assert.deepEqual([app.code, app.codes], [1, ["app-subpath"]]);
-  assert.match(app.yaml, /name: amp\n {4}volumeMounts:/);
+  assert.match(app.yaml, /name: APP_CONTAINER {2}# the one that runs amp\n {4}volumeMounts:/);
 });
 
 podTest("check: the sidecar's own subPath, and an app without the volume", {}, async (pod) => {
@@ -233,7 +307,7 @@ podTest("check: files that are missing or may not be read", {}, async (pod) => {
   const { code, codes, yaml } = await faultsOf(pod, { configFiles: [secret, `${pod.dir}/none.yaml`] });
   assert.deepEqual([code, codes.sort()], [1, ["missing", "unreadable"]]);
   assert.match(yaml, /fsGroup: 65532/);
-  assert.match(yaml, /configMap:\n/);
+  assert.match(yaml, /--config-file=.*\/secret\.yaml$/m);
 });
 
 podTest("check: no handler", {}, async (pod) => {
@@ -249,7 +323,7 @@ Deno.test("check: coloured on a terminal only, and not with NO_COLOR", STRICT, a
     await Deno.writeTextFile(`${dir}/config.yaml`, "v: 1\n");
     const main = new URL("../../../main.ts", import.meta.url).pathname;
     const args = ["run", "-A", "--no-check", main, "check", "--config-file", `${dir}/config.yaml`];
-    args.push("--trigger=http", "--trigger-url=http://localhost:1/", "--verify=none", "--metrics-port=0");
+    args.push("--trigger=http", "--trigger-url=http://localhost:8080/", "--verify=none", "--metrics-port=0");
     const command = [Deno.execPath(), ...args].join(" ");
     const run = async (program: string, argv: string[], env: Record<string, string>) => {
       const { stdout, success } = await new Deno.Command(program, {

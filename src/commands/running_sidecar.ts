@@ -1,0 +1,78 @@
+/**
+ * Finds the sidecar that runs in this container, with its arguments and variables, so that `check` and `healthcheck` ask
+ * about the settings that count. Reads /proc; changes nothing.
+ */
+
+import { createProcReader, type ProcReader } from "../proc/reader.ts";
+import { type ProcessStat, programName } from "../proc/process.ts";
+import { isLauncher } from "../target/launchers.ts";
+import { mainProcesses } from "../target/main_processes.ts";
+import { byAge, isDead } from "../target/rules.ts";
+import { type ProcessTable, readTable, topOf } from "../target/table.ts";
+
+/** The sidecar that runs. */
+export interface RunningSidecar {
+  readonly pid: number;
+  /** Without the program's name. */
+  readonly args: readonly string[];
+  /** Its variables; null where they may not be read (another user's). */
+  readonly environment: Readonly<Record<string, string>> | null;
+}
+
+/** Other commands of this program are no sidecar. */
+const OTHER_COMMAND = /^(check|healthcheck|help|version|-h|--help|--version)$/;
+/** How it is started from source: `deno run -A main.ts`. */
+const SOURCE_NAME = "main.ts";
+
+/** The oldest in this container that is its main process, or was started by an init, a shell or a supervisor alone. */
+export function findRunningSidecar(reader: ProcReader = createProcReader()): RunningSidecar | null {
+  const table = tableOf(reader);
+  const self = table?.processes.get(table.selfPid);
+  if (!table || !self) return null;
+  const main = mainProcesses(table).get(table.container(self.pid)) ?? topOf(table, self);
+  const found = sidecarsBelow(table, main).sort((a, b) => byAge(a.stat, b.stat))[0];
+  return found
+    ? { pid: found.stat.pid, args: found.args, environment: reader.environ(found.stat.pid) }
+    : null;
+}
+
+function tableOf(reader: ProcReader): ProcessTable | null {
+  try {
+    return readTable(reader, performance.now());
+  } catch {
+    // A /proc of another namespace: `check` says so where it looks for the target.
+    return null;
+  }
+}
+
+function sidecarsBelow(table: ProcessTable, main: ProcessStat): { stat: ProcessStat; args: string[] }[] {
+  const found: { stat: ProcessStat; args: string[] }[] = [];
+  let level = [main];
+  for (let depth = table.processes.size; depth > 0 && level.length > 0; depth--) {
+    const next: ProcessStat[] = [];
+    for (const stat of level) {
+      const args = stat.pid === table.selfPid || isDead(stat)
+        ? null
+        : sidecarArgs(stat, table.argv(stat.pid));
+      if (args !== null) found.push({ stat, args });
+      else if (isLauncher(table, stat)) {
+        next.push(...[...table.processes.values()].filter(({ ppid }) => ppid === stat.pid));
+      }
+    }
+    level = next;
+  }
+  return found;
+}
+
+/** The arguments of a sidecar, compiled or from source; null for any other process. */
+function sidecarArgs(stat: ProcessStat, argv: readonly string[]): string[] | null {
+  const [program = "", ...rest] = argv;
+  const at = programName(program) === "config-reloader" || stat.comm === "config-reloader"
+    ? 0
+    : programName(program).startsWith("deno") && rest[0] === "run"
+    ? rest.findIndex((arg) => programName(arg) === SOURCE_NAME) + 1 || -1
+    : -1;
+  if (at < 0) return null;
+  const args = rest.slice(at);
+  return args.some((arg) => OTHER_COMMAND.test(arg)) ? null : args;
+}
