@@ -75,7 +75,8 @@ Examples:
     --trigger-url http://localhost:9090/-/reload \\
     --reload-url http://localhost:9090/api/v1/status/runtimeinfo
 
-  # nginx, signalled by name; checked first, by the nginx in the sidecar's image
+  # nginx, signalled by name; checked first, in an image that has both programs
+  # (FROM nginx, then COPY --from=config-reloader /config-reloader /)
   config-reloader --watched-dir /etc/nginx --process-name nginx \\
     --check-command 'nginx -t' --verify none
 

@@ -10,7 +10,7 @@ import { type Finding, renderText } from "../../src/commands/check/finding.ts";
 import { mountFix, readableFix, targetFix, volumeFix } from "../../src/commands/check/fixes.ts";
 import { checkServer } from "../../src/commands/check/server.ts";
 import type { Config } from "../../src/config.ts";
-import type { StatusReading, TargetCode } from "../../src/model.ts";
+import { type StatusReading, TARGET_CODES, type TargetCode } from "../../src/model.ts";
 import { createSnapshotReader } from "../../src/watch/snapshot.ts";
 import { createTestConfig } from "../support/config.ts";
 import { type Amp, amp as ampStatus } from "../support/status.ts";
@@ -153,6 +153,7 @@ Deno.test("check: the own port, taken by somebody else or by a running config-re
     }),
   );
   assert.deepEqual(broken.map((finding) => finding.code), ["auth-file", "tls-file"]);
+  assert.ok(broken.every(({ fix }) => parseYaml(fix!.yaml!).spec.volumes.length === 1));
 });
 
 Deno.test("check: a FIFO in the directory, and polling as configured", STRICT, async () => {
@@ -247,6 +248,10 @@ Deno.test(
       assert.match(key!.fix!.yaml!, new RegExp(`--config-file=${dir}/a.yaml`));
       const [pattern] = await find({ configFiles: [`${dir}/*.json`] });
       assert.equal(pattern!.fix!.say, "the volume has a.yaml, which the pattern does not match");
+      const [directory] = await find({ configFiles: [dir] });
+      assert.match(directory!.fix!.yaml!, new RegExp(`--watched-dir=${dir}`));
+      const [large] = await find({ configFiles: [`${dir}/a.yaml`], maxFileSizeBytes: 1 });
+      assert.match(large!.fix!.yaml!, /--max-file-size=/);
       await Deno.symlink(`${dir}/nowhere`, `${dir}/link`);
       const [left] = await find({ watchedDirs: [dir] });
       assert.deepEqual([left!.level, left!.code], ["warn", "bad-file"]);
@@ -299,8 +304,12 @@ Deno.test("check: every fix is YAML that says what to set", STRICT, () => {
     assert.ok(JSON.stringify(parseYaml(yaml!)).includes(part), `${code}: ${yaml}`);
     assert.ok(say.length > 10 && !say.endsWith("."));
   }
-  for (const passing of ["not-there", "runtime", "starting"] as const) {
-    assert.equal(targetFix(passing, { ...facts, by: "auto" }), undefined);
+  for (const code of Object.keys(TARGET_CODES) as TargetCode[]) {
+    for (const by of ["auto", "pid", "pid-file", "name"] as const) {
+      const fix = targetFix(code, { ...facts, by });
+      assert.equal(fix === undefined, code === "ready", code);
+      if (fix?.yaml) parseYaml(fix.yaml);
+    }
   }
   assert.match(targetFix("not-there", { ...facts, by: "pid-file" })!.say, /mount a volume/);
   for (

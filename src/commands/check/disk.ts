@@ -84,7 +84,16 @@ async function unreadable({ path, error }: FileState, config: Config): Promise<F
     ),
     ...(missing && { fix: await missingFix(path, mountPath, watchedDirs) }),
     ...(denied && { fix: readableFix(Deno.uid() ?? 65532) }),
+    ...(!missing && !denied && { fix: badFileFix(path, error!) }),
   };
+}
+
+function badFileFix(path: string, error: string): Fix {
+  if (/^a directory/.test(error)) return argsFix("watch it as a directory", `--watched-dir=${path}`);
+  if (/--max-file-size/.test(error)) {
+    return argsFix("raise the limit, and the container's memory with it", "--max-file-size=64MiB");
+  }
+  return { say: "put a regular file there, or watch another path" };
 }
 
 /** Names that are shown of what a volume has. */

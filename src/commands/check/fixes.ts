@@ -31,9 +31,7 @@ export interface TargetFacts {
   readonly by: "auto" | "pid" | "pid-file" | "name";
 }
 
-/**
- * The fix for a target's code; undefined where waiting is all there is to do.
- */
+/** The fix for a target's code; undefined where nothing is wrong. */
 export function targetFix(code: TargetCode, { signal, uid, names, by }: TargetFacts): Fix | undefined {
   switch (code) {
     case "no-shared-process-namespace":
@@ -52,7 +50,13 @@ export function targetFix(code: TargetCode, { signal, uid, names, by }: TargetFa
       return argsFix(`say which it is, one of ${names.join(", ")}`, `--process-name=${names[0] ?? "NAME"}`);
     case "not-there":
       if (by === "pid-file") return pidFileFix();
-      if (by !== "name") return undefined;
+      if (by === "pid") return argsFix("find it by its program, since numbers change", "--process-name=NAME");
+      if (by === "auto") {
+        return argsFix(
+          "start the application; where it runs, give its own status URL, or name its program with --process-name",
+          "--reload-url=http://localhost:PORT/PATH",
+        );
+      }
       return argsFix("start the application, or name its program as it is visible", "--process-name=NAME");
     case "bad-pid":
     case "self":
@@ -74,7 +78,14 @@ export function targetFix(code: TargetCode, { signal, uid, names, by }: TargetFa
       );
     case "pid-file":
       return pidFileFix();
-    default:
+    case "bad-proc":
+      return { say: "take the mount of another /proc out of the sidecar's volumeMounts" };
+    case "stale-mount":
+      return RESTART;
+    case "runtime":
+    case "starting":
+      return { say: "wait a moment, and check again" };
+    case "ready":
       return undefined;
   }
 }
@@ -133,9 +144,9 @@ export function mountFix(
   };
 }
 
-/** Credentials for the application as files of a Secret. */
+/** Credentials, or certificate and key, as files of a Secret. */
 export const SECRET_FIX: Fix = {
-  say: "mount the Secret that holds them into the sidecar, readable for its user",
+  say: "mount the Secret that holds it into the sidecar, whole and readable for its user",
   yaml: [
     "spec:",
     "  volumes:",

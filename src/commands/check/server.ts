@@ -5,7 +5,7 @@ import { NO_TLS, sendRequest } from "../../http/request.ts";
 import { readTlsFiles, tryListening } from "../../serve/listen.ts";
 import { ownUrl, runHealthcheck } from "../healthcheck.ts";
 import { type Finding, findingsIn } from "./finding.ts";
-import { argsFix } from "./fixes.ts";
+import { argsFix, SECRET_FIX } from "./fixes.ts";
 
 const say = findingsIn("server");
 const TIMEOUT_MS = 2_000;
@@ -19,7 +19,7 @@ export async function checkServer(config: Config): Promise<Finding[]> {
     const problem = await messageOf(() => readAuthFile(config.authFile!));
     findings.push(
       problem
-        ? say("fault", "auth-file", problem)
+        ? { ...say("fault", "auth-file", problem), fix: SECRET_FIX }
         : say("ok", "auth-file", `${config.authFile}: can be read`),
     );
   }
@@ -28,7 +28,7 @@ export async function checkServer(config: Config): Promise<Finding[]> {
     // On a port of its own, whether or not the real one is free.
     if (files !== null) await tryListening({ ...config, metricsHost: "127.0.0.1" }, 0, files);
   });
-  if (tls) return [...findings, say("fault", "tls-file", tls)];
+  if (tls) return [...findings, { ...say("fault", "tls-file", tls), fix: SECRET_FIX }];
   const { metricsPort: port } = config;
   const problem = await messageOf(() => tryListening(config, port, readTlsFiles(config)));
   if (problem === null) {
