@@ -42,8 +42,6 @@ export interface ProcReader {
   holds(pid: number, inodes: ReadonlySet<string>): boolean | null;
   /** Time since boot in ms, to 10 ms; null when it cannot be read. */
   uptimeMs(): number | null;
-  /** The last PID or thread ID given out in this PID namespace; null where the file does not tell (gVisor: 0). */
-  youngestPid(): number | null;
   /** The PID of this process as this /proc has it; null where it has none. */
   self(): number | null;
 }
@@ -193,11 +191,6 @@ export function createProcReader(root = "/proc"): ProcReader {
     uptimeMs: () => {
       const seconds = parseFloat(text("uptime") ?? "");
       return Number.isFinite(seconds) ? seconds * 1000 : null;
-    },
-    youngestPid: () => {
-      // proc_loadavg(5): the last of its fields.
-      const line = text("loadavg") ?? "";
-      return Number(line.slice(line.lastIndexOf(" ") + 1)) || null;
     },
     self: () => {
       const name = link("self");

@@ -240,13 +240,3 @@ Deno.test(
     }
   },
 );
-
-Deno.test("the youngest PID moves with every process, and is unknown where /proc does not tell", async () => {
-  const reader = createProcReader();
-  const before = reader.youngestPid();
-  const child = new Deno.Command("true").spawn();
-  await child.status;
-  const after = reader.youngestPid();
-  assert.ok(before !== null && after !== null && after >= child.pid && after !== before);
-  assert.equal(createProcReader("/nonexistent").youngestPid(), null);
-});
