@@ -3,6 +3,7 @@
  * Times named `…AtMs` are monotonic milliseconds of the `Clock`; those named `…WallMs` are Unix milliseconds.
  */
 
+import type { ReloadCode, TargetCode } from "./codes.ts";
 import type { Setting } from "./config.ts";
 
 /** How a reload ended. */
@@ -109,35 +110,6 @@ export interface Target {
   readonly handled: boolean;
 }
 
-/**
- * Whether the next signal could be sent, and if not, why: every code that a look for the target can give, with its
- * meaning. The label of `config_reload_target_ready{code}`, the field `code` of the log and of `/status`, the anchors of
- * docs/troubleshooting.md.
- */
-export const TARGET_CODES = {
-  "ready": "the next signal can be sent",
-  "starting": "the process has no handler yet and is younger than 5 s",
-  "not-there": "the process that is meant does not run now, or its PID file is not there yet",
-  "ambiguous": "more than one process could be meant",
-  "supervisor":
-    "the container's first process is a supervisor, and which process below it is meant cannot be seen",
-  "permission": "the kernel does not let this user signal the process",
-  "no-handler": "the process has no handler for the signal, or ignores it",
-  "stale-mount": "the process cannot see new content through any mount it has",
-  "no-shared-process-namespace": "no process of another container is visible",
-  "own-container": "only processes of the sidecar's own container are visible",
-  "host-init": "all processes of the machine are visible, or its init process is meant",
-  "pause": "the pause process is meant",
-  "self": "the sidecar itself is meant",
-  "runtime": "the container runtime is about to become a container's process",
-  "bad-pid": "the number is no process",
-  "pid-file": "the PID file cannot be used",
-  "hidden-proc": "/proc hides the processes of other users",
-  "bad-proc": "/proc cannot be used",
-} as const;
-/** One of the codes. */
-export type TargetCode = keyof typeof TARGET_CODES;
-
 /** What a look for the target found. */
 export type Resolution =
   | { readonly kind: "target"; readonly target: Target }
@@ -160,7 +132,7 @@ export type TriggerResult =
   }
   | {
     readonly kind: "not-sent";
-    readonly code: string;
+    readonly code: ReloadCode;
     readonly message: string;
     /** Monotonic time of the first request, where one reached an app although the trigger as a whole failed. */
     readonly atMs?: number;
@@ -230,8 +202,8 @@ export interface Result {
   readonly outcome: Outcome;
   /** Why it failed, for people; empty on success. */
   readonly reason: string;
-  /** Stable code of the failure, see docs/troubleshooting.md; empty on success. */
-  readonly code: string;
+  /** Stable code of the failure; empty on success. */
+  readonly code: ReloadCode | "";
   /** How a success was proved; null where there was none. */
   readonly proof: Proof | null;
   /** The process that it was about; null where there was none. */

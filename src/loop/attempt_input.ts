@@ -1,5 +1,6 @@
 /** What goes into an attempt, and the few values that all kinds of attempts share. It does nothing. */
 
+import type { ReloadCode } from "../codes.ts";
 import type { Config } from "../config.ts";
 import type { Outcome, OutputTime, Result, StatusReading, Target, TriggerResult } from "../model.ts";
 import type { Clock, HttpTrigger, Logger, Prepare, StatusProbe, TargetPort } from "../ports.ts";
@@ -61,7 +62,12 @@ const NOTHING: Result = {
 };
 
 /** An unsuccessful result. */
-export function failure(outcome: Outcome, reason: string, code: string, more: Partial<Result> = {}): Result {
+export function failure(
+  outcome: Outcome,
+  reason: string,
+  code: ReloadCode | "",
+  more: Partial<Result> = {},
+): Result {
   return { ...NOTHING, outcome, reason, code, ...more };
 }
 
@@ -78,6 +84,6 @@ export function sentAt(
 }
 
 /** An app that has looked at the content and said no has rejected it: that is no trigger that did not arrive. */
-export function outcomeOfUnsent(code: string): Outcome {
+export function outcomeOfUnsent(code: ReloadCode): Outcome {
   return code === "trigger-refused" ? "rejected" : "failed";
 }

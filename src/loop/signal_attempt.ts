@@ -3,6 +3,7 @@
  * verifies. An app that started after the change has read it and is not signalled. Only `target/send.ts` signals.
  */
 
+import type { ReloadCode } from "../codes.ts";
 import type { Result, Target, TriggerResult } from "../model.ts";
 import { startedAfter, startedAtMs } from "../reload/process.ts";
 import { statusIn } from "../reload/start.ts";
@@ -18,7 +19,7 @@ export async function attemptBySignal(deps: AttemptDeps, input: AttemptInput): P
   const found = await findTarget(deps, input);
   if (found.kind === "none") return failure("failed", found.message, found.code);
   const { target } = found;
-  const fail = (reason: string, code: string) => failure("failed", reason, code, { target });
+  const fail = (reason: string, code: ReloadCode) => failure("failed", reason, code, { target });
   if (found.hasReadIt) return await verifyStarted(deps, input, target);
   if (!input.reload.job.mayTrigger) {
     return fail(

@@ -4,6 +4,7 @@
  * here sends a signal, except the one repeated trigger where there was no baseline.
  */
 
+import type { ReloadCode } from "../codes.ts";
 import { hideUrlSecrets } from "../http/hide_url.ts";
 import type { Outcome, Proof, Result, Status, Target, TriggerResult, Verdict } from "../model.ts";
 import { deathText, diedOfSignal } from "../reload/process.ts";
@@ -133,7 +134,7 @@ function end(
   progress: Progress,
   outcome: Outcome,
   reason: string,
-  code: string,
+  code: ReloadCode | "",
   proof: Proof | null = null,
 ): Result {
   return failure(outcome, reason, code, {

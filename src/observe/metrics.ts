@@ -10,7 +10,8 @@ import GaugeClass from "prom-client/lib/gauge.js";
 import HistogramClass from "prom-client/lib/histogram.js";
 import RegistryClass from "prom-client/lib/registry.js";
 import type { Config } from "../config.ts";
-import { type Outcome, OUTCOMES, type Proof, type StaleMount, type TargetCode } from "../model.ts";
+import type { TargetCode } from "../codes.ts";
+import { type Outcome, OUTCOMES, type Proof, type StaleMount } from "../model.ts";
 import { CATALOGUE, type MetricInfo, type MetricName } from "./catalogue.ts";
 import { createProcessReader, type ProcessStats } from "./process_stats.ts";
 

@@ -4,7 +4,8 @@
  */
 
 import type { ProcessStat } from "../proc/process.ts";
-import type { Target, TargetCode } from "../model.ts";
+import type { TargetCode } from "../codes.ts";
+import type { Target } from "../model.ts";
 import { describe, NAME_IT, type Refusal } from "./rules.ts";
 import type { CmdlinePattern } from "./cmdline_pattern.ts";
 import type { ProcessTable } from "./table.ts";

@@ -4,7 +4,7 @@
  */
 
 import { displayName, type ProcessStat, programName } from "../proc/process.ts";
-import type { TargetCode } from "../model.ts";
+import type { TargetCode } from "../codes.ts";
 import type { ProcessTable } from "./table.ts";
 
 /** Why nobody is signalled. `again`: the state passes by itself, so look again soon. */

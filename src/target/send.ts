@@ -4,6 +4,7 @@
  * handed a bare PID.
  */
 
+import type { ReloadCode } from "../codes.ts";
 import type { Clock } from "../ports.ts";
 import type { Target, TriggerResult } from "../model.ts";
 import type { ProcReader } from "../proc/reader.ts";
@@ -117,6 +118,6 @@ export function permissionText(target: Target, signal: string): string {
     `value in both containers, for example runAsUser: ${target.uid} for config-reloader`;
 }
 
-function notSent(code: string, message: string): TriggerResult {
+function notSent(code: ReloadCode, message: string): TriggerResult {
   return { kind: "not-sent", code, message };
 }

@@ -4,7 +4,8 @@
  */
 
 import type { Config } from "../config.ts";
-import type { Resolution, Target, TargetCode, TargetView } from "../model.ts";
+import type { TargetCode } from "../codes.ts";
+import type { Resolution, Target, TargetView } from "../model.ts";
 import type { Clock, TargetPort } from "../ports.ts";
 import { createProcReader, type ProcReader } from "../proc/reader.ts";
 import { signalNumber } from "../proc/signals.ts";

@@ -4,6 +4,7 @@
  * secrets or more of an answer than its first line.
  */
 
+import type { ReloadCode } from "../codes.ts";
 import { hideUrlSecrets } from "../http/hide_url.ts";
 import type { Config } from "../config.ts";
 import type { HttpRequest, HttpResponse, SendRequest } from "../http/request.ts";
@@ -67,7 +68,7 @@ export function createHttpTrigger(config: HttpTriggerConfig, send: SendRequest, 
 type Reply =
   | { readonly kind: "done" }
   | { readonly kind: "unanswered"; readonly message: string }
-  | { readonly kind: "refused" | "failed"; readonly code: string; readonly message: string };
+  | { readonly kind: "refused" | "failed"; readonly code: ReloadCode; readonly message: string };
 
 async function ask(request: HttpRequest, send: SendRequest, signal: AbortSignal): Promise<Reply> {
   const what = `${request.method} ${hideUrlSecrets(request.url)}`;
@@ -89,7 +90,7 @@ async function ask(request: HttpRequest, send: SendRequest, signal: AbortSignal)
   }
 }
 
-function notSent(code: string, message: string): TriggerResult {
+function notSent(code: ReloadCode, message: string): TriggerResult {
   return { kind: "not-sent", code, message };
 }
 

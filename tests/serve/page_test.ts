@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { TargetCode } from "../../src/model.ts";
+import type { TargetCode } from "../../src/codes.ts";
 import { renderPage } from "../../src/serve/page.ts";
 import { renderAgo, renderBytes, renderMs, renderSpan, renderTime } from "../../src/serve/page_text.ts";
 import { goodView, pendingView, rejectedView } from "../support/status_view.ts";

@@ -4,13 +4,13 @@
  */
 
 import type { Config } from "../../src/config.ts";
+import type { TargetCode } from "../../src/codes.ts";
 import type {
   Observation,
   Proof,
   Resolution,
   StatusReading,
   Target,
-  TargetCode,
   TargetView,
   TriggerResult,
 } from "../../src/model.ts";

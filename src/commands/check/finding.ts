@@ -3,6 +3,7 @@
  * them; finds nothing itself. A name or an answer in them may be anybody's: nothing of it may command a terminal.
  */
 
+import type { CheckCode } from "../../codes.ts";
 import { escapeUnsafe } from "../../text.ts";
 import type { TakenSettings } from "../../config.ts";
 
@@ -19,7 +20,7 @@ export interface Finding {
   readonly area: Area;
   readonly level: Level;
   /** Stable; `docs/troubleshooting.md` has each. */
-  readonly code: string;
+  readonly code: CheckCode;
   readonly message: string;
   /** Further lines beneath it: who else was there. */
   readonly details?: readonly string[];
@@ -44,7 +45,7 @@ export interface Fix {
  * });
  * ```
  */
-export function findingsIn(area: Area): (level: Level, code: string, message: string) => Finding {
+export function findingsIn(area: Area): (level: Level, code: CheckCode, message: string) => Finding {
   return (level, code, message) => ({ area, level, code, message });
 }
 

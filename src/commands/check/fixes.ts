@@ -1,6 +1,6 @@
 /** The YAML to paste for each fault. Pure; in the words of a pod's spec, since that is where it goes. */
 
-import type { TargetCode } from "../../model.ts";
+import type { TargetCode } from "../../codes.ts";
 import type { Fix } from "./finding.ts";
 
 /** Where the sidecar stands in a pod's spec, which it cannot see from within. */
