@@ -7,7 +7,7 @@ import { createClock } from "../clock.ts";
 import { createCollector } from "../loop/garbage_collection.ts";
 import type { Config } from "../config.ts";
 import { forgetProxies } from "../http/proxies.ts";
-import { sendRequest } from "../http/request.ts";
+import { createSender } from "../http/request.ts";
 import type { StatusView } from "../model.ts";
 import { createLogger, type ProcessLogger } from "../observe/logger.ts";
 import { createMetrics } from "../observe/metrics.ts";
@@ -77,6 +77,7 @@ async function createParts(config: Config, logger: ProcessLogger) {
   // Whole, for `$(VAR)` and the check command.
   const environment = Deno.env.toObject();
   forgetProxies();
+  const { send } = createSender();
   const clock = createClock();
   const collect = createCollector();
   const metrics = createMetrics({ version: VERSION, revision: REVISION, deno: Deno.version.deno }, config);
@@ -92,8 +93,8 @@ async function createParts(config: Config, logger: ProcessLogger) {
     reader,
     prepare: createPrepare(config, logger, clock, environment),
     target,
-    httpTrigger: createHttpTrigger(config, sendRequest, clock),
-    probe: createStatusProbe(config, sendRequest),
+    httpTrigger: createHttpTrigger(config, send, clock),
+    probe: createStatusProbe(config, send),
     random: Math.random,
     collect,
     recorder,

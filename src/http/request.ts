@@ -1,9 +1,6 @@
 /**
- * One request to the app, by `fetch`: one deadline over connect, headers and body. Must never follow a redirect, unpack
- * a body, keep a connection, or read more of a body than it is asked to.
- *
- * A connection for each request costs 0.1 ms on this machine and nothing in memory; one that is kept would be closed by
- * the app at any moment, and would hold up an app that is being stopped.
+ * Requests to the app, by `fetch`: one deadline over connect, headers and body. Must never follow a redirect, unpack a
+ * body, keep more than one connection, or read more of a body than it is asked to.
  */
 
 import { formatMs } from "../text.ts";
@@ -13,6 +10,8 @@ import { hideUrlSecrets } from "./hide_url.ts";
 
 /** Longest body that is kept of an answer; a longer one is cut. Contract: "a body is cut at 1 MiB". */
 const BODY_BYTES_MAX = 1024 * 1024;
+/** An unused connection is closed after this time, so that the app never has to wait for it when it stops. */
+const IDLE_MS = 10_000;
 /** The answers of the apps that are asked fit into it, but for long pages of metrics. */
 const FIRST_BUFFER_BYTES = 16 * 1024;
 /** A body in more pieces than these is refused: each costs a turn of the event loop, however small it is. */
@@ -41,6 +40,8 @@ export interface HttpRequest {
   readonly timeoutMs: number;
   /** Default BODY_BYTES_MAX. */
   readonly bodyBytesMax?: number;
+  /** May be sent a second time where the connection broke before an answer: it changes nothing. */
+  readonly isRepeatable?: boolean;
 }
 
 /** One answer of any status but 3xx. */
@@ -57,46 +58,119 @@ export interface HttpResponse {
  */
 export type SendRequest = (request: HttpRequest, signal: AbortSignal) => Promise<HttpResponse>;
 
-/** Sends one request over the network. */
+/** Sends requests, and keeps one connection between them. */
+export interface Sender {
+  readonly send: SendRequest;
+  /** Closes the connection. The sender may still be used. */
+  close(): void;
+}
+
+/** Makes a sender. Its client is made anew when the certificates have changed. */
+export function createSender(): Sender {
+  let kept: { readonly key: string; readonly client: Deno.HttpClient } | null = null;
+
+  function close(): void {
+    kept?.client.close();
+    kept = null;
+  }
+
+  function clientFor({ socket }: Destination, tls: TlsMaterial): Deno.HttpClient {
+    const key = JSON.stringify([socket, tls]);
+    if (kept?.key !== key) {
+      close();
+      kept = { key, client: createClient(socket, tls) };
+    }
+    return kept.client;
+  }
+
+  const send: SendRequest = (request, signal) =>
+    withDeadline(request.timeoutMs, signal, async (deadline) => {
+      const destination = parseDestination(request.url);
+      const client = clientFor(destination, request.tls);
+      try {
+        return await ask(client, request, destination, deadline);
+      } catch (error) {
+        // The app may have closed the kept connection at this very moment.
+        const isLost = request.isRepeatable === true && toHttpError(error).code === "broken";
+        if (!isLost || deadline.aborted) throw error;
+        return await ask(client, request, destination, deadline);
+      }
+    });
+  return { send, close };
+}
+
+/** Sends one request on a connection of its own. */
 export const sendRequest: SendRequest = async (request, signal) => {
+  const sender = createSender();
+  try {
+    return await sender.send(request, signal);
+  } finally {
+    sender.close();
+  }
+};
+
+function createClient(
+  socket: string | null,
+  { caCerts, clientCert, clientKey }: TlsMaterial,
+): Deno.HttpClient {
+  return Deno.createHttpClient({
+    // HTTP/1.1 is what every app speaks.
+    http2: false,
+    poolMaxIdlePerHost: 1,
+    poolIdleTimeout: IDLE_MS,
+    caCerts: [...caCerts],
+    ...(clientCert !== null && clientKey !== null ? { cert: clientCert, key: clientKey } : {}),
+    ...(socket === null ? {} : { proxy: { transport: "unix", path: socket } }),
+  });
+}
+
+/** One deadline for all that `act` does; its errors come out as HttpError. */
+async function withDeadline<T>(
+  timeoutMs: number,
+  signal: AbortSignal,
+  act: (deadline: AbortSignal) => Promise<T>,
+): Promise<T> {
   const deadline = new AbortController();
   const onAbort = () => deadline.abort(new HttpError("aborted", "stopped"));
   if (signal.aborted) onAbort();
   signal.addEventListener("abort", onAbort, { once: true });
   const timer = setTimeout(
-    () => deadline.abort(new HttpError("timeout", `timed out after ${formatMs(request.timeoutMs)}`)),
-    request.timeoutMs,
+    () => deadline.abort(new HttpError("timeout", `timed out after ${formatMs(timeoutMs)}`)),
+    timeoutMs,
   );
   try {
-    const destination = parseDestination(request.url);
-    const [url, otherUrl] = destination.urls;
-    return await exchange(request, destination, url, deadline.signal).catch((error) => {
-      if (otherUrl === undefined || toHttpError(error).code !== "refused") throw error;
-      return exchange(request, destination, otherUrl, deadline.signal).catch(() => Promise.reject(error));
-    });
+    return await act(deadline.signal);
   } catch (error) {
     throw deadline.signal.aborted ? deadline.signal.reason : toHttpError(error);
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", onAbort);
   }
-};
+}
+
+/** Asks at the first URL, and where nobody listens there at the second. The first one's error is the one reported. */
+async function ask(
+  client: Deno.HttpClient,
+  request: HttpRequest,
+  destination: Destination,
+  signal: AbortSignal,
+): Promise<HttpResponse> {
+  const [url, otherUrl] = destination.urls;
+  try {
+    return await exchange(client, request, destination, url, signal);
+  } catch (error) {
+    if (otherUrl === undefined || toHttpError(error).code !== "refused") throw error;
+    return await exchange(client, request, destination, otherUrl, signal).catch(() => Promise.reject(error));
+  }
+}
 
 async function exchange(
+  client: Deno.HttpClient,
   request: HttpRequest,
   destination: Destination,
   url: URL,
   signal: AbortSignal,
 ): Promise<HttpResponse> {
-  const { caCerts, clientCert, clientKey } = request.tls;
-  // HTTP/1.1 is what every app speaks.
-  using client = Deno.createHttpClient({
-    http2: false,
-    poolMaxIdlePerHost: 0,
-    caCerts: [...caCerts],
-    ...(clientCert !== null && clientKey !== null ? { cert: clientCert, key: clientKey } : {}),
-    ...(destination.socket === null ? {} : { proxy: { transport: "unix", path: destination.socket } }),
-  });
   const init: RequestInit & { client: Deno.HttpClient } = {
     client,
     method: request.method,
@@ -119,7 +193,6 @@ function headersOf(request: HttpRequest, { authorization }: Destination): Header
     "user-agent": "config-reloader",
     accept: "application/json, text/plain;q=0.9, */*;q=0.5",
     "accept-encoding": "identity",
-    connection: "close",
   });
   if (authorization !== null) headers.set("authorization", authorization);
   // Bytes, one a character: `Headers` takes no others, and what a file holds is UTF-8.

@@ -66,6 +66,7 @@ export function createStatusProbe(config: ProbeConfig, send: SendRequest): Statu
           headers,
           tls,
           timeoutMs: config.httpTimeoutMs,
+          isRepeatable: true,
         }, signal);
         const reading = parse({ code: status, body, truncated });
         // Gives the memory back now; the collector may take its time, and the next read comes soon.

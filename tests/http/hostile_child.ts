@@ -4,7 +4,7 @@
  * prints one JSON line a read, then one with the growth of its memory and its descriptors.
  */
 
-import { sendRequest } from "../../src/http/request.ts";
+import { createSender } from "../../src/http/request.ts";
 import type { VerifyMode } from "../../src/config.ts";
 import { createStatusProbe } from "../../src/verify/probe.ts";
 import { createTestConfig } from "../support/config.ts";
@@ -19,6 +19,8 @@ function cpuMs(): number {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
+const { send } = createSender();
+
 async function read(kind: string, verify: VerifyMode, httpTimeoutMs: number) {
   const probe = createStatusProbe(
     createTestConfig({
@@ -27,7 +29,7 @@ async function read(kind: string, verify: VerifyMode, httpTimeoutMs: number) {
       verifyOk: { pointer: "/status", value: "success" },
       httpTimeoutMs,
     }),
-    sendRequest,
+    send,
   );
   const startMs = performance.now();
   const startCpuMs = cpuMs();

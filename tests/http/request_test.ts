@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { HttpError } from "../../src/http/errors.ts";
-import { type HttpRequest, NO_TLS, sendRequest } from "../../src/http/request.ts";
+import { createSender, type HttpRequest, NO_TLS, sendRequest } from "../../src/http/request.ts";
 import { createHostileServer } from "../support/hostile_server.ts";
 import { until } from "../support/poll.ts";
 import { freePort } from "../support/scene.ts";
@@ -127,12 +127,95 @@ test("sends what is asked, once each, and nothing that changes the framing", asy
     "accept-language: *",
     "accept: x/y",
     `authorization: Basic ${btoa("me:p@ss")}`,
-    "connection: close",
     "content-length: 0",
     `host: 127.0.0.1:${server.port}`,
     "user-agent: config-reloader",
     "x-a: 1",
   ]);
+});
+
+/** A status read, as the probe sends it. */
+function read(url: string, more: Partial<HttpRequest> = {}): HttpRequest {
+  return { url, method: "GET", headers: [], tls: NO_TLS, timeoutMs: 2_000, isRepeatable: true, ...more };
+}
+const OK = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+test("a sender keeps one connection, and closes it with its end", async () => {
+  await using server = createRawServer(OK);
+  const { send, close } = createSender();
+  for (let i = 0; i < 5; i++) await send(read(server.url), NEVER);
+  assert.equal(server.accepted(), 1);
+  close();
+  await until("closed", () => server.open() === 0);
+});
+
+test("a kept connection that the app has closed between two polls is no error", async () => {
+  await using server = createRawServer(OK, { answersMax: 1 });
+  const { send, close } = createSender();
+  for (let i = 1; i <= 5; i++) {
+    assert.equal((await send(read(server.url), NEVER)).status, 200);
+    await until("closed by the app", () => server.open() === 0);
+  }
+  // The app closes just when the request comes: no answer, and a new connection gets one.
+  for (let i = 1; i <= 5; i++) assert.equal((await send(read(server.url), NEVER)).status, 200);
+  close();
+});
+
+test("a read whose connection breaks is sent once more, a trigger never", async () => {
+  const server = createHostileServer();
+  const { send, close } = createSender();
+  await failureOf(send(read(server.url("close")), NEVER));
+  assert.equal(server.requests.length, 2);
+  await failureOf(send(read(server.url("close"), { method: "POST", isRepeatable: false }), NEVER));
+  assert.equal(server.requests.length, 3);
+  close();
+  await server.close();
+});
+
+test("new certificates are used by the next request", async () => {
+  const server = Deno.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    cert: Deno.readTextFileSync(`${PEM}server.pem`),
+    key: Deno.readTextFileSync(`${PEM}server.key`),
+    onListen: () => {},
+  }, () => new Response("ok"));
+  const { send, close } = createSender();
+  const ask = (caCerts: string[]) =>
+    send(read(`https://localhost:${server.addr.port}/`, { tls: { ...NO_TLS, caCerts } }), NEVER);
+  assert.match((await failureOf(ask([]))).message, /unknown authority/);
+  assert.equal((await ask([Deno.readTextFileSync(`${PEM}ca.pem`)])).status, 200);
+  assert.match((await failureOf(ask([]))).message, /unknown authority/);
+  close();
+  await server.shutdown();
+});
+
+test("one deadline holds where nobody takes the connection", async () => {
+  // The kernel drops what comes once the queue of the listener is full.
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
+  const { port } = listener.addr;
+  const stop = new AbortController();
+  const queue = Array.from(
+    { length: 4 },
+    () => Deno.connect({ hostname: "127.0.0.1", port, signal: stop.signal }).catch(() => null),
+  );
+  await Promise.all(queue.slice(0, 2));
+  const startMs = performance.now();
+  const error = await failureOf(get(`http://127.0.0.1:${port}/`, { timeoutMs: 300 }));
+  assert.equal(error.message, "timed out after 300ms");
+  assert.ok(performance.now() - startMs < 1_000);
+  stop.abort();
+  for (const conn of await Promise.all(queue)) conn?.close();
+  listener.close();
+});
+
+test("bytes of a header file are sent as they are, and no URL gets into an error", async () => {
+  await using server = createRawServer(OK);
+  await get(server.url, { headers: [["x-name", "jörg"]] });
+  assert.match(server.requests[0]!, /x-name: jörg/);
+  const error = await failureOf(get(`http://127.0.0.1:${freePort()}/?token=secret`));
+  assert.equal(error.message, "connection refused");
+  assert.ok(!`${error.stack}`.includes("secret"));
 });
 
 test("cuts a body at its limit, in each framing", async () => {
