@@ -3,6 +3,8 @@
  * memory, and nothing is read between scrapes. Node's `process` is not touched: it costs 40 ms of start.
  */
 
+import { parseStat } from "../proc/process.ts";
+
 /** The values of the `process_*` metrics. */
 export interface ProcessStats {
   readonly cpuSeconds: number;
@@ -37,16 +39,6 @@ export function createProcessReader(): () => ProcessStats {
       maxFds,
     };
   };
-}
-
-/**
- * Parses /proc/PID/stat, proc_pid_stat(5). The name in parentheses may hold spaces and parentheses itself.
- */
-export function parseStat(text: string): { cpuTicks: number; startTicks: number } {
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  // Fields are counted from 3 after the name: 14 and 15 are user and system time, 22 the start.
-  const field = (number: number) => Number(fields[number - 3]);
-  return { cpuTicks: field(14) + field(15), startTicks: field(22) };
 }
 
 /**

@@ -16,6 +16,8 @@ export interface ProcessStat {
   /** 0: its parent is outside this PID namespace (a container's first process, an exec, a kernel thread). */
   readonly ppid: number;
   readonly kernelThread: boolean;
+  /** User and system time in clock ticks. */
+  readonly cpuTicks: number;
   /** Start in clock ticks since boot (field 22, proc(5)); 100 a second on Linux. */
   readonly startTicks: number;
 }
@@ -64,6 +66,7 @@ export function parseStat(text: string): ProcessStat {
     state: (flags & FLAG_EXITING) !== 0 && fields[0] !== "Z" ? "X" : fields[0]!,
     ppid: Number(fields[1]),
     kernelThread: (flags & FLAG_KERNEL_THREAD) !== 0,
+    cpuTicks: Number(fields[11]) + Number(fields[12]),
     startTicks,
   };
 }
@@ -115,6 +118,16 @@ export function parseCmdline(text: string): string[] {
   let end = text.length;
   while (end > 0 && text.charCodeAt(end - 1) === 0) end--;
   return end === 0 ? [] : text.slice(0, end).split("\0");
+}
+
+/** Parses /proc/PID/environ: variables end in NUL; of two with one name the first counts, as for getenv(3). */
+export function parseEnviron(text: string): Readonly<Record<string, string>> {
+  const variables: Record<string, string> = {};
+  for (const line of text.split("\0")) {
+    const equals = line.indexOf("=");
+    if (equals > 0) variables[line.slice(0, equals)] ??= line.slice(equals + 1);
+  }
+  return variables;
 }
 
 /**

@@ -6,6 +6,7 @@
 import {
   firstMountId,
   parseCmdline,
+  parseEnviron,
   parseStat,
   parseStatus,
   type ProcessStat,
@@ -50,6 +51,8 @@ export interface ProcReader {
 const SOCKET_LINES_BYTES = 256;
 /** A command line may have megabytes; the longest of real programs (Java's class paths) have some ten KiB. */
 const CMDLINE_BYTES_MAX = 64 * 1024;
+/** Most command lines fit into these. */
+const CMDLINE_BYTES = 4096;
 
 /**
  * A reader of the /proc mounted at `root`.
@@ -62,85 +65,11 @@ const CMDLINE_BYTES_MAX = 64 * 1024;
  * ```
  */
 export function createProcReader(root = "/proc"): ProcReader {
-  const decoder = new TextDecoder();
-  const buffer = new Uint8Array(4096);
-  const text = (path: string): string | null => {
-    try {
-      return Deno.readTextFileSync(`${root}/${path}`);
-    } catch {
-      // ENOENT and ESRCH: it went away; EACCES: not ours to read. Both mean: nothing is known.
-      return null;
-    }
-  };
-  /** The first bytes of a file whose length its owner decides. */
-  const head = (path: string): string => {
-    try {
-      using file = Deno.openSync(`${root}/${path}`);
-      let length = file.readSync(buffer) ?? 0;
-      if (length < buffer.length) return decoder.decode(buffer.subarray(0, length));
-      const large = new Uint8Array(CMDLINE_BYTES_MAX);
-      large.set(buffer);
-      for (
-        let count;
-        length < large.length && (count = file.readSync(large.subarray(length)));
-        length += count
-      );
-      return decoder.decode(large.subarray(0, length));
-    } catch {
-      return "";
-    }
-  };
-  /**
-   * Linux lists listening sockets first. What comes after them costs the kernel a walk through a hash table of the whole
-   * machine (1 ms with 262,144 entries), so the file is read in small pieces, and no further than is needed.
-   */
-  const listeners = (
-    path: string,
-    port: number,
-    isEnough: (found: readonly string[]) => boolean,
-  ): string[] => {
-    const found: string[] = [];
-    try {
-      using file = Deno.openSync(`${root}/${path}`);
-      const piece = buffer.subarray(0, SOCKET_LINES_BYTES);
-      let rest = "";
-      for (let count: number | null = piece.length; count === piece.length && !isEnough(found);) {
-        count = file.readSync(piece);
-        rest += decoder.decode(piece.subarray(0, count ?? 0));
-        const end = rest.lastIndexOf("\n") + 1;
-        found.push(...parseListeners(rest.slice(0, end), port));
-        rest = rest.slice(end);
-      }
-    } catch {
-      // no IPv6, or no /proc/net: nothing listens that can be seen
-    }
-    return found;
-  };
-  const link = (path: string): string | null => {
-    try {
-      return Deno.readLinkSync(`${root}/${path}`);
-    } catch {
-      return null;
-    }
-  };
-  const names = (path: string): string[] => {
-    const result: string[] = [];
-    for (const entry of Deno.readDirSync(`${root}/${path}`)) result.push(entry.name);
-    return result;
-  };
-  const status = (path: string): ProcessStatus | null => {
-    const content = text(`${path}/status`);
-    // No threads: it is just being reaped, and the kernel shows its masks as empty, as if it had no handler.
-    return content === null || content.includes("\nThreads:\t0\n") ? null : parseStatus(content);
-  };
+  const read = (path: string) => readText(`${root}/${path}`);
   return {
     pids: () => {
-      const result: number[] = [];
-      for (const name of names("")) {
-        const first = name.charCodeAt(0);
-        if (first >= 49 && first <= 57) result.push(Number(name));
-      }
-      return result;
+      const names = Array.from(Deno.readDirSync(root), ({ name }) => name);
+      return names.filter((name) => /^[1-9]/.test(name)).map(Number);
     },
     stat: (pid) => {
       try {
@@ -149,52 +78,104 @@ export function createProcReader(root = "/proc"): ProcReader {
         return error instanceof Deno.errors.PermissionDenied ? "hidden" : null;
       }
     },
-    status: (pid) => status(`${pid}`),
-    argv: (pid) => parseCmdline(head(`${pid}/cmdline`)),
+    status: (pid) => readStatus(`${root}/${pid}`),
+    argv: (pid) => parseCmdline(readCmdline(`${root}/${pid}/cmdline`)),
     environ: (pid) => {
-      const content = text(`${pid}/environ`);
-      return content === null ? null : Object.fromEntries(
-        content.split("\0").filter((line) => line.includes("=")).map((line) => {
-          const equals = line.indexOf("=");
-          return [line.slice(0, equals), line.slice(equals + 1)];
-        }),
-      );
+      const content = read(`${pid}/environ`);
+      return content === null ? null : parseEnviron(content);
     },
-    cgroup: (pid) => text(`${pid}/cgroup`) ?? "",
-    mountId: (pid) => firstMountId(text(`${pid}/mountinfo`) ?? ""),
-    mountinfo: (pid) => text(`${pid}/mountinfo`),
-    exe: (pid) => link(`${pid}/exe`),
-    threads: (pid) => {
-      try {
-        return names(`${pid}/task`).map((tid) => status(`${pid}/task/${tid}`)).filter((found) =>
-          found !== null
-        );
-      } catch {
-        return [];
-      }
-    },
+    cgroup: (pid) => read(`${pid}/cgroup`) ?? "",
+    mountId: (pid) => firstMountId(read(`${pid}/mountinfo`) ?? ""),
+    mountinfo: (pid) => read(`${pid}/mountinfo`),
+    exe: (pid) => readLink(`${root}/${pid}/exe`),
+    threads: (pid) =>
+      (readNames(`${root}/${pid}/task`) ?? []).map((tid) => readStatus(`${root}/${pid}/task/${tid}`))
+        .filter((found) => found !== null),
     isListening: (port) =>
-      ["tcp", "tcp6"].some((file) => listeners(`net/${file}`, port, (found) => found.length > 0).length > 0),
+      SOCKET_FILES.some((file) => readListeners(`${root}/net/${file}`, port, true).length > 0),
     listening: (port) =>
-      new Set(["tcp", "tcp6"].flatMap((file) => listeners(`net/${file}`, port, () => false))),
+      new Set(SOCKET_FILES.flatMap((file) => readListeners(`${root}/net/${file}`, port, false))),
     holds: (pid, inodes) => {
-      try {
-        // The listening socket is one of the first descriptors; a server may have thousands.
-        return names(`${pid}/fd`).some((fd) => {
-          const target = link(`${pid}/fd/${fd}`);
-          return target !== null && target.startsWith("socket:[") && inodes.has(target.slice(8, -1));
-        });
-      } catch {
-        return null;
-      }
+      // The listening socket is one of the first descriptors; a server may have thousands.
+      const fds = readNames(`${root}/${pid}/fd`);
+      return fds && fds.some((fd) => {
+        const target = readLink(`${root}/${pid}/fd/${fd}`);
+        return target !== null && target.startsWith("socket:[") && inodes.has(target.slice(8, -1));
+      });
     },
     uptimeMs: () => {
-      const seconds = parseFloat(text("uptime") ?? "");
+      const seconds = parseFloat(read("uptime") ?? "");
       return Number.isFinite(seconds) ? seconds * 1000 : null;
     },
     self: () => {
-      const name = link("self");
+      const name = readLink(`${root}/self`);
       return name === null ? null : Number(name);
     },
   };
+}
+
+/** ENOENT and ESRCH: it went away; EACCES: not ours to read. All mean that nothing is known: null. */
+function orNull<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch {
+    return null;
+  }
+}
+
+const readText = (path: string) => orNull(() => Deno.readTextFileSync(path));
+const readLink = (path: string) => orNull(() => Deno.readLinkSync(path));
+const readNames = (path: string) => orNull(() => Array.from(Deno.readDirSync(path), ({ name }) => name));
+
+function readStatus(path: string): ProcessStatus | null {
+  const content = readText(`${path}/status`);
+  // No threads: it is just being reaped, and the kernel shows its masks as empty, as if it had no handler.
+  return content === null || content.includes("\nThreads:\t0\n") ? null : parseStatus(content);
+}
+
+const decoder = new TextDecoder();
+/** Reading is synchronous, so one buffer serves all. */
+const buffer = new Uint8Array(CMDLINE_BYTES);
+
+/** The first bytes of a file whose length its owner decides; empty where it is gone. */
+function readCmdline(path: string): string {
+  return orNull(() => {
+    using file = Deno.openSync(path);
+    let length = file.readSync(buffer) ?? 0;
+    if (length < buffer.length) return decoder.decode(buffer.subarray(0, length));
+    const large = new Uint8Array(CMDLINE_BYTES_MAX);
+    large.set(buffer);
+    for (
+      let count;
+      length < large.length && (count = file.readSync(large.subarray(length)));
+      length += count
+    );
+    return decoder.decode(large.subarray(0, length));
+  }) ?? "";
+}
+
+const SOCKET_FILES = ["tcp", "tcp6"] as const;
+
+/**
+ * Inodes of the sockets that listen on the port; the first is enough for the cheaper question. Linux lists listening
+ * sockets first. What comes after them costs the kernel a walk through a hash table of the whole machine (1 ms with
+ * 262,144 entries), so the file is read in small pieces, and no further than is needed.
+ */
+function readListeners(path: string, port: number, isOneEnough: boolean): string[] {
+  const found: string[] = [];
+  // No IPv6, or no /proc/net: nothing listens that can be seen.
+  orNull(() => {
+    using file = Deno.openSync(path);
+    const piece = buffer.subarray(0, SOCKET_LINES_BYTES);
+    let rest = "";
+    for (let count: number | null = piece.length; count === piece.length;) {
+      count = file.readSync(piece);
+      rest += decoder.decode(piece.subarray(0, count ?? 0));
+      const end = rest.lastIndexOf("\n") + 1;
+      found.push(...parseListeners(rest.slice(0, end), port));
+      rest = rest.slice(end);
+      if (isOneEnough && found.length > 0) break;
+    }
+  });
+  return found;
 }

@@ -5,6 +5,7 @@ import {
   displayName,
   firstMountId,
   parseCmdline,
+  parseEnviron,
   parseStat,
   parseStatus,
   programName,
@@ -14,7 +15,7 @@ import { hasSignal, signalNumber } from "../../src/proc/signals.ts";
 import { parseListeners } from "../../src/proc/sockets.ts";
 import { STRICT } from "../support/strict.ts";
 
-const REST = "S 1 7 7 0 -1 4194560 77 0 0 0 0 0 0 0 20 0 1 0 62217 3133440 388 18446744073709551615";
+const REST = "S 1 7 7 0 -1 4194560 77 0 0 0 250 50 0 0 20 0 1 0 62217 3133440 388 18446744073709551615";
 
 Deno.test("parseStat: whatever a process calls itself", STRICT, () => {
   for (const comm of ["amp", "a) R 1 (b", ")", "(", ") S 1", "a b", "", "x\ny", "ä"]) {
@@ -24,6 +25,7 @@ Deno.test("parseStat: whatever a process calls itself", STRICT, () => {
       state: "S",
       ppid: 1,
       kernelThread: false,
+      cpuTicks: 300,
       startTicks: 62217,
     });
   }
@@ -92,6 +94,11 @@ Deno.test("parseCmdline and the name for people", STRICT, () => {
   assert.equal(displayName(stat, ["npm exec x --password=hunter2"]), "cut-at-fifteen-");
   assert.equal(displayName(stat, ["x".repeat(65)]), "cut-at-fifteen-");
   assert.equal(displayName(stat, ["x".repeat(64)]), "x".repeat(64));
+});
+
+Deno.test("parseEnviron: what follows the first = is the value", STRICT, () => {
+  assert.deepEqual(parseEnviron("A=1\0B=\0C=x=y\0noise\0=z\0A=2\0"), { A: "1", B: "", C: "x=y" });
+  assert.deepEqual(parseEnviron(""), {});
 });
 
 Deno.test("containerId: how each runtime writes it", STRICT, () => {

@@ -77,6 +77,7 @@ export function tableOf(list: readonly FakeProcess[], more: Partial<ProcessTable
     state: p.state ?? "S",
     ppid: p.ppid ?? 0,
     kernelThread: p.kernelThread ?? false,
+    cpuTicks: 0,
     startTicks: p.startTicks ?? 100,
   }]));
   return {

@@ -31,7 +31,17 @@ function send(
   const reader: ProcReader = {
     ...createProcReader("/nonexistent"),
     stat: () =>
-      stat && { pid: 7, comm: "amp", state: "S", ppid: 0, kernelThread: false, startTicks: 100, ...stat },
+      stat &&
+      {
+        pid: 7,
+        comm: "amp",
+        state: "S",
+        ppid: 0,
+        kernelThread: false,
+        cpuTicks: 0,
+        startTicks: 100,
+        ...stat,
+      },
     status: () => status && { tgid: 7, uid: 1000, caught: 1, ignored: 0, blocked: 0, ...status },
   };
   const killed: [number, string | number][] = [];

@@ -21,6 +21,7 @@ function world(more: Partial<ProcReader> = {}) {
     state: "S",
     ppid: 0,
     kernelThread: false,
+    cpuTicks: 0,
     startTicks,
   });
   const reader: ProcReader = {

@@ -115,7 +115,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   "target": ["proc"],
   "watch": ["proc"],
   "http": [],
-  "observe": [],
+  "observe": ["proc"],
   "reload": [],
   "proc": [],
 };
@@ -232,8 +232,6 @@ test("files stay short: 250 lines without the examples in doc comments, or a rea
 /** Functions past 80 lines, which are to become shorter; take the row out with the function. */
 const LONG_FUNCTIONS: readonly string[] = [
   "src/prepare/prepare.ts: createPrepare",
-  "src/proc/reader.ts: createProcReader",
-  "src/target/table.ts: createTableMaker",
   "src/watch/snapshot.ts: createReader",
   "src/watch/volumes.ts: createVolumeFinder",
   "src/watch/watcher.ts: createEventWatch",
