@@ -275,17 +275,44 @@ export interface TargetView {
   readonly permitted: boolean | null;
 }
 
+/** What a person can do about what is wrong: in words, and as text to copy. */
+export interface NextStep {
+  readonly say: string;
+  /** A part of the pod's spec. */
+  readonly yaml?: string;
+  /** A line for a shell. */
+  readonly command?: string;
+}
+
+/** When the app came in sync, or went out of it. */
+export interface SyncChange {
+  readonly wallMs: number;
+  readonly inSync: boolean;
+}
+
 /** What `/status` and the page show. Holds no secret and no file content. */
 export interface StatusView {
   readonly version: string;
   readonly revision: string;
+  /** Name of the pod, or of the host. */
+  readonly pod: string;
+  /** null where it is not known. */
+  readonly namespace: string | null;
   readonly startedWallMs: number;
   readonly nowWallMs: number;
   readonly inSync: boolean;
   /** Since when `inSync` has its value. */
   readonly inSyncSinceWallMs: number;
+  /** How it was proved that the app runs the applied content; null before that. */
+  readonly proof: Proof | null;
+  /** Oldest first; of the last hour and one before. */
+  readonly syncChanges: readonly SyncChange[];
   /** In words, why not in sync; empty where it is. */
   readonly outOfSyncReason: string;
+  /** The content is held since it failed in another pod first: in words. Missing where nothing is held. */
+  readonly held?: string;
+  /** The next step where something is wrong; null where nothing is, or where waiting is all there is to do. */
+  readonly fix: NextStep | null;
   /** The whole SHA-256 on disk, null before the first read. */
   readonly diskDigest: string | null;
   readonly appliedDigest: string | null;

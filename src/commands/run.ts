@@ -9,6 +9,7 @@ import type { Config } from "../config.ts";
 import { forgetProxies } from "../http/proxies.ts";
 import { createSender } from "../http/request.ts";
 import type { StatusView } from "../model.ts";
+import { readPod } from "../pod.ts";
 import { createLogger, type ProcessLogger } from "../observe/logger.ts";
 import { createMetrics } from "../observe/metrics.ts";
 import type { Clock, Logger, Watcher } from "../ports.ts";
@@ -138,18 +139,24 @@ async function loadAuth(config: Config, logger: ProcessLogger) {
 }
 
 /** What `/status` shows, gathered from the parts that know it. */
-function statusView(
+async function statusView(
   config: Config,
   startedWallMs: number,
   parts: { clock: Clock; recorder: Recorder; watcher: Watcher; loop: Loop },
-): StatusView {
+): Promise<StatusView> {
+  const { nextStep } = await import("./next_step.ts");
+  const pod = await readPod((name) => Deno.env.get(name));
   const model = parts.loop.model();
+  const recorded = parts.recorder.view(model);
   return {
     version: VERSION,
     revision: REVISION,
+    pod: pod.name,
+    namespace: pod.namespace,
     startedWallMs,
     nowWallMs: parts.clock.wallMs(),
-    ...parts.recorder.view(model),
+    ...recorded,
+    fix: nextStep(recorded, config, pod),
     watcher: { ...parts.watcher.view(), lastScanWallMs: model.lastScanWallMs },
     settings: config.settings,
   };

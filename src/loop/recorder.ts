@@ -4,7 +4,7 @@
  * it ends, not in between.
  */
 
-import type { ReloadRecord, StatusView } from "../model.ts";
+import type { ReloadRecord, StatusView, SyncChange, TargetView } from "../model.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Clock } from "../ports.ts";
 import {
@@ -23,6 +23,9 @@ import { factsOf, isGivenUp, type StepFacts } from "./step_facts.ts";
 
 /** How many finished reloads `/status` keeps. */
 const HISTORY_MAX = 20;
+/** How far back changes of the state of being in sync are kept, and how many at most. */
+const SYNC_HISTORY_MS = 3_600_000;
+const SYNC_CHANGES_MAX = 200;
 
 /** Takes what happened. */
 export interface Recorder {
@@ -36,6 +39,8 @@ export type RecorderView = Pick<
   StatusView,
   | "inSync"
   | "inSyncSinceWallMs"
+  | "proof"
+  | "syncChanges"
   | "outOfSyncReason"
   | "diskDigest"
   | "appliedDigest"
@@ -51,6 +56,7 @@ export type RecorderView = Pick<
 export function createRecorder(deps: LogDeps & { readonly metrics: Metrics }): Recorder {
   const { clock, metrics } = deps;
   let reloads: readonly ReloadRecord[] = [];
+  let syncChanges: readonly SyncChange[] = [];
 
   return {
     record(before, event, after) {
@@ -60,6 +66,9 @@ export function createRecorder(deps: LogDeps & { readonly metrics: Metrics }): R
       if (facts.begun?.isContinued === false) metrics.attemptStarted();
       if (facts.concluded !== null) countAttempt(metrics, facts.concluded, clock.wallMs());
       reloads = noteHistory(reloads, before, event, after, facts, clock);
+      if (isInSync(before) !== isInSync(after)) {
+        syncChanges = noteSync(syncChanges, { wallMs: clock.wallMs(), inSync: isInSync(after) });
+      }
       logStep(deps, before, event, after, facts);
     },
     view: (model) => {
@@ -67,18 +76,34 @@ export function createRecorder(deps: LogDeps & { readonly metrics: Metrics }): R
       return {
         inSync: isInSync(model),
         inSyncSinceWallMs: model.syncSinceWallMs,
+        proof: model.proof,
+        syncChanges,
         outOfSyncReason: outOfSyncReason(model),
         diskDigest: model.disk,
         appliedDigest: model.applied,
-        files: model.files,
+        files: model.files.map(({ path, digest, sizeBytes, error }) => ({ path, digest, sizeBytes, error })),
         staleMounts: staleMountsOf(model),
-        target: model.known?.view ?? null,
+        target: targetViewOf(model),
         reloads,
         nextRetryWallMs: retryAtMs === null ? null : clock.wallMs() + retryAtMs - clock.nowMs(),
         restartRequired: model.restartRequired,
       };
     },
   };
+}
+
+/** Changes of the last hour, and the last one before it, which says how the hour began. */
+function noteSync(changes: readonly SyncChange[], change: SyncChange): readonly SyncChange[] {
+  const recent = [...changes.slice(1 - SYNC_CHANGES_MAX), change];
+  const first = recent.findLastIndex(({ wallMs }) => wallMs <= change.wallMs - SYNC_HISTORY_MS);
+  return recent.slice(Math.max(0, first));
+}
+
+/** An app that cannot see the content is not in order, whether or not a signal would reach it. */
+function targetViewOf({ known }: Model): TargetView | null {
+  if (known === null || !known.mounts?.blind) return known?.view ?? null;
+  const message = known.mounts.stale[0]?.message ?? known.view.message;
+  return { ...known.view, ok: false, code: "stale-mount", message };
 }
 
 function countDisk(metrics: Metrics, event: Event, after: Model): void {

@@ -19,7 +19,8 @@ export interface HandlerDeps {
   health(): Health;
   /** See `--ready-when`. */
   ready(): Health;
-  status(): StatusView;
+  /** What `/status` and the page show; made when somebody looks. */
+  status(): StatusView | Promise<StatusView>;
   /** Whether this request may see more than the probes; null: nothing is asked for. */
   auth: Authorize | null;
   /** Told about what should not happen: an answer that could not be made. */
@@ -70,7 +71,7 @@ export function createHandler(deps: HandlerDeps): Handler {
       return {
         status: 200,
         type: "text/html; charset=utf-8",
-        ...await renderPage(deps.status(), { refresh }),
+        ...await renderPage(await deps.status(), { refresh }),
       };
     });
   const [refreshing, still] = [page(true), page(false)];
@@ -81,12 +82,14 @@ export function createHandler(deps: HandlerDeps): Handler {
     ),
     "/healthz": () => probe(deps.health()),
     "/readyz": () => probe(deps.ready()),
-    "/status": shared(deps.clock, () =>
-      Promise.resolve({
+    "/status": shared(deps.clock, async () => {
+      const { renderStatusJson } = await import("./status_json.ts");
+      return {
         status: 200,
         type: "application/json; charset=utf-8",
-        body: JSON.stringify(deps.status(), null, 2) + "\n",
-      })),
+        body: renderStatusJson(await deps.status()),
+      };
+    }),
     "/": (query) => query === "refresh=off" ? still() : refreshing(),
   };
 

@@ -5,57 +5,57 @@
 
 import { html, raw } from "hono/html";
 import type { StatusView } from "../model.ts";
-import {
-  capitalize,
-  content,
-  type Html,
-  settings,
-  target,
-  time,
-  timeline,
-  type Tone,
-  watcher,
-} from "./page_sections.ts";
+import { escapeUnsafe } from "../text.ts";
+import { capitalize, type Html, nextStep, type Tone } from "./page_parts.ts";
+import { content, isWeak, proofLine, settings, target, timeline, watcher } from "./page_sections.ts";
 import { STYLE } from "./page_style.ts";
-import { renderMs, renderSpan, renderTime } from "./page_text.ts";
+import { renderClock, renderMs, renderSpan, renderTime } from "./page_text.ts";
 
 /** Seconds between two refreshes: often enough to watch a reload, seldom enough to read. */
 const REFRESH_SECONDS = 5;
+
 /**
  * Renders the page.
  * @param refresh whether it asks the browser to load it again; readers can turn that off (WCAG 2.2.2)
  */
 export async function renderPage(
-  view: StatusView,
+  unsafe: StatusView,
   { refresh }: { refresh: boolean },
 ): Promise<{ body: string; headers: Record<string, string> }> {
+  const view = escapeTexts(unsafe);
   const state = judgeState(view);
+  const pod = view.namespace === null ? view.pod : `${view.namespace}/${view.pod}`;
   const body = await html`
     <!DOCTYPE html>
     <html lang="en">
       <head>
         <meta charset="utf-8">
         <meta name="viewport" content="width=device-width, initial-scale=1">
-        <title>${state.mark} ${state.title} · config-reloader</title>
+        <title>${state.mark} ${state.title} · ${pod} · config-reloader</title>
         <link rel="icon" href="${icon(state)}">
         <style>${raw(STYLE)}</style>
       </head>
       <body>
         <div class="page">
-          <header><strong>config-reloader</strong>
-    <span>${view.version} (${view.revision}), started ${time(view.startedWallMs, view)}</span></header>
+          <header><strong>${pod}</strong>
+    <span>config-reloader ${view.version} (${view.revision}), up for <time datetime="${renderTime(
+      view.startedWallMs,
+    )}" title="since ${renderTime(view.startedWallMs)}">${renderSpan(
+      view.nowWallMs - view.startedWallMs,
+    )}</time></span></header>
           <main>
     ${hero(view, state)}
     ${warnings(view)}
+    ${timeline(view)}
     ${content(view)}
     <div class="two">${target(view)}${watcher(view)}</div>
-    ${timeline(view)}
     ${settings(view)}
           </main>
-          <footer><a href="/status">Status as JSON</a> <a href="/metrics">Metrics</a>
+          <footer>Updated ${renderClock(view.nowWallMs, view.nowWallMs)}.
+    <a href="/status">Status as JSON</a> <a href="/metrics">Metrics</a>
     ${refresh
       ? html`<a href="/?refresh=off">Stop refreshing</a> Loaded again every ${REFRESH_SECONDS} seconds.`
-      : html`<a href="/">Refresh by itself</a> As of ${renderTime(view.nowWallMs)}.`}
+      : html`<a href="/">Refresh by itself</a>`}
           </footer>
         </div>
       </body>
@@ -78,10 +78,38 @@ async function styleHash(): Promise<string> {
   return new Uint8Array(digest).toBase64();
 }
 
-function judgeState(view: StatusView): Tone & { readonly title: string } {
-  if (view.reloads[0]?.outcome === "in progress") return { tone: "busy", mark: "…", title: "Reloading" };
-  if (view.inSync) return { tone: "good", mark: "✓", title: "In sync" };
-  return { tone: "bad", mark: "✗", title: "Not in sync" };
+/** Texts of several lines: YAML to copy, and what a check command wrote. */
+const MULTILINE: readonly string[] = ["yaml", "command", "reason", "outOfSyncReason"];
+
+/**
+ * Makes control and direction characters of every text visible: a file's name may hold any, and would turn the words
+ * around it. The one place for the page; markup is escaped where it is put in.
+ */
+function escapeTexts<T>(value: T, key = ""): T {
+  if (typeof value === "string") {
+    const lines = MULTILINE.includes(key) ? value.split("\n") : [value];
+    return lines.map(escapeUnsafe).join("\n") as T;
+  }
+  if (Array.isArray(value)) return value.map((part) => escapeTexts(part)) as T;
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, part]) => [name, escapeTexts(part, name)]),
+  ) as T;
+}
+
+type State = Tone & { readonly title: string; readonly why: string };
+
+function judgeState(view: StatusView): State {
+  const why = capitalize(view.outOfSyncReason);
+  if (view.reloads[0]?.outcome === "in progress") return { tone: "busy", mark: "…", title: "Reloading", why };
+  if (view.held !== undefined) return { tone: "wait", mark: "⏸", title: "Held", why: view.held };
+  if (!view.inSync) return { tone: "bad", mark: "✗", title: "Not in sync", why };
+  if (view.target?.ok === false) {
+    const cannot = `In sync, but the next change cannot be sent: ${view.target.message}`;
+    return { tone: "wait", mark: "⚠", title: "In sync", why: cannot };
+  }
+  if (isWeak(view.proof)) return { tone: "wait", mark: "⚠", title: "In sync", why: "" };
+  return { tone: "good", mark: "✓", title: "In sync", why: "" };
 }
 
 /** A dot in the state's colour, so that a tab tells it too. */
@@ -91,18 +119,18 @@ function icon({ tone }: Tone): string {
     `%3Ccircle cx='8' cy='8' r='7' fill='%23${colour}'/%3E%3C/svg%3E`;
 }
 
-function hero(view: StatusView, state: ReturnType<typeof judgeState>): Html {
-  const meaning = view.inSync
-    ? "The app runs what is on disk."
-    : "The app is not known to run what is on disk.";
+function hero(view: StatusView, state: State): Html {
   const sinceMs = view.nowWallMs - view.inSyncSinceWallMs;
   const retryMs = view.nextRetryWallMs === null ? null : Math.max(0, view.nextRetryWallMs - view.nowWallMs);
   return html`<section class="hero ${state.tone}" aria-labelledby="state">
 <h1 id="state"><span class="mark" aria-hidden="true">${state.mark}</span> ${state.title}</h1>
-<p>${meaning} ${view.inSync ? "In sync" : "Out of sync"} for <time datetime="${
+<p>${meaning(view)} ${view.inSync ? "In sync" : "Out of sync"} for <time datetime="${
     renderTime(view.inSyncSinceWallMs)
-  }" title="since ${renderTime(view.inSyncSinceWallMs)}">${renderSpan(sinceMs)}</time>.</p>
-${view.outOfSyncReason === "" ? "" : html`<p class="why">${capitalize(view.outOfSyncReason)}</p>`}
+  }" title="since ${renderTime(view.inSyncSinceWallMs)}">${renderSpan(sinceMs)}</time>, since ${
+    renderClock(view.inSyncSinceWallMs, view.nowWallMs)
+  }.</p>
+${view.inSync ? proofLine(view.proof) : ""}
+${state.why === "" ? "" : html`<p class="why">${state.why}</p>`}
 ${
     retryMs === null
       ? ""
@@ -110,7 +138,15 @@ ${
         renderMs(retryMs, "whole seconds")
       }</strong>, sooner if the content changes.</p>`
   }
+${nextStep(view.fix)}
 </section>`;
+}
+
+/** No more than what is known. */
+function meaning({ inSync, proof }: StatusView): string {
+  if (!inSync) return "The app is not known to run what is on disk.";
+  const isProved = proof !== null && !isWeak(proof) && proof !== "delivered" && proof !== "assumed-at-start";
+  return isProved ? "The app runs what is on disk." : "The app is taken to run what is on disk.";
 }
 
 function warnings(view: StatusView): Html | string {

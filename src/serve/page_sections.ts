@@ -4,29 +4,38 @@
  */
 
 import { html } from "hono/html";
-import type { FileState, ReloadRecord, StatusView } from "../model.ts";
-import { renderAgo, renderBytes, renderMs, renderTime } from "./page_text.ts";
-
-/** Markup that is escaped already. */
-export type Html = ReturnType<typeof html>;
+import type { FileChange, FileState, Proof, ReloadRecord, StatusView } from "../model.ts";
+import { badge, capitalize, type Html, OUTCOME_TONES, time } from "./page_parts.ts";
+import { durations, lastHour } from "./page_strips.ts";
+import { renderBytes, renderMs } from "./page_text.ts";
 
 /** Files that are listed; a directory may have thousands, and `/status` has them all. */
 const FILES_SHOWN_MAX = 50;
+/** Changed files that are named for each reload. */
+const CHANGES_SHOWN_MAX = 5;
 
-/** How a state looks: the word is what counts, mark and colour go with it. */
-export interface Tone {
-  readonly tone: "good" | "bad" | "wait" | "busy";
-  readonly mark: string;
+/** How sure a success is, in words; `weak` ones are amber. */
+const PROOFS: Readonly<Record<Proof, { readonly words: string; readonly weak?: true }>> = {
+  "counter": { words: "proved: the app's counter of reloads went up" },
+  "time": { words: "proved: the app reports a reload after the change" },
+  "token": { words: "proved: the value that the app reports changed" },
+  "restarted": { words: "proved: the app started after the change" },
+  "http-200": { words: "accepted: HTTP 200, which proves little", weak: true },
+  "delivered": { words: "sent; the app was not asked" },
+  "assumed-at-start": { words: "assumed: what was on disk at the start counts as applied" },
+};
+
+/** How the state was proved, as a sentence; nothing where it was not. */
+export function proofLine(proof: Proof | null): Html | string {
+  if (proof === null) return "";
+  const { words, weak } = PROOFS[proof];
+  return html`<p class="${weak ? "wait" : "soft"}">${words.charAt(0).toUpperCase()}${words.slice(1)}.</p>`;
 }
 
-const OUTCOME_TONES: Readonly<Record<ReloadRecord["outcome"], Tone>> = {
-  "success": { tone: "good", mark: "✓" },
-  "rejected": { tone: "bad", mark: "✗" },
-  "failed": { tone: "bad", mark: "✗" },
-  "timeout": { tone: "bad", mark: "✗" },
-  "invalid": { tone: "bad", mark: "✗" },
-  "in progress": { tone: "busy", mark: "…" },
-};
+/** Whether a proof says little. */
+export function isWeak(proof: Proof | null): boolean {
+  return proof !== null && PROOFS[proof].weak === true;
+}
 
 /** What is on disk and in the app, and the files; those that cannot be read come first. */
 export function content(view: StatusView): Html {
@@ -36,7 +45,7 @@ export function content(view: StatusView): Html {
   return html`<section aria-labelledby="content">
 <h2 id="content">Configuration</h2>
 <dl>
-<dt>On disk</dt><dd>${digest(view.diskDigest, "not read yet")}</dd>
+<dt>On disk</dt><dd>${onDisk(view, broken)}</dd>
 <dt>In the app</dt><dd>${digest(view.appliedDigest, "not known yet")}</dd>
 </dl>
 <h3 class="small soft">${view.files.length === 1 ? "1 file" : `${view.files.length} files`}${
@@ -51,16 +60,29 @@ ${
 </section>`;
 }
 
+/** The digest; where something is away now it is of what was read last, and says so. */
+function onDisk(view: StatusView, broken: readonly FileState[]): Html {
+  if (broken.length === 0) return digest(view.diskDigest, "not read yet");
+  const now = broken.every(isMissing) ? "now missing" : "now not readable";
+  if (view.diskDigest === null) return html`<span class="soft">not read yet</span>`;
+  const { lastScanWallMs } = view.watcher;
+  const read = lastScanWallMs === null ? "last read before" : html`last read ${time(lastScanWallMs, view)}`;
+  return html`${digest(view.diskDigest, "")} ${read}, <strong>${now}</strong>`;
+}
+
+const isMissing = ({ error }: FileState) => /no such|no file matches|missing|not there/i.test(error ?? "");
+
 function fileItem(file: FileState): Html {
-  const state = file.error === null
-    ? html`<span class="badge good">✓ read</span>`
-    : html`<span class="badge bad">✗ ${file.error}</span>`;
+  if (file.error !== null) {
+    return html`<li><code>${file.path}</code><br>
+${badge("bad", isMissing(file) ? "✗ missing" : "✗ cannot be read")}<p class="reason small">${
+      capitalize(file.error)
+    }</p></li>`;
+  }
   return html`<li><code>${file.path}</code><br>
-${state} <span class="soft small">${
-    file.digest === null
-      ? ""
-      : html`<code title="${file.digest}">${file.digest.slice(0, 12)}</code>, ${renderBytes(file.sizeBytes)}`
-  }</span></li>`;
+${badge("good", "✓ read")} <span class="soft small"><code title="${file.digest}">${
+    file.digest!.slice(0, 12)
+  }</code>, ${renderBytes(file.sizeBytes)}</span></li>`;
 }
 
 function digest(value: string | null, otherwise: string): Html {
@@ -70,7 +92,8 @@ function digest(value: string | null, otherwise: string): Html {
 }
 
 /** Who gets the signal, or why nobody does. */
-export function target({ target }: StatusView): Html {
+export function target({ target, settings }: StatusView): Html {
+  const signal = settings.find((setting) => setting.name === "signal")?.value ?? "SIGHUP";
   const row = (name: string, value: unknown) =>
     value === null ? "" : html`
       <dt>${name}</dt>
@@ -82,16 +105,14 @@ export function target({ target }: StatusView): Html {
 ${
     target === null
       ? html`<p class="soft">Not looked for yet.</p>`
-      : html`<p><span class="badge ${target.ok ? "good" : "bad"}">${
-        target.ok ? "✓ found" : "✗ problem"
-      }</span></p>
+      : html`<p>${target.ok ? badge("good", "✓ found") : badge("bad", "✗ problem")}</p>
 <p>${target.message}</p>
 <dl class="small">
 ${row("Process", target.pid === null ? null : `${target.name ?? "?"} (PID ${target.pid})`)}
 ${row("User", target.uid)}
-${row("Handles it", yesNo(target.handled))}
-${row("Permission", yesNo(target.permitted))}
-${target.code === "ready" ? "" : row("Code", html`<code>${target.code}</code>`)}
+${row(`Handles ${signal}`, yesNo(target.handled))}
+${row("May be signalled", yesNo(target.permitted))}
+${target.ok ? "" : row("Code", html`<code>${target.code}</code>`)}
 </dl>`
   }
 </section>`;
@@ -103,9 +124,7 @@ export function watcher(view: StatusView): Html {
   return html`
     <section aria-labelledby="watcher">
       <h2 id="watcher">Watcher</h2>
-      <p><span class="badge ${method === "inotify" ? "good" : "wait"}">${method === "inotify"
-        ? "✓ inotify"
-        : "⏱ poll"}</span></p>
+      <p>${method === "inotify" ? badge("good", "✓ inotify") : badge("wait", "⏱ poll")}</p>
       <p>${capitalize(reason)}</p>
       <dl class="small">
         <dt>Last look</dt>
@@ -123,6 +142,7 @@ export function watcher(view: StatusView): Html {
 export function timeline(view: StatusView): Html {
   return html`<section aria-labelledby="reloads">
 <h2 id="reloads">Reloads, newest first</h2>
+<div class="strips">${lastHour(view)}${durations(view.reloads)}</div>
 ${
     view.reloads.length === 0
       ? html`<p class="soft">None so far: the content has not changed since the start.</p>`
@@ -133,65 +153,84 @@ ${
 
 function reloadItem(record: ReloadRecord, view: StatusView): Html {
   const { tone, mark } = OUTCOME_TONES[record.outcome];
+  const weak = isWeak(record.proof);
   const facts = [
     record.durationMs === null ? "" : `took ${renderMs(record.durationMs)}`,
     record.triggerDelayMs === null ? "no trigger sent" : `triggered after ${renderMs(record.triggerDelayMs)}`,
     record.pid === null ? "" : `PID ${record.pid}`,
     record.attempt > 1 ? `attempt ${record.attempt}` : "",
     `cause: ${record.causes.join(", ")}`,
+    record.proof === null || weak ? "" : PROOFS[record.proof].words,
   ].filter((fact) => fact !== "");
-  return html`<li class="${tone}"><div class="line">
-<span class="badge ${tone}"><span aria-hidden="true">${mark}</span> ${record.outcome}</span>
+  return html`<li class="${weak ? "wait" : tone}"><div class="line">
+<span class="badge ${weak ? "wait" : tone}"><span aria-hidden="true">${mark}</span> ${record.outcome}</span>
 <code>${record.oldHash} → ${record.newHash}</code> ${time(record.startedWallMs, view)}</div>
 ${record.reason === "" ? "" : html`<p class="reason">${capitalize(record.reason)}</p>`}
+${weak ? proofLine(record.proof) : ""}${changes(record.changed)}
 <p class="soft small">${facts.join(" · ")}</p></li>`;
 }
 
-/** Every setting and where it came from. */
+/** Which files changed, the first few by name. */
+function changes(changed: readonly FileChange[]): Html | string {
+  if (changed.length === 0) return "";
+  const hidden = changed.length - CHANGES_SHOWN_MAX;
+  return html`<ul class="changes small">${
+    changed.slice(0, CHANGES_SHOWN_MAX).map((file) =>
+      html`<li>${file.change} <code>${file.path}</code> (${sizes(file)})</li>`
+    )
+  }${hidden > 0 ? html`<li class="soft">and ${hidden} more</li>` : ""}</ul>`;
+}
+
+function sizes({ change, sizeBytes, oldSizeBytes }: FileChange): string {
+  if (change !== "changed" || oldSizeBytes === null) return renderBytes(sizeBytes);
+  return `${renderBytes(oldSizeBytes)} → ${renderBytes(sizeBytes)}`;
+}
+
+/** The settings that somebody set, with their source; the defaults are folded away. */
 export function settings(view: StatusView): Html {
+  const given = view.settings.filter((setting) => setting.source !== "default");
+  const defaults = view.settings.filter((setting) => setting.source === "default");
   return html`
     <section aria-labelledby="settings">
-      <h2 id="settings">Settings in force</h2>
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Flag</th>
-            <th scope="col">Value</th>
-            <th scope="col">From</th>
-          </tr>
-        </thead>
-        <tbody>${view.settings.map((setting) =>
-          html`
-            <tr>
-              <th scope="row"><code>--${setting.name}</code></th>
-              <td><code>${setting.value || "–"}</code></td>
-              <td class="soft">${setting.variable
-                ? html`environment, <code>${setting.variable}</code>`
-                : setting.source}</td>
-            </tr>
-          `
-        )}</tbody>
-      </table>
+      <h2 id="settings">Settings</h2>
+      ${given.length === 0
+        ? html`
+          <p class="soft">Nothing is set.</p>
+        `
+        : settingsTable(given)}
+      ${defaults.length === 0 ? "" : html`
+        <details>
+          <summary>${defaults.length} left at their ${defaults.length === 1
+            ? "default"
+            : "defaults"}</summary>
+          ${settingsTable(defaults)}
+        </details>
+      `}
     </section>
   `;
 }
 
-/** A time as its distance from now; the time itself is in the markup. */
-export function time(wallMs: number, view: StatusView): Html {
-  return html`<time datetime="${renderTime(wallMs)}" title="${renderTime(wallMs)}">${
-    renderAgo(view.nowWallMs - wallMs)
-  }</time>`;
-}
-
-/**
- * Makes a sentence part a sentence; a path or a code (`validation_failed`) stays what it is.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(capitalize("connection refused"), "Connection refused");
- * assert.equal(capitalize("validation_failed: x"), "validation_failed: x");
- * ```
- */
-export function capitalize(text: string): string {
-  return /^[a-z]+[ ,]/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+function settingsTable(settings: StatusView["settings"]): Html {
+  return html`
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">Flag</th>
+          <th scope="col">Value</th>
+          <th scope="col">From</th>
+        </tr>
+      </thead>
+      <tbody>${settings.map((setting) =>
+        html`
+          <tr>
+            <th scope="row"><code>--${setting.name}</code></th>
+            <td><code>${setting.value || "–"}</code></td>
+            <td class="soft">${setting.variable
+              ? html`environment, <code>${setting.variable}</code>`
+              : setting.source}</td>
+          </tr>
+        `
+      )}</tbody>
+    </table>
+  `;
 }

@@ -25,16 +25,19 @@ section{background:var(--card);border:1px solid var(--line);border-radius:14px;p
 .small{font-size:.875rem}
 .hero{border-left:10px solid;padding:1.4rem 1.4rem 1.5rem}
 .hero .mark{display:inline-block;margin-right:.15em}
-.hero p{font-size:1.05rem}
-.hero .why{font-weight:600}
+.hero p{font-size:1.05rem;color:var(--text)}
+.hero .why{font-weight:600}.why,.reason{white-space:pre-line}
 .good{color:var(--good)}.bad{color:var(--bad)}.wait{color:var(--wait)}.busy{color:var(--busy)}
 .hero.good{background:var(--good-bg);border-color:var(--good)}
 .hero.bad{background:var(--bad-bg);border-color:var(--bad)}
 .hero.busy{background:var(--busy-bg);border-color:var(--busy)}
-.hero p{color:var(--text)}
+.hero.wait{background:var(--wait-bg);border-color:var(--wait)}
+.hero p.wait{color:var(--wait);font-weight:600}.hero p.soft{color:var(--soft)}
+.fix{margin-top:.9rem}
+.copy{margin:.5rem 0 0;padding:.6rem .8rem;border:1px solid var(--line);border-radius:8px;background:var(--card);color:var(--text);white-space:pre-wrap;user-select:all}
 .note{background:var(--wait-bg);border-color:var(--wait)}
 .note h2{color:var(--wait)}
-.badge{display:inline-block;padding:.05rem .55rem;border-radius:99px;font-size:.85rem;font-weight:600;white-space:nowrap}
+.badge{display:inline-block;padding:.05rem .55rem;border-radius:99px;font-size:.85rem;font-weight:600}
 .badge.good{background:var(--good-bg)}.badge.bad{background:var(--bad-bg)}.badge.wait{background:var(--wait-bg)}.badge.busy{background:var(--busy-bg)}
 .two{display:grid;gap:0 1rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr))}
 dl{margin:0;display:grid;grid-template-columns:minmax(6.5rem,max-content) 1fr;gap:.3rem 1rem}
@@ -43,11 +46,18 @@ dt{color:var(--soft)}dd{margin:0;min-width:0}
 ul,ol{list-style:none;margin:0;padding:0}
 .files li{padding:.55rem 0;border-top:1px solid var(--line)}
 .files li:first-child{border-top:0;padding-top:0}
-.timeline li{position:relative;padding:0 0 1.1rem 1.6rem;border-left:2px solid var(--line);margin-left:.4rem}
-.timeline li:last-child{padding-bottom:0;border-color:transparent}
-.timeline li::before{content:"";position:absolute;left:-.5rem;top:.4rem;width:.85rem;height:.85rem;border-radius:50%;background:currentColor;border:3px solid var(--card);box-shadow:0 0 0 2px currentColor;transform:scale(.8)}
+.files .reason{margin-top:.2rem}
+.strips{display:flex;flex-wrap:wrap;gap:.75rem 1.5rem;align-items:end;margin-bottom:1.1rem}
+.strip{margin:0;min-width:0;max-width:100%}.strip svg{display:block;max-width:100%}.strip figcaption{margin-top:.25rem}
+.strip:has(.hour){flex:1 1 16rem}.hour{width:100%;height:.9rem;border-radius:4px}
+.strip rect{fill:currentColor}.strip .unseen{fill:var(--line)}
+.changes{margin-top:.2rem;color:var(--text)}
+.timeline>li{position:relative;padding:0 0 1.1rem 1.6rem;border-left:2px solid var(--line);margin-left:.4rem}
+.timeline>li:last-child{padding-bottom:0;border-color:transparent}
+.timeline>li::before{content:"";position:absolute;left:-.5rem;top:.4rem;width:.85rem;height:.85rem;border-radius:50%;background:currentColor;border:3px solid var(--card);box-shadow:0 0 0 2px currentColor;transform:scale(.8)}
 .timeline .line{display:flex;flex-wrap:wrap;gap:.2rem .75rem;align-items:baseline;color:var(--text)}
 .timeline .reason{margin-top:.2rem;color:var(--text)}
+details{margin-top:.75rem}summary{cursor:pointer;color:var(--link)}summary:focus-visible{outline:3px solid var(--link);outline-offset:2px;border-radius:2px}details[open] summary{margin-bottom:.5rem}
 table{width:100%;border-collapse:collapse;font-size:.9rem}
 th,td{text-align:left;vertical-align:top;padding:.4rem .75rem .4rem 0;border-top:1px solid var(--line);font-weight:400}
 thead th{border-top:0;padding-top:0;color:var(--soft);font-size:.85rem}

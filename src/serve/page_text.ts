@@ -20,6 +20,22 @@ export function renderTime(wallMs: number): string {
 }
 
 /**
+ * The time of day in UTC, as logs have it; with its date where that is another day than `nowWallMs`.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const now = Date.UTC(2026, 10, 24, 8);
+ * assert.equal(renderClock(now - 60_000, now), "07:59:00 UTC");
+ * assert.equal(renderClock(now - 86_400_000, now), "2026-11-23 08:00:00 UTC");
+ * ```
+ */
+export function renderClock(wallMs: number, nowWallMs: number): string {
+  const [day, clock] = renderTime(wallMs).slice(0, -1).split("T");
+  if (clock === undefined) return renderTime(wallMs);
+  return renderTime(nowWallMs).startsWith(day!) ? `${clock} UTC` : `${day} ${clock} UTC`;
+}
+
+/**
  * A rough span: `less than a second`, `12 s`, `3 min`, `2 h 5 min`, `4 d`. A negative one counts as none.
  * @example
  * ```ts

@@ -62,7 +62,7 @@ test("/status: version, settings with their sources, files, watcher, target, the
   await using scene = await createScene();
   const sidecar = await scene.start({
     args: ["--interval=400ms", "--poll-interval=20ms"],
-    env: { CONFIG_RELOADER_JITTER: "0s", LOG_LEVEL: "debug" },
+    env: { CONFIG_RELOADER_JITTER: "0s", LOG_LEVEL: "debug", POD_NAME: "web-1", POD_NAMESPACE: "shop" },
   });
   await ready(sidecar);
   await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
@@ -73,7 +73,10 @@ test("/status: version, settings with their sources, files, watcher, target, the
   }
   const status = JSON.parse(await get(url(sidecar, "/status"), 2_000));
   assert.match(status.version, /^\d+\.\d+\.\d+$/);
-  assert.equal(status.inSync, true);
+  assert.deepEqual([status.pod, status.namespace, status.fix], ["web-1", "shop", null]);
+  assert.deepEqual([status.inSync, status.proof], [true, "counter"]);
+  const times = [status.now, status.startedAt, status.inSyncSince, status.watcher.lastScanAt];
+  for (const time of times) assert.match(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   assert.equal(status.diskDigest, hash);
   assert.equal(status.appliedDigest, hash);
   assert.deepEqual(status.files, [{ path: scene.file, digest: hash, sizeBytes: 12, error: null }]);
@@ -82,7 +85,14 @@ test("/status: version, settings with their sources, files, watcher, target, the
   assert.deepEqual([status.target.ok, status.target.handled, status.target.permitted], [true, true, true]);
   assert.equal(status.reloads.length, 20);
   for (const reload of status.reloads) {
-    assert.equal(reload.outcome, "success");
+    assert.deepEqual([reload.outcome, reload.proof], ["success", "counter"]);
+    assert.deepEqual(
+      reload.changed.map((file: { path: string; change: string }) => [file.path, file.change]),
+      [
+        [scene.file, "changed"],
+      ],
+    );
+    assert.equal(Date.parse(reload.startedAt), Math.floor(reload.startedWallMs));
     assert.equal(reload.pid, scene.app.pid);
     assert.ok(reload.durationMs >= reload.triggerDelayMs && reload.triggerDelayMs >= 0);
     assert.ok(Math.abs(reload.startedWallMs - Date.now()) < 120_000);
@@ -268,7 +278,7 @@ test("TLS and auth: basic and bearer, open probes, rotation of both, health chec
     "--reload-url",
     scene.app.url,
   );
-  assert.match(checked.out, /! Port \d+ is in use, by a config-reloader that is running now/);
+  assert.match(checked.out, /✓ Port \d+ is in use by the config-reloader that is running now/);
 
   await Deno.writeTextFile(files.auth, "Bearer new\n");
   assert.equal(await status("/metrics", { authorization: "Bearer tok.en" }), 401, "rotated at once");
@@ -363,7 +373,7 @@ test("unix sockets for status and trigger; credentials are read afresh at each r
     assert.ok(asked.includes("POST /-/reload?full=1") && asked.includes("GET /status"), asked.join());
     wanted = "two";
     await scene.swap("version: 2\n");
-    await sidecar.metricIs('config_reload_outcomes_total{outcome="failed"}', (value) => value >= 1);
+    await sidecar.metricIs('config_reload_outcomes_total{outcome="rejected"}', (value) => value >= 1);
     await sidecar.logged("answered HTTP 401");
     await Deno.writeTextFile(token, "two\n");
     await sidecar.metricIs("config_reload_successes_total", (value) => value === 2);

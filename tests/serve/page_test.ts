@@ -1,9 +1,28 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { TargetCode } from "../../src/codes.ts";
+import type { StatusView } from "../../src/model.ts";
 import { renderPage } from "../../src/serve/page.ts";
-import { renderAgo, renderBytes, renderMs, renderSpan, renderTime } from "../../src/serve/page_text.ts";
-import { goodView, pendingView, rejectedView } from "../support/status_view.ts";
+import { renderStatusJson } from "../../src/serve/status_json.ts";
+import {
+  renderAgo,
+  renderBytes,
+  renderClock,
+  renderMs,
+  renderSpan,
+  renderTime,
+} from "../../src/serve/page_text.ts";
+import {
+  ambiguousView,
+  goodView,
+  heldView,
+  missingView,
+  noPermissionView,
+  pendingView,
+  rejectedView,
+  unreadableView,
+  weakView,
+} from "../support/status_view.ts";
 import { test } from "../support/strict.ts";
 
 test("times, durations and sizes as people say them", () => {
@@ -36,6 +55,7 @@ test("times, durations and sizes as people say them", () => {
       [renderBytes(1_048_576), "1 MiB"],
       [renderTime(Date.UTC(2026, 10, 24, 8)), "2026-11-24T08:00:00Z"],
       [renderTime(NaN), "unknown"],
+      [renderClock(NaN, 0), "unknown"],
     ]
   ) assert.equal(got, wanted);
 });
@@ -59,13 +79,13 @@ test("refreshing is a header that can be left out", async () => {
   assert.equal((await renderPage(goodView(), { refresh: true })).headers["Refresh"], "5");
   const still = await renderPage(goodView(), { refresh: false });
   assert.equal("Refresh" in still.headers, false);
-  assert.match(still.body, /As of 2026-11-24T08:00:00Z/);
+  assert.match(still.body, /Updated 08:00:00 UTC/);
 });
 
 test("whatever comes from outside is text", async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.constantFrom(goodView, rejectedView, pendingView),
+      fc.constantFrom(goodView, rejectedView, pendingView, heldView, missingView, weakView),
       fc.string({ unit: fc.constantFrom("<", ">", "&", '"', "'", "x", " ") }),
       async (make, noise) => {
         const evil = `<img src=x onerror="alert(1)">'"&${noise}<script>`;
@@ -73,6 +93,9 @@ test("whatever comes from outside is text", async () => {
         const spoiled = {
           ...view,
           version: evil,
+          pod: evil,
+          namespace: evil,
+          fix: { say: evil, yaml: evil, command: evil },
           revision: evil,
           outOfSyncReason: evil,
           diskDigest: evil,
@@ -91,7 +114,13 @@ test("whatever comes from outside is text", async () => {
           restartRequired: [evil],
           watcher: { ...view.watcher, reason: evil },
           target: { ...view.target!, message: evil, name: evil, pid: 1, code: evil as TargetCode },
-          reloads: view.reloads.map((record) => ({ ...record, reason: evil, oldHash: evil, newHash: evil })),
+          reloads: view.reloads.map((record) => ({
+            ...record,
+            reason: evil,
+            oldHash: evil,
+            newHash: evil,
+            changed: [{ path: evil, change: "added" as const, sizeBytes: 1, oldSizeBytes: null }],
+          })),
           settings: [{ name: evil, value: evil, source: "environment" as const, variable: evil }],
         };
         const { body } = await renderPage(spoiled, { refresh: true });
@@ -100,4 +129,139 @@ test("whatever comes from outside is text", async () => {
     ),
     { numRuns: 20 },
   );
+});
+
+/** The words of a page, without markup. */
+async function wordsOf(view: StatusView): Promise<string> {
+  const { body } = await renderPage(view, { refresh: true });
+  return body.slice(body.indexOf("<body")).replace(/<[^>]*>/g, " ").replace(/\s+/g, " ")
+    .replaceAll("&#39;", "'").replaceAll("&quot;", '"').replaceAll("&amp;", "&").replaceAll(" ,", ",");
+}
+
+test("whose page it is stands in the title and at its head; the namespace where it is known", async () => {
+  const { body } = await renderPage(goodView(), { refresh: true });
+  assert.match(body, /<title>✓ In sync · shop\/web-7f9c5d6b8-x2x4z · config-reloader<\/title>/);
+  assert.match(body, /<header><strong>shop\/web-7f9c5d6b8-x2x4z<\/strong>/);
+  const { body: laptop } = await renderPage(goodView({ pod: "laptop", namespace: null }), { refresh: true });
+  assert.match(laptop, /<title>✓ In sync · laptop · config-reloader<\/title>/);
+});
+
+const STATES: readonly (readonly [string, StatusView, string, RegExp[]])[] = [
+  ["good", goodView(), "good", [
+    /The app runs what is on disk\. In sync for 1 min, since 07:59:00 UTC\. Proved: the app's counter of reloads went up\./,
+    /changed \/etc\/amp\/config\.yaml \(2\.1 KiB → 2\.1 KiB\)/,
+  ]],
+  ["weak proof", weakView(), "wait", [
+    /The app is taken to run what is on disk\..*Accepted: HTTP 200, which proves little\. Name how the app reports .*--verify=http/,
+  ]],
+  ["assumed at the start", goodView({ proof: "assumed-at-start" }), "good", [
+    /The app is taken to run what is on disk\..*Assumed: what was on disk at the start counts as applied\./,
+  ]],
+  ["delivered", goodView({ proof: "delivered" }), "good", [
+    /is taken to run .*Sent; the app was not asked\./,
+  ]],
+  ["rejected", rejectedView(), "bad", [
+    /The app refused this content and goes on with 1f3870be274f\..*: kubectl logs web-7f9c5d6b8-x2x4z -n shop -c APP_CONTAINER --tail=20/,
+  ]],
+  ["no permission", noPermissionView(), "wait", [
+    /In sync, but the next change cannot be sent: No permission to signal PID 7 .*Run both containers as the same user: containers: - name: config-reloader securityContext: runAsUser: 1000/,
+    /May be signalled ✗ no Code permission/,
+  ]],
+  ["ambiguous", ambiguousView(), "wait", [/cannot be sent: Several processes .*--process-name=amp/]],
+  ["unreadable", unreadableView(), "bad", [
+    /On disk 9b74c9897bac last read 07:57:55 UTC · 2 min ago, now not readable/,
+    /✗ cannot be read Permission denied: mode 0600/,
+    /fsGroup: 65532/,
+  ]],
+  ["missing", missingView(), "bad", [/last read 07:57:55 UTC · 2 min ago, now missing/, /✗ missing/]],
+  ["held", heldView(), "wait", [
+    /Held Held: web-7f9c5d6b8-9qk2p tried|Held .*Held: web-7f9c5d6b8-9qk2p tried .*kubectl annotate lease/,
+  ]],
+];
+
+for (const [what, view, tone, patterns] of STATES) {
+  test(`the page says no more than is known, and what to do: ${what}`, async () => {
+    const { body } = await renderPage(view, { refresh: true });
+    assert.match(body, new RegExp(`<section class="hero ${tone}"`));
+    const words = await wordsOf(view);
+    for (const pattern of patterns) assert.match(words, pattern);
+  });
+}
+
+test("the order is that of the questions: state, reloads, configuration, target, watcher, settings", async () => {
+  const { body } = await renderPage(goodView(), { refresh: true });
+  const ids = [...body.matchAll(/<h[12] id="(\w+)"/g)].map((match) => match[1]);
+  assert.deepEqual(ids, ["state", "reloads", "content", "target", "watcher", "settings"]);
+  assert.match(
+    body,
+    /<details>\s*<summary>1 left at their default<\/summary>[^]*--config-file[^]*<\/details>/,
+  );
+  assert.match(
+    body.slice(body.indexOf('id="settings"'), body.indexOf("<details>")),
+    /--reload-url[^]*--interval/,
+  );
+});
+
+test("strips: the last hour in sync, and the last durations, each with its figures in words", async () => {
+  const { body } = await renderPage(rejectedView(), { refresh: true });
+  assert.match(body, /role="img"\s+aria-label="In sync 99 % of the last hour"/);
+  assert.match(
+    body,
+    /aria-label="How long the last 5 reloads took, oldest first: 38 ms \(success\), 38 ms \(success\), 3 ms \(failed\), 30 s \(timeout\), 512 ms \(rejected\)"/,
+  );
+  const labelOf = async (view: StatusView) =>
+    /aria-label="(In sync [^"]+)"/.exec((await renderPage(view, { refresh: true })).body)?.[1];
+  assert.equal(await labelOf(goodView()), "In sync 92 % of the last hour");
+  const { nowWallMs } = goodView();
+  const young = {
+    startedWallMs: nowWallMs - 120_000,
+    syncChanges: [{ wallMs: nowWallMs - 60_000, inSync: true }],
+  };
+  assert.equal(await labelOf(goodView(young)), "In sync 50 % of the last 2 min");
+  assert.equal(await labelOf(goodView({ syncChanges: [] })), "In sync 100 % of the last hour");
+  assert.equal(await labelOf(goodView({ startedWallMs: nowWallMs })), undefined, "nothing has been seen yet");
+});
+
+test("control and direction characters in names are made visible, on the page and in /status", async () => {
+  // U+200E, U+200F and U+061C are invisible and turn the order of what stands beside them.
+  const name = "/etc/a\u200eb\u200fc\u061cd\u202ee\u2066f\u0007g\u001b[2Jh\ni";
+  // deno-lint-ignore no-control-regex
+  const unsafe = /[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069\x00-\x09\x0b-\x1f]/;
+  const view = goodView({
+    pod: name,
+    outOfSyncReason: name,
+    files: [{ path: name, digest: "0".repeat(64), sizeBytes: 1, error: null }, {
+      path: name,
+      digest: null,
+      sizeBytes: 0,
+      error: name,
+    }],
+    target: { ...goodView().target!, message: name, name },
+    fix: { say: name, yaml: "a:\n  b", command: name },
+    reloads: [{
+      ...goodView().reloads[0]!,
+      reason: name,
+      changed: [{ path: name, change: "removed", sizeBytes: 1, oldSizeBytes: 1 }],
+    }],
+  });
+  const { body } = await renderPage(view, { refresh: true });
+  assert.doesNotMatch(body, unsafe);
+  assert.match(body, /\/etc\/a\\u200eb\\u200fc\\u061cd\\u202ee\\u2066f\\u0007g\\u001b\[2Jh\\ni/);
+  assert.match(body, /<code>a:\n {2}b<\/code>/, "YAML keeps its lines");
+  const json = renderStatusJson(view);
+  assert.doesNotMatch(json, unsafe);
+  assert.equal(JSON.parse(json).files[0].path, name, "JSON gives it back as it was");
+});
+
+test("/status: each time as RFC 3339 beside its number, one that is none is null", () => {
+  const status = JSON.parse(
+    renderStatusJson({ ...rejectedView(), nextRetryWallMs: null, startedWallMs: NaN }),
+  );
+  assert.equal(status.now, "2026-11-24T08:00:00.000Z");
+  assert.equal(status.inSyncSince, "2026-11-24T07:59:18.000Z");
+  assert.equal(status.watcher.lastScanAt, "2026-11-24T07:59:58.000Z");
+  assert.equal(status.reloads[0].startedAt, "2026-11-24T07:59:50.000Z");
+  assert.equal(status.reloads[0].startedWallMs, Date.parse(status.reloads[0].startedAt));
+  assert.deepEqual([status.nextRetryAt, status.startedAt], [null, null]);
+  assert.equal(status.syncChanges.at(-1).at, "2026-11-24T07:59:18.000Z");
 });

@@ -6,6 +6,7 @@
 import type { Config } from "../../src/config.ts";
 import type { TargetCode } from "../../src/codes.ts";
 import type {
+  AppMounts,
   Observation,
   Proof,
   Resolution,
@@ -46,6 +47,8 @@ export function createLoopBench(settings: Partial<Config> = {}) {
     resolution: null as Resolution | null,
     /** In place of what follows from `target`. */
     view: null as TargetView | null,
+    /** The app's own mounts that never change again. */
+    staleMounts: { stale: [], blind: false } as AppMounts,
     reading: ampStatus(1) as StatusReading,
     /** What a signal or a request does; by default the app counts a good reload. */
     onTrigger: () => {
@@ -138,7 +141,7 @@ export function createLoopBench(settings: Partial<Config> = {}) {
     isAlive: isThere,
     send: (to: Target): TriggerResult =>
       isThere(to) ? trigger() : { kind: "not-sent", code: "not-there", message: "not-there" },
-    staleMounts: () => ({ stale: [], blind: false }),
+    staleMounts: () => bench.staleMounts,
     preflight: (found?: Resolution) =>
       bench.view ?? ({
         ok: bench.target !== null && found?.kind !== "none",

@@ -1,4 +1,4 @@
-/** Views for tests of `/status` and the page: a good, a rejected and a pending reload. */
+/** Views for tests of `/status` and the page: one for each state in which somebody looks. */
 
 import type { ReloadRecord, StatusView } from "../../src/model.ts";
 
@@ -16,7 +16,7 @@ function record(more: Partial<ReloadRecord>): ReloadRecord {
     outcome: "success",
     reason: "",
     proof: "counter",
-    changed: [],
+    changed: [{ path: "/etc/amp/config.yaml", change: "changed", sizeBytes: 2_148, oldSizeBytes: 2_102 }],
     pid: 7,
     durationMs: 38,
     triggerDelayMs: 1.4,
@@ -29,11 +29,20 @@ export function goodView(more: Partial<StatusView> = {}): StatusView {
   return {
     version: "0.1.0",
     revision: "abc1234",
+    pod: "web-7f9c5d6b8-x2x4z",
+    namespace: "shop",
     startedWallMs: NOW_WALL_MS - 3 * 3_600_000,
     nowWallMs: NOW_WALL_MS,
     inSync: true,
     inSyncSinceWallMs: NOW_WALL_MS - 60_000,
+    proof: "counter",
+    syncChanges: [
+      { wallMs: NOW_WALL_MS - 3 * 3_600_000 + 150, inSync: true },
+      { wallMs: NOW_WALL_MS - 1_800_000, inSync: false },
+      { wallMs: NOW_WALL_MS - 1_500_000, inSync: true },
+    ],
     outOfSyncReason: "",
+    fix: null,
     diskDigest: NEW,
     appliedDigest: NEW,
     files: [{ path: "/etc/amp/config.yaml", digest: NEW, sizeBytes: 2_148, error: null }],
@@ -80,13 +89,23 @@ export function rejectedView(more: Partial<StatusView> = {}): StatusView {
   return goodView({
     inSync: false,
     inSyncSinceWallMs: NOW_WALL_MS - 42_000,
+    syncChanges: [
+      { wallMs: NOW_WALL_MS - 3 * 3_600_000 + 150, inSync: true },
+      { wallMs: NOW_WALL_MS - 42_000, inSync: false },
+    ],
     outOfSyncReason: "the app rejected the new content: validation_failed",
+    fix: {
+      say:
+        "the app refused this content and goes on with 1f3870be274f. Fix it or go back; the app's own log has the details",
+      command: "kubectl logs web-7f9c5d6b8-x2x4z -n shop -c APP_CONTAINER --tail=20",
+    },
     appliedDigest: OLD,
     reloads: [
       record({
         startedWallMs: NOW_WALL_MS - 10_000,
         outcome: "rejected",
         reason: 'validation_failed: <b>unknown key</b> "colour"',
+        proof: null,
         attempt: 3,
         causes: ["retry"],
         durationMs: 512,
@@ -95,6 +114,7 @@ export function rejectedView(more: Partial<StatusView> = {}): StatusView {
         startedWallMs: NOW_WALL_MS - 27_000,
         outcome: "timeout",
         reason: "reload verification timeout: attempts stayed at 3",
+        proof: null,
         attempt: 2,
         causes: ["retry"],
         durationMs: 30_000,
@@ -103,6 +123,7 @@ export function rejectedView(more: Partial<StatusView> = {}): StatusView {
         startedWallMs: NOW_WALL_MS - 42_000,
         outcome: "failed",
         reason: "Cannot send SIGHUP to PID 7: it runs as user 1000, the sidecar as 65532",
+        proof: null,
         triggerDelayMs: null,
         durationMs: 3,
       }),
@@ -110,6 +131,110 @@ export function rejectedView(more: Partial<StatusView> = {}): StatusView {
     ],
     nextRetryWallMs: NOW_WALL_MS + 20_000,
     restartRequired: ["W600 tracer: endpoint"],
+    ...more,
+  });
+}
+
+/** What the file's error says where the volume gave it to others. */
+const DENIED =
+  "permission denied: mode 0600, owner 0:0, this process is 65532:65532; set the volume's defaultMode " +
+  "to 0444, or securityContext.fsGroup of the pod to 65532";
+
+/** The content cannot be read any more. */
+export function unreadableView(more: Partial<StatusView> = {}): StatusView {
+  return goodView({
+    inSync: false,
+    inSyncSinceWallMs: NOW_WALL_MS - 125_000,
+    outOfSyncReason: `Cannot read "/etc/amp/config.yaml": ${DENIED}`,
+    fix: {
+      say: "let kubelet give the volume a group that the sidecar is in",
+      yaml: "spec:\n  securityContext:\n    fsGroup: 65532",
+    },
+    files: [{ path: "/etc/amp/config.yaml", digest: null, sizeBytes: 0, error: DENIED }],
+    watcher: { ...goodView().watcher, lastScanWallMs: NOW_WALL_MS - 125_000 },
+    ...more,
+  });
+}
+
+/** The file is gone. */
+export function missingView(more: Partial<StatusView> = {}): StatusView {
+  const error = "the volume has no key config.yaml; it has other-configuration.yaml";
+  return unreadableView({
+    outOfSyncReason: `Cannot read "/etc/amp/config.yaml": missing: ${error}`,
+    fix: { say: `put the key back into the ConfigMap, or name the one that is there with --config-file` },
+    files: [{ path: "/etc/amp/config.yaml", digest: null, sizeBytes: 0, error: `missing: ${error}` }],
+    ...more,
+  });
+}
+
+const UNREACHED = { pid: null, name: null, uid: null, handled: null, permitted: null } as const;
+
+/** In sync, and the next change could not be sent. */
+export function noPermissionView(more: Partial<StatusView> = {}): StatusView {
+  return goodView({
+    fix: {
+      say: "run both containers as the same user",
+      yaml: "containers:\n  - name: config-reloader\n    securityContext:\n      runAsUser: 1000",
+    },
+    target: {
+      ...goodView().target!,
+      ok: false,
+      code: "permission",
+      message: "No permission to signal PID 7 (amp): it runs as user 1000, the sidecar as 65532; " +
+        "set securityContext.runAsUser to 1000 in both containers",
+      uid: 1000,
+      permitted: false,
+    },
+    ...more,
+  });
+}
+
+/** Nobody can be told from the others. */
+export function ambiguousView(more: Partial<StatusView> = {}): StatusView {
+  return goodView({
+    fix: {
+      say: "say which it is, one of amp, nginx",
+      yaml: "containers:\n  - name: config-reloader\n    args:\n      - --process-name=amp",
+    },
+    target: {
+      ...UNREACHED,
+      ok: false,
+      code: "ambiguous",
+      message:
+        "Several processes could be meant: PID 7 (amp), PID 12 (nginx), PID 31 (a-program-with-a-very-long-name-of-" +
+        "its-own); set --process-name, --process-cmdline or --pid-file",
+    },
+    ...more,
+  });
+}
+
+/** Another pod tried this content first, and its app refused it. */
+export function heldView(more: Partial<StatusView> = {}): StatusView {
+  const held =
+    "Held: web-7f9c5d6b8-9qk2p tried this content first and its app rejected it: validation_failed";
+  return goodView({
+    inSync: false,
+    inSyncSinceWallMs: NOW_WALL_MS - 42_000,
+    outOfSyncReason: held,
+    held,
+    appliedDigest: OLD,
+    fix: {
+      say: "fix the content, or let every pod take it as it is",
+      command: "kubectl annotate lease config-reloader-web -n shop config-reloader/state=proved --overwrite",
+    },
+    ...more,
+  });
+}
+
+/** Any page answers with 200 there. */
+export function weakView(more: Partial<StatusView> = {}): StatusView {
+  return goodView({
+    proof: "http-200",
+    fix: {
+      say: "name how the app reports its reloads, or say that any 200 is enough",
+      yaml: "containers:\n  - name: config-reloader\n    args:\n      - --verify=http",
+    },
+    reloads: [record({ proof: "http-200" }), ...goodView().reloads],
     ...more,
   });
 }
@@ -145,19 +270,16 @@ export function pendingView(more: Partial<StatusView> = {}): StatusView {
       lastScanWallMs: null,
     },
     target: {
+      ...UNREACHED,
       ok: false,
       message: "Several processes could be meant: PID 7 (amp), PID 12 (nginx); set --process-name",
       code: "ambiguous",
-      pid: null,
-      name: null,
-      uid: null,
-      handled: null,
-      permitted: null,
     },
     reloads: [
       record({
         startedWallMs: NOW_WALL_MS - 300,
         outcome: "in progress",
+        proof: null,
         durationMs: null,
         triggerDelayMs: 1.1,
       }),

@@ -1,0 +1,123 @@
+/**
+ * What a person can do next about the state that `/status` and the page show: in words, and as text to copy. Loaded when
+ * somebody looks; the YAML is that of `check`. It asks nobody and changes nothing.
+ */
+
+import type { Config } from "../config.ts";
+import type { FileState, NextStep, StaleMount, StatusView } from "../model.ts";
+import { parentOf } from "../paths.ts";
+import type { Pod } from "../pod.ts";
+import { shortHash } from "../text.ts";
+import { argsFix, mountFix, readableFix, statusFix, targetFix } from "./check/fixes.ts";
+
+/** What the next step is found from. */
+export type Facts = Pick<
+  StatusView,
+  "inSync" | "appliedDigest" | "files" | "staleMounts" | "target" | "reloads" | "proof" | "held"
+>;
+
+/** The next step; null where all is well, or where waiting is all there is to do. */
+export function nextStep(view: Facts, config: Config, pod: Pod): NextStep | null {
+  if (view.held !== undefined) return heldStep(config, pod);
+  const broken = view.files.find((file) => file.error !== null);
+  if (broken !== undefined) return fileStep(broken, pod);
+  const [stale] = view.staleMounts;
+  if (stale !== undefined) return staleStep(stale, view.target?.name ?? "the app", pod);
+  if (view.target !== null && !view.target.ok) return targetStep(view.target, config);
+  if (!view.inSync) return reloadStep(view, config, pod);
+  if (view.proof === "http-200" && config.verify === "auto") {
+    return argsFix("name how the app reports its reloads, or say that any 200 is enough", "--verify=http");
+  }
+  return null;
+}
+
+function heldStep({ rolloutGroup }: Config, pod: Pod): NextStep {
+  return {
+    say: "fix the content, or let every pod take it as it is",
+    command: kubectl(
+      pod,
+      `annotate lease config-reloader-${rolloutGroup}`,
+      "config-reloader/state=proved --overwrite",
+    ),
+  };
+}
+
+/** Without a look at the disk, which may hang: `check` has one, and more to say. */
+function fileStep({ error }: FileState, pod: Pod): NextStep {
+  if (/permission/i.test(error!)) return readableFix(Deno.uid() ?? 65532);
+  return {
+    say: "put the file back (a key of the ConfigMap that is gone, say), or name the one that is there with " +
+      "--config-file; the app goes on with what it has. `check` says what the volume has",
+    ...inKubernetes(pod, `exec ${pod.name}`, CHECK),
+  };
+}
+
+function staleStep({ container, reason, mountPoint }: StaleMount, process: string, pod: Pod): NextStep {
+  if (reason === "replaced") {
+    return {
+      say: "restart the pod: its running containers keep the old volume for ever",
+      ...inKubernetes(pod, `delete pod ${pod.name}`),
+    };
+  }
+  const where = container === "app" ? { process } : "config-reloader";
+  return mountFix("mount the whole volume, without subPath", where, parentOf(mountPoint));
+}
+
+function targetStep(
+  { code, message, uid, name }: NonNullable<Facts["target"]>,
+  config: Config,
+): NextStep | null {
+  const listed = [...message.matchAll(/PID \d+ \(([^,)]+)/g)].map((match) => match[1]!);
+  const names = [...new Set([...name === null ? [] : [name], ...listed])];
+  return targetFix(code, { signal: config.signal, uid, names, by: howNamed(config) }) ?? null;
+}
+
+function howNamed(config: Config) {
+  if (config.pidFile !== null) return "pid-file";
+  if (config.processName !== null || config.processCmdline !== null) return "name";
+  return config.pid === "auto" ? "auto" : "pid";
+}
+
+/** A timeout whose reason is that the status URL gives no status. */
+const UNUSABLE_STATUS = /connection refused|HTTP \d{3}|TLS|certificate|not HTTP|there is no .* in the JSON/;
+
+/** After the last attempt, as it ended. */
+function reloadStep({ reloads, appliedDigest }: Facts, config: Config, pod: Pod): NextStep | null {
+  const [last] = reloads;
+  const goesOn = appliedDigest === null ? "" : ` and goes on with ${shortHash(appliedDigest)}`;
+  switch (last?.outcome) {
+    case "rejected":
+      return {
+        say: `the app refused this content${goesOn}. Fix it or go back; the app's own log has the details`,
+        ...inKubernetes(pod, `logs ${pod.name}`, LOGS),
+      };
+    case "timeout":
+      if (UNUSABLE_STATUS.test(last.reason)) {
+        // As shown among the settings: without secrets.
+        const url = config.settings.find((setting) => setting.name === "reload-url")?.value ?? "";
+        return statusFix(url, last.reason, config.httpTimeoutMs);
+      }
+      return {
+        say:
+          "the app did not confirm the reload. Is --reload-url where it reports, and what does its log say",
+        ...inKubernetes(pod, `logs ${pod.name}`, LOGS),
+      };
+    case "invalid":
+      return { say: "the content was not sent to the app. Fix it or go back" };
+    case "failed":
+      return { say: "see what stands in the way", ...inKubernetes(pod, `exec ${pod.name}`, CHECK) };
+    default:
+      return null;
+  }
+}
+
+const LOGS = "-c APP_CONTAINER --tail=20";
+const CHECK = "-c config-reloader -- /config-reloader check";
+
+function inKubernetes(pod: Pod, what: string, rest?: string): { command?: string } {
+  return pod.inKubernetes ? { command: kubectl(pod, what, rest) } : {};
+}
+
+function kubectl({ namespace }: Pod, what: string, rest = ""): string {
+  return `kubectl ${what}${namespace === null ? "" : ` -n ${namespace}`} ${rest}`.trimEnd();
+}

@@ -1,0 +1,139 @@
+/** The next step that `/status` and the page name, for each state in which somebody looks. */
+
+import assert from "node:assert/strict";
+import { nextStep } from "../../src/commands/next_step.ts";
+import type { Config } from "../../src/config.ts";
+import type { StatusView } from "../../src/model.ts";
+import { readPod } from "../../src/pod.ts";
+import { createTestConfig } from "../support/config.ts";
+import {
+  ambiguousView,
+  goodView,
+  heldView,
+  missingView,
+  noPermissionView,
+  rejectedView,
+  unreadableView,
+  weakView,
+} from "../support/status_view.ts";
+import { test } from "../support/strict.ts";
+
+const POD = { name: "web-1", namespace: "shop", inKubernetes: true };
+
+/** Words, YAML and command in one text. */
+function step(view: StatusView, config: Partial<Config> = {}, pod = POD): string {
+  const found = nextStep(view, createTestConfig(config), pod);
+  return found === null ? "" : [found.say, found.yaml, found.command].filter(Boolean).join("\n");
+}
+
+test("nothing is wrong: no step", () => {
+  assert.equal(step(goodView()), "");
+  assert.equal(step(goodView({ target: null, proof: "assumed-at-start" })), "");
+  assert.equal(step(goodView({ inSync: false, reloads: [] })), "", "at the start");
+});
+
+const [lastReload] = rejectedView().reloads;
+
+for (
+  const [what, view, wanted, config] of [
+    [
+      "rejected",
+      rejectedView(),
+      /refused this content and goes on with 1f3870be274f\..*\nkubectl logs web-1 -n shop -c APP_CONTAINER --tail=20$/,
+    ],
+    [
+      "a timeout",
+      rejectedView({ reloads: [{ ...lastReload!, outcome: "timeout" }] }),
+      /--reload-url.*\nkubectl logs web-1 -n shop -c APP_CONTAINER --tail=20$/,
+    ],
+    [
+      "failed",
+      rejectedView({ reloads: [{ ...lastReload!, outcome: "failed" }] }),
+      /\nkubectl exec web-1 -n shop -c config-reloader -- \/config-reloader check$/,
+    ],
+    [
+      "invalid",
+      rejectedView({ reloads: [{ ...lastReload!, outcome: "invalid" }] }),
+      /^the content was not sent/,
+    ],
+    ["no permission", noPermissionView(), /^run both containers as the same user\n[^]*runAsUser: 1000$/],
+    [
+      "ambiguous",
+      ambiguousView(),
+      /^say which it is, one of amp, nginx, a-program.*\n[^]*--process-name=amp$/,
+    ],
+    ["unreadable", unreadableView(), /fsGroup: \d+$/],
+    ["missing", missingView(), /--config-file.*\nkubectl exec web-1 -n shop -c config-reloader -- .*check$/],
+    [
+      "a status URL that gives none",
+      rejectedView({
+        reloads: [{
+          ...lastReload!,
+          outcome: "timeout",
+          reason: "reload verification timeout after 30s: GET http://localhost:8080/: HTTP 401",
+        }],
+      }),
+      /^give it the credentials .*\n[^]*--bearer-token-file=/,
+    ],
+    [
+      "held",
+      heldView(),
+      /\nkubectl annotate lease config-reloader-web -n shop config-reloader\/state=proved --overwrite$/,
+      { rolloutGroup: "web" },
+    ],
+    ["a weak proof", weakView(), /--verify=http$/, { verify: "auto" as const }],
+    ["any 200 as asked for", weakView(), /^$/, { verify: "http" as const }],
+    [
+      "the app's subPath mount",
+      goodView({
+        staleMounts: [{ container: "app", reason: "subpath", mountPoint: "/etc/app/a.yaml", message: "x" }],
+      }),
+      /name: APP_CONTAINER {2}# the one that runs amp\n[^]*mountPath: \/etc\/app/,
+    ],
+    [
+      "a volume that was made anew",
+      goodView({
+        staleMounts: [{ container: "sidecar", reason: "replaced", mountPoint: "/c", message: "x" }],
+      }),
+      /\nkubectl delete pod web-1 -n shop$/,
+    ],
+  ] as readonly (readonly [string, StatusView, RegExp, Partial<Config>?])[]
+) test(`the next step: ${what}`, () => assert.match(step(view, config), wanted));
+
+test("outside of Kubernetes no kubectl is named, and without a namespace no -n", () => {
+  assert.doesNotMatch(step(rejectedView(), {}, { ...POD, inKubernetes: false }), /kubectl/);
+  assert.match(
+    step(rejectedView(), {}, { ...POD, namespace: null as unknown as string }),
+    /logs web-1 -c APP/,
+  );
+});
+
+test("the pod's name and namespace: the downward API, else the host and the service account", async () => {
+  const file = await Deno.makeTempFile();
+  try {
+    await Deno.writeTextFile(file, "from-file\n");
+    const set: Record<string, string> = {
+      POD_NAME: "web-1",
+      POD_NAMESPACE: "shop",
+      KUBERNETES_SERVICE_HOST: "10.0.0.1",
+    };
+    assert.deepEqual(await readPod((name) => set[name], file), {
+      name: "web-1",
+      namespace: "shop",
+      inKubernetes: true,
+    });
+    const host = Deno.hostname();
+    assert.deepEqual(await readPod(() => "", file), {
+      name: host,
+      namespace: "from-file",
+      inKubernetes: false,
+    });
+    assert.deepEqual(await readPod(() => undefined, "/nonexistent"), {
+      name: host,
+      namespace: null,
+      inKubernetes: false,
+    });
+  } finally {
+    await Deno.remove(file);
+  }
+});
