@@ -3,6 +3,9 @@
  * Never touches the disk.
  */
 
+/** Names of files that this program is writing start with this; a dot hides them from globs and listings. */
+export const OWN_PREFIX = ".config-reloader-";
+
 /**
  * The directory of a path; the root's own is the root.
  */

@@ -25,7 +25,7 @@ import { createStatusProbe } from "../verify/probe.ts";
 import { REVISION, VERSION } from "../version.ts";
 import { createPrepare } from "../prepare/prepare.ts";
 import { createSnapshotReader } from "../watch/snapshot.ts";
-import { createWatcher } from "../watch/watcher.ts";
+import { createWatcher } from "../watch/events/watcher.ts";
 
 /** Longest time for the last log lines to be written, in milliseconds. */
 const FLUSH_TIMEOUT_MS = 500;
@@ -65,7 +65,6 @@ async function runParts(config: Config, logger: ProcessLogger, stop: Stop): Prom
     return await Promise.race([loop.run(stop.stopping, stop.aborted), failed, server.failed]);
   } finally {
     ended.abort();
-    parts.reader.close();
     await server.stop();
     logger.info("Stopped");
   }
@@ -83,7 +82,7 @@ async function createParts(config: Config, logger: ProcessLogger) {
   const collect = createCollector();
   const metrics = createMetrics({ version: VERSION, revision: REVISION, deno: Deno.version.deno }, config);
   const reader = createSnapshotReader(config, clock);
-  const watcher = createWatcher(config, clock, logger);
+  const watcher = createWatcher(config, reader, clock, logger);
   metrics.setWatcher(() => watcher.view());
   const target = await createTargetPort(config, { clock });
   const recorder = createRecorder({ config, clock, logger, metrics });

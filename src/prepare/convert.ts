@@ -6,7 +6,6 @@
 import type { Config } from "../config.ts";
 import type { SnapshotFile } from "../model.ts";
 import type { Logger } from "../ports.ts";
-import { isStat, readContent, readStat } from "../watch/read_file.ts";
 
 /** What of the configuration this needs. */
 export type ConvertConfig = Pick<Config, "validate" | "maxFileSizeBytes" | "maxUnpackedBytes">;
@@ -55,8 +54,11 @@ export function createConverter(config: ConvertConfig, logger: Logger, environme
   };
 
   return async (file, rendered) => {
-    const input = await bytesOf(file, config.maxFileSizeBytes);
-    const bytes = await render(file, input, rendered).catch((error: Error) => {
+    // The reader keeps them wherever they are converted: nothing is read a second time.
+    if (file.bytes === null) {
+      throw new Error(`Cannot use config file "${file.path}": its bytes were not kept`);
+    }
+    const bytes = await render(file, file.bytes, rendered).catch((error: Error) => {
       throw new InvalidContent(`"${file.path}" is ${error.message}`);
     });
     if (config.validate !== "none") {
@@ -66,16 +68,4 @@ export function createConverter(config: ConvertConfig, logger: Logger, environme
     }
     return bytes;
   };
-}
-
-/** Bytes that were not kept, since there is too much of them: only the very content that was hashed will do. */
-async function bytesOf(file: SnapshotFile, sizeBytesMax: number): Promise<Uint8Array> {
-  if (file.bytes !== null) return file.bytes;
-  const stat = await readStat(file.path);
-  const found = isStat(stat)
-    ? await readContent(file.path, stat, { sizeBytesMax, keepBytes: true, sync: false }, false)
-    : stat;
-  if (found.kind === "content" && found.digest === file.digest && found.bytes !== null) return found.bytes;
-  const why = found.kind === "content" ? "it changed after it was read" : found.error;
-  throw new Error(`Cannot use config file "${file.path}": ${why}`);
 }

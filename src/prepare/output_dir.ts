@@ -7,8 +7,7 @@
  * Needs `node:fs`, since Deno's own `open` has no flags: loaded only where there is an output (60 ms of CPU, 5 MB).
  */
 
-import { OWN_PREFIX } from "../watch/own_files.ts";
-import { joinPath } from "../paths.ts";
+import { joinPath, OWN_PREFIX } from "../paths.ts";
 import { plainReason } from "../text.ts";
 import { type DirectoryIdentity, identityOf, isSameDirectory } from "./identity.ts";
 

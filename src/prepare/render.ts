@@ -5,8 +5,7 @@
  */
 
 import type { SnapshotFile } from "../model.ts";
-import { joinPath, parentOf } from "../paths.ts";
-import { OWN_PREFIX } from "../watch/own_files.ts";
+import { joinPath, OWN_PREFIX, parentOf } from "../paths.ts";
 import { type DirectoryIdentity, identityOf } from "./identity.ts";
 import {
   inDirectory,

@@ -1,106 +1,246 @@
 /**
- * One look at the disk: lists, asks for times, hashes, and makes sure that no volume was swapped meanwhile. Says as soon
- * as it can that the content has changed. Judges nothing.
+ * One look at the disk: lists, asks for times, reads and hashes what has to be, and makes sure that no volume was swapped
+ * meanwhile. Takes the look before as a value and gives the next one; a look is never changed afterwards. Judges nothing.
  */
 
-import { type Entry, isSameStat, type Memory, takeEntries } from "./entries.ts";
-import { hashAll, type ReadAllOptions, statAll } from "./read_all.ts";
-import { type Scan, type ScanContext, scanSources, type Source } from "./scan.ts";
-import type { Look } from "./compare.ts";
+import type { FileState } from "../model.ts";
+import { isWithin } from "../paths.ts";
+import { sortPaths } from "./digest.ts";
+import { type Disk, type FileProblem, forEachLimited, orNull, problem } from "./disk.ts";
+import type { Places } from "./places.ts";
+import { type FileStat, isSameStat, isStat, readFile, type ReadLimits, statFile } from "./read_file.ts";
+import {
+  type Candidate,
+  type ListingMemory,
+  listSources,
+  type Source,
+  type SourceConfig,
+} from "./sources.ts";
+import type { Volume } from "./volumes.ts";
+
+/** Up to here every look hashes everything (the original's limits). */
+const SMALL_FILES_MAX = 100;
+const SMALL_BYTES_MAX = 1024 * 1024;
+/** A file changed within this time before it was read may change again without a new time: it is read again next time. */
+const FRESH_MS = 2_000;
+/** Longest stretch on the calling thread before others get their turn; the clock is looked at after so many files. */
+const SLICE_MS_MAX = 4;
+const SLICE_FILES = 32;
+
+/** One file as a look found it. */
+export interface FileLook extends Candidate {
+  readonly stat: FileStat | null;
+  /** Null where it could not be read. */
+  readonly digest: string | null;
+  readonly problem: FileProblem | null;
+  /** The bytes that were hashed, where something later needs them. */
+  readonly bytes: Uint8Array | null;
+  /** False where it changed while it was read. */
+  readonly stable: boolean;
+  /** Wall time at which it was read. */
+  readonly readWallMs: number;
+}
+
+/** Everything that one look found. */
+export interface Look extends ListingMemory {
+  /** By path, in the order of paths. */
+  readonly files: ReadonlyMap<string, FileLook>;
+  readonly volumes: ReadonlyMap<string, Volume>;
+  readonly places: Places;
+  /** All there is to watch is one named file: its digest is that of the content. */
+  readonly single: boolean;
+  /** What keeps the content from being complete, besides files. */
+  readonly errors: readonly FileState[];
+  /** What is left out of the content, besides files. */
+  readonly skipped: readonly FileState[];
+}
 
 /** How to look. */
 export interface LookOptions {
+  readonly config: SourceConfig;
   readonly sources: readonly Source[];
-  readonly scan: ScanContext;
-  readonly read: ReadAllOptions;
-  /** Volumes count at once; else they settle like all others. */
-  readonly swapsAreFinal: boolean;
-  readonly delayMs: number;
+  readonly disk: Disk;
+  readonly limits: ReadLimits;
+  readonly nowMs: number;
+  readonly wallMs: number;
+  /** List and hash everything, whatever the times say. */
+  readonly full: boolean;
+  /** Lets others have their turn. */
+  readonly pause: () => Promise<void>;
+  /** Is called before anything is hashed, with the volumes found and whether a plain file has other times than before. */
+  readonly onTimes: (volumes: Look["volumes"], plainMoved: boolean) => void;
 }
 
 /** `torn`: a volume was swapped meanwhile, look again. `replacedDir`: a volume was torn down under its mount. */
 export type LookResult = Look | "torn" | { readonly replacedDir: string };
 
-/** Looks once; `tell` is called where a change is likely, before anything is hashed. */
-export async function lookOnce(memory: Memory, options: LookOptions, tell: () => void): Promise<LookResult> {
-  memory.lookNo++;
-  const scan = await scanSources(options.sources, options.scan);
-  if (scan.replacedDir !== null) return { replacedDir: scan.replacedDir };
-  if (scan.torn) return "torn";
-  const canTell = memory.last !== null;
-  const entries = takeEntries(memory, scan);
-  await statAll(entries, options.read);
-  const small = isSmall(entries);
-  const isLikely = memory.settling === null && options.swapsAreFinal && isSwapped(memory, scan) ||
-    seemsSettled(memory, entries, options);
-  const hashed = hashAll(entries, small, options.read);
-  // What the caller begins now goes on beside the disk's answers.
-  if (canTell && isLikely) tell();
-  await hashed;
-  if (await isTorn(entries, scan)) {
-    memory.sortedOf = null;
-    return "torn";
+/** Looks once. Throws nothing that the disk does. */
+export async function takeLook(before: Look | null, options: LookOptions): Promise<LookResult> {
+  const { config, sources, disk, full } = options;
+  const memory = full && before !== null ? { known: before.known, listings: new Map() } : before;
+  const found = await listSources(config, sources, disk, memory, options);
+  if (found.replacedDir !== null) return { replacedDir: found.replacedDir };
+  if (found.torn) return "torn";
+  const { volumes, places, errors, skipped, known, listings } = found;
+  const isSameList = before !== null && before.files.size === found.candidates.size &&
+    before.files.keys().every((path) => found.candidates.has(path));
+  // Sorting ten thousand paths costs more than asking for their times.
+  const paths = isSameList ? [...before.files.keys()] : sortPaths([...found.candidates.keys()]);
+  const files = paths.map((path) => found.candidates.get(path)!);
+  const stated = await statAll(files, before, options);
+  const isMoved = (file: FileLook) =>
+    file.volume === null && !isSameStat(before?.files.get(file.path)?.stat ?? null, file.stat);
+  options.onTimes(volumes, stated.some(isMoved));
+  const read = await readAll(stated, options);
+  if (await isTorn(read, volumes, disk)) return "torn";
+  return {
+    files: new Map(read.map((file) => [file.path, file])),
+    volumes,
+    places,
+    single: sources.length === 1 && read.length === 1 && read[0]!.named,
+    errors,
+    skipped,
+    known,
+    listings,
+  };
+}
+
+/** Looks at the times of every file; one that is as before is the same value. */
+async function statAll(
+  candidates: readonly Candidate[],
+  before: Look | null,
+  { disk, pause }: LookOptions,
+): Promise<FileLook[]> {
+  const files: FileLook[] = new Array(candidates.length);
+  const one = async (i: number) => {
+    const candidate = candidates[i]!;
+    files[i] = await statOne(candidate, before?.files.get(candidate.path) ?? null, disk);
+  };
+  if (!disk.local) {
+    await forEachLimited([...candidates.keys()], one);
+    return files;
   }
-  const beside = await findBeside(entries);
-  if (beside.length > 0) {
-    await statAll(beside, options.read);
-    await hashAll(beside, small, options.read);
+  let sliceEndMs = performance.now() + SLICE_MS_MAX;
+  for (let i = 0; i < candidates.length; i++) {
+    await one(i);
+    if ((i + 1) % SLICE_FILES !== 0 || performance.now() < sliceEndMs) continue;
+    await pause();
+    sliceEndMs = performance.now() + SLICE_MS_MAX;
   }
-  return { scan, entries, small };
+  return files;
 }
 
-/** Up to here every look hashes everything (the original's limits). */
-const SMALL_FILES_MAX = 100;
-const SMALL_BYTES_MAX = 1024 * 1024;
-
-function isSmall(entries: readonly Entry[]): boolean {
-  if (entries.length > SMALL_FILES_MAX) return false;
-  return entries.reduce((sum, entry) => sum + (entry.stat?.sizeBytes ?? 0), 0) <= SMALL_BYTES_MAX;
+async function statOne(candidate: Candidate, before: FileLook | null, disk: Disk): Promise<FileLook> {
+  if (candidate.roots !== null) {
+    const real = await orNull(disk.realPath(candidate.readPath));
+    const isInside = real === null || candidate.roots.some((root) => isWithin(real, root));
+    if (!isInside) return createFile(candidate, problem("failed", leadsOutside(real!)));
+    candidate = { ...candidate, readPath: real ?? candidate.readPath };
+  }
+  const stat = await statFile(disk, candidate.readPath, before?.stat ?? null);
+  if (isStat(stat)) {
+    const { readPath, volume } = candidate;
+    const isSame = before !== null && before.problem === null && before.stat === stat &&
+      before.readPath === readPath && before.volume?.target === volume?.target;
+    return isSame ? before : { ...createFile(candidate), stat };
+  }
+  const beside = stat.kind === "missing" && candidate.volume !== null
+    ? await findBeside(candidate, disk)
+    : null;
+  return beside === null ? createFile(candidate, stat) : await statOne(beside, before, disk);
 }
 
-function isSwapped(memory: Memory, scan: Scan): boolean {
-  for (const [dir, { target }] of scan.volumes) if (memory.targets.get(dir) !== target) return true;
-  return false;
+function leadsOutside(real: string): string {
+  return `a link that leads out of the watched directories, to "${real}", is not rendered: name that file or directory ` +
+    "with --config-file or --watched-dir";
 }
 
-/** Before anything is hashed: will this look, as far as sizes and times tell, decide about a change? */
-function seemsSettled(
-  { settling }: Memory,
-  entries: readonly Entry[],
-  { delayMs, read }: LookOptions,
-): boolean {
-  if (settling === null && delayMs > 0) return false;
-  const isUnlike = ({ candidate, before, stat }: Entry) =>
-    candidate.volume === null && !isSameStat(before?.stat ?? null, stat);
-  if (settling === null) return entries.some(isUnlike);
-  if (settling.firstReadAtMs === null || read.nowMs - settling.firstReadAtMs + 1 < delayMs) return false;
-  return !entries.some(isUnlike);
+/** A file that is mounted by itself into a volume's directory is no key of the volume: it is read where it is. */
+async function findBeside(candidate: Candidate, disk: Disk): Promise<Candidate | null> {
+  const info = await orNull(disk.lstat(candidate.path));
+  return info === null || info.isSymlink ? null : { ...candidate, readPath: candidate.path, volume: null };
+}
+
+function createFile(candidate: Candidate, problem: FileProblem | null = null): FileLook {
+  return { ...candidate, stat: null, digest: null, problem, bytes: null, stable: true, readWallMs: 0 };
+}
+
+/** Reads and hashes what has to be: everything where it is little, else what has changed or cannot be trusted. */
+async function readAll(files: readonly FileLook[], options: LookOptions): Promise<FileLook[]> {
+  const { disk, limits, full } = options;
+  const isLittle = files.length <= SMALL_FILES_MAX &&
+    files.reduce((sum, { stat }) => sum + (stat?.sizeBytes ?? 0), 0) <= SMALL_BYTES_MAX;
+  const read = limits.keepBytes ? boundBytes(files, limits.sizeBytesMax) : [...files];
+  const due: number[] = [];
+  for (const [i, file] of read.entries()) {
+    if (file.problem !== null) continue;
+    const isKnown = file.digest !== null && isTrusted(file) && (!limits.keepBytes || file.bytes !== null);
+    if (isLittle || full || !disk.local || !isKnown) due.push(i);
+  }
+  await forEachLimited(due, async (i) => {
+    read[i] = await readOne(read[i]!, options);
+  });
+  return read;
+}
+
+/** Its times were old enough when it was read for them to stand for its content. */
+function isTrusted({ stat, stable, readWallMs }: FileLook): boolean {
+  return stable && stat !== null && readWallMs - stat.ctimeMs > FRESH_MS;
+}
+
+/** Kept bytes stay within the limit of one file together. */
+function boundBytes(files: readonly FileLook[], sizeBytesMax: number): FileLook[] {
+  let sum = 0;
+  return files.map((file) => {
+    const sizeBytes = file.stat?.sizeBytes ?? 0;
+    if (sizeBytes > sizeBytesMax) return file;
+    if ((sum += sizeBytes) <= sizeBytesMax) return file;
+    const error =
+      `with the files before it larger than --max-file-size (${sum} of ${sizeBytesMax} bytes), which bounds ` +
+      "what is validated or rendered together";
+    return { ...createFile(file, problem("failed", error, sizeBytes)), stat: file.stat };
+  });
+}
+
+async function readOne(file: FileLook, { disk, limits, wallMs }: LookOptions): Promise<FileLook> {
+  const { stat, readPath, roots } = file;
+  if (stat === null) return file;
+  const found = await readFile(disk, readPath, stat, limits);
+  if (found.kind !== "content") return { ...file, digest: null, bytes: null, problem: found };
+  if (roots !== null && !await isStillAt(disk, readPath, found.stat)) {
+    const error = "it was replaced while it was being read";
+    return { ...file, digest: null, bytes: null, problem: problem("failed", error), stable: false };
+  }
+  const { digest, bytes, stable } = found;
+  const isSame = file.digest === digest && file.stable === stable && isSameStat(found.stat, stat) &&
+    (bytes === null) === (file.bytes === null);
+  // The same value, so that the next comparison is one of references; but its times may be trusted from now on.
+  if (isSame && isTrusted(file)) return file;
+  return {
+    ...file,
+    digest,
+    bytes,
+    stable,
+    stat: isSameStat(found.stat, stat) ? stat : found.stat,
+    readWallMs: wallMs,
+  };
+}
+
+/** Whether what was opened is the very file that `path`, which has no links in it, names. */
+async function isStillAt(disk: Disk, path: string, { ino, dev }: FileStat): Promise<boolean> {
+  const [info, real] = [await orNull(disk.lstat(path)), await orNull(disk.realPath(path))];
+  return real === path && info !== null && info.ino === ino && info.dev === dev;
 }
 
 /**
  * True where a volume was swapped while it was read. A single file is whole whatever happened: it was opened once, and
  * payload files never change. Around a swap the old payload is being removed, so several files may be a mixture.
  */
-async function isTorn(entries: readonly Entry[], scan: Scan): Promise<boolean> {
-  if (scan.volumes.size === 0) return false;
-  if (entries.length === 1 && entries[0]!.candidate.literal && entries[0]!.problem === null) return false;
-  for (const { dir, target } of scan.volumes.values()) {
-    if (await Deno.readLink(`${dir}/..data`).catch(() => null) !== target) return true;
+async function isTorn(files: readonly FileLook[], volumes: Look["volumes"], disk: Disk): Promise<boolean> {
+  if (volumes.size === 0) return false;
+  if (files.length === 1 && files[0]!.named && files[0]!.problem === null) return false;
+  for (const { dir, target } of volumes.values()) {
+    if (await orNull(disk.readLink(`${dir}/..data`)) !== target) return true;
   }
-  return entries.some(({ candidate, problem }) =>
-    candidate.volume !== null && !candidate.literal && problem?.kind === "missing"
-  );
-}
-
-/** A file that is mounted by itself into a volume's directory is no key of the volume: it is read where it is. */
-async function findBeside(entries: readonly Entry[]): Promise<Entry[]> {
-  const beside: Entry[] = [];
-  for (const entry of entries) {
-    if (entry.candidate.volume === null || entry.problem?.kind !== "missing") continue;
-    const info = await Deno.lstat(entry.path).catch(() => null);
-    if (info === null || info.isSymlink) continue;
-    entry.candidate = { ...entry.candidate, readPath: entry.path, volume: null };
-    beside.push(entry);
-  }
-  return beside;
+  return files.some(({ volume, named, problem }) => volume !== null && !named && problem?.kind === "missing");
 }

@@ -1,11 +1,11 @@
 /**
  * Finds the atomically swapped volumes around watched paths and pins them: everything beneath `..data` is read through
- * the payload directory it points to at one moment. Remembers which directories are volumes, so that one that is torn
- * down is an error and not an empty directory.
+ * the payload directory it points to at one moment. Knows which directories were volumes at the last look, so that one
+ * that is torn down is an error and not an empty directory.
  */
 
 import type { FileState } from "../model.ts";
-import type { Guard } from "./guard.ts";
+import { type Disk, fileError, orNull } from "./disk.ts";
 
 /** kubelet tears a failed volume down within 2 ms; a directory that is without `..data` for so long is a plain one. */
 const LOST_MS_MAX = 10_000;
@@ -18,137 +18,96 @@ export interface Volume {
   readonly target: string;
 }
 
-/** A directory as watched, and where to list it at this moment. */
+/** A directory as watched, and where it is at this moment. */
 export interface Place {
   readonly path: string;
+  /** Without links in it; for a directory of a volume beneath the payload directory. */
   readonly readPath: string;
   /** Set beneath a payload directory. */
   readonly volume: Volume | null;
 }
 
-/** What is remembered from look to look. */
-export interface VolumeMemory {
-  /** Directories once seen with `..data`. */
-  readonly known: Map<string, { readonly ino: number; lostAtMs: number | null }>;
-  /** Volume of each named file that has one; a hint only, looked at afresh when it fails. */
-  readonly homes: Map<string, string>;
+/** A directory once seen with `..data`: its inode, and since when it is without. */
+export interface KnownVolume {
+  readonly ino: number;
+  readonly lostAtMs: number | null;
 }
 
-/** What a look finds of volumes. */
-export interface VolumeFindings {
+/** Finds volumes during one look, and gathers what it finds. */
+export interface VolumeFinder {
   readonly volumes: Map<string, Volume>;
+  /** For the next look. */
+  readonly known: Map<string, KnownVolume>;
   readonly errors: FileState[];
   /** A directory without links: torn down under its mount. */
   replacedDir: string | null;
-}
-
-/** Finds volumes during one look. */
-export interface VolumeFinder {
-  /** Where a volume was looked for so far, and what was there. */
-  readonly asked: ReadonlyMap<string, Volume | null>;
   /** The volume in `dir`, null where it is none. Asked once a look. */
-  volumeAt(dir: string): Promise<Volume | null>;
-  /** The nearest volume at or above the directory of `path`; `"lost"` where it had one that has told its own error. */
-  homeOf(path: string): Promise<Volume | null | "lost">;
-  /** Where to list a directory that may itself be inside a volume: `/etc/app/conf.d` may be a key's parent. */
-  placeOf(dir: string): Promise<Place>;
-  /** An empty directory: none at all, if it was torn down under its mount. */
+  at(dir: string): Promise<Volume | null>;
+  /** The nearest volume in a directory above `path`; `"lost"` where that is one that has its own error now. */
+  above(path: string): Promise<Volume | null | "lost">;
+  /** To be called for an empty directory: none at all, if it was torn down under its mount. */
   checkLinks(dir: string): Promise<void>;
 }
 
-/** Makes the finder of one look. */
+/** Makes the finder of one look; `before` is what the look before has known. */
 export function createVolumeFinder(
-  found: VolumeFindings,
-  { memory, guard, nowMs, local }: {
-    readonly memory: VolumeMemory;
-    readonly guard: Guard;
-    readonly nowMs: number;
-    readonly local: boolean;
-  },
+  disk: Disk,
+  before: ReadonlyMap<string, KnownVolume>,
+  nowMs: number,
 ): VolumeFinder {
   const asked = new Map<string, Volume | null>();
-  const { known, homes } = memory;
-  const statOf = (path: string) => guard.run(path, () => Deno.stat(path).catch(() => null));
+  const lost = new Set<string>();
 
-  const volumeAt = async (dir: string): Promise<Volume | null> => {
-    const before = asked.get(dir);
-    if (before !== undefined) return before;
-    const link = `${dir}/..data`;
-    const target = local
-      ? readLinkSync(link)
-      : await guard.run(link, () => Deno.readLink(link).catch(() => null));
+  /** `..data` was there and is not: torn down under the mount, about to be made anew, or a plain directory now. */
+  const lose = async (dir: string, volume: KnownVolume): Promise<void> => {
+    const info = await orNull(disk.stat(dir));
+    if (info === null) return;
+    const lostAtMs = volume.lostAtMs ?? nowMs;
+    if (info.nlink === 0) finder.replacedDir = dir;
+    else if (info.ino !== volume.ino || nowMs - lostAtMs > LOST_MS_MAX) return void finder.known.delete(dir);
+    else finder.errors.push(fileError(dir, "the volume has no ..data: it is being replaced"));
+    finder.known.set(dir, { ...volume, lostAtMs });
+    lost.add(dir);
+  };
+
+  const at = async (dir: string): Promise<Volume | null> => {
+    const found = asked.get(dir);
+    if (found !== undefined) return found;
+    const target = await orNull(disk.readLink(`${dir}/..data`));
     const volume = target === null ? null : { dir, target };
     asked.set(dir, volume);
-    const memo = known.get(dir);
+    const known = finder.known.get(dir);
     if (volume === null) {
-      if (memo !== undefined) await lose(dir, memo);
+      if (known !== undefined) await lose(dir, known);
       return null;
     }
-    found.volumes.set(dir, volume);
-    if (memo !== undefined) memo.lostAtMs = null;
-    else known.set(dir, { ino: (await statOf(dir))?.ino ?? 0, lostAtMs: null });
+    finder.volumes.set(dir, volume);
+    const ino = known?.ino ?? (await orNull(disk.stat(dir)))?.ino ?? 0;
+    finder.known.set(dir, { ino, lostAtMs: null });
     return volume;
   };
 
-  /** `..data` was there and is not: torn down under the mount, about to be made anew, or a plain directory now. */
-  const lose = async (
-    dir: string,
-    memo: { readonly ino: number; lostAtMs: number | null },
-  ): Promise<void> => {
-    const info = await statOf(dir);
-    if (info === null) return;
-    memo.lostAtMs ??= nowMs;
-    if (info.nlink === 0) found.replacedDir = dir;
-    else if (info.ino !== memo.ino || nowMs - memo.lostAtMs > LOST_MS_MAX) known.delete(dir);
-    else {
-      const error = "the volume has no ..data: it is being replaced";
-      found.errors.push({ path: dir, digest: null, sizeBytes: 0, error });
-    }
-  };
-
-  const nearest = async (path: string): Promise<Volume | null> => {
-    for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1)) {
-      const volume = await volumeAt(path.slice(0, slash));
-      if (volume !== null) return volume;
-    }
-    return null;
-  };
-
-  return {
-    asked,
-    volumeAt,
-    homeOf: async (path) => {
-      const home = homes.get(path);
-      const volume = (home === undefined ? null : await volumeAt(home)) ?? await nearest(path);
-      if (volume !== null) {
-        if (volume.dir !== home) homes.set(path, volume.dir);
-        return volume;
+  const finder: VolumeFinder = {
+    volumes: new Map(),
+    known: new Map(before),
+    errors: [],
+    replacedDir: null,
+    at,
+    above: async (path) => {
+      let isLost = false;
+      for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1)) {
+        const dir = path.slice(0, slash);
+        const volume = await at(dir);
+        if (volume !== null) return volume;
+        isLost ||= lost.has(dir);
       }
-      if (home === undefined || !known.has(home)) {
-        homes.delete(path);
-        return null;
-      }
-      return found.replacedDir !== null || found.errors.some((error) => error.path === home) ? "lost" : null;
-    },
-    placeOf: async (dir) => {
-      const plain = { path: dir, readPath: dir, volume: null };
-      const volume = await nearest(dir);
-      if (volume === null) return plain;
-      const readPath = pinPath(dir, volume);
-      return await statOf(readPath) === null ? plain : { path: dir, readPath, volume };
+      return isLost ? "lost" : null;
     },
     checkLinks: async (dir) => {
-      if ((await statOf(dir))?.nlink === 0) found.replacedDir = dir;
+      if ((await orNull(disk.stat(dir)))?.nlink === 0) finder.replacedDir = dir;
     },
   };
-}
-
-function readLinkSync(path: string): string | null {
-  try {
-    return Deno.readLinkSync(path);
-  } catch {
-    return null;
-  }
+  return finder;
 }
 
 /**

@@ -1,15 +1,16 @@
 /**
  * Lists directories: of a volume the payload in place of the links to it, which are wrong around a swap, and what is
- * mounted beside. Knows loops of links and has an end. Reads directories, never files.
+ * mounted beside. Follows links, knows their loops and has an end. Reads directories, never files.
  */
 
 import type { FileState } from "../model.ts";
-import type { GlobPart } from "./glob.ts";
-import type { Guard } from "./guard.ts";
-import type { Recording } from "./listings.ts";
 import { isWithin, joinPath } from "../paths.ts";
-import { explain, fileError, KERNEL_DIRS, leadsToKernel } from "./read_file.ts";
-import { pinPath, type Place, type Volume, type VolumeFinder } from "./volumes.ts";
+import { isInPayload } from "../proc/mountinfo.ts";
+import { type Disk, explain, fileError, orNull } from "./disk.ts";
+import type { GlobPart } from "./glob.ts";
+import { followFile, type Names, notePlace, type PlaceNotes } from "./places.ts";
+import { KERNEL_DIRS, leadsToKernel } from "./read_file.ts";
+import { pinPath, type Place, type VolumeFinder } from "./volumes.ts";
 
 const DIRS_MAX = 10_000;
 const DEPTH_MAX = 32;
@@ -17,19 +18,27 @@ const DEPTH_MAX = 32;
 const LINKED_FILES_MAX = 5_000;
 /** Where every file system of the ext family keeps what a check of it has found; only root can read it. */
 const LOST_AND_FOUND = "lost+found";
+/** Deno gives the change time in whole seconds: so long after a directory has changed another change has another time. */
+const FIRM_MS = 2_000;
 
-/** Takes what a walk finds. */
-export interface Visitor {
-  /** Each file found; `path` as watched, `readPath` where it is now. False ends the walk. */
-  add(path: string, readPath: string, volume: Volume | null): boolean;
-  /** Takes back all files below `path` that were added. */
-  dropBelow(path: string): void;
-  /** Directories that are not entered. */
-  skips(path: string): boolean;
+/** A directory as it was listed; stands for a new listing while its times are the same. */
+export interface Listing {
+  readonly stamp: string;
+  /** The times were old enough when it was listed. */
+  readonly firm: boolean;
+  readonly entries: readonly Deno.DirEntry[];
 }
 
-/** What a walk finds besides files. */
-export interface WalkFindings {
+/** What a walk needs, and where it puts what it finds. */
+export interface WalkContext {
+  readonly disk: Disk;
+  readonly finder: VolumeFinder;
+  readonly places: PlaceNotes;
+  readonly wallMs: number;
+  /** Of the look before, by path; empty where everything is to be listed anew. */
+  readonly listed: ReadonlyMap<string, Listing>;
+  /** For the next look. */
+  readonly listings: Map<string, Listing>;
   readonly errors: FileState[];
   /** Links that are not followed, with the reason: they are left out of the content. */
   readonly skipped: FileState[];
@@ -37,7 +46,17 @@ export interface WalkFindings {
   torn: boolean;
 }
 
-/** Walks during one look. */
+/** Takes what a walk finds. */
+export interface Visitor {
+  /** Each file found. False ends the walk. */
+  add(place: Place, name: string): boolean;
+  /** Takes back all files below `path` that were added. */
+  dropBelow(path: string): void;
+  /** Directories that are not entered. */
+  skips(path: string): boolean;
+}
+
+/** Walks during one look; a walk that was ended goes nowhere any more. */
 export interface Walker {
   /** All files below `place`. */
   all(place: Place, visitor: Visitor): Promise<void>;
@@ -45,37 +64,24 @@ export interface Walker {
   matching(place: Place, parts: readonly GlobPart[], visitor: Visitor): Promise<void>;
 }
 
-/** Entries of one directory that lie in one place. */
-interface Group {
-  readonly place: Place;
-  readonly entries: readonly Deno.DirEntry[];
-}
-
 /** Makes the walker of one look. */
-export function createWalker(
-  found: WalkFindings,
-  finder: VolumeFinder,
-  guard: Guard,
-  listings: Recording<unknown>,
-): Walker {
-  const lister = createLister(found, finder, guard, listings);
+export function createWalker(context: WalkContext): Walker {
+  const lister = createLister(context);
   let going = true;
   /** Files that the link being followed may still bring. */
   let linkedLeft = Infinity;
-  const tell = (visitor: Visitor, place: Place, name: string) => {
-    const path = joinPath(place.path, name);
-    const readPath = place.path === place.readPath ? path : joinPath(place.readPath, name);
+  const add = (visitor: Visitor, place: Place, name: string) => {
     linkedLeft--;
-    going = visitor.add(path, readPath, place.volume);
+    going = visitor.add(place, name);
   };
 
   const all = async (place: Place, visitor: Visitor, followed: readonly string[]): Promise<void> => {
     if (!going || followed.length > DEPTH_MAX || visitor.skips(place.path)) return;
-    for (const group of await lister.groups(place)) {
+    for (const group of await lister.groups(place, null)) {
       for (const entry of group.entries) {
         if (!going || linkedLeft < 0) return;
         // Without a wait for each: ten thousand of them take their time.
-        if (!entry.isDirectory && !entry.isSymlink) tell(visitor, group.place, entry.name);
+        if (!entry.isDirectory && !entry.isSymlink) add(visitor, group.place, entry.name);
         else if (entry.isDirectory) await all(below(group.place, entry.name), visitor, [...followed, ""]);
         else await follow(group.place, entry.name, visitor, followed);
       }
@@ -90,33 +96,32 @@ export function createWalker(
   ): Promise<void> => {
     const link = await lister.readLink(place, name);
     if (link === "refused") return;
-    if (link === "file") return tell(visitor, place, name);
-    if (followed.includes(link.real)) return;
-    const target = below(place, name);
+    if (link === "file") return add(visitor, place, name);
+    if (followed.includes(link.readPath)) return;
     const isOutermost = linkedLeft === Infinity;
     if (isOutermost) linkedLeft = LINKED_FILES_MAX;
-    await all(target, visitor, [...followed, link.real]);
+    await all(link, visitor, [...followed, link.readPath]);
     if (!isOutermost) return;
     if (linkedLeft < 0) {
-      visitor.dropBelow(target.path);
-      found.skipped.push(fileError(
-        target.path,
-        `a link to "${link.real}", which holds more than ${LINKED_FILES_MAX} files: name it with --watched-dir instead`,
-      ));
+      visitor.dropBelow(link.path);
+      const error =
+        `a link to "${link.readPath}", which holds more than ${LINKED_FILES_MAX} files: name it with ` +
+        "--watched-dir instead";
+      context.skipped.push(fileError(link.path, error));
     }
     linkedLeft = Infinity;
   };
 
   return {
     all: (place, visitor) => all(place, visitor, []),
-    matching: createMatching(lister, tell, () => going),
+    matching: createMatching(lister, add, () => going),
   };
 }
 
 /** Walks along a pattern, part by part. */
 function createMatching(
   lister: ReturnType<typeof createLister>,
-  tell: (visitor: Visitor, place: Place, name: string) => void,
+  add: (visitor: Visitor, place: Place, name: string) => void,
   isGoing: () => boolean,
 ): Walker["matching"] {
   const matching = async (
@@ -130,67 +135,68 @@ function createMatching(
     const isLast = rest.length === 0;
     // `**` is no directory, or any one directory followed by `**` again; as in bash it follows no links.
     if (part === "**" && !isLast) await matching(place, rest, visitor, depth + 1);
-    for (const group of await lister.groups(place)) {
+    for (const group of await lister.groups(place, part === "**" ? null : part)) {
       for (const entry of group.entries) {
         if (part === "**" ? entry.name.startsWith(".") : !part(entry.name)) continue;
         const link = part !== "**" && entry.isSymlink
           ? await lister.readLink(group.place, entry.name)
           : "file";
         if (link === "refused") continue;
-        if (!entry.isDirectory && link === "file") {
-          if (isLast) tell(visitor, group.place, entry.name);
-        } else if (part === "**") await matching(below(group.place, entry.name), parts, visitor, depth + 1);
-        else if (!isLast) await matching(below(group.place, entry.name), rest, visitor, depth + 1);
+        const inner = link !== "file" ? link : entry.isDirectory ? below(group.place, entry.name) : null;
+        if (inner === null) {
+          if (isLast) add(visitor, group.place, entry.name);
+        } else if (part === "**") await matching(inner, parts, visitor, depth + 1);
+        else if (!isLast) await matching(inner, rest, visitor, depth + 1);
       }
     }
   };
   return (place, parts, visitor) => matching(place, parts, visitor, 0);
 }
 
-function createLister(found: WalkFindings, finder: VolumeFinder, guard: Guard, listings: Recording<unknown>) {
-  let dirs = 0;
-  const tellError = (path: string, error: string) =>
-    found.errors.push({ path, digest: null, sizeBytes: 0, error });
+/** Entries of one directory that lie in one place. */
+interface Group {
+  readonly place: Place;
+  readonly entries: readonly Deno.DirEntry[];
+}
 
-  const list = async (place: Place): Promise<Deno.DirEntry[]> => {
-    const isQuick = listings.begin(place.readPath);
-    const entries = await guard.run(place.readPath, async () => {
-      try {
-        if (isQuick) return Array.from(Deno.readDirSync(place.readPath));
-        return await Array.fromAsync(Deno.readDir(place.readPath));
-      } catch (error) {
-        if (error instanceof Deno.errors.NotFound && place.volume !== null) return "torn";
-        return await explain(place.readPath, error);
-      }
-    });
-    if (Array.isArray(entries)) {
-      listings.end(place.readPath, entries.length);
-      return entries;
+function createLister(context: WalkContext) {
+  const { disk, finder, places } = context;
+  let dirs = 0;
+
+  /** Null where it cannot be listed, which has been told then. */
+  const list = async (place: Place): Promise<readonly Deno.DirEntry[] | null> => {
+    try {
+      return await listAgain(context, place.readPath);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound && place.volume !== null) context.torn = true;
+      else context.errors.push(fileError(place.path, (await explain(place.readPath, error)).error));
+      return null;
     }
-    if (entries === "torn") found.torn = true;
-    else tellError(place.path, entries === null ? "the disk does not answer" : entries.error);
-    return [];
   };
 
   const isKeyLink = async (path: string): Promise<boolean> => {
-    listings.spoil();
-    const target = await guard.run(path, () => Deno.readLink(path).catch(() => ""));
-    return target === null || target === "" || target.startsWith("..data/");
+    const target = await orNull(disk.readLink(path));
+    return target === null || target.startsWith("..data/");
   };
 
   return {
-    groups: async (place: Place): Promise<Group[]> => {
+    /** `names`: those that matter. */
+    groups: async (place: Place, names: Names): Promise<Group[]> => {
       if (++dirs > DIRS_MAX) {
-        if (dirs === DIRS_MAX + 1) tellError(place.path, `more than ${DIRS_MAX} directories`);
+        const error = `more than ${DIRS_MAX} directories`;
+        if (dirs === DIRS_MAX + 1) context.errors.push(fileError(place.path, error));
         return [];
       }
-      const volume = place.volume === null ? await finder.volumeAt(place.path) : null;
+      const volume = place.volume === null ? await finder.at(place.path) : null;
       const entries = await list(place);
+      if (entries === null) return [];
+      if (place.volume === null) notePlace(places, place.readPath, names);
       if (entries.length === 0 && place.volume === null) await finder.checkLinks(place.path);
       const own = entries.filter(({ name }) => !name.startsWith("..") && name !== LOST_AND_FOUND);
       if (volume === null) return [{ place, entries: own }];
-      const payloadPlace = { path: place.path, readPath: pinPath(place.path, volume), volume };
-      const payload = await list(payloadPlace);
+      const payloadPath = pinPath(place.readPath, { dir: place.readPath, target: volume.target });
+      const payloadPlace = { path: place.path, readPath: payloadPath, volume };
+      const payload = await list(payloadPlace) ?? [];
       const keys = new Set(payload.map((entry) => entry.name));
       const beside: Deno.DirEntry[] = [];
       for (const entry of own) {
@@ -200,23 +206,39 @@ function createLister(found: WalkFindings, finder: VolumeFinder, guard: Guard, l
       return [{ place: payloadPlace, entries: payload }, { place, entries: beside }];
     },
     /** Where a link leads: to a directory, to no directory (the reader finds the words for it), or where none may. */
-    readLink: async (place: Place, name: string): Promise<{ readonly real: string } | "file" | "refused"> => {
-      listings.spoil();
-      const path = joinPath(place.readPath, name);
-      const real = await guard.run(path, () => Deno.realPath(path).catch(() => null));
+    readLink: async (place: Place, name: string): Promise<Place | "file" | "refused"> => {
+      const path = joinPath(place.path, name);
+      const end = await followFile(disk, places, name, place.readPath);
+      const real = end ?? await orNull(disk.realPath(joinPath(place.readPath, name)));
       if (real === null) return "file";
       const kernel = KERNEL_DIRS.find((dir) => isWithin(real, dir));
       if (kernel !== undefined) {
-        found.skipped.push(fileError(joinPath(place.path, name), leadsToKernel(kernel)));
+        context.skipped.push(fileError(path, leadsToKernel(kernel)));
         return "refused";
       }
-      const info = await guard.run(path, () => Deno.stat(real).catch(() => null));
-      if (!info?.isDirectory) return "file";
-      const above = await guard.run(place.readPath, () => Deno.realPath(place.readPath).catch(() => null));
+      if (!(await orNull(disk.stat(real)))?.isDirectory) return "file";
       // It leads to a directory above itself.
-      return above === null || isWithin(above, real) ? "refused" : { real };
+      if (isWithin(place.readPath, real)) return "refused";
+      return { path, readPath: real, volume: isInPayload(`${real}/`) ? place.volume : null };
     },
   };
+}
+
+/** The entries of a directory; those of the look before where nothing has come, gone or been replaced in it since. */
+async function listAgain(context: WalkContext, path: string): Promise<readonly Deno.DirEntry[]> {
+  const { disk, wallMs, listed, listings } = context;
+  if (!disk.local) return await disk.list(path);
+  const { dev, ino, nlink, mtime, ctime } = await disk.stat(path);
+  const [mtimeMs, ctimeMs] = [mtime?.getTime() ?? Infinity, ctime?.getTime() ?? Infinity];
+  const stamp = `${dev}:${ino}:${nlink}:${mtimeMs}:${ctimeMs}`;
+  const before = listed.get(path);
+  const listing = before?.firm && before.stamp === stamp ? before : {
+    stamp,
+    firm: wallMs - Math.max(mtimeMs, ctimeMs) > FIRM_MS,
+    entries: await disk.list(path),
+  };
+  listings.set(path, listing);
+  return listing.entries;
 }
 
 function below(place: Place, name: string): Place {

@@ -5,7 +5,7 @@ import type { Snapshot, SnapshotFile } from "../../src/model.ts";
 import type { Logger, Prepare } from "../../src/ports.ts";
 import type { Environment } from "../../src/prepare/convert.ts";
 import { createPrepare, type PrepareConfig } from "../../src/prepare/prepare.ts";
-import { digestOf } from "../../src/watch/read_file.ts";
+import { digestOf } from "../../src/watch/digest.ts";
 import { inDir } from "../support/in_dir.ts";
 import { STRICT } from "../support/strict.ts";
 

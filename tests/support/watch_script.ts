@@ -8,10 +8,11 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { createClock } from "../../src/clock.ts";
-import type { Cause, Observation } from "../../src/model.ts";
+import type { Observation } from "../../src/model.ts";
 import type { Logger, SnapshotReader, Watcher } from "../../src/ports.ts";
 import { createSnapshotReader, type ReaderConfig } from "../../src/watch/snapshot.ts";
-import { createWatcher, type WatcherConfig } from "../../src/watch/watcher.ts";
+import type { WatcherConfig } from "../../src/watch/events/arming.ts";
+import { createWatcher } from "../../src/watch/events/watcher.ts";
 import { createKubeletVolume, type KubeletVolume } from "./kubelet.ts";
 import { until } from "./poll.ts";
 
@@ -79,21 +80,15 @@ export function createDriver(config: ReaderConfig & WatcherConfig): Driver {
     error: (text) => void warnings.push(text),
   };
   const reader = createSnapshotReader(config, clock);
-  const watcher = createWatcher(config, clock, logger);
+  const watcher = createWatcher(config, reader, clock, logger);
   let wake = () => {};
-  let causes: Cause[] = [];
-  const hint = (cause: Cause) => {
-    causes.push(cause);
-    wake();
-  };
+  const hint = () => wake();
   const loop = async () => {
     while (!abort.signal.aborted) {
       const woken = new Promise<void>((resolve) => wake = resolve);
       driver.looks++;
-      const quiet = causes.length > 0 && causes.every((cause) => cause === "interval");
-      causes = [];
       const onLikelyChange = () => void driver.likely++;
-      const found = await reader.look({ onLikelyChange, signal: abort.signal, quiet });
+      const found = await reader.look({ onLikelyChange, signal: abort.signal });
       if (abort.signal.aborted) break;
       const pause = new AbortController();
       if (found.kind === "settling") {
@@ -120,7 +115,6 @@ export function createDriver(config: ReaderConfig & WatcherConfig): Driver {
       abort.abort();
       wake();
       await Promise.all([running, watching]);
-      reader.close();
     },
     drain: async () => void await reader.look({ signal: new AbortController().signal }),
   };

@@ -9,8 +9,8 @@ import type { FileState, Observation, Snapshot } from "../../model.ts";
 import type { Clock, SnapshotReader } from "../../ports.ts";
 import { type Mount, mountOf, parseMountinfo, staleReason } from "../../proc/mountinfo.ts";
 import { isPattern, matchesParts, parseGlob } from "../../watch/glob.ts";
-import { createSources } from "../../watch/scan.ts";
-import { holdsFifo, planWatch } from "../../watch/watch_plan.ts";
+import { holdsFifo } from "../../watch/events/fifo.ts";
+import { planPlaces } from "../../watch/sources.ts";
 import { type Finding, findingsIn, type Fix } from "./finding.ts";
 import { argsFix, mountFix, readableFix, RESTART, volumeFix } from "./fixes.ts";
 
@@ -28,7 +28,7 @@ export async function checkDisk(
 ): Promise<{ findings: Finding[]; snapshot: Snapshot | null }> {
   const seen = await observe(reader, clock);
   return {
-    findings: [...await checkPaths(config, seen), await checkWatcher(config)],
+    findings: [...await checkPaths(config, seen), await checkWatcher(config, clock)],
     snapshot: seen.kind === "content" ? seen.snapshot : null,
   };
 }
@@ -176,13 +176,13 @@ async function isAtomicVolume(directory: string): Promise<boolean> {
 }
 
 /** Whether the kernel would tell of changes. Opens watches for a moment; where a FIFO lies that could block for ever. */
-async function checkWatcher(config: Config): Promise<Finding> {
+async function checkWatcher(config: Config, clock: Clock): Promise<Finding> {
   const every = `a full re-check every ${config.intervalMs / 1000} s`;
   if (config.watchMethod === "poll") {
     return sayWatcher("ok", "poll", `No kernel events, as configured; ${every}`);
   }
-  const { places, missing } = await planWatch(createSources(config.configFiles, config.watchedDirs));
-  if (await holdsFifo(places)) {
+  const { dirs, missing } = await planPlaces(config, clock);
+  if (await holdsFifo(dirs.keys())) {
     return sayWatcher(
       "warn",
       "fifo",
@@ -190,7 +190,7 @@ async function checkWatcher(config: Config): Promise<Finding> {
     );
   }
   try {
-    for (const { path, recursive } of places) Deno.watchFs(path, { recursive }).close();
+    Deno.watchFs([...dirs.keys()], { recursive: false }).close();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     const limit = /limit|os error 24|os error 28/.test(reason);
@@ -209,7 +209,7 @@ async function checkWatcher(config: Config): Promise<Finding> {
         }),
     };
   }
-  const count = places.length === 1 ? "1 directory" : `${places.length} directories`;
+  const count = dirs.size === 1 ? "1 directory" : `${dirs.size} directories`;
   const wait = missing ? " (what is to be watched is not all there yet)" : "";
   return sayWatcher("ok", "inotify", `Kernel events for ${count}${wait}, and ${every}`);
 }

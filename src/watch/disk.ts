@@ -1,0 +1,206 @@
+/**
+ * What a look asks the disk, so that a disk which does not answer costs little: each question that can hang has the one
+ * disk timeout, is asked once at a time, and few may hang at once. Deno has 32 threads for files, name lookups and hashing
+ * together: when all of them wait for a FIFO or a dead server, nothing of that works any more. Has the words for what is
+ * wrong with a path, too. Judges no content.
+ */
+
+import type { FileState } from "../model.ts";
+import type { Clock } from "../ports.ts";
+
+/** The disk timeout: so long one question may take before the look goes on without the answer. */
+const ANSWER_MS_MAX = 5_000;
+/** With so many questions hanging no new ones are asked. A quarter of Deno's threads. */
+const HUNG_MAX = 8;
+/** Questions at once. Deno has 32 threads for all of them, and name lookups need some too. */
+const CONCURRENCY = 8;
+const LATE = Symbol("late");
+
+/** There was no answer in time, or there is none yet to the same question asked before. */
+export class NoAnswer extends Error {
+  constructor() {
+    super("the disk does not answer");
+  }
+}
+
+/** The disk as one look sees it. What fails throws as in Deno, and `NoAnswer` besides. */
+export interface Disk {
+  /**
+   * No network is behind the watched paths: stat and its like run on the calling thread, 4 µs instead of 20. Opening never
+   * does, since that is what hangs where a FIFO took a file's place.
+   */
+  readonly local: boolean;
+  stat(path: string): Promise<Deno.FileInfo>;
+  lstat(path: string): Promise<Deno.FileInfo>;
+  readLink(path: string): Promise<string>;
+  realPath(path: string): Promise<string>;
+  list(path: string): Promise<readonly Deno.DirEntry[]>;
+  /** Any other question; `name` says which one, for "once at a time". @throws {NoAnswer} */
+  ask<T>(name: string, question: () => Promise<T>): Promise<T>;
+}
+
+/** Makes disks that share what hangs. */
+export interface DiskTimeout {
+  on(local: boolean): Disk;
+  /** To be called when a look is over: an idle process is not woken for what nobody waits for. */
+  rest(): void;
+}
+
+/** Makes the timeout; `answerMsMax` is for tests. */
+export function createDiskTimeout(
+  clock: Pick<Clock, "nowMs" | "sleep">,
+  answerMsMax: number = ANSWER_MS_MAX,
+): DiskTimeout {
+  const hung = new Set<string>();
+  let timer: { readonly over: Promise<typeof LATE>; readonly end: AbortController } | null = null;
+
+  const arm = (ms: number) => {
+    const end = new AbortController();
+    const over = clock.sleep(ms, end.signal).then((): typeof LATE => {
+      if (timer?.end === end) timer = null;
+      return LATE;
+    });
+    return { over, end };
+  };
+
+  const ask = async <T>(name: string, question: () => Promise<T>): Promise<T> => {
+    if (hung.has(name) || hung.size >= HUNG_MAX) throw new NoAnswer();
+    const lateAtMs = clock.nowMs() + answerMsMax;
+    const answer = question();
+    // One timer for all: a look asks thousands of questions. Who asked after it was armed waits for the next one.
+    for (let leftMs = answerMsMax; leftMs >= 1; leftMs = lateAtMs - clock.nowMs()) {
+      timer ??= arm(leftMs);
+      const first = await Promise.race([answer, timer.over]);
+      if (first !== LATE) return first;
+    }
+    hung.add(name);
+    const forget = () => void hung.delete(name);
+    answer.then(forget, forget);
+    throw new NoAnswer();
+  };
+
+  const remote: Disk = {
+    local: false,
+    stat: (path) => ask(`stat ${path}`, () => Deno.stat(path)),
+    lstat: (path) => ask(`lstat ${path}`, () => Deno.lstat(path)),
+    readLink: (path) => ask(`readlink ${path}`, () => Deno.readLink(path)),
+    realPath: (path) => ask(`realpath ${path}`, () => Deno.realPath(path)),
+    list: (path) => ask(`list ${path}`, () => Array.fromAsync(Deno.readDir(path))),
+    ask,
+  };
+  return {
+    on: (local) => local ? { ...LOCAL, ask } : remote,
+    rest: () => {
+      // With a reason of its own it makes no DOMException, which costs more than all the rest.
+      timer?.end.abort("nobody waits");
+      timer = null;
+    },
+  };
+}
+
+/** On the calling thread; a rejection where Deno throws. */
+const LOCAL: Omit<Disk, "ask"> = {
+  local: true,
+  stat: (path) => Promise.try(Deno.statSync, path),
+  lstat: (path) => Promise.try(Deno.lstatSync, path),
+  readLink: (path) => Promise.try(Deno.readLinkSync, path),
+  realPath: (path) => Promise.try(Deno.realPathSync, path),
+  list: (path) => Promise.try(() => Array.from(Deno.readDirSync(path))),
+};
+
+/** The answer, or null for any failure. */
+export function orNull<T>(answer: Promise<T>): Promise<T | null> {
+  return answer.catch(() => null);
+}
+
+/** Runs `visit` for all items, a few at a time. */
+export async function forEachLimited<T>(
+  items: readonly T[],
+  visit: (item: T) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const worker = async () => {
+    while (next < items.length) await visit(items[next++]!);
+  };
+  await Promise.all(Array.from({ length: Math.min(CONCURRENCY, items.length) }, worker));
+}
+
+/** Why a file has no content; `skip`: it is nothing that could have any, such as a FIFO or a link to nowhere. */
+export interface FileProblem {
+  readonly kind: "missing" | "denied" | "skip" | "failed";
+  /** A sentence part for people. */
+  readonly error: string;
+  readonly sizeBytes: number;
+}
+
+const DIRECTORY = "a directory, not a regular file; use --watched-dir";
+
+/** A problem of that kind. */
+export function problem(kind: FileProblem["kind"], error: string, sizeBytes = 0): FileProblem {
+  return { kind, error, sizeBytes };
+}
+
+/** A file state that tells of an error. */
+export function fileError(path: string, error: string, sizeBytes = 0): FileState {
+  return { path, digest: null, sizeBytes, error };
+}
+
+/** What a file is that is not regular. */
+export function notRegular(info: Deno.FileInfo): FileProblem {
+  if (info.isDirectory) return problem("skip", DIRECTORY);
+  const kind = info.isFifo ? "a FIFO" : info.isSocket ? "a socket" : "a device";
+  return problem("skip", `${kind}, not a regular file`);
+}
+
+/** A file beyond `--max-file-size`. */
+export function tooLarge(sizeBytes: number, sizeBytesMax: number): FileProblem {
+  return problem("skip", `larger than --max-file-size (${sizeBytes} of ${sizeBytesMax} bytes)`, sizeBytes);
+}
+
+/**
+ * Turns what the disk threw into a sentence part; looks again where the cause is not in the error.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const dir = await Deno.makeTempDir();
+ * await Deno.symlink("nowhere", `${dir}/link`);
+ * const { error } = await explain(`${dir}/link`, new Deno.errors.NotFound());
+ * assert.equal(error, 'no such file: a link to "nowhere", which is not there');
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ */
+export async function explain(path: string, error: unknown): Promise<FileProblem> {
+  if (error instanceof NoAnswer) return problem("failed", error.message);
+  if (error instanceof Deno.errors.NotFound) {
+    const link = await Deno.readLink(path).catch(() => null);
+    if (link !== null) return problem("skip", `no such file: a link to "${link}", which is not there`);
+    // Deno decodes names; one that is not UTF-8 cannot be named any more.
+    return path.includes("\uFFFD")
+      ? problem("skip", "its name is not UTF-8")
+      : problem("missing", "no such file");
+  }
+  if (error instanceof Deno.errors.NotADirectory) {
+    return problem("missing", "no such file: a parent is no directory");
+  }
+  if (error instanceof Deno.errors.PermissionDenied) return problem("denied", await explainDenied(path));
+  if (error instanceof Deno.errors.FilesystemLoop) return problem("skip", "a loop of symbolic links");
+  if (error instanceof Deno.errors.IsADirectory) return problem("skip", DIRECTORY);
+  // Deno puts the path behind a colon or comma; the reader of the log has it already.
+  const text = error instanceof Error ? error.message : String(error);
+  return problem("failed", text.split(/[:,] (?:stat|open|readfile|readdir) /)[0]!);
+}
+
+/**
+ * Which permission is missing and the way out. A ConfigMap or Secret with mode 0400 belongs to root; kubelet adds group
+ * read only where the pod has an `fsGroup`, and 0440 is readable because the group is 0 by default (kubelet 1.34).
+ */
+async function explainDenied(path: string): Promise<string> {
+  const info = await Deno.stat(path).catch(() => null);
+  const own = `this process is ${Deno.uid()}:${Deno.gid()}`;
+  if (info === null) return `permission denied: a directory above it cannot be entered (${own})`;
+  const mode = ((info.mode ?? 0) & 0o7777).toString(8).padStart(4, "0");
+  const fix = info.isDirectory
+    ? "give others read and execute on this directory (chmod o+rx), or watch the directories beside it one by one"
+    : "set the volume's defaultMode to 0440, or fsGroup in the pod's securityContext";
+  return `permission denied: mode ${mode}, owner ${info.uid}:${info.gid}, ${own}; ${fix}`;
+}

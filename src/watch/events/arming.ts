@@ -1,0 +1,242 @@
+/**
+ * Keeps a `Deno.watchFs` on the directories that the last look has planned: opens it, closes it, gives it up for a while.
+ * Must never freeze the process, so it opens and closes nothing while a FIFO could hold the thread behind it (`fifo.ts`).
+ */
+
+import type { Config } from "../../config.ts";
+import type { Clock, Logger, TakeHint } from "../../ports.ts";
+import { createDiskTimeout, type Disk, orNull } from "../disk.ts";
+import { isSamePlaces, type Places } from "../places.ts";
+import { type Budget, createEventBudget, nextPauseMs } from "./budget.ts";
+import { holdsFifo, isNotifyThreadStuck } from "./fifo.ts";
+
+/** What of the configuration the watcher needs. */
+export type WatcherConfig = Pick<Config, "intervalMs" | "watchMethod">;
+
+/**
+ * Deno passes an event on only if its path, links resolved, lies below a path of the watcher: so none for a link that
+ * leads elsewhere. Below the root lies everything. It also is the first path that Deno compares, and then the only one.
+ */
+const ROOT = "/";
+/** So many directories are asked at each interval whether they still are the ones that are watched; of more, so often. */
+const UPKEEP_DIRS_MAX = 100;
+const UPKEEP_MS = 15_000;
+/** How long the end may wait for a disk to say whether it holds a FIFO. */
+const END_MS_MAX = 300;
+const FIFO_REASON = "a FIFO in a watched directory holds up kernel events";
+
+interface Armed {
+  readonly watcher: Deno.FsWatcher;
+  /** The reader of its events; a watcher is closed for good only when its reader has ended. */
+  readonly pump: Promise<void>;
+  readonly places: Places;
+  /** Device, inode and birth of each directory as they were when the watch was set. */
+  readonly identities: readonly string[];
+}
+
+/** All that changes in a watcher. */
+export interface State {
+  method: "inotify" | "poll";
+  reason: string;
+  events: number;
+  errors: number;
+  /** What the last look has planned. */
+  places: Places | null;
+  armed: Armed | null;
+  /** What is armed must be replaced, wherever its directories are. */
+  broken: boolean;
+  /** Watchers that ended or threw in a row. */
+  breaks: number;
+  brokeAtMs: number;
+  pause: { readonly ms: number; readonly untilMs: number } | null;
+  eventBudget: Budget;
+  hintBudget: Budget;
+  gathering: boolean;
+  /** An interval has passed since the directories were compared. */
+  upkeep: boolean;
+  upkeepAtMs: number;
+  /** The last reason for polling that was logged. */
+  warned: string;
+}
+
+/** What the part with the kernel events works with. */
+export interface Context {
+  readonly config: WatcherConfig;
+  readonly state: State;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly hint: TakeHint;
+  readonly signal: AbortSignal;
+}
+
+/** Reads the events of a watcher until it ends; `wake` asks for a check of the watch itself. */
+export type PumpEvents = (context: Context, watcher: Deno.FsWatcher, wake: () => void) => Promise<void>;
+
+/** Keeps the watch where the plans want it; one step at a time. */
+export function createArming(
+  context: Context,
+  pump: PumpEvents,
+): { follow(places: Places): void; end(): Promise<void> } {
+  const { config, state, clock, hint, signal } = context;
+  const timeout = createDiskTimeout(clock);
+  const disk = timeout.on(false);
+  let running: Promise<void> = Promise.resolve();
+  let isAsked = false;
+
+  const wake = (): void => {
+    if (isAsked || signal.aborted) return;
+    isAsked = true;
+    running = running.then(async () => {
+      isAsked = false;
+      if (!signal.aborted) await check().finally(timeout.rest);
+    });
+  };
+  const isBusy = () => state.eventBudget.tokens < 0 && config.watchMethod === "auto";
+
+  const check = async (): Promise<void> => {
+    const { places, armed, pause } = state;
+    if (places === null) return;
+    if (armed !== null && isBusy()) {
+      if (!await isSafe(context, disk, armed.places)) return;
+      await disarm(state, clock);
+      return rest(context, "a watched directory is too busy");
+    }
+    if (pause !== null && clock.nowMs() < pause.untilMs) return;
+    if (isNotifyThreadStuck()) return poll(context, FIFO_REASON);
+    if (armed !== null && state.method === "inotify" && !await isOutdated(armed, places)) return;
+    if (!await isSafe(context, disk, places)) return;
+    await disarm(state, clock);
+    const identities = await readIdentities(disk, places);
+    if (!open(context, places, identities, (watcher) => pump(context, watcher, wake))) return;
+    // What happened until now nobody has told.
+    hint("event");
+  };
+
+  const isOutdated = async (armed: Armed, places: Places): Promise<boolean> => {
+    if (state.broken || !isSamePlaces(armed.places, places)) return true;
+    const isDue = places.dirs.size <= UPKEEP_DIRS_MAX || clock.nowMs() - state.upkeepAtMs >= UPKEEP_MS;
+    if (!state.upkeep || !isDue) return false;
+    state.upkeep = false;
+    state.upkeepAtMs = clock.nowMs();
+    const identities = await readIdentities(disk, places);
+    return identities.some((identity, i) => identity !== armed.identities[i]);
+  };
+
+  return {
+    follow: (places) => {
+      state.places = places;
+      wake();
+    },
+    end: async () => {
+      await running;
+      const patience = createDiskTimeout(clock, END_MS_MAX);
+      const dirs = [ROOT, ...state.armed?.places.dirs.keys() ?? []];
+      const fifo = await orNull(patience.on(false).ask("fifo", () => holdsFifo(dirs))) ?? true;
+      patience.rest();
+      // Nothing is closed that could freeze the end; the process takes its watchers with it.
+      if (!fifo && !isNotifyThreadStuck()) await disarm(state, clock);
+    },
+  };
+}
+
+function poll({ state, logger }: Context, reason: string): void {
+  state.method = "poll";
+  state.reason = reason;
+  if (state.warned === reason) return;
+  state.warned = reason;
+  logger.warn(`Watching by interval only: ${reason}`, { reason });
+}
+
+/** Does without events for a while. */
+function rest(context: Context, reason: string): void {
+  const { state, clock } = context;
+  const ms = nextPauseMs(state.pause?.ms ?? null);
+  state.pause = { ms, untilMs: clock.nowMs() + ms };
+  poll(context, reason);
+}
+
+/** True where a watcher may be closed and opened; else it stays as it is, deaf or not. */
+async function isSafe(context: Context, disk: Disk, places: Places): Promise<boolean> {
+  const dirs = new Set([ROOT, ...places.dirs.keys(), ...context.state.armed?.places.dirs.keys() ?? []]);
+  const fifo = await orNull(disk.ask("fifo", () => holdsFifo(dirs))) ?? true;
+  if (!fifo && !isNotifyThreadStuck()) return !context.signal.aborted;
+  poll(context, FIFO_REASON);
+  return false;
+}
+
+/**
+ * Watches are counted by path: one that is opened before the old one is gone never tells anything. And the old one is
+ * gone only a turn of the event loop after its pending read has ended (Deno 2.9.6).
+ */
+async function disarm(state: State, clock: Clock): Promise<void> {
+  if (state.armed === null) return;
+  const { watcher, pump } = state.armed;
+  state.armed = null;
+  try {
+    watcher.close();
+  } catch {
+    // It ended by itself.
+  }
+  await pump;
+  await clock.sleep(0);
+}
+
+/** Opens the watch. False where there is none now. */
+function open(
+  context: Context,
+  places: Places,
+  identities: readonly string[],
+  pump: (watcher: Deno.FsWatcher) => Promise<void>,
+): boolean {
+  const { state, clock, logger } = context;
+  const dirs = [ROOT, ...places.dirs.keys()];
+  let reason = "nothing is there that could be watched";
+  while (dirs.length > 1) {
+    try {
+      const watcher = Deno.watchFs(dirs, { recursive: false });
+      state.broken = false;
+      state.eventBudget = createEventBudget(clock.nowMs());
+      state.armed = { watcher, pump: pump(watcher), places, identities };
+      if (state.warned !== "") logger.info("Watching by kernel events again");
+      state.warned = "";
+      state.method = "inotify";
+      state.reason = places.missing
+        ? "a directory is missing, its parent is watched"
+        : "kernel events and interval";
+      return true;
+    } catch (error) {
+      state.errors++;
+      reason = error instanceof Error ? error.message : String(error);
+      const limit = limitOf(reason);
+      if (limit !== null) {
+        rest(context, `${limit} is used up; all processes of this user on the node share it`);
+        return false;
+      }
+      // It went away, or may not be read: the others are watched without it.
+      const at = dirs.findIndex((dir) => reason.includes(JSON.stringify(dir)));
+      logger.debug("A directory cannot be watched", { path: dirs[at] ?? "", error: reason });
+      if (at < 1) break;
+      dirs.splice(at, 1);
+    }
+  }
+  poll(context, `no directory can be watched: ${reason}`);
+  return false;
+}
+
+/** The name of the limit behind an error; Deno gives no code for either. */
+function limitOf(message: string): string | null {
+  if (/file watch limit|os error 28/i.test(message)) {
+    return "the kernel's limit of watches (fs.inotify.max_user_watches)";
+  }
+  if (/os error 24/.test(message)) {
+    return "the kernel's limit of inotify instances (fs.inotify.max_user_instances)";
+  }
+  return null;
+}
+
+async function readIdentities(disk: Disk, places: Places): Promise<string[]> {
+  return await Promise.all([...places.dirs.keys()].map(async (dir) => {
+    const info = await orNull(disk.stat(dir));
+    return info === null ? "" : `${info.dev}:${info.ino}:${info.birthtime?.getTime()}`;
+  }));
+}

@@ -1,0 +1,56 @@
+/**
+ * Whether a `Deno.watchFs` may be opened or closed now. For each event its thread opens the event's path to compare files;
+ * if that is a FIFO, it waits for a writer with a lock held, for ever even if the FIFO is removed, and the next open or
+ * close of a watcher then freezes the whole process (Deno 2.9.6). Opens and closes nothing itself.
+ */
+
+import { joinPath } from "../../paths.ts";
+
+/** The kernel's function in which open(2) of a FIFO waits for the other side (fs/pipe.c). */
+const WAITS_FOR_WRITER = "wait_for_partner";
+/** Numbers of open and openat on x86-64, and of openat on arm64. */
+const OPEN_CALLS = new Set(["2", "257", "56"]);
+/** Entries looked at in search of a FIFO; beyond it the thread itself must tell. */
+const ENTRIES_MAX = 20_000;
+
+/** True where a FIFO lies in one of the directories. */
+export async function holdsFifo(dirs: Iterable<string>): Promise<boolean> {
+  let left = ENTRIES_MAX;
+  for (const dir of dirs) {
+    try {
+      for (const entry of await Array.fromAsync(Deno.readDir(dir))) {
+        if (--left < 0) return false;
+        if (entry.isFile || entry.isDirectory || entry.isSymlink) continue;
+        if ((await Deno.lstat(joinPath(dir, entry.name)).catch(() => null))?.isFifo) return true;
+      }
+    } catch {
+      // It went away, or nobody may read it: then nobody watches it either.
+    }
+  }
+  return false;
+}
+
+/**
+ * Whether the thread behind the watchers waits for a FIFO now; false where there is none or /proc does not tell.
+ * Synchronous: /proc is memory, and nothing may come between the question and the act.
+ */
+export function isNotifyThreadStuck(): boolean {
+  try {
+    const thread = findThread();
+    if (thread === null) return false;
+    const channel = Deno.readTextFileSync(`${thread}/wchan`);
+    if (channel !== "0" && channel !== "") return channel === WAITS_FOR_WRITER;
+    // Kernels that hide the name still tell the system call of the own threads.
+    return OPEN_CALLS.has(Deno.readTextFileSync(`${thread}/syscall`).split(" ")[0]!);
+  } catch {
+    return false;
+  }
+}
+
+function findThread(): string | null {
+  for (const { name } of Deno.readDirSync("/proc/self/task")) {
+    const path = `/proc/self/task/${name}`;
+    if (Deno.readTextFileSync(`${path}/comm`).startsWith("notify-rs")) return path;
+  }
+  return null;
+}

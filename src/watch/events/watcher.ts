@@ -1,0 +1,120 @@
+/**
+ * Wakes the loop when the disk may have changed: by kernel events where there are any, and by the interval always. It
+ * never decides or reads content; where the watch is set is `arming.ts`'s.
+ */
+
+import type { Clock, Logger, Watcher } from "../../ports.ts";
+import { isRelevant } from "../places.ts";
+import type { WatchedReader } from "../snapshot.ts";
+import { type Context, createArming, type State, type WatcherConfig } from "./arming.ts";
+import {
+  breakPauseMs,
+  createEventBudget,
+  createHintBudget,
+  gatherMs,
+  takeEvent,
+  takeHint,
+} from "./budget.ts";
+
+/** Breaks of the watcher with less than this between them are in a row. */
+const BREAKS_APART_MS = 60_000;
+
+/**
+ * Makes the watcher; it follows the plans of `reader`.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createFakeClock } from "../../../tests/support/fake_clock.ts";
+ * const clock = createFakeClock();
+ * const logger = { debug() {}, info() {}, warn() {}, error() {} };
+ * const config = { watchMethod: "poll", intervalMs: 5_000 } as const;
+ * const watcher = createWatcher(config, { onPlaces: () => {} }, clock, logger);
+ * const hints: string[] = [];
+ * const stop = new AbortController();
+ * const run = watcher.run((cause) => void hints.push(cause), stop.signal);
+ * await clock.advance(10_000);
+ * assert.deepEqual(hints, ["interval", "interval"]);
+ * stop.abort();
+ * await run;
+ * ```
+ */
+export function createWatcher(
+  config: WatcherConfig,
+  reader: Pick<WatchedReader, "onPlaces">,
+  clock: Clock,
+  logger: Logger,
+): Watcher {
+  const isPoll = config.watchMethod === "poll";
+  const state: State = {
+    method: "poll",
+    reason: isPoll ? "as configured" : "starting",
+    events: 0,
+    errors: 0,
+    places: null,
+    armed: null,
+    broken: false,
+    breaks: 0,
+    brokeAtMs: -Infinity,
+    pause: null,
+    eventBudget: createEventBudget(clock.nowMs()),
+    hintBudget: createHintBudget(clock.nowMs()),
+    gathering: false,
+    upkeep: false,
+    upkeepAtMs: -Infinity,
+    warned: "",
+  };
+  return {
+    run: async (hint, signal) => {
+      const events = isPoll ? null : createArming({ config, state, clock, logger, hint, signal }, pumpEvents);
+      if (events !== null) reader.onPlaces(events.follow);
+      while (!signal.aborted) {
+        await clock.sleep(config.intervalMs, signal);
+        if (signal.aborted) break;
+        state.upkeep = true;
+        hint("interval");
+      }
+      reader.onPlaces(() => {});
+      await events?.end();
+    },
+    view: () => ({ method: state.method, reason: state.reason, events: state.events, errors: state.errors }),
+  };
+}
+
+/** Reads events until the watcher ends; `wake` asks for a check of the watch itself. */
+async function pumpEvents(context: Context, watcher: Deno.FsWatcher, wake: () => void): Promise<void> {
+  const { config, state, clock, logger, signal } = context;
+  try {
+    for await (const event of watcher) {
+      state.events++;
+      state.eventBudget = takeEvent(state.eventBudget, clock.nowMs());
+      if (state.eventBudget.tokens < 0 && config.watchMethod === "auto") wake();
+      const { places } = state;
+      // Removed or renamed away: another directory in its place may even have its inode number.
+      const isOfPlace = event.paths.some((path) => places?.dirs.has(path));
+      if (isOfPlace && event.kind !== "modify" && event.kind !== "access") state.broken = true;
+      if (places === null || isRelevant(places, event.paths)) tell(context);
+    }
+  } catch (error) {
+    // A name that is not UTF-8 ends every watcher.
+    state.errors++;
+    logger.debug("A watcher broke and is opened again", { error: String(error) });
+  }
+  if (state.armed?.watcher !== watcher) return;
+  const nowMs = clock.nowMs();
+  state.broken = true;
+  state.breaks = nowMs - state.brokeAtMs < BREAKS_APART_MS ? state.breaks + 1 : 1;
+  state.brokeAtMs = nowMs;
+  clock.sleep(breakPauseMs(state.breaks), signal).then(wake);
+}
+
+/** Gives the hint: at once, or where there are very many of them a little later for all. */
+function tell({ state, clock, hint, signal }: Context): void {
+  if (state.gathering) return;
+  state.hintBudget = takeHint(state.hintBudget, clock.nowMs());
+  if (state.hintBudget.tokens >= 0) return void hint("event");
+  state.gathering = true;
+  clock.sleep(gatherMs, signal).then(() => {
+    state.gathering = false;
+    if (!signal.aborted) hint("event");
+  });
+}

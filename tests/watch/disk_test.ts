@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { createClock } from "../../src/clock.ts";
+import type { Clock } from "../../src/ports.ts";
+import { createDiskTimeout, NoAnswer } from "../../src/watch/disk.ts";
+import { createFakeClock } from "../support/fake_clock.ts";
+import { STRICT } from "../support/strict.ts";
+
+const CLOCK = createClock();
+
+/** Asks on one disk; null for no answer. */
+function createAsk(clock: Clock, answerMsMax: number) {
+  const timeout = createDiskTimeout(clock, answerMsMax);
+  const disk = timeout.on(true);
+  return async <T>(name: string, question: () => Promise<T>): Promise<T | null> => {
+    try {
+      return await disk.ask(name, question);
+    } catch (error) {
+      if (error instanceof NoAnswer) return null;
+      throw error;
+    }
+  };
+}
+
+/** An operation that ends when it is told to. */
+function createHanging() {
+  const pending = Promise.withResolvers<string>();
+  let started = 0;
+  return {
+    run: () => {
+      started++;
+      return pending.promise;
+    },
+    end: pending.resolve,
+    started: () => started,
+  };
+}
+
+Deno.test({ ...STRICT, name: "an answer passes, and so does an error" }, async () => {
+  const ask = createAsk(CLOCK, 1_000);
+  assert.equal(await ask("a", () => Promise.resolve("x")), "x");
+  await assert.rejects(ask("a", () => Promise.reject(new Error("no"))), /no/);
+  assert.equal(await ask("a", () => Promise.resolve("y")), "y");
+});
+
+Deno.test(
+  { ...STRICT, name: "of what hangs one is in flight, and it is asked again when it has ended" },
+  async () => {
+    const ask = createAsk(CLOCK, 20);
+    const hanging = createHanging();
+    assert.equal(await ask("a", hanging.run), null);
+    assert.equal(await ask("a", hanging.run), null);
+    assert.equal(hanging.started(), 1);
+    assert.equal(await ask("b", () => Promise.resolve("other")), "other");
+    hanging.end("late");
+    await Promise.resolve();
+    assert.equal(await ask("a", () => Promise.resolve("again")), "again");
+  },
+);
+
+Deno.test({ ...STRICT, name: "eight that hang are enough" }, async () => {
+  const ask = createAsk(CLOCK, 10);
+  const all = Array.from({ length: 8 }, createHanging);
+  await Promise.all(all.map((hanging, i) => ask(`${i}`, hanging.run)));
+  let started = false;
+  const ninth = () => {
+    started = true;
+    return Promise.resolve("x");
+  };
+  assert.equal(await ask("ninth", ninth), null);
+  assert.equal(started, false);
+  all.forEach((hanging) => hanging.end(""));
+  await Promise.resolve();
+  assert.equal(await ask("ninth", ninth), "x");
+});
+
+Deno.test({ ...STRICT, name: "each is waited for as long as the others, whenever it began" }, async () => {
+  const clock = createFakeClock();
+  const ask = createAsk(clock, 1_000);
+  const ends: string[] = [];
+  const start = (name: string) => {
+    const hanging = createHanging();
+    ask(name, hanging.run).then(() => ends.push(`${name} ${clock.nowMs()}`));
+  };
+  start("a");
+  await clock.advance(300);
+  start("b");
+  await clock.advance(5_000);
+  assert.deepEqual(ends, ["a 1000", "b 1300"]);
+});
