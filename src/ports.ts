@@ -53,9 +53,7 @@ export interface SnapshotReader {
    * content differs from the last content it returned and will be decided by this look: the caller then reads
    * the baseline meanwhile.
    */
-  look(
-    options: { onLikelyChange?: () => void; signal: AbortSignal; quiet?: boolean; brief?: boolean },
-  ): Promise<Observation>;
+  look(options: { onLikelyChange?: () => void; signal: AbortSignal }): Promise<Observation>;
   /** Mounts of the watched paths, in the sidecar's own mount namespace, that can never change again. */
   staleMounts(): readonly StaleMount[];
 }

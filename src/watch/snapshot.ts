@@ -6,7 +6,7 @@
 import { type Config, usesBytes } from "../config.ts";
 import type { Observation, StaleMount } from "../model.ts";
 import type { Clock, SnapshotReader } from "../ports.ts";
-import { createDiskTimeout, fileError, orNull } from "./disk.ts";
+import { createDiskTimeout, type Disk, fileError, orNull } from "./disk.ts";
 import { type Look, type LookOptions, takeLook } from "./look.ts";
 import { type MountView, readMounts, replacedMessage } from "./mounts.ts";
 import {
@@ -68,14 +68,7 @@ const NOTHING_YET: Reading = { last: null, settled: null, content: null, settlin
  * await Deno.remove(dir, { recursive: true });
  * ```
  */
-<<<<<<< HEAD
-export function createSnapshotReader(
-  config: ReaderConfig,
-  clock: Clock,
-): SnapshotReader & { close(): void; isUnswapped(): Promise<boolean> } {
-=======
 export function createSnapshotReader(config: ReaderConfig, clock: Clock): WatchedReader {
->>>>>>> 5bbe2c7 (WIP watch)
   const reader = createReader(config, clock);
   let running: Promise<unknown> = Promise.resolve();
   return {
@@ -117,10 +110,40 @@ function isLikelyChange(
   return delayIntervalMs === "auto" && isSwapped || plainMoved && delayIntervalMs === 0;
 }
 
+/** What a look means after those before it, and what is remembered then. */
+async function judgeLook(
+  reading: Reading,
+  look: Look,
+  delayIntervalMs: ReaderConfig["delayIntervalMs"],
+  clock: Clock,
+  disk: Disk,
+): Promise<[Observation, Reading]> {
+  const comparison = compareLook(look, reading);
+  const isAuto = delayIntervalMs === "auto";
+  const delayMs = isAuto ? AUTO_DELAY_MS : delayIntervalMs;
+  const isQuiet = reading.settled === null && !isFresh(look, clock.wallMs(), delayMs);
+  let settling = decideSettling(reading.settling, {
+    nowMs: clock.nowMs(),
+    delayMs: isQuiet ? 0 : delayMs,
+    differs: comparison.plainDiffers || (!isAuto && comparison.volumeDiffers),
+    sameAsBefore: !comparison.moved,
+    stable: look.files.values().every((file) => file.stable),
+    atomic: !comparison.plainDiffers,
+  });
+  if (settling !== null && isAuto && await areInVolumes(comparison, disk)) settling = null;
+  if (settling !== null) {
+    const waiting = await describeSettling(look, comparison, settling.againAtMs);
+    return [waiting, { ...reading, last: look, settling, waiting }];
+  }
+  const counted = { last: look, settled: look, settling: null, waiting: null };
+  if (comparison.errors.length > 0) return [describeErrors(look, comparison), { ...reading, ...counted }];
+  const snapshot = await describeContent(look, comparison, reading.content, disk);
+  const observation: Observation = { kind: "content", snapshot, skipped: comparison.skipped };
+  return [observation, { ...counted, content: { look, snapshot } }];
+}
+
 function createReader(config: ReaderConfig, clock: Clock) {
   const sources = createSources(config.configFiles, config.watchedDirs);
-  const isAuto = config.delayIntervalMs === "auto";
-  const delayMs = config.delayIntervalMs === "auto" ? AUTO_DELAY_MS : config.delayIntervalMs;
   const limits = { sizeBytesMax: config.maxFileSizeBytes, keepBytes: usesBytes(config) };
   const timeout = createDiskTimeout(clock);
   let reading = NOTHING_YET;
@@ -150,33 +173,12 @@ function createReader(config: ReaderConfig, clock: Clock) {
   };
 
   const observe = async (look: Look): Promise<Observation> => {
-    const comparison = compareLook(look, reading);
     // A file that is mounted by itself may be moved or replaced where it came from: only the mount tells.
     const isUnlinked = () => look.files.values().some(({ stat }) => stat?.nlink === 0);
     if (mounts?.stale.length === 0 && (mounts.fileMounts.length > 0 || isUnlinked())) await refreshMounts();
-    const isQuiet = reading.settled === null && !isFresh(look, clock.wallMs(), delayMs);
-    let settling = decideSettling(reading.settling, {
-      nowMs: clock.nowMs(),
-      delayMs: isQuiet ? 0 : delayMs,
-      differs: comparison.plainDiffers || (!isAuto && comparison.volumeDiffers),
-      sameAsBefore: !comparison.moved,
-      stable: look.files.values().every((file) => file.stable),
-      atomic: !comparison.plainDiffers,
-    });
-    if (settling !== null && isAuto && await areInVolumes(comparison, diskNow())) settling = null;
-    if (settling !== null) {
-      const waiting = await describeSettling(look, comparison, settling.againAtMs);
-      reading = { ...reading, last: look, settling, waiting };
-      return waiting;
-    }
-    const counted = { last: look, settled: look, settling: null, waiting: null };
-    if (comparison.errors.length > 0) {
-      reading = { ...reading, ...counted };
-      return describeErrors(look, comparison);
-    }
-    const snapshot = await describeContent(look, comparison, reading.content, diskNow());
-    reading = { ...counted, content: { look, snapshot } };
-    return { kind: "content", snapshot, skipped: comparison.skipped };
+    const [observation, next] = await judgeLook(reading, look, config.delayIntervalMs, clock, diskNow());
+    reading = next;
+    return observation;
   };
 
   const lookAll = async (onLikelyChange: () => void): Promise<Observation> => {

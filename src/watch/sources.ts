@@ -138,9 +138,11 @@ export async function listSources(
 /** What would be watched now: for who wants to know only that. */
 export async function planPlaces(config: SourceConfig, clock: Clock): Promise<Places> {
   const sources = createSources(config.configFiles, config.watchedDirs);
-  const disk = createDiskTimeout(clock).on(false);
+  const timeout = createDiskTimeout(clock);
   const time = { nowMs: clock.nowMs(), wallMs: clock.wallMs() };
-  return (await listSources(config, sources, disk, null, time)).places;
+  const found = await listSources(config, sources, timeout.on(false), null, time);
+  timeout.rest();
+  return found.places;
 }
 
 /** Gathers the files of one look. */

@@ -20,7 +20,6 @@ async function find(dir: string, text: string, more: Partial<Config>, runChecks 
   const clock = createClock();
   const reader = createSnapshotReader(config, clock);
   const { snapshot } = await checkDisk(config, reader, clock);
-  reader.close();
   assert.ok(snapshot);
   return await checkPreparing(config, snapshot, ENVIRONMENT, runChecks);
 }

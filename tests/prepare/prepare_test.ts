@@ -281,16 +281,10 @@ Deno.test(
       assert.deepEqual(await prepare(snapshot, signal), { kind: "ok", written: true });
       assert.equal(Deno.readTextFileSync(join(dir, "out", "in")), "content");
       const lean = { ...snapshot, files: snapshot.files.map((file) => ({ ...file, bytes: null })) };
-      const refused = (why: string) => ({
+      assert.deepEqual(await prepare(lean, signal), {
         kind: "failed",
-        reason: `Cannot use config file "${input}": ${why}`,
+        reason: `Cannot use config file "${input}": its bytes were not kept`,
       });
-      assert.deepEqual(await prepare(lean, signal), refused("a device, not a regular file"));
-      Deno.removeSync(input);
-      Deno.writeTextFileSync(input, "other");
-      assert.deepEqual(await prepare(lean, signal), refused("it changed after it was read"));
-      Deno.writeTextFileSync(input, "content");
-      assert.deepEqual(await prepare(lean, signal), { kind: "ok", written: false });
     }),
 );
 

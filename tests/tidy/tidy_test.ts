@@ -111,7 +111,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   "serve": ["observe"],
   "trigger": ["http"],
   "verify": ["http"],
-  "prepare": ["watch"],
+  "prepare": [],
   "target": ["proc"],
   "watch": ["proc"],
   "http": [],
@@ -213,6 +213,10 @@ const LONG: Readonly<Record<string, string>> = {
   "src/cli/flags.ts": "one table, of data",
   "src/cli/kinds.ts": "one object a kind of value, each small and without the others",
   "src/model.ts": "types only, and the closed sets of words that are labels of metrics",
+  "src/reload/model.ts": "types only: everything that is remembered, with every event and effect",
+  "src/reload/look.ts": "one look, from what was read to what follows",
+  "src/reload/step.ts": "the one step: each event with what it means in each phase",
+  "src/loop/verification.ts": "one verification, from the first pause to its result",
 };
 
 test("files stay short: 250 lines without the examples in doc comments, or a reason", () => {

@@ -7,7 +7,7 @@ import type { Config } from "../../config.ts";
 import type { Clock, Logger, TakeHint } from "../../ports.ts";
 import { createDiskTimeout, type Disk, orNull } from "../disk.ts";
 import { isSamePlaces, type Places } from "../places.ts";
-import { type Budget, createEventBudget, nextPauseMs } from "./budget.ts";
+import { breakPauseMs, type Budget, createEventBudget, limitOf, nextPauseMs } from "./budget.ts";
 import { holdsFifo, isNotifyThreadStuck } from "./fifo.ts";
 
 /** What of the configuration the watcher needs. */
@@ -107,7 +107,13 @@ export function createArming(
     if (!await isSafe(context, disk, places)) return;
     await disarm(state, clock);
     const identities = await readIdentities(disk, places);
-    if (!open(context, places, identities, (watcher) => pump(context, watcher, wake))) return;
+    const opened = open(context, places, identities, (watcher) => pump(context, watcher, wake));
+    if (opened === "gone") {
+      // It went away after the look: a new look plans with what is above it.
+      state.breaks++;
+      clock.sleep(breakPauseMs(state.breaks), signal).then(() => signal.aborted || hint("event"));
+    }
+    if (opened !== "open") return;
     // What happened until now nobody has told.
     hint("event");
   };
@@ -144,6 +150,8 @@ function poll({ state, logger }: Context, reason: string): void {
   state.reason = reason;
   if (state.warned === reason) return;
   state.warned = reason;
+  // Polling was not asked for: alerts tell so by the count of errors.
+  state.errors++;
   logger.warn(`Watching by interval only: ${reason}`, { reason });
 }
 
@@ -181,16 +189,17 @@ async function disarm(state: State, clock: Clock): Promise<void> {
   await clock.sleep(0);
 }
 
-/** Opens the watch. False where there is none now. */
+/** Opens the watch: "gone" where all directories went away, "none" where there can be none now. */
 function open(
   context: Context,
   places: Places,
   identities: readonly string[],
   pump: (watcher: Deno.FsWatcher) => Promise<void>,
-): boolean {
+): "open" | "gone" | "none" {
   const { state, clock, logger } = context;
   const dirs = [ROOT, ...places.dirs.keys()];
   let reason = "nothing is there that could be watched";
+  let isGone = true;
   while (dirs.length > 1) {
     try {
       const watcher = Deno.watchFs(dirs, { recursive: false });
@@ -203,35 +212,28 @@ function open(
       state.reason = places.missing
         ? "a directory is missing, its parent is watched"
         : "kernel events and interval";
-      return true;
+      return "open";
     } catch (error) {
       state.errors++;
       reason = error instanceof Error ? error.message : String(error);
       const limit = limitOf(reason);
       if (limit !== null) {
         rest(context, `${limit} is used up; all processes of this user on the node share it`);
-        return false;
+        return "none";
       }
       // It went away, or may not be read: the others are watched without it.
       const at = dirs.findIndex((dir) => reason.includes(JSON.stringify(dir)));
       logger.debug("A directory cannot be watched", { path: dirs[at] ?? "", error: reason });
       if (at < 1) break;
       dirs.splice(at, 1);
+      isGone &&= error instanceof Deno.errors.NotFound;
+      if (dirs.length > 1 || !isGone) continue;
+      [state.method, state.reason] = ["poll", "a directory went away"];
+      return "gone";
     }
   }
   poll(context, `no directory can be watched: ${reason}`);
-  return false;
-}
-
-/** The name of the limit behind an error; Deno gives no code for either. */
-function limitOf(message: string): string | null {
-  if (/file watch limit|os error 28/i.test(message)) {
-    return "the kernel's limit of watches (fs.inotify.max_user_watches)";
-  }
-  if (/os error 24/.test(message)) {
-    return "the kernel's limit of inotify instances (fs.inotify.max_user_instances)";
-  }
-  return null;
+  return "none";
 }
 
 async function readIdentities(disk: Disk, places: Places): Promise<string[]> {

@@ -1,4 +1,4 @@
-/** When kernel events are worth their price, and how often they wake the loop. Pure. */
+/** When kernel events are worth their price, how often they wake the loop, and which limit of the kernel they have met. Pure. */
 
 /** Events that may come in a burst before a directory counts as busy: an update of a volume has 10, a checkout thousands. */
 const BURST_EVENTS = 5_000;
@@ -52,4 +52,15 @@ export function nextPauseMs(previousMs: number | null): number {
 /** Pause before a watcher that broke `times` times in a row is opened again: 50 ms, doubling up to 25 s. */
 export function breakPauseMs(times: number): number {
   return 50 * 2 ** Math.min(times - 1, 9);
+}
+
+/** The name of the limit behind an error; Deno gives no code for either. */
+export function limitOf(message: string): string | null {
+  if (/file watch limit|os error 28/i.test(message)) {
+    return "the kernel's limit of watches (fs.inotify.max_user_watches)";
+  }
+  if (/os error 24/.test(message)) {
+    return "the kernel's limit of inotify instances (fs.inotify.max_user_instances)";
+  }
+  return null;
 }
