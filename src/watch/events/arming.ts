@@ -22,7 +22,7 @@ const ROOT = "/";
 const UPKEEP_DIRS_MAX = 100;
 const UPKEEP_MS = 15_000;
 /** How long the end may wait for a disk to say whether it holds a FIFO. */
-const END_MS_MAX = 300;
+const END_MS_MAX = 600;
 const FIFO_REASON = "a FIFO in a watched directory holds up kernel events";
 
 interface Armed {
