@@ -18,7 +18,7 @@ import { checkDisk } from "./check/disk.ts";
 import { checkPreparing } from "./check/preparing.ts";
 import { type Finding, isOk, renderJson, renderText } from "./check/finding.ts";
 import { checkServer } from "./check/server.ts";
-import { checkTarget } from "./check/target.ts";
+import { askKnownTarget, checkTarget } from "./check/target.ts";
 
 /** Replaced in tests only. */
 export interface CheckDeps {
@@ -60,7 +60,12 @@ export async function runCheck(
     ...warnings.map((message): Finding => ({ area: "settings", level: "warn", code: "setting", message })),
     ...disk.findings,
     ...await checkPreparing(config, disk.snapshot, environment, runChecks),
-    ...checkTarget(config, deps.finder ?? await createTargetPort(config, { clock }), proc),
+    ...checkTarget(
+      config,
+      deps.finder ?? await createTargetPort(config, { clock }),
+      proc,
+      taken && await askKnownTarget(config, proc),
+    ),
     ...await checkApp(config, deps.probe ?? createStatusProbe(config, sendRequest)),
     ...await checkServer(config),
   ];

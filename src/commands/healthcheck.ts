@@ -75,6 +75,20 @@ export function ownUrl(config: Omit<HealthcheckConfig, "httpTimeoutMs">, path: s
   return `${scheme}://${reachableHost(config.metricsHost)}:${config.metricsPort}${path}`;
 }
 
+/** A sidecar that is well answers at once. */
+const OWN_TIMEOUT_MS = 2_000;
+
+/** What the sidecar with these settings answers; null where it does not, or its certificate cannot be checked. */
+export async function askOwn(config: HealthcheckConfig, path: string): Promise<string | null> {
+  if (config.tlsCertFile !== null) return null;
+  try {
+    const { status, body } = await askPlain(ownUrl(config, path), OWN_TIMEOUT_MS);
+    return status === 200 ? body : null;
+  } catch {
+    return null;
+  }
+}
+
 /** An address for "all addresses" is none to connect to. */
 function reachableHost(host: string | null): string {
   if (host === null || host === "0.0.0.0") return "127.0.0.1";

@@ -1,14 +1,12 @@
 /** Whether the own port can be had. Listens for a moment where it is free, and asks who is there where it is not. */
 
 import type { Config } from "../../config.ts";
-import { NO_TLS, sendRequest } from "../../http/request.ts";
 import { readTlsFiles, tryListening } from "../../serve/listen.ts";
-import { ownUrl, runHealthcheck } from "../healthcheck.ts";
+import { askOwn, runHealthcheck } from "../healthcheck.ts";
 import { type Finding, findingsIn } from "./finding.ts";
 import { argsFix, SECRET_FIX } from "./fixes.ts";
 
 const say = findingsIn("server");
-const TIMEOUT_MS = 2_000;
 
 /** The finding about the own server; nothing where there is none (`--once`). */
 export async function checkServer(config: Config): Promise<Finding[]> {
@@ -65,17 +63,5 @@ async function isOurs(config: Config): Promise<boolean> {
   if (config.tlsCertFile !== null || config.authFile !== null) {
     return await runHealthcheck(config, () => Promise.resolve()) === 0;
   }
-  try {
-    const request = {
-      url: ownUrl(config, "/metrics"),
-      method: "GET",
-      headers: [],
-      tls: NO_TLS,
-      timeoutMs: TIMEOUT_MS,
-    };
-    const { body } = await sendRequest(request, new AbortController().signal);
-    return new TextDecoder().decode(body).includes("config_reloader_build_info");
-  } catch {
-    return false;
-  }
+  return (await askOwn(config, "/metrics"))?.includes("config_reloader_build_info") ?? false;
 }

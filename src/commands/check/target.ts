@@ -11,6 +11,7 @@ import { displayName, type ProcessStat } from "../../proc/process.ts";
 import type { ProcReader } from "../../proc/reader.ts";
 import { watchedMounts } from "../../target/stale.ts";
 import type { TargetFinder } from "../../target/target.ts";
+import { askOwn } from "../healthcheck.ts";
 import { type Finding, findingsIn } from "./finding.ts";
 import { mountFix, RESTART, targetFix } from "./fixes.ts";
 
@@ -19,11 +20,16 @@ const say = findingsIn("target");
 /** Programs whose runtime catches the signal whether or not the application does, by how much they catch. */
 const CATCHES_ALL_MIN = 20;
 
-/** All findings about the target; nothing where none is signalled. */
-export function checkTarget(config: Config, finder: TargetFinder, reader: ProcReader): Finding[] {
+/** All findings about the target; nothing where none is signalled. `known`: the target of the sidecar that runs. */
+export function checkTarget(
+  config: Config,
+  finder: TargetFinder,
+  reader: ProcReader,
+  known: Target | null,
+): Finding[] {
   if (config.trigger !== "signal") return [];
   const seen: { readonly stat: ProcessStat; readonly note: string }[] = [];
-  const found = finder.resolve(null, (stat, note) => seen.push({ stat, note }));
+  const found = finder.resolve(known, (stat, note) => seen.push({ stat, note }));
   const chosenPid = found.kind === "none" ? null : found.target.pid;
   const details = seen.filter(({ stat }) => stat.pid !== chosenPid).map(({ stat, note }) =>
     `${describe(reader, stat)}: ${note}`
@@ -38,6 +44,33 @@ export function checkTarget(config: Config, finder: TargetFinder, reader: ProcRe
     handler(config, found, reader),
     ...mounts(config, chosen, reader),
   ];
+}
+
+/**
+ * The target of the sidecar that runs, by its /status: a debug container would make it ambiguous for a newcomer, and does
+ * not for it. Null where it has none, or does not answer without a password.
+ */
+export async function askKnownTarget(config: Config, reader: ProcReader): Promise<Target | null> {
+  try {
+    const { target } = JSON.parse(await askOwn(config, "/status") ?? "{}");
+    const { pid, name, uid, handled, ok, message } = target as TargetView;
+    const stat = ok && pid !== null ? reader.stat(pid) : null;
+    if (stat === null || stat === "hidden") return null;
+    const { startTicks, comm } = stat;
+    const reason = message.slice(message.indexOf("): ") + 3);
+    return {
+      pid: stat.pid,
+      startTicks,
+      comm,
+      name: name!,
+      uid: uid!,
+      startedWallMs: 0,
+      reason,
+      handled: !!handled,
+    };
+  } catch {
+    return null;
+  }
 }
 
 function describe(reader: ProcReader, stat: ProcessStat): string {

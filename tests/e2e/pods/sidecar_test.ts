@@ -89,6 +89,25 @@ podTest(
     await write(pod, "version: 3\n");
     await until("the second reload", () => sidecar.count("✅ Reload successful") === 2);
     assert.equal(starts(), 1, "the app was never started anew");
+
+    // In the sidecar's container, without a flag.
+    const [program, ...args] = PRODUCT;
+    const check = await pod.start({
+      program: program!,
+      args: [...args, "check"],
+      container: "sidecar",
+      silent: true,
+    });
+    await check.ended;
+    assert.match(
+      check.lines[0]!,
+      /check, with the settings of the running config-reloader \(PID \d+\): 4 flags, 0 /,
+    );
+    assert.match(
+      check.lines.join("\n"),
+      /✓ PID \d+ \(deno, user 0\): the only application container in the pod, started by/,
+    );
+    assert.equal(check.lines.filter((line) => line.startsWith("✗")).join(), "");
     assert.ok(app.isAlive() && debug.isAlive());
     assert.deepEqual(debug.hups(), []);
     assert.doesNotMatch(sidecar.log(), /WARN|ERROR/);
