@@ -70,7 +70,7 @@ export async function runHealthcheck(
  * assert.equal(ownUrl(config, "/healthz"), "https://[::1]:9091/healthz");
  * ```
  */
-export function ownUrl(config: Omit<HealthcheckConfig, "httpTimeoutMs">, path: string): string {
+function ownUrl(config: Omit<HealthcheckConfig, "httpTimeoutMs">, path: string): string {
   const scheme = config.tlsCertFile === null ? "http" : "https";
   return `${scheme}://${reachableHost(config.metricsHost)}:${config.metricsPort}${path}`;
 }

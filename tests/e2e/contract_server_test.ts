@@ -278,7 +278,7 @@ test("TLS and auth: basic and bearer, open probes, rotation of both, health chec
     "--reload-url",
     scene.app.url,
   );
-  assert.match(checked.out, /✓ Port \d+ is in use by the config-reloader that is running now/);
+  assert.match(checked.out, /✓ Port \d+ is in use, by a config-reloader that is running now/);
 
   await Deno.writeTextFile(files.auth, "Bearer new\n");
   assert.equal(await status("/metrics", { authorization: "Bearer tok.en" }), 401, "rotated at once");

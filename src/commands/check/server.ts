@@ -36,7 +36,7 @@ export async function checkServer(config: Config): Promise<Finding[]> {
   if (await isOurs(config)) {
     return [
       ...findings,
-      say("ok", "port-ours", `Port ${port} is in use by the config-reloader that is running now`),
+      say("ok", "port-ours", `Port ${port} is in use, by a config-reloader that is running now`),
     ];
   }
   return [
