@@ -30,7 +30,7 @@ const PROOF_MS = 15_000;
 
 /** Starts the sidecar with `args` beside an app, runs `fn`, and stops it whatever happens. */
 export async function beside(
-  app: App,
+  app: Pick<App, "log">,
   args: readonly string[],
   fn: (sidecar: Sidecar) => Promise<void>,
 ): Promise<void> {

@@ -1,0 +1,97 @@
+/**
+ * An app whose `POST /-/reload` answers late, or is answered by something in between: it reloads once, and its status is
+ * the proof. On the real product, from the command line to the metrics.
+ */
+
+import assert from "node:assert/strict";
+import { beside, successes } from "../support/apps.ts";
+import { createKubeletVolume } from "../support/kubelet.ts";
+import type { Sidecar } from "../support/scene.ts";
+import { test } from "../support/strict.ts";
+
+interface SlowApp extends AsyncDisposable {
+  readonly volume: ReturnType<typeof createKubeletVolume>;
+  readonly args: readonly string[];
+  /** Reloads that were asked for. */
+  posts(): number;
+}
+
+/** Prometheus's runtime info; a reload takes `reloadMs`, and its request is answered after it, or at once with `status`. */
+async function startSlowApp(reloadMs: number, status = 200): Promise<SlowApp> {
+  const dir = await Deno.makeTempDir();
+  const volume = createKubeletVolume(`${dir}/volume`, { "app.yaml": "a: 1" });
+  let lastConfigTime = new Date(Date.now() - 60_000);
+  let posts = 0;
+  const timers = new Set<ReturnType<typeof setTimeout>>();
+  const reload = () =>
+    new Promise<void>((resolve) => {
+      const timer = setTimeout(() => {
+        timers.delete(timer);
+        lastConfigTime = new Date();
+        resolve();
+      }, reloadMs);
+      timers.add(timer);
+    });
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
+    if (new URL(request.url).pathname !== "/-/reload") {
+      return Response.json({ data: { reloadConfigSuccess: true, lastConfigTime } });
+    }
+    posts++;
+    const reloaded = reload();
+    if (status === 200) await reloaded;
+    return new Response("", { status });
+  });
+  const url = `http://127.0.0.1:${server.addr.port}`;
+  return {
+    volume,
+    args: [
+      ...["--config-file", volume.path("app.yaml"), "--interval", "500ms", "--reload-on-start", "never"],
+      ...["--trigger", "http", "--trigger-url", `${url}/-/reload`, "--reload-url", `${url}/runtimeinfo`],
+    ],
+    posts: () => posts,
+    [Symbol.asyncDispose]: async () => {
+      timers.forEach((timer) => clearTimeout(timer));
+      await server.shutdown();
+      await Deno.remove(dir, { recursive: true });
+    },
+  };
+}
+
+async function besideSlowApp(
+  app: SlowApp,
+  args: readonly string[],
+  fn: (sidecar: Sidecar) => Promise<void>,
+): Promise<void> {
+  await beside({ log: () => "" }, [...app.args, ...args], fn);
+}
+
+test("a reload that outlasts --http-timeout is asked for once, and proved by the status", async () => {
+  await using app = await startSlowApp(8_000);
+  await besideSlowApp(app, [], async (sidecar) => {
+    app.volume.swap({ "app.yaml": "a: 2" });
+    await successes(sidecar, 1);
+    assert.equal(app.posts(), 1);
+    assert.equal(await sidecar.metric("config_reload_failures_total"), 0);
+    await sidecar.logged("timed out after 5s; the app may have got it all the same");
+  });
+});
+
+test("504 from something in between is no failure of the app's", async () => {
+  await using app = await startSlowApp(300, 504);
+  await besideSlowApp(app, [], async (sidecar) => {
+    app.volume.swap({ "app.yaml": "a: 2" });
+    await successes(sidecar, 1);
+    assert.equal(app.posts(), 1);
+  });
+});
+
+test("where even the reload timeout is over, the retry asks the status before it asks for another reload", async () => {
+  await using app = await startSlowApp(2_500);
+  const args = ["--http-timeout", "300ms", "--reload-timeout", "1s", "--retry-interval", "4s"];
+  await besideSlowApp(app, args, async (sidecar) => {
+    app.volume.swap({ "app.yaml": "a: 2" });
+    await successes(sidecar, 1);
+    assert.equal(app.posts(), 1);
+    assert.equal(await sidecar.metric('config_reload_outcomes_total{outcome="timeout"}'), 1);
+  });
+});
