@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { beside, successes } from "../support/apps.ts";
+import { beside, successes } from "../support/beside.ts";
 import { createKubeletVolume } from "../support/kubelet.ts";
 import type { Sidecar } from "../support/scene.ts";
 import { test } from "../support/strict.ts";

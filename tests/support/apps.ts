@@ -3,8 +3,7 @@
  * directory, its configuration in a kubelet-style volume. Never started as a system service, never touching one.
  */
 
-import assert from "node:assert/strict";
-import { freePort, get, ready, requireProgram, type Sidecar, startSidecar } from "./scene.ts";
+import { freePort, get, requireProgram } from "./scene.ts";
 import { createKubeletVolume, type KubeletVolume, type Payload } from "./kubelet.ts";
 import { until } from "./poll.ts";
 
@@ -23,42 +22,6 @@ export interface App extends AsyncDisposable {
   /** What it wrote to its standard error so far. */
   log(): string;
   isAlive(): boolean;
-}
-
-/** How long a change may take until it is proved, in milliseconds. */
-const PROOF_MS = 15_000;
-
-/** Starts the sidecar with `args` beside an app, runs `fn`, and stops it whatever happens. */
-export async function beside(
-  app: Pick<App, "log">,
-  args: readonly string[],
-  fn: (sidecar: Sidecar) => Promise<void>,
-): Promise<void> {
-  const sidecar = await startSidecar({ args });
-  try {
-    await ready(sidecar);
-    await fn(sidecar);
-  } catch (error) {
-    throw new Error(`${(error as Error).message}\n--- sidecar:\n${sidecar.log()}\n--- app:\n${app.log()}`, {
-      cause: error,
-    });
-  } finally {
-    await sidecar.stop();
-  }
-}
-
-/** Waits until so many reloads are proved, no more, and the app runs what is on disk. */
-export async function successes(sidecar: Sidecar, wanted: number): Promise<void> {
-  await sidecar.metricIs("config_reload_successes_total", (value) => value >= wanted, PROOF_MS);
-  assert.equal(await sidecar.metric("config_reload_successes_total"), wanted);
-  assert.equal(await sidecar.metric("config_reload_in_sync"), 1);
-}
-
-/** Waits until a reload has ended like this, and the app does not run what is on disk. */
-export async function ended(sidecar: Sidecar, outcome: string): Promise<void> {
-  const name = `config_reload_outcomes_total{outcome="${outcome}"}`;
-  await sidecar.metricIs(name, (value) => value >= 1, PROOF_MS);
-  assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
 }
 
 interface Recipe {

@@ -4,7 +4,8 @@
  */
 
 import assert from "node:assert/strict";
-import { beside, type Nginx, startNginx, successes } from "../../support/apps.ts";
+import { type Nginx, startNginx } from "../../support/apps.ts";
+import { beside, successes } from "../../support/beside.ts";
 import { test } from "../../support/strict.ts";
 import { get, type Sidecar } from "../../support/scene.ts";
 

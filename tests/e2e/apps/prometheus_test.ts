@@ -4,14 +4,8 @@
  */
 
 import assert from "node:assert/strict";
-import {
-  type App,
-  beside,
-  prometheusConfig,
-  prometheusLabel,
-  startPrometheus,
-  successes,
-} from "../../support/apps.ts";
+import { type App, prometheusConfig, prometheusLabel, startPrometheus } from "../../support/apps.ts";
+import { beside, successes } from "../../support/beside.ts";
 import { test } from "../../support/strict.ts";
 import type { Sidecar } from "../../support/scene.ts";
 

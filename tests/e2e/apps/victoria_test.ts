@@ -5,16 +5,8 @@
  */
 
 import assert from "node:assert/strict";
-import {
-  type App,
-  beside,
-  ended,
-  startVmagent,
-  startVmalert,
-  successes,
-  vmagentConfig,
-  vmalertRules,
-} from "../../support/apps.ts";
+import { type App, startVmagent, startVmalert, vmagentConfig, vmalertRules } from "../../support/apps.ts";
+import { beside, ended, successes } from "../../support/beside.ts";
 import { get } from "../../support/scene.ts";
 import { test } from "../../support/strict.ts";
 
