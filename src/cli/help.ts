@@ -19,8 +19,8 @@ const HEALTHCHECK_FLAGS: readonly FlagName[] = [
 ];
 
 const USAGE: Readonly<Record<string, string>> = {
-  run: `config-reloader: tells an app to reload when its configuration files change,
-and makes sure that it did
+  run: `config-reloader: makes an app reload when its configuration files change, and
+proves that it did
 
 Usage:
   config-reloader [run] [flags]       watch and reload (the sidecar)
