@@ -1,18 +1,21 @@
 // deno-lint-ignore-file no-console -- what it prints is its output
 /**
  * `deno task fuzz [--seed N] [--runs M]`: the simulation over M seeds from N (by default 1,000 from a random one), or one seed
- * with `--runs 1`. Prints each seed that breaks an invariant and ends with 1 if there was one.
+ * with `--runs 1`. Prints each seed that breaks an invariant and ends with 1 if there was one. `--trace` prints each step of
+ * the loop, for one seed.
  */
 
 import { readFlags, wholeNumber } from "../scripts/command_line.ts";
 import { simulate } from "./support/simulation.ts";
 
-const USAGE = `usage: deno task fuzz [--seed N] [--runs M]
+const USAGE = `usage: deno task fuzz [--seed N] [--runs M] [--trace]
   --seed N   the first seed; random without it
-  --runs M   how many seeds, 1000 without it`;
-const { seed, runs: count } = readFlags(USAGE, {
+  --runs M   how many seeds, 1000 without it
+  --trace    print every step of the loop: [phase] event -> [phase] effect`;
+const { seed, runs: count, trace } = readFlags(USAGE, {
   seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
   runs: { type: "string", default: "1000" },
+  trace: { type: "boolean", default: false },
 });
 const first = wholeNumber("seed", seed);
 const runs = wholeNumber("runs", count);
@@ -22,7 +25,11 @@ const startMs = performance.now();
 let broken = 0;
 for (let seed = first; seed < first + runs; seed++) {
   try {
-    const { attempts, signals, outcomes } = await simulate(seed);
+    const { attempts, signals, outcomes } = await simulate(
+      seed,
+      "now",
+      trace ? (line) => console.log(line) : null,
+    );
     totals.attempts += attempts;
     totals.signals += signals;
     for (const [outcome, count] of Object.entries(outcomes)) {

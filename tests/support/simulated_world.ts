@@ -25,6 +25,8 @@ export interface AppTraits {
   readonly diesOfSignal: number;
   /** Ends within 3 s of a content that it rejects this often: some do not go on with what they ran. */
   readonly diesOfRejecting: number;
+  /** A request has no answer this often, be it on the way there or back. */
+  readonly losesAnswers: number;
   /** Takes a good reload back after a moment this often. */
   readonly rollsBack: number;
   /** The status URL hangs for a while this often. */
@@ -59,6 +61,8 @@ export interface World {
   /** From now on the app behaves well. */
   heal(): void;
   disk(): string | null;
+  /** When the content came to the disk. */
+  changedAtMs(): number;
   /** What the app runs; null while it is down. */
   runs(): string | null;
   attempts(): number;
@@ -85,6 +89,7 @@ export interface World {
 export function createWorld(clock: Clock, random: SeededRandom, traits: AppTraits, first: string): World {
   let content: string | null = first;
   let changedWallMs = clock.wallMs() - 60_000;
+  let changedAtMs = clock.nowMs() - 60_000;
   let lastDigest: string | null = null;
   let healed = false;
   let downUntilMs = 0;
@@ -257,19 +262,24 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     }
   }
 
-  const httpTrigger: HttpTrigger = () => {
+  const httpTrigger: HttpTrigger = async (signal) => {
     const [atMs, wallMs] = [clock.nowMs(), clock.wallMs()];
-    if (!up()) {
-      return Promise.resolve({ kind: "not-sent", code: "trigger-failed", message: "connection refused" });
+    if (!up()) return { kind: "not-sent", code: "trigger-failed", message: "connection refused" };
+    // Nothing is drawn where none is ever lost, so that the seeds that are kept show what they showed.
+    const isLost = traits.losesAnswers > 0 && is(traits.losesAnswers);
+    const hasArrived = !isLost || random.chance(0.7);
+    const waitMs = isLost ? random.int(0, 5_000) : 0;
+    if (hasArrived) {
+      signals.push({ atMs, content, starts });
+      if (readable()?.startsWith("bad")) {
+        if (!traits.lies || healed) attempts++;
+        status = "validation_failed";
+        if (!isLost) return { kind: "not-sent", code: "trigger-refused", message: "HTTP 500", atMs };
+      } else reloadApp();
     }
-    signals.push({ atMs, content, starts });
-    if (readable()?.startsWith("bad")) {
-      if (!traits.lies || healed) attempts++;
-      status = "validation_failed";
-      return Promise.resolve({ kind: "not-sent", code: "trigger-refused", message: "HTTP 500", atMs });
-    }
-    reloadApp();
-    return Promise.resolve({ kind: "sent", atMs, wallMs });
+    if (!isLost) return { kind: "sent", atMs, wallMs };
+    await clock.sleep(waitMs, signal);
+    return { kind: "sent", atMs, wallMs, unanswered: "Cannot POST: timed out after 5s" };
   };
 
   const render: Prepare = async (snapshot, signal) => {
@@ -317,6 +327,7 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
       const isChange = next !== content;
       if (isChange) {
         changedWallMs = clock.wallMs();
+        changedAtMs = clock.nowMs();
         if (traits.settleMsMax > 0) settledAtMs = clock.nowMs() + random.int(0, traits.settleMsMax);
       }
       content = next;
@@ -329,6 +340,7 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
       hangsUntilMs = forbiddenUntilMs = 0;
     },
     disk: () => content,
+    changedAtMs: () => changedAtMs,
     runs: () => up() ? runs : null,
     attempts: () => attempts,
     isBlank: () =>

@@ -8,6 +8,7 @@ import type { Config } from "../../src/config.ts";
 import type { Outcome } from "../../src/model.ts";
 import type { Metrics } from "../../src/observe/metrics.ts";
 import type { Logger } from "../../src/ports.ts";
+import { type Effect, type Event, type Model, reloadOf } from "../../src/reload/model.ts";
 import { createRecorder } from "../../src/loop/recorder.ts";
 import { createLoop, type Loop } from "../../src/loop/loop.ts";
 import { createTestConfig } from "./config.ts";
@@ -25,7 +26,7 @@ export interface RunSummary {
 }
 
 /** What the simulation knew at a time. */
-type Era = "signals" | "amp" | "formats" | "now";
+type Era = "signals" | "amp" | "formats" | "tokens" | "now";
 
 const CONTENTS = ["a", "b", "c", "bad1", "bad2", null];
 const MORE_CONTENTS = [...CONTENTS, "invalid"];
@@ -34,17 +35,26 @@ const MORE_CONTENTS = [...CONTENTS, "invalid"];
 const QUIET_MS = 60_000 + 30_000 + 5_000 + 5_000 + 10_000;
 
 /**
- * Runs the simulation of `seed`. `era`: as it was when it knew signals alone, AMP alone, or of apps without a trigger
- * AMP and Prometheus alone, so that seeds of that time still show what they showed.
+ * Runs the simulation of `seed`. `era`: as it was when it knew signals alone, AMP alone, of apps without a trigger
+ * AMP and Prometheus alone, or no request without an answer, so that seeds of that time still show what they showed.
+ * `trace` gets a line for each step of the loop, and each line of the log.
  * @throws AssertionError naming the seed where an invariant does not hold.
  */
-export async function simulate(seed: number, era: Era = "now"): Promise<RunSummary> {
+export async function simulate(
+  seed: number,
+  era: Era = "now",
+  trace: ((line: string) => void) | null = null,
+): Promise<RunSummary> {
   const random = createRandom(seed);
   const known = era === "signals" ? createTraits(random) : createMoreTraits(random, era);
   // Of a stream of its own: the seeds that are kept show what they showed.
-  const isFrail = era === "now" && known.trigger === "signal" && createRandom(seed + 1e9).chance(0.2);
-  const traits = isFrail ? { ...known, diesOfRejecting: 0.5 } : known;
-  const run = createRun(random, traits, era === "signals");
+  const isFrail = (era === "tokens" || era === "now") && known.trigger === "signal" &&
+    createRandom(seed + 1e9).chance(0.2);
+  const losesAnswers = era === "now" && known.trigger === "http" && createRandom(seed + 2e9).chance(0.5)
+    ? 0.3
+    : 0;
+  const traits = { ...known, diesOfRejecting: isFrail ? 0.5 : 0, losesAnswers };
+  const run = createRun(random, traits, era === "signals", trace);
   try {
     await run.start();
     const steps = random.int(5, 25);
@@ -67,6 +77,7 @@ function createTraits(random: SeededRandom): AppTraits {
     lies: random.chance(0.1),
     diesOfSignal: sometimes(0.4),
     diesOfRejecting: 0,
+    losesAnswers: 0,
     rollsBack: sometimes(0.4),
     hangs: sometimes(0.1),
     restarts: sometimes(0.5),
@@ -99,11 +110,17 @@ function isFickle({ rollsBack, lies }: AppTraits): boolean {
   return rollsBack > 0 || lies;
 }
 
-function createRun(random: SeededRandom, traits: AppTraits, plain: boolean) {
+function createRun(
+  random: SeededRandom,
+  traits: AppTraits,
+  plain: boolean,
+  trace: ((line: string) => void) | null,
+) {
   const clock = createFakeClock();
   const contents = plain ? CONTENTS : MORE_CONTENTS;
   const world = createWorld(clock, random, traits, "a");
   const log: string[] = [];
+  if (trace !== null) log.push = (...lines) => (lines.forEach((line) => trace(line)), 0);
   const config = createTestConfig({
     maxBackoffMs: 60_000,
     jitterMs: random.pick([0, 0, 2_000]),
@@ -143,6 +160,8 @@ function createRun(random: SeededRandom, traits: AppTraits, plain: boolean) {
       random: random.next,
       collect: () => {},
       recorder,
+      trace: (before, event, after, effect) =>
+        trace?.(`${clock.nowMs()} ${stepText(before, event, after, effect)}`),
     });
     const [stopping, aborted] = [new AbortController(), new AbortController()];
     const done = loop.run(stopping.signal, aborted.signal);
@@ -178,7 +197,27 @@ function createRun(random: SeededRandom, traits: AppTraits, plain: boolean) {
       assert.deepEqual(sidecar.loop.health(), { ok: true }, "I5: not healthy");
       assert.ok(clock.pending() < 60, `I6: ${clock.pending()} timers`);
       truth.check();
+      checkOvertaking();
     }
+  }
+
+  /** A proof that is pending does not hold up newer content for longer than it may (contract: on a change, 5). */
+  function checkOvertaking(): void {
+    const reload = reloadOf(sidecar.loop.model());
+    if (reload === null || reload.sentAtMs === null || world.disk() === null) return;
+    if (reload.job.digest === world.disk() || sidecar.stopping.signal.aborted) return;
+    const fromMs = Math.max(
+      reload.sentAtMs + Math.max(2_000, config.minReloadIntervalMs),
+      // Found at the interval at the latest, written for a while, spread by jitter.
+      world.changedAtMs() + config.intervalMs + traits.settleMsMax + config.jitterMs,
+    );
+    const lateMs = clock.nowMs() - fromMs;
+    // A request on its way is not taken back; there may be two of them.
+    const requestMs = traits.losesAnswers > 0 ? 2 * config.httpTimeoutMs : 0;
+    assert.ok(
+      lateMs < 2_000 + requestMs,
+      `newer content has waited ${lateMs} ms too long for a pending proof`,
+    );
   }
 
   async function step(): Promise<void> {
@@ -245,6 +284,21 @@ function createRun(random: SeededRandom, traits: AppTraits, plain: boolean) {
   }
 
   return { log, start: () => (startSidecar(), advance(100)), step, comeToRest, stop, summary: truth.summary };
+}
+
+/** One step as a line: phase, event, next phase, effect. */
+function stepText(before: Model, event: Event, after: Model, effect: Effect): string {
+  const what = event.kind === "hinted"
+    ? `hinted(${event.hint.causes})`
+    : event.kind === "looked"
+    ? `looked(${
+      event.observation.kind === "content" ? event.observation.snapshot.digest : event.observation.kind
+    })`
+    : event.kind === "ended"
+    ? `ended(${event.result.outcome} ${event.result.code})`
+    : event.kind;
+  const until = effect.do === "wait" && effect.untilMs !== Infinity ? ` until ${effect.untilMs}` : "";
+  return `  [${before.phase.is}] ${what} -> [${after.phase.is}] ${effect.do}${until}`;
 }
 
 /** Collects log lines; counts those that tell a failure. */
