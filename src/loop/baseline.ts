@@ -41,7 +41,7 @@ export async function baselineOf(
 ): Promise<StatusReading | null> {
   const { clock } = deps;
   const isFresh = known !== null && clock.nowMs() - known.atMs < BASELINE_WAIT_MS;
-  const reading = isFresh && known.reading ? known.reading : await readInTime(deps, aborted);
+  const reading = isFresh ? known.reading : await readInTime(deps, aborted);
   const earliestMs = earliestTriggerWallMs(statusIn(reading), clock.wallMs());
   const untilMs = clock.nowMs() + earliestMs - clock.wallMs();
   // A sleep may end a little early.

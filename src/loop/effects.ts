@@ -73,18 +73,16 @@ async function look(deps: EffectDeps, { hint }: Effect & { do: "look" }, model: 
   const { clock, config, reader, aborted } = deps;
   const isBaselineUsed = config.verify !== "none" && config.trigger !== "none" && reloadOf(model) === null;
   const giveUp = new AbortController();
-  let baseline: { readonly reading: ReturnType<typeof readInTime>; readonly atMs: number } | null = null;
+  let asked: Promise<Baseline> | null = null;
   const onLikelyChange = () => {
-    if (isBaselineUsed) baseline ??= { reading: readInTime(deps, giveUp.signal), atMs: clock.nowMs() };
+    if (!isBaselineUsed) return;
+    asked ??= readInTime(deps, giveUp.signal).then((reading) => ({ reading, atMs: clock.nowMs() }));
   };
   const alive = liveness(deps, model);
   const observation = await reader.look({ signal: aborted, onLikelyChange });
-  const common = { kind: "looked", hint, observation, alive, staleMounts: reader.staleMounts() } as const;
-  if (baseline === null) return { ...common, baseline: null };
-  const { reading, atMs } = baseline as { reading: ReturnType<typeof readInTime>; atMs: number };
   if (observation.kind !== "content") giveUp.abort("not needed");
-  const known: Baseline | null = observation.kind === "content" ? { reading: await reading, atMs } : null;
-  return { ...common, baseline: known };
+  const baseline = observation.kind === "content" ? await asked : null;
+  return { kind: "looked", hint, observation, baseline, alive, staleMounts: reader.staleMounts() };
 }
 
 function liveness({ target }: EffectDeps, { known, signalled }: Model): Liveness {

@@ -158,11 +158,13 @@ function logDeath({ clock, logger }: LogDeps, before: Model, after: Model): void
 
 /** What the app runs is certain again, or certain without a reload. */
 function logSync({ clock, logger }: LogDeps, before: Model, after: Model): void {
+  // Content that was away and came back as it was is no news.
+  const isBack = before.phase.is === "asking" && before.phase.question.goneSinceAtMs !== null;
   if (before.restartRequired.length > 0 && after.restartRequired.length === 0 && after.last === before.last) {
     logger.info("The app has restarted: no part of the configuration needs that any more");
   }
   if (!isInSync(after)) return;
-  if (after.last === before.last && after.applied !== before.applied) {
+  if (after.last === before.last && after.applied !== before.applied && !isBack) {
     const hash = shortHash(after.applied);
     logger.info(`Nothing to reload: what is on disk counts as applied (hash: ${hash})`, { new_hash: hash });
   }

@@ -329,8 +329,9 @@ export interface Liveness {
   readonly signalled: boolean | null;
 }
 
-/** A status with the moment at which it was asked for. */
+/** What the app said before the trigger, and when. */
 export interface Baseline {
+  /** Null where there was no answer in time. */
   readonly reading: StatusReading | null;
   readonly atMs: number;
 }

@@ -60,7 +60,7 @@ class World {
   constructor(readonly policy: Policy, readonly choices: Choices) {}
 
   now() {
-    return { nowMs: this.nowMs, wallMs: WALL_MS + this.nowMs, random: this.choices.int(99) / 100 };
+    return { nowMs: this.nowMs, wallMs: WALL_MS + this.nowMs, random: this.choices.int(127) / 128 };
   }
 
   take(event: Event): void {
