@@ -4,8 +4,9 @@ import type { ReloadCode } from "../codes.ts";
 import type { Config } from "../config.ts";
 import type { Outcome, OutputTime, Result, StatusReading, Target, TriggerResult } from "../model.ts";
 import type { Clock, HttpTrigger, Logger, Prepare, StatusProbe, TargetPort } from "../ports.ts";
-import type { Baseline, Event, Reload, Unanswered } from "../reload/model.ts";
+import type { Event, Reload, Unanswered } from "../reload/model.ts";
 import type { TokenHints } from "../reload/tokens.ts";
+import type { BaselineRequest } from "./baseline.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 
 /** The effects of an attempt. */
@@ -23,8 +24,8 @@ export interface AttemptDeps {
 /** What one attempt is about. */
 export interface AttemptInput {
   readonly reload: Pick<Reload, "job" | "snapshot">;
-  /** The status as it was while the content was read; null where it was not asked for. */
-  readonly baseline: Baseline | null;
+  /** The request for the status that was begun while the content was read; null where none was. */
+  readonly baseline: BaselineRequest | null;
   /** The target as it was last seen; it stays the target where several could be meant. */
   readonly known: Target | null;
   /** For `--trigger none`: the last status seen before this change, since the app may have reloaded already. */

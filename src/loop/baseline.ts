@@ -2,7 +2,6 @@
 
 import type { StatusReading } from "../model.ts";
 import type { Clock, StatusProbe } from "../ports.ts";
-import type { Baseline } from "../reload/model.ts";
 import { statusIn } from "../reload/start.ts";
 import { earliestTriggerWallMs } from "../verify/judge.ts";
 
@@ -29,19 +28,37 @@ export async function readInTime(deps: BaselineDeps, signal: AbortSignal): Promi
   return first;
 }
 
+/** A request that has been begun. */
+export interface BaselineRequest {
+  readonly answer: Promise<StatusReading | null>;
+  readonly atMs: number;
+  /** Nobody waits for the answer any more. */
+  cancel(): void;
+}
+
+/** Asks now; who triggers takes the answer when it is wanted. */
+export function askBaseline(deps: BaselineDeps): BaselineRequest {
+  const cancel = new AbortController();
+  return {
+    answer: readInTime(deps, cancel.signal),
+    atMs: deps.clock.nowMs(),
+    cancel: () => cancel.abort("not needed"),
+  };
+}
+
 /**
- * The status before the trigger: `known` while it is fresh, else read now. Returns when a trigger can be proved against it:
+ * The status before the trigger: of `begun` while that is fresh, else read now. Returns when a trigger can be proved against it:
  * an app that cuts its time to whole seconds needs the next second. Not cut short by SIGTERM: a trigger within that second
  * could not be proved, and would cost the whole shutdown time.
  */
 export async function baselineOf(
   deps: BaselineDeps,
-  known: Baseline | null,
+  begun: BaselineRequest | null,
   aborted: AbortSignal,
 ): Promise<StatusReading | null> {
   const { clock } = deps;
-  const isFresh = known !== null && clock.nowMs() - known.atMs < BASELINE_WAIT_MS;
-  const reading = isFresh ? known.reading : await readInTime(deps, aborted);
+  const isFresh = begun !== null && clock.nowMs() - begun.atMs < BASELINE_WAIT_MS;
+  const reading = await (isFresh ? begun.answer : readInTime(deps, aborted));
   const earliestMs = earliestTriggerWallMs(statusIn(reading), clock.wallMs());
   const untilMs = clock.nowMs() + earliestMs - clock.wallMs();
   // A sleep may end a little early.

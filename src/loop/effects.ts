@@ -7,7 +7,6 @@ import type { Snapshot, Target } from "../model.ts";
 import type { SnapshotReader } from "../ports.ts";
 import {
   type AppFacts,
-  type Baseline,
   type Effect,
   type Event,
   type KnownTarget,
@@ -22,7 +21,7 @@ import { decideStart, outputTimeOf, startFacts } from "../reload/start.ts";
 import { recallTokens } from "../reload/tokens.ts";
 import { attemptReload } from "./attempt.ts";
 import { type AttemptDeps, failure } from "./attempt_input.ts";
-import { readInTime } from "./baseline.ts";
+import { askBaseline, type BaselineRequest, readInTime } from "./baseline.ts";
 import type { Mailbox } from "./mailbox.ts";
 
 /** What effects work with. */
@@ -38,24 +37,28 @@ export interface EffectDeps extends AttemptDeps {
 /** Performs one effect on `model`; the event is what came of it. */
 export type Perform = (effect: Exclude<Effect, { do: "end" }>, model: Model) => Promise<Event>;
 
-/** Makes the performer. */
+/** Makes the performer. It holds what is on its way, and nothing else. */
 export function createPerform(deps: EffectDeps): Perform {
   const { mailbox } = deps;
   /** Ends the verification of the attempt in progress. */
   let overtake = new AbortController();
+  let baseline: BaselineRequest | null = null;
   return (effect, model) => {
+    const begun = baseline;
+    baseline = null;
+    if (effect.do !== "reload") begun?.cancel();
     switch (effect.do) {
       case "wait":
         return mailbox.next(effect.untilMs);
       case "look":
-        return mailbox.unlessStopped(look(deps, effect, model));
+        return mailbox.unlessStopped(look(deps, effect, model, () => baseline ??= askBaseline(deps)));
       case "ask":
         return mailbox.unlessStopped(ask(deps, effect, model));
       case "check":
         return Promise.resolve(check(deps, effect.afresh, model));
       case "reload":
         overtake = new AbortController();
-        runAttempt(deps, effect, model, overtake.signal);
+        runAttempt(deps, effect.reload, begun, model, overtake.signal);
         return mailbox.next(Infinity);
       case "overtake":
         overtake.abort("newer content");
@@ -69,20 +72,20 @@ export function createPerform(deps: EffectDeps): Perform {
 }
 
 /** Reads the disk once. As soon as a change is likely the status is asked for, beside the reading and hashing. */
-async function look(deps: EffectDeps, { hint }: Effect & { do: "look" }, model: Model): Promise<Event> {
-  const { clock, config, reader, aborted } = deps;
-  const isBaselineUsed = config.verify !== "none" && config.trigger !== "none" && reloadOf(model) === null;
-  const giveUp = new AbortController();
-  let asked: Promise<Baseline> | null = null;
-  const onLikelyChange = () => {
-    if (!isBaselineUsed) return;
-    asked ??= readInTime(deps, giveUp.signal).then((reading) => ({ reading, atMs: clock.nowMs() }));
-  };
+async function look(
+  deps: EffectDeps,
+  { hint }: Effect & { do: "look" },
+  model: Model,
+  askStatus: () => void,
+): Promise<Event> {
+  const { config, reader, aborted } = deps;
+  const isAsked = config.verify !== "none" && config.trigger !== "none" && reloadOf(model) === null;
   const alive = liveness(deps, model);
-  const observation = await reader.look({ signal: aborted, onLikelyChange });
-  if (observation.kind !== "content") giveUp.abort("not needed");
-  const baseline = observation.kind === "content" ? await asked : null;
-  return { kind: "looked", hint, observation, baseline, alive, staleMounts: reader.staleMounts() };
+  const observation = await reader.look({
+    signal: aborted,
+    onLikelyChange: () => isAsked && askStatus(),
+  });
+  return { kind: "looked", hint, observation, alive, staleMounts: reader.staleMounts() };
 }
 
 function liveness({ target }: EffectDeps, { known, signalled }: Model): Liveness {
@@ -145,7 +148,8 @@ function findApp({ clock, config, target }: EffectDeps, { known }: Model): AppFa
 /** Runs the attempt beside the loop; its trigger and its end come through the mailbox. */
 async function runAttempt(
   deps: EffectDeps,
-  { reload, baseline }: { readonly reload: Reload; readonly baseline: Baseline | null },
+  reload: Reload,
+  baseline: BaselineRequest | null,
   model: Model,
   overtaken: AbortSignal,
 ): Promise<void> {

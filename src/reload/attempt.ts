@@ -5,7 +5,7 @@
 
 import type { Cause, Observation, Result, Snapshot } from "../model.ts";
 import { jobOf, noteObservation } from "./look.ts";
-import type { Baseline, Effect, Event, Hint, Job, Model, Now, Phase, Policy, Reload } from "./model.ts";
+import type { Effect, Event, Hint, Job, Model, Now, Phase, Policy, Reload } from "./model.ts";
 import { count, noteLife, noteTrigger, survivalAtMs } from "./outcome.ts";
 import { hasFailed, statusIn } from "./start.ts";
 
@@ -21,7 +21,6 @@ export function begin(
   job: Job,
   snapshot: Snapshot,
   causes: readonly Cause[],
-  baseline: Baseline | null,
   isContinued = false,
 ): Step {
   const reload: Reload = {
@@ -36,7 +35,7 @@ export function begin(
     isAsked: false,
     isOvertaken: false,
   };
-  return [{ ...model, phase: { is: "reloading", reload }, owed: null }, { do: "reload", reload, baseline }];
+  return [{ ...model, phase: { is: "reloading", reload }, owed: null }, { do: "reload", reload }];
 }
 
 /** The model with a changed reload in its phase. */
@@ -156,7 +155,7 @@ function continueWith(
   const failure = next.failure?.digest === digest ? next.failure : null;
   const job = { ...jobOf(next, failure, hint.firstAtMs), why: isOther ? "change" as const : reload.job.why };
   const causes = hint.causes.length === 0 ? reload.causes : hint.causes;
-  const [begun, effect] = begin(next, job, snapshot, causes, null, true);
+  const [begun, effect] = begin(next, job, snapshot, causes, true);
   return [withReload(begun, { isAsked: reload.isAsked }), effect];
 }
 

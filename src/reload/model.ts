@@ -287,8 +287,6 @@ export type Event =
     readonly kind: "looked";
     readonly hint: Hint;
     readonly observation: Observation;
-    /** The status as it was while the content was being read; null where it was not asked for. */
-    readonly baseline: Baseline | null;
     readonly alive: Liveness;
     readonly staleMounts: readonly StaleMount[];
   }
@@ -329,13 +327,6 @@ export interface Liveness {
   readonly signalled: boolean | null;
 }
 
-/** What the app said before the trigger, and when. */
-export interface Baseline {
-  /** Null where there was no answer in time. */
-  readonly reading: StatusReading | null;
-  readonly atMs: number;
-}
-
 /** What to do next; each brings one event. */
 export type Effect =
   /** Wait for a hint, the end of the attempt, or a date. */
@@ -345,7 +336,7 @@ export type Effect =
   /** Does the known target live; who is the target now, if `afresh` or where it does not. */
   | { readonly do: "check"; readonly afresh: boolean }
   /** Begin an attempt, then wait. */
-  | { readonly do: "reload"; readonly reload: Reload; readonly baseline: Baseline | null }
+  | { readonly do: "reload"; readonly reload: Reload }
   /** End the verification of the attempt, since newer content is there; then wait. */
   | { readonly do: "overtake" }
   | { readonly do: "read-status" }

@@ -153,7 +153,7 @@ function onLook(model: Model, event: Event & { kind: "looked" }, now: Now, polic
   }
   const { model: decided, job } = decide(seen, observation, hint, now, policy);
   if (job !== null && observation.kind === "content") {
-    return begin(decided, job, observation.snapshot, hint.causes, event.baseline);
+    return begin(decided, job, observation.snapshot, hint.causes);
   }
   if (isTargetOpen(decided, event.alive, now, policy)) return [decided, { do: "check", afresh: true }];
   const isQuiet = decided.phase.is === "steady" && event.hint.causes.includes("interval");
@@ -179,7 +179,7 @@ function onAnswer(model: Model, event: Event & { kind: "answered" }, now: Now, p
     const asChange = { ...noted, applied: null, question };
     const { model: decided, job } = decideReload(asChange, phase.hint, now, policy);
     if (job === null) return next({ ...decided, question: null }, now, policy);
-    return begin(decided, job, snapshot, phase.hint.causes, null);
+    return begin(decided, job, snapshot, phase.hint.causes);
   };
   if (event.prepared.kind !== "ok") return reload();
   if (question.isAdopted) return next(adopt(noted), now, policy);

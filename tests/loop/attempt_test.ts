@@ -447,7 +447,9 @@ test("a baseline from before a long check is read again: what the app did meanwh
     // The fourth reload was another's.
     bench.set({ readings: [amp({ attempts: 4 })] });
     await bench.clock.advance(checkMs);
-    const run = bench.start({}, { baseline: { reading: answer, atMs } });
+    const run = bench.start({}, {
+      baseline: { answer: Promise.resolve(answer), atMs, cancel() {} },
+    });
     await bench.clock.advance(31_000);
     assert.equal(run.result?.outcome, outcome);
   }

@@ -147,7 +147,7 @@ function perform(world: World, isGood: boolean): void {
       world.pass(choices.int(3));
       const { hint } = effect;
       const observation = world.observe();
-      return world.take({ kind: "looked", hint, observation, baseline: null, alive, staleMounts: [] });
+      return world.take({ kind: "looked", hint, observation, alive, staleMounts: [] });
     }
     case "ask": {
       const prepared = isGood || choices.chance(90)
@@ -306,7 +306,7 @@ test("I7: a stop in any phase ends the loop: at once, or with the end of the rel
 function strayEvents(now: number): readonly Event[] {
   const alive = { known: false, signalled: false };
   const hinted = { causes: ["event"], firstAtMs: now } as const;
-  const common = { hint: hinted, baseline: null, alive, staleMounts: [] } as const;
+  const common = { hint: hinted, alive, staleMounts: [] } as const;
   const app = { resolution: null, startedAtMs: null };
   return [
     { kind: "hinted", hint: hinted },

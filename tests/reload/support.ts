@@ -58,7 +58,6 @@ export function look(state: State, observation: Observation, moment: Moment, pol
     kind: "looked",
     hint: moment.hint,
     observation,
-    baseline: null,
     alive: { known: null, signalled: null },
     staleMounts: [],
   };
