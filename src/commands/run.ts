@@ -29,6 +29,8 @@ import { createWatcher } from "../watch/events/watcher.ts";
 
 /** Longest time for the last log lines to be written, in milliseconds. */
 const FLUSH_TIMEOUT_MS = 500;
+/** Pause between the start and the first request to the app, in milliseconds: ready comes first. */
+const WARM_UP_AFTER_MS = 200;
 /** How long the parts may take for their end before it comes anyway, in milliseconds. */
 const END_GRACE_MS = 300;
 
@@ -61,6 +63,7 @@ async function runParts(config: Config, logger: ProcessLogger, stop: Stop): Prom
   const watching = watcher.run(loop.hint, AbortSignal.any([stop.stopping, ended.signal]));
   // The watcher ends only when it is told to; the first part that fails ends the rest.
   const failed = watching.then(() => new Promise<never>(() => {}));
+  warmUp(config, parts, stop.stopping);
   try {
     return await Promise.race([loop.run(stop.stopping, stop.aborted), failed, server.failed]);
   } finally {
@@ -68,6 +71,13 @@ async function runParts(config: Config, logger: ProcessLogger, stop: Stop): Prom
     await server.stop();
     logger.info("Stopped");
   }
+}
+
+/** The first request loads and connects: made after the start, so that the first change does not pay for it. */
+async function warmUp(config: Config, { clock, probe }: Parts, stopping: AbortSignal): Promise<void> {
+  if (config.verify === "none" || config.once) return;
+  await clock.sleep(WARM_UP_AFTER_MS, stopping);
+  if (!stopping.aborted) await probe.read(stopping);
 }
 
 type Parts = Awaited<ReturnType<typeof createParts>>;
@@ -86,6 +96,7 @@ async function createParts(config: Config, logger: ProcessLogger) {
   metrics.setWatcher(() => watcher.view());
   const target = await createTargetPort(config, { clock });
   const recorder = createRecorder({ config, clock, logger, metrics });
+  const probe = createStatusProbe(config, send);
   const loop = createLoop({
     config,
     clock,
@@ -94,12 +105,12 @@ async function createParts(config: Config, logger: ProcessLogger) {
     prepare: createPrepare(config, logger, clock, environment),
     target,
     httpTrigger: createHttpTrigger(config, send, clock),
-    probe: createStatusProbe(config, send),
+    probe,
     random: Math.random,
     collect,
     recorder,
   });
-  return { clock, collect, metrics, reader, watcher, recorder, loop };
+  return { clock, collect, metrics, reader, watcher, recorder, probe, loop };
 }
 
 async function startServer(config: Config, logger: ProcessLogger, parts: Parts) {

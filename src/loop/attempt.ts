@@ -4,6 +4,7 @@
  * `Result`. It never counts, logs an outcome or decides about a next try.
  */
 
+import { needsPreparing } from "../config.ts";
 import type { OutputTime, Result } from "../model.ts";
 import { outputTimeOf } from "../reload/start.ts";
 import { type AttemptDeps, type AttemptInput, failure } from "./attempt_input.ts";
@@ -13,6 +14,8 @@ import { attemptBySignal } from "./signal_attempt.ts";
 /** Makes one attempt. Never throws for what the app, the disk or the process table do. */
 export async function attemptReload(deps: AttemptDeps, input: AttemptInput): Promise<Result> {
   const { config, clock, heartbeat } = deps;
+  // Without an await: what is left before the signal is then done before anything is logged.
+  if (!needsPreparing(config)) return await trigger(deps, input);
   heartbeat.beat(config.checkCommand === null ? 0 : config.httpTimeoutMs);
   const prepared = await deps.prepare(input.reload.snapshot, input.aborted);
   heartbeat.beat();

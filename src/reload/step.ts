@@ -56,7 +56,7 @@ function react(model: Model, event: Event, now: Now, policy: Policy): Step {
     case "answered":
       return onAnswer(model, event, now, policy);
     case "sent":
-      return next(noteSent(model, event), now, policy);
+      return onSent(model, event, now, policy);
     case "ended":
       return onEnd(model, event, now, policy);
     case "checked":
@@ -73,10 +73,15 @@ function react(model: Model, event: Event, now: Now, policy: Policy): Step {
 /** On a change, 1: something hints at it. A look is owed to whoever hints while something else is being done. */
 function onHint(model: Model, hint: Hint): Step {
   const isAsked = hint.causes.includes("signal");
-  switch (model.phase.is) {
+  const { phase } = model;
+  switch (phase.is) {
     case "reloading":
-    case "concluding":
-      return [isAsked ? withReload(model, { isAsked }) : model, { do: "look", hint }];
+    case "concluding": {
+      const asked = isAsked ? withReload(model, { isAsked }) : model;
+      // Nothing is done beside a trigger that is still on its way.
+      if (phase.is === "reloading" && phase.reload.sentAtMs === null) return owe(asked, hint);
+      return [asked, { do: "look", hint }];
+    }
     case "asking":
     case "rendering":
       return owe(model, hint);
@@ -92,7 +97,7 @@ function owe(model: Model, hint: Hint): Step {
     ? { do: "ask", question: phase.question, snapshot: phase.snapshot }
     : phase.is === "rendering"
     ? { do: "render", snapshot: phase.snapshot }
-    : { do: "look", hint: owed };
+    : { do: "wait", untilMs: Infinity };
   return [{ ...model, owed }, effect];
 }
 
@@ -203,6 +208,13 @@ function mayWait(
   return resolution.kind !== "none" || resolution.again === true || !isChange && !policy.once;
 }
 
+/** The trigger is out: now there is time to look at what was hinted at meanwhile. */
+function onSent(model: Model, event: Event & { kind: "sent" }, now: Now, policy: Policy): Step {
+  const sent = noteSent(model, event);
+  if (sent.phase.is !== "reloading" || sent.owed === null) return next(sent, now, policy);
+  return [{ ...sent, owed: null }, { do: "look", hint: sent.owed }];
+}
+
 /** The attempt is over: one more look, by content and time, says what it was worth. */
 function onEnd(model: Model, { result }: Event & { kind: "ended" }, now: Now, policy: Policy): Step {
   const { phase } = model;
@@ -214,9 +226,10 @@ function onEnd(model: Model, { result }: Event & { kind: "ended" }, now: Now, po
     if (result.code === "stopped") return end(model, policy.once ? 1 : 0);
     return count(watching, reload, result, now, policy);
   }
+  const hint: Hint = model.owed ?? { causes: [], firstAtMs: now.nowMs };
   return [
-    { ...watching, phase: { is: "concluding", reload, result, lookAtMs: null } },
-    { do: "look", hint: { causes: [], firstAtMs: now.nowMs } },
+    { ...watching, owed: null, phase: { is: "concluding", reload, result, lookAtMs: null } },
+    { do: "look", hint },
   ];
 }
 

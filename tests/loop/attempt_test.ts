@@ -231,7 +231,7 @@ test("a target that comes back by itself is waited for; one that does not is a f
 test("with an output the app must have started after that, not only after the change behind it", async () => {
   const cases = [[-1_000, "signalled"], [9, "signalled"], [10, "verified"], [1_000, "verified"]] as const;
   for (const [startedLaterMs, what] of cases) {
-    const bench = createBench();
+    const bench = createBench({ outputDir: "/out" });
     const outputWallMs = bench.clock.wallMs() - 5_000;
     bench.set({
       prepared: { kind: "ok", written: false, outputWallMs },
@@ -323,7 +323,7 @@ test("--verify none: a delivered signal is the end of it, and no status is read"
 
 test("content that is invalid, or cannot be written, sends nothing", async () => {
   for (const kind of ["invalid", "failed"] as const) {
-    const bench = createBench();
+    const bench = createBench({ validate: "auto" });
     bench.set({ prepared: { kind, reason: "line 3" } });
     const run = bench.start();
     await bench.clock.advance(0);
@@ -432,7 +432,7 @@ test("slow steps with a deadline of their own are no silence of the loop; a step
   }
   assert.equal(run.result?.outcome, "success");
 
-  const stuck = createBench();
+  const stuck = createBench({ outputDir: "/out" });
   stuck.set({ httpMs: Infinity });
   stuck.start();
   await stuck.clock.advance(31_000);

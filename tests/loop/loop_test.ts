@@ -320,7 +320,7 @@ test("--trigger none: a counter that had begun anew before the change is no proo
 });
 
 test("a death within 2 s of a signal is seen also where other content has failed since without a signal", async () => {
-  const bench = createLoopBench({ reloadOnStart: "never", minReloadIntervalMs: 0 });
+  const bench = createLoopBench({ reloadOnStart: "never", minReloadIntervalMs: 0, validate: "auto" });
   bench.start();
   await bench.clock.advance(1_000);
   bench.write("b");
