@@ -252,9 +252,9 @@ function resultOf(
   if (isOvertaken) return result("failed", { ...more, code: "overtaken" });
   const outcome = isGood ? "success" : choices.pick(isSent ? OUTCOMES : ["failed", "invalid"] as const);
   const killed = outcome === "failed" && atMs !== null && choices.chance(50);
+  if (outcome === "success") return result(outcome, { ...more, proof: "counter" });
   const code = outcome === "invalid" && choices.chance(50) ? "check-command" : outcome;
-  const proof = outcome === "success" ? "counter" as const : null;
-  return result(outcome, { ...more, killed, proof, ...(outcome === "success" ? {} : { code }) });
+  return result(outcome, { ...more, killed, code });
 }
 
 const POLICIES = fc.record({
