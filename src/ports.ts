@@ -102,8 +102,8 @@ export interface TargetPort {
   send(target: Target): TriggerResult;
   /** Config mounts of the target's mount namespace that can never change again. */
   staleMounts(target: Target): AppMounts;
-  /** What would happen now: resolve (unless `found` just now), permission (signal 0), handler. Signals nobody. */
-  preflight(found?: Resolution): TargetView;
+  /** Whether the signal could be sent to what was found: permission (signal 0) and handler. Signals no process. */
+  preflight(found: Resolution): TargetView;
 }
 
 /** The HTTP trigger: requests all trigger URLs; all must succeed. */

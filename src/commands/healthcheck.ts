@@ -63,12 +63,6 @@ export async function runHealthcheck(
 
 /**
  * Where the sidecar with these settings answers a path, as seen from within its pod.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const config = { metricsPort: 9091, metricsHost: "::", tlsCertFile: "/tls/tls.crt" };
- * assert.equal(ownUrl(config, "/healthz"), "https://[::1]:9091/healthz");
- * ```
  */
 function ownUrl(config: Omit<HealthcheckConfig, "httpTimeoutMs">, path: string): string {
   const scheme = config.tlsCertFile === null ? "http" : "https";

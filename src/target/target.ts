@@ -1,6 +1,6 @@
 /**
- * The target port: puts together the table, the choice, the handler check, the identity check and the signal. Holds
- * the settings of one run and nothing about reloads; whom to signal is decided afresh at each call.
+ * The target port: puts together the table, the choice, the handler check, the identity check and the signal. It
+ * remembers nothing between two calls: the target of before is a value that goes in.
  */
 
 import type { Config } from "../config.ts";
@@ -16,7 +16,7 @@ import { readPidFile } from "./pid_file.ts";
 import { isDead } from "./rules.ts";
 import { select } from "./select.ts";
 import { denoKill, type Kill, maySignal, permissionText, sendSignal } from "./send.ts";
-import { createStaleCheck } from "./stale.ts";
+import { readAppMounts } from "./stale.ts";
 import { readTable } from "./table.ts";
 
 /** Replaced in tests only. */
@@ -26,7 +26,7 @@ export interface TargetDeps {
   readonly kill?: Kill;
 }
 
-/** A target port that also tells, for `check`, what was thought of each process. */
+/** A target port that also reports, for `check`, what it found out about each process. */
 export interface TargetFinder extends TargetPort {
   resolve(previous: Target | null, trace?: Trace): Resolution;
 }
@@ -41,7 +41,6 @@ const PID_FILE_AGE_MS = 60_000;
 export async function createTargetPort(config: Config, deps: TargetDeps): Promise<TargetFinder> {
   const { clock, kill = denoKill, reader = createProcReader() } = deps;
   const cmdline = config.processCmdline && await createCmdlinePattern(config.processCmdline);
-  const staleMounts = createStaleCheck(config, reader);
   const port = localPort(config.reloadUrl);
   const options = {
     signal: config.signal,
@@ -59,11 +58,11 @@ export async function createTargetPort(config: Config, deps: TargetDeps): Promis
       }
       const only = asked.wanted.kind === "pid" ? asked.wanted.pid : undefined;
       const table = readTable(reader, performance.now(), only);
-      // Side by side: under a CPU limit a process may be held up for long between two lines.
-      const nowWallMs = clock.wallMs();
       const how = { wanted: asked.wanted, signal: options.signalNumber, port, mustListen, previous };
       const chosen = select(table, how, trace);
       if (chosen.kind === "none") return chosen;
+      // Just before the uptime is read: under a CPU limit a process may be stopped for long between two lines.
+      const nowWallMs = clock.wallMs();
       const found = judgeHandler(table, chosen.stat, chosen.reason, nowWallMs, options);
       return found.kind === "none" ? found : checkPidFile(found, config, asked.writtenWallMs);
     } catch (error) {
@@ -76,7 +75,7 @@ export async function createTargetPort(config: Config, deps: TargetDeps): Promis
     }
   };
 
-  const preflight = (found = resolve(null)): TargetView => {
+  const preflight = (found: Resolution): TargetView => {
     if (found.kind === "none") return problemView(found.code, found.message);
     return viewOf(found, maySignal(kill, found.target), config);
   };
@@ -88,7 +87,7 @@ export async function createTargetPort(config: Config, deps: TargetDeps): Promis
       return stat !== null && stat !== "hidden" && stat.startTicks === target.startTicks && !isDead(stat);
     },
     send: (target) => sendSignal({ reader, clock, kill }, target, options),
-    staleMounts,
+    staleMounts: (target) => readAppMounts(config, reader, target),
     preflight,
   };
 }

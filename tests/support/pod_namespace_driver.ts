@@ -36,7 +36,7 @@ async function answer(request: any): Promise<unknown> {
       return { resolution, trace, tookUs: (performance.now() - began) * 1000 };
     }
     case "preflight":
-      return port.preflight();
+      return port.preflight(port.resolve(null));
     case "send":
       return port.send(target);
     case "isAlive":

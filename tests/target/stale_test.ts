@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Target } from "../../src/model.ts";
 import { type Mount, parseMountinfo } from "../../src/proc/mountinfo.ts";
 import { createProcReader } from "../../src/proc/reader.ts";
-import { createStaleCheck, judgeMounts, watchedMounts } from "../../src/target/stale.ts";
+import { judgeMounts, readAppMounts, watchedMounts } from "../../src/target/stale.ts";
 import { createTestConfig } from "../support/config.ts";
 import { STRICT } from "../support/strict.ts";
 
@@ -50,25 +50,18 @@ Deno.test("judgeMounts: blind only where every mount of the volume is stale", ST
   assert.deepEqual(judge(sub, replaced), [true, ["subpath", "replaced"]]);
 });
 
-Deno.test("stale check: reads afresh, and takes nobody's mounts for another's", STRICT, () => {
+Deno.test("readAppMounts: read afresh at each call", STRICT, () => {
   let app = lines([VOLUME, "/etc/amp"]);
-  let reads = 0;
   const reader = {
     ...createProcReader("/nonexistent"),
-    mountinfo: (pid: number) => {
-      reads++;
-      return pid === Deno.pid ? lines([VOLUME, "/etc/amp"]) : app;
-    },
+    mountinfo: (pid: number) => pid === Deno.pid ? lines([VOLUME, "/etc/amp"]) : app,
   };
-  const check = createStaleCheck(createTestConfig({ configFiles: ["/etc/amp/config.yaml"] }), reader);
-  assert.equal(check(TARGET).blind, false);
-  assert.equal(reads, 2);
-  assert.equal(check(TARGET).blind, false);
-  assert.equal(reads, 3, "the sidecar's own is parsed again only when the app's has changed");
+  const config = createTestConfig({ configFiles: ["/etc/amp/config.yaml"] });
+  const read = (target = TARGET) => readAppMounts(config, reader, target);
+  assert.equal(read().blind, false);
   app = lines([`${VOLUME}//deleted`, "/etc/amp"]);
-  assert.equal(check(TARGET).blind, true);
-  assert.match(check({ ...TARGET, pid: 8, name: "other" }).stale[0]!.message, /other \(PID 8\)/);
-  assert.match(check({ ...TARGET, pid: 8, name: "again", startTicks: 2 }).stale[0]!.message, /again/);
+  assert.equal(read().blind, true);
+  assert.match(read({ ...TARGET, pid: 8, name: "other" }).stale[0]!.message, /other \(PID 8\)/);
 });
 
 Deno.test("watchedMounts: of files, globs and directories, through links", STRICT, async () => {
@@ -90,6 +83,13 @@ Deno.test("watchedMounts: of files, globs and directories, through links", STRIC
     assert.deepEqual(points({ configFiles: [`${dir}/link/*.yaml`] }), ["/real"]);
     assert.deepEqual(points({ watchedDirs: [`${dir}/real`] }), ["/real"]);
     assert.deepEqual(points({ configFiles: ["/nonexistent/x/config.yaml"] }), ["/"]);
+    await Deno.mkdir(`${dir}/app[prod]`);
+    await Deno.writeTextFile(`${dir}/app[prod]/a*.yaml`, "");
+    const brackets = parse(["/", "/"], [VOLUME, `${dir}/app[prod]`]);
+    const named = (more: Parameters<typeof createTestConfig>[0]) =>
+      watchedMounts(createTestConfig({ configFiles: [], ...more }), brackets).map(({ root }) => root);
+    assert.deepEqual(named({ watchedDirs: [`${dir}/app[prod]`] }), [VOLUME], "a path, never a pattern");
+    assert.deepEqual(named({ configFiles: [`${dir}/app[prod]/a*.yaml`] }), [VOLUME], "a file of that name");
     const braces = parse(["/", "/"], ["/y", "/{braces}"]);
     const config = createTestConfig({ configFiles: ["/{braces}/x/config.yaml"] });
     assert.equal(watchedMounts(config, braces)[0]?.mountPoint, "/{braces}", "are no wildcards");

@@ -143,7 +143,7 @@ export function renderJson(
  * import assert from "node:assert/strict";
  * const say = findingsIn("target");
  * assert.equal(isOk([say("ok", "target", "PID 7"), say("warn", "starting", "not yet")]), true);
- * assert.equal(isOk([say("fault", "no-match", "nobody")]), false);
+ * assert.equal(isOk([say("fault", "not-there", "no such process")]), false);
  * ```
  */
 export function isOk(findings: readonly Finding[]): boolean {
