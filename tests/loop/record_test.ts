@@ -1,0 +1,257 @@
+/** What a user reads in the log, in `/status` and in metrics, beside the outcome itself. */
+
+import assert from "node:assert/strict";
+import type { FileState, Observation, Snapshot } from "../../src/model.ts";
+import { changesBetween, changeText } from "../../src/loop/record_text.ts";
+import { ampStatus, contentOf, createLoopBench, targetOf } from "../support/loop_bench.ts";
+import { DOWN } from "../support/status.ts";
+import { test } from "../support/strict.ts";
+
+const HTTP = { trigger: "http", triggerUrls: ["http://app/-/reload"] } as const;
+
+/** In sync with `a` for a second. */
+async function begun(settings: Parameters<typeof createLoopBench>[0] = {}) {
+  const bench = createLoopBench({ reloadOnStart: "never", ...settings });
+  bench.start();
+  await bench.clock.advance(1_000);
+  return bench;
+}
+
+const fieldsOf = (bench: Awaited<ReturnType<typeof begun>>, text: string) =>
+  bench.fields.findLast((line) => line.text.includes(text))?.fields ?? {};
+
+test("how a success was proved: in its line, its record, the metric; nothing more is said than is known", async () => {
+  const cases = [["auto", "counter"], ["none", "delivered"]] as const;
+  for (const [verify, proof] of cases) {
+    const bench = await begun({ verify });
+    assert.deepEqual(bench.proofs, ["assumed-at-start"]);
+    bench.write("b");
+    await bench.clock.advance(2_000);
+    assert.equal(fieldsOf(bench, "✅ Reload successful").proof, proof);
+    assert.equal(bench.status().reloads[0]!.proof, proof);
+    assert.deepEqual(bench.proofs, ["assumed-at-start", proof]);
+  }
+});
+
+test("an app that started with the content is proved by that", async () => {
+  const bench = await begun();
+  bench.target = null;
+  bench.reading = DOWN;
+  bench.write("b");
+  await bench.clock.advance(6_000);
+  [bench.target, bench.reading] = [targetOf(bench.clock.wallMs()), ampStatus(0, "initial")];
+  await bench.clock.advance(2_000);
+  assert.equal(fieldsOf(bench, "✅ Reload successful").proof, "restarted");
+  assert.equal(bench.triggers.length, 0);
+});
+
+test("a 200 that proves little is said once, with the flag to set", async () => {
+  const bench = await begun();
+  bench.reading = { kind: "status", status: { format: "http", code: 200 } };
+  for (const digest of ["b", "c"]) {
+    bench.write(digest);
+    await bench.clock.advance(2_000);
+  }
+  assert.deepEqual(bench.outcomes, ["success", "success"]);
+  const warnings = bench.log.filter((line) => line.startsWith("WARN"));
+  assert.equal(warnings.length, 1, warnings.join("\n"));
+  assert.match(warnings[0]!, /answers HTTP 200, which proves little: set --verify/);
+});
+
+test("a timeout on the default URL says once what to set", async () => {
+  const settings = [{ name: "reload-url", value: "http://localhost:8080", source: "default" } as const];
+  const bench = await begun({ settings });
+  bench.onTrigger = () => {};
+  bench.write("b");
+  await bench.clock.advance(100_000);
+  assert.ok(bench.outcomes.length > 1 && bench.outcomes.every((outcome) => outcome === "timeout"));
+  assert.equal(bench.log.filter((line) => line.includes("is --reload-url right?")).length, 1);
+});
+
+const file = (path: string, digest: string, sizeBytes = 3): FileState => ({
+  path,
+  digest,
+  sizeBytes,
+  error: null,
+});
+
+function filesOf(digest: string, files: readonly FileState[], wallMs: number): Observation {
+  const all = files.map((one) => ({ ...one, name: one.path, bytes: null, mode: 0o644 })) as Snapshot["files"];
+  return { kind: "content", snapshot: { digest, files: all, changedWallMs: wallMs }, skipped: [] };
+}
+
+test("which files changed stands in the record, and in the log at debug", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never" });
+  bench.disk = filesOf("a", [file("/c/a", "1"), file("/c/b", "1"), file("/c/d", "1")], 0);
+  bench.start();
+  await bench.clock.advance(1_000);
+  const files = [file("/c/a", "1"), file("/c/b", "2", 5), file("/c/e", "1")];
+  bench.disk = filesOf("b", files, bench.clock.wallMs());
+  bench.loop.hint("event");
+  await bench.clock.advance(2_000);
+  const changed = bench.status().reloads[0]!.changed;
+  assert.deepEqual(changed, [
+    { path: "/c/b", change: "changed", sizeBytes: 5, oldSizeBytes: 3 },
+    { path: "/c/d", change: "removed", sizeBytes: 3, oldSizeBytes: 3 },
+    { path: "/c/e", change: "added", sizeBytes: 3, oldSizeBytes: null },
+  ]);
+  assert.ok(bench.logged("DEBUG File changed /c/b (5 bytes, 3 before)"));
+  assert.deepEqual(changed.map(changeText).slice(1), ["removed /c/d (3 bytes)", "added /c/e (3 bytes)"]);
+  const many = Array.from({ length: 50 }, (_, i) => file(`/c/${i}`, "1"));
+  assert.equal(changesBetween([], many).length, 20);
+  assert.deepEqual(changesBetween(null, many), [], "what was there before is not known");
+});
+
+test("--trigger http: a request without an answer is sent once, and the status proves it", async () => {
+  const bench = await begun(HTTP);
+  bench.unanswered = "Cannot POST http://app/-/reload: timed out after 5s";
+  bench.write("b");
+  await bench.clock.advance(10_000);
+  assert.deepEqual([bench.triggers.length, bench.outcomes], [1, ["success"]]);
+  assert.ok(
+    bench.logged("WARN Cannot POST http://app/-/reload: timed out after 5s; the app may have got it"),
+  );
+});
+
+test("--trigger http: before a second request the status says whether the first one arrived", async () => {
+  const bench = await begun({ ...HTTP, reloadTimeoutMs: 5_000 });
+  bench.unanswered = "Cannot POST http://app/-/reload: timed out after 5s";
+  // It is done later than anybody waits for.
+  bench.onTrigger = () => void bench.clock.sleep(8_000).then(() => bench.reading = ampStatus(2));
+  bench.write("b");
+  await bench.clock.advance(20_000);
+  assert.deepEqual(bench.outcomes, ["timeout", "success"]);
+  assert.equal(bench.triggers.length, 1, "a good reload is not made once more");
+  const lost = await begun({ ...HTTP, reloadTimeoutMs: 5_000 });
+  lost.unanswered = "Cannot POST http://app/-/reload: connection reset";
+  lost.onTrigger = () => {
+    if (lost.triggers.length > 1) lost.reading = ampStatus(2);
+  };
+  lost.write("b");
+  await lost.clock.advance(20_000);
+  assert.deepEqual(
+    [lost.outcomes, lost.triggers.length],
+    [["timeout", "success"], 2],
+    "one that got lost is",
+  );
+});
+
+test("--verify none: a request without an answer is a failure, since nothing would ever say more", async () => {
+  const bench = await begun({ ...HTTP, verify: "none" });
+  bench.unanswered = "Cannot POST http://app/-/reload: timed out after 5s";
+  bench.write("b");
+  await bench.clock.advance(1_000);
+  assert.deepEqual(bench.outcomes, ["failed"]);
+});
+
+test("a change while no app runs is logged as what it is, also where the app then starts with it", async () => {
+  const bench = createLoopBench();
+  bench.target = null;
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.write("b");
+  await bench.clock.advance(1_000);
+  assert.ok(bench.logged("INFO Config change detected (hash: a -> b)"), bench.log.join("\n"));
+  bench.target = targetOf(bench.clock.wallMs());
+  await bench.clock.advance(10_000);
+  assert.ok(bench.logged("INFO Nothing to reload: what is on disk counts as applied (hash: b)"));
+  assert.equal(bench.log.filter((line) => line.includes("Config change detected")).length, 1);
+});
+
+test("a check command that fails is retried; content that does not parse waits for a change", async () => {
+  for (const [retry, outcomes] of [[true, ["invalid", "success"]], [undefined, ["invalid"]]] as const) {
+    const bench = await begun({ checkCommand: ["check"] });
+    let tries = 0;
+    bench.prepare = () =>
+      Promise.resolve(
+        tries++ === 0
+          ? { kind: "invalid", reason: "a server was away", ...(retry && { retry }) }
+          : { kind: "ok", written: false },
+      );
+    bench.write("b");
+    await bench.clock.advance(10_000);
+    assert.deepEqual(bench.outcomes, outcomes);
+  }
+});
+
+test("an app that has not started yet is nothing to worry about; one that is gone is, once", async () => {
+  const bench = createLoopBench();
+  bench.target = null;
+  bench.start();
+  await bench.clock.advance(1_000);
+  assert.ok(bench.logged("INFO Target: no application"), bench.log.join("\n"));
+  bench.target = targetOf(bench.clock.wallMs());
+  await bench.clock.advance(10_000);
+  assert.ok(bench.logged("INFO Target: PID 7; in order after"));
+  for (const message of ["it is a zombie", "there is no such process", "nobody is left"]) {
+    bench.resolution = { kind: "none", code: "not-there", message };
+    bench.target = null;
+    await bench.clock.advance(10_000);
+  }
+  const deaths = bench.log.filter((line) => line.startsWith("WARN Target:"));
+  assert.deepEqual(deaths, ["WARN Target: it is a zombie"]);
+  bench.resolution = { kind: "none", code: "ambiguous", message: "2 processes match" };
+  await bench.clock.advance(10_000);
+  assert.ok(bench.logged("WARN Target: 2 processes match"), "another problem is another line");
+  assert.deepEqual(bench.targetReady.at(-1), "ambiguous");
+});
+
+test("the first minute looks who is the target at each look: other containers may still come", async () => {
+  const bench = createLoopBench();
+  bench.start();
+  await bench.clock.advance(10_000);
+  bench.resolution = { kind: "none", code: "ambiguous", message: "2 processes match" };
+  await bench.clock.advance(10_000);
+  assert.ok(bench.logged("WARN Target: 2 processes match"));
+  const late = createLoopBench();
+  late.start();
+  await late.clock.advance(70_000);
+  late.resolution = { kind: "none", code: "ambiguous", message: "2 processes match" };
+  await late.clock.advance(20_000);
+  assert.ok(!late.logged("2 processes match"), "later it is the attempt that looks afresh");
+});
+
+test("--once ends with one line that says what was reached", async () => {
+  const render = createLoopBench({ once: true, configEnvsubstFile: "/out/c.yaml" });
+  render.prepare = () => Promise.resolve({ kind: "ok", written: true, outputBytes: 72 });
+  render.start();
+  await render.clock.advance(100);
+  assert.deepEqual([render.exitCode, render.log.at(-1)], [0, "INFO Wrote /out/c.yaml, 72 bytes"]);
+  const alone = createLoopBench({ once: true });
+  alone.target = null;
+  alone.start();
+  await alone.clock.advance(100);
+  assert.deepEqual(
+    [alone.exitCode, alone.log.at(-1)],
+    [0, "INFO The app is not there; it reads the content when it starts"],
+  );
+  const missing = createLoopBench({ once: true, reloadTimeoutMs: 3_000 });
+  missing.disk = {
+    kind: "unreadable",
+    files: [{ path: "/c", digest: null, sizeBytes: 0, error: "no such file" }],
+  };
+  missing.start();
+  await missing.clock.advance(3_100);
+  assert.deepEqual(
+    [missing.exitCode, missing.log.at(-1)],
+    [1, 'ERROR Gave up after 3s, because of --once: Cannot read "/c": no such file'],
+  );
+});
+
+test("no 'in order again' beside a new problem", async () => {
+  const bench = await begun();
+  bench.disk = {
+    kind: "unreadable",
+    files: [{ path: "/c", digest: null, sizeBytes: 0, error: "no such file" }],
+  };
+  bench.loop.hint("event");
+  await bench.clock.advance(100);
+  bench.disk = { kind: "replaced", path: "/etc", message: "torn down: restart the pod's containers" };
+  bench.loop.hint("event");
+  await bench.clock.advance(100);
+  assert.ok(!bench.logged("In order again"), bench.log.join("\n"));
+  bench.disk = contentOf("a", 0);
+  bench.loop.hint("event");
+  await bench.clock.advance(100);
+  assert.ok(bench.logged("In order again after 100ms: /etc"));
+});
