@@ -49,11 +49,15 @@ export const RELOAD_CODES = {
   "trigger-failed": "the request could not be sent",
   "trigger-unanswered": "the request was sent, and its answer is missing",
   "credentials": "a file with credentials cannot be used",
+  "overtaken":
+    "newer content came before the reload was proved; without a rollout it goes on at once and is never shown",
+  "held": "the content failed in the pod of the group that tried it first",
+  "turn-lost": "the turn in the rollout ran out before the trigger",
   "stopped": "the sidecar was told to end",
   "internal": "a fault of the sidecar's own",
 } as const;
-/** A code of the log and of `/status`; `overtaken`, by newer content, goes on at once and is never shown. */
-export type ReloadCode = keyof typeof RELOAD_CODES | TargetCode | "overtaken";
+/** A code of the log and of `/status`. */
+export type ReloadCode = keyof typeof RELOAD_CODES | TargetCode;
 
 /** What `check` finds to be wrong, beside the codes of a target. */
 export const CHECK_CODES = {
@@ -78,6 +82,8 @@ export const CHECK_CODES = {
   "unset-variable": "a variable of $(VAR) is not set",
   "output": "the output directory cannot be written to",
   "check-failed": "the check command refuses the content",
+  "kubernetes-api": "the Kubernetes API cannot be asked",
+  "kubernetes-role": "the service account may not make a request that the flags lead to",
   "port-taken": "another process listens on the own port",
   "tls-file": "certificate or key of the own server cannot be used",
   "auth-file": "the file with the own server's passwords cannot be used",
@@ -99,6 +105,7 @@ type FineCode =
   | "no-trigger"
   | "trigger-url"
   | "valid"
+  | "kubernetes"
   | "port"
   | "port-ours";
 /** A code of `check`. */

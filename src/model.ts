@@ -29,7 +29,7 @@ export const PROOFS = [
 export type Proof = typeof PROOFS[number];
 
 /** Why the loop was woken. A hint carries its cause and nothing else. */
-export type Cause = "start" | "event" | "interval" | "retry" | "settle" | "signal" | "target";
+export type Cause = "start" | "event" | "interval" | "retry" | "settle" | "signal" | "target" | "turn";
 
 /** One file of the content, or one that should be part of it. */
 export interface FileState {
@@ -330,5 +330,52 @@ export interface StatusView {
   readonly reloads: readonly ReloadRecord[];
   readonly nextRetryWallMs: number | null;
   readonly restartRequired: readonly string[];
+  /** null without `--rollout`. */
+  readonly rollout: RolloutStatus | null;
   readonly settings: readonly Setting[];
 }
+
+/** What the group of a rollout knows of the content that is due for a reload here (docs/fleet.md). */
+export type Turn =
+  /** The Lease has not been read since this content was asked for. */
+  | { readonly is: "asking" }
+  /** `isFirst`: nobody has proved it yet, so this pod has the turn, and needs it until the trigger is out. */
+  | { readonly is: "go"; readonly isFirst: boolean }
+  /** Another pod tries it, or other content; this pod's own name where it leaves the turn to others for a while. */
+  | { readonly is: "waiting"; readonly pod: string }
+  /** It failed in another pod. */
+  | { readonly is: "held"; readonly pod: string; readonly outcome: string; readonly reason: string }
+  /** The API cannot be asked; nothing may be triggered. `message` has the way out. */
+  | { readonly is: "unreachable"; readonly message: string };
+
+/** What this pod does in its group at present. */
+export interface RolloutView {
+  /** The content whose reload is due here, to which `turn` is the answer; null where none is. */
+  readonly wanted: string | null;
+  readonly turn: Turn;
+  /** The app has taken new content first, and has to live on for a while before the others follow. */
+  readonly isSoaking: boolean;
+  /** What was wrong with the app in the last soak; null where nothing was. */
+  readonly trouble: string | null;
+}
+
+/** The rollout for `/status`. */
+export interface RolloutStatus {
+  readonly mode: "canary" | "serial";
+  readonly group: string;
+  readonly state: "steady" | "waiting" | "held" | "reloading" | "soaking";
+  /** What it waits for or what holds it, in words; empty where nothing does. */
+  readonly message: string;
+}
+
+/** The reasons of Kubernetes Events, all of them. */
+export const EVENT_REASONS = [
+  "ConfigReloaded",
+  "ConfigReloadRejected",
+  "ConfigReloadFailed",
+  "ConfigHeld",
+  "ConfigMountStale",
+  "ConfigTargetUnreachable",
+] as const;
+/** One of them. */
+export type EventReason = typeof EVENT_REASONS[number];

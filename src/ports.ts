@@ -6,8 +6,11 @@
 import type {
   AppMounts,
   Cause,
+  EventReason,
   Observation,
   Resolution,
+  Result,
+  RolloutView,
   Snapshot,
   StaleMount,
   StatusReading,
@@ -113,4 +116,19 @@ export type HttpTrigger = (signal: AbortSignal) => Promise<TriggerResult>;
 export interface StatusProbe {
   /** Never throws; ends within `--http-timeout`. */
   read(signal: AbortSignal): Promise<StatusReading>;
+}
+
+/** This pod's part in the rollout of its group. It asks and writes by itself, beside the loop. */
+export interface RolloutPort {
+  /** Says which content is due for a reload here, null where none is. The answer comes with `view`, after a hint. */
+  want(digest: string | null): void;
+  view(): RolloutView;
+  /** A reload of this content has ended. `wasTriggered` false: its signal had ended the app before, so none was sent. */
+  ended(digest: string, result: Result, wasTriggered: boolean): void;
+}
+
+/** Takes what happened for the Events of this pod; returns at once, whatever becomes of it. */
+export interface EventSink {
+  /** `note` is for people, without content. The same state again becomes a series. */
+  add(reason: EventReason, note: string): void;
 }

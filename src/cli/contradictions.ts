@@ -25,6 +25,11 @@ function findRolloutConflict({ config, givenAs }: Resolved): string | null {
     const label = givenAs("rollout-group") ?? givenAs("rollout-soak");
     return label && `${label}: counts only with --rollout canary or serial, but the rollout is none`;
   }
+  if (config.once) {
+    return `${
+      givenAs("rollout")
+    }: ${config.rollout} needs a sidecar that stays for its soak, but --once ends`;
+  }
   if (config.rolloutGroup === null) {
     return `${givenAs("rollout")}: ${config.rollout} needs a --rollout-group, want the same name in all pods`;
   }

@@ -17,6 +17,7 @@ import { checkApp } from "./check/app.ts";
 import { checkDisk } from "./check/disk.ts";
 import { checkPreparing } from "./check/preparing.ts";
 import { type Finding, isOk, renderJson, renderText } from "./check/finding.ts";
+import { checkKubernetes } from "./check/kubernetes.ts";
 import { checkServer } from "./check/server.ts";
 import { askKnownTarget, checkTarget } from "./check/target.ts";
 
@@ -68,6 +69,7 @@ export async function runCheck(
     ),
     ...await checkApp(config, deps.probe ?? createStatusProbe(config, sendRequest)),
     ...await checkServer(config),
+    ...await checkKubernetes(config),
   ];
   const colour = deps.colour ?? (!Deno.noColor && Deno.stdout.isTerminal());
   await write(

@@ -3,6 +3,7 @@
  * is all that is decided here. It never exits the process; `main.ts` does.
  */
 
+import { loadFleet } from "./load_fleet.ts";
 import { createClock } from "../clock.ts";
 import { createCollector } from "../loop/garbage_collection.ts";
 import type { Config } from "../config.ts";
@@ -68,6 +69,7 @@ async function runParts(config: Config, logger: ProcessLogger, stop: Stop): Prom
     return await Promise.race([loop.run(stop.stopping, stop.aborted), failed, server.failed]);
   } finally {
     ended.abort();
+    await parts.fleet?.close();
     await server.stop();
     logger.info("Stopped");
   }
@@ -95,22 +97,26 @@ async function createParts(config: Config, logger: ProcessLogger) {
   const watcher = createWatcher(config, reader, clock, logger);
   metrics.setWatcher(() => watcher.view());
   const target = await createTargetPort(config, { clock });
-  const recorder = createRecorder({ config, clock, logger, metrics });
+  const httpTrigger = createHttpTrigger(config, send, clock);
   const probe = createStatusProbe(config, send);
-  const loop = createLoop({
+  const onChange = () => loop.hint("turn");
+  const fleet = await loadFleet({ config, clock, logger, metrics, target, httpTrigger, probe, onChange });
+  const recorder = createRecorder({ config, clock, logger, metrics, events: fleet?.events ?? undefined });
+  const loop: Loop = createLoop({
     config,
     clock,
     logger,
     reader,
     prepare: createPrepare(config, logger, clock, environment),
     target,
-    httpTrigger: createHttpTrigger(config, send, clock),
+    httpTrigger,
     probe,
     random: Math.random,
     collect,
     recorder,
+    ...fleet?.ports,
   });
-  return { clock, collect, metrics, reader, watcher, recorder, probe, loop };
+  return { clock, collect, metrics, reader, watcher, recorder, probe, loop, fleet };
 }
 
 async function startServer(config: Config, logger: ProcessLogger, parts: Parts) {

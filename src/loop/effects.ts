@@ -4,7 +4,7 @@
  */
 
 import type { Snapshot, Target } from "../model.ts";
-import type { SnapshotReader } from "../ports.ts";
+import type { RolloutPort, SnapshotReader } from "../ports.ts";
 import {
   type AppFacts,
   type Effect,
@@ -27,6 +27,8 @@ import type { Mailbox } from "./mailbox.ts";
 /** What effects work with. */
 export interface EffectDeps extends AttemptDeps {
   readonly reader: SnapshotReader;
+  /** Missing without `--rollout`. */
+  readonly rollout?: RolloutPort | undefined;
   readonly mailbox: Mailbox;
   /** SIGTERM has come. */
   readonly stopping: AbortSignal;
@@ -85,7 +87,14 @@ async function look(
     signal: aborted,
     onLikelyChange: () => isAsked && askStatus(),
   });
-  return { kind: "looked", hint, observation, alive, staleMounts: reader.staleMounts() };
+  return {
+    kind: "looked",
+    hint,
+    observation,
+    alive,
+    staleMounts: reader.staleMounts(),
+    ...(deps.rollout === undefined ? {} : { rollout: deps.rollout.view() }),
+  };
 }
 
 function liveness({ target }: EffectDeps, { known, signalled }: Model): Liveness {

@@ -11,6 +11,7 @@ import { formatMs, shortHash } from "../text.ts";
 import { changeText, failureText, nextText, startText } from "./record_text.ts";
 import { type LogDeps, logMounts, logProblems, logTarget } from "./log_states.ts";
 import { isGivenUp, type StepFacts } from "./step_facts.ts";
+import { goText, isAnnounced } from "./turn_lines.ts";
 
 /** Writes the lines of one step. */
 export function logStep(deps: LogDeps, before: Model, event: Event, after: Model, facts: StepFacts): void {
@@ -19,7 +20,7 @@ export function logStep(deps: LogDeps, before: Model, event: Event, after: Model
   logTarget(deps, before, after);
   logMounts(deps, before, after);
   logAnswer(deps, before, event, after);
-  logBegun(deps, before, facts);
+  logBegun(deps, before, after, facts);
   if (event.kind === "sent") logSent(deps, event);
   if (event.kind === "rendered") logRendered(deps, event);
   if (facts.concluded !== null) logOutcome(deps, before, after, facts.concluded);
@@ -57,7 +58,7 @@ function logAnswer({ config, logger }: LogDeps, before: Model, event: Event, aft
   }
 }
 
-function logBegun({ logger }: LogDeps, before: Model, { begun, changed }: StepFacts): void {
+function logBegun({ logger }: LogDeps, before: Model, after: Model, { begun, changed }: StepFacts): void {
   if (begun === null) return;
   const { job, causes, isContinued } = begun;
   if (isContinued && before.phase.is === "concluding" && before.phase.result.outcome === "rejected") {
@@ -68,7 +69,8 @@ function logBegun({ logger }: LogDeps, before: Model, { begun, changed }: StepFa
       new_hash: shortHash(before.phase.reload.job.digest),
     });
   }
-  logger.info(startText(job), {
+  // What had to wait for its group was announced when it began to wait.
+  logger.info(isAnnounced(before) ? goText(after, job) : startText(job), {
     old_hash: shortHash(job.oldDigest),
     new_hash: shortHash(job.digest),
     attempt: job.attempt,

@@ -4,10 +4,11 @@
  */
 
 import type { Cause } from "../model.ts";
-import type { Random } from "../ports.ts";
+import type { Random, RolloutPort } from "../ports.ts";
 import type { Health } from "../reload/health.ts";
 import { createModel, type Effect, type Event, isInSync, type Model, reloadOf } from "../reload/model.ts";
 import { step } from "../reload/step.ts";
+import { isWithGroup, wantedOf } from "../reload/turn.ts";
 import { createPerform, type EffectDeps } from "./effects.ts";
 import { RELOAD_WORK } from "./garbage_collection.ts";
 import { createHeartbeat } from "./heartbeat.ts";
@@ -62,6 +63,7 @@ export function createLoop(deps: LoopDeps): Loop {
       deps.trace?.(before, event, model, effect);
       // A signal that is due goes out before the line that explains it is written.
       if (effect.do !== "end") pending = perform(effect, model);
+      if (deps.rollout !== undefined) tellGroup(deps.rollout, before, model);
       recorder.record(before, event, model);
       if (event.kind === "ended") deps.collect(RELOAD_WORK);
       if (effect.do === "end") return effect.code;
@@ -75,10 +77,19 @@ export function createLoop(deps: LoopDeps): Loop {
     health: heartbeat.health,
     ready: () => {
       if (model.phase.is === "starting") return { ok: false, reason: "the disk has not been looked at yet" };
-      if (config.readyWhen === "in-sync" && !isInSync(model)) {
+      if (config.readyWhen === "in-sync" && !isInSync(model) && !isWithGroup(model)) {
         return { ok: false, reason: "the app does not run what is on disk" };
       }
       return { ok: true };
     },
   };
+}
+
+/** Tells the group of the rollout what came of a reload, and which content is due for one. */
+function tellGroup(rollout: RolloutPort, before: Model, { last, ...after }: Model): void {
+  if (last !== null && last !== before.last) {
+    rollout.ended(last.job.digest, last.result, last.job.mayTrigger);
+  }
+  // At the end a turn in which something was sent stays until it runs out.
+  if (after.phase.is !== "ended") rollout.want(wantedOf({ last, ...after }));
 }

@@ -6,7 +6,7 @@
 
 import type { ReloadRecord, StatusView, SyncChange, TargetView } from "../model.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import type { Clock } from "../ports.ts";
+import type { Clock, EventSink } from "../ports.ts";
 import {
   type Concluded,
   type Event,
@@ -17,9 +17,11 @@ import {
   staleMountsOf,
 } from "../reload/model.ts";
 import { shortHash } from "../text.ts";
+import { noteEvents } from "./event_notes.ts";
 import { logStep } from "./log_lines.ts";
 import type { LogDeps } from "./log_states.ts";
 import { factsOf, isGivenUp, type StepFacts } from "./step_facts.ts";
+import { logTurn, rolloutStatus } from "./turn_lines.ts";
 
 /** How many finished reloads `/status` keeps. */
 const HISTORY_MAX = 20;
@@ -50,11 +52,19 @@ export type RecorderView = Pick<
   | "reloads"
   | "nextRetryWallMs"
   | "restartRequired"
+  | "rollout"
 >;
 
+/** What a recorder writes to. */
+export interface RecorderDeps extends LogDeps {
+  readonly metrics: Metrics;
+  /** Missing without `--kubernetes-events`. */
+  readonly events?: EventSink | undefined;
+}
+
 /** Makes a recorder with an empty history. */
-export function createRecorder(deps: LogDeps & { readonly metrics: Metrics }): Recorder {
-  const { clock, metrics } = deps;
+export function createRecorder(deps: RecorderDeps): Recorder {
+  const { config, clock, metrics } = deps;
   let reloads: readonly ReloadRecord[] = [];
   let syncChanges: readonly SyncChange[] = [];
 
@@ -70,6 +80,8 @@ export function createRecorder(deps: LogDeps & { readonly metrics: Metrics }): R
         syncChanges = noteSync(syncChanges, { wallMs: clock.wallMs(), inSync: isInSync(after) });
       }
       logStep(deps, before, event, after, facts);
+      logTurn(deps, before, after);
+      if (deps.events) noteEvents(deps.events, before, after, facts);
     },
     view: (model) => {
       const retryAtMs = nextRetryAtMs(model);
@@ -87,6 +99,7 @@ export function createRecorder(deps: LogDeps & { readonly metrics: Metrics }): R
         reloads,
         nextRetryWallMs: retryAtMs === null ? null : clock.wallMs() + retryAtMs - clock.nowMs(),
         restartRequired: model.restartRequired,
+        rollout: rolloutStatus(config, model),
       };
     },
   };
@@ -123,6 +136,7 @@ function countDisk(metrics: Metrics, event: Event, after: Model): void {
 
 function countModel(metrics: Metrics, before: Model, after: Model): void {
   metrics.setInSync(isInSync(after));
+  metrics.setRolloutHeld(after.phase.is === "held");
   if (after.proof !== null && after.proof !== before.proof) metrics.setProof(after.proof);
   if (after.restartRequired !== before.restartRequired) {
     metrics.setRestartRequired(after.restartRequired.length);

@@ -94,7 +94,8 @@ export function conclude(
   const living = noteLife(model, event.alive, now, policy);
   const seen = noteBeside(living, phase.reload, event.hint, observation, now, policy);
   const { reload, result } = seen.phase as Concluding;
-  if (!goesOn(result)) return count(seen, reload, result, now, policy);
+  // The group of a rollout needs the verdict on each content, and newer content asks for its own turn.
+  if (!goesOn(result) || policy.rollout !== "none") return count(seen, reload, result, now, policy);
   const sameAgain = observation.kind === "content" && observation.snapshot.digest === reload.job.digest;
   if (sameAgain && result.code !== "overtaken") return count(seen, reload, result, now, policy);
   if (observation.kind === "settling") {

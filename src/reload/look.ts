@@ -8,7 +8,8 @@
 
 import type { Cause, FileState, Observation, Snapshot } from "../model.ts";
 import { formatMs } from "../text.ts";
-import type { Failure, Hint, Job, Model, Now, Phase, Policy, Problem, Question } from "./model.ts";
+import type { Failure, Hint, Job, Model, Now, Pending, Phase, Policy, Problem, Question } from "./model.ts";
+import { spread, waitForTurn } from "./turn.ts";
 
 /** A model in its next phase, or one that has a reload to do now. */
 export interface Decision {
@@ -59,8 +60,10 @@ export function decide(
   }
 }
 
-function pendingSince(seenAtMs: number, now: Now, policy: Policy): NonNullable<Model["pending"]> {
-  return { seenAtMs, notBeforeMs: now.nowMs + now.random * policy.jitterMs };
+function pendingSince(seenAtMs: number, now: Now, policy: Policy): Pending {
+  // In a rollout the random wait comes after the group has let it go, and the first has none.
+  const jitterMs = policy.rollout === "none" ? policy.jitterMs : 0;
+  return { seenAtMs, notBeforeMs: now.nowMs + now.random * jitterMs };
 }
 
 function problemOf(observation: Observation & { kind: "unreadable" | "replaced" }): string {
@@ -105,7 +108,8 @@ function decideContent(before: Model, snapshot: Snapshot, hint: Hint, now: Now, 
       const other = before.disk === digest ? {} : { otherSeen: true } as const;
       return ask({ ...model, awaySinceAtMs: null }, { digest, goneSinceAtMs, ...other }, snapshot, hint);
     }
-    return { model: { ...model, phase: { is: "steady" }, pending: null }, job: null };
+    const phase: Phase = { is: model.rollout?.isSoaking ? "soaking" : "steady" };
+    return { model: { ...model, phase, pending: null }, job: null };
   }
   return decideReload({ ...model, awaySinceAtMs: awaySince(before, now) }, hint, now, policy);
 }
@@ -149,7 +153,7 @@ export function decideReload(model: Model, hint: Hint, now: Now, policy: Policy)
     return { model: { ...model, phase: { is: "blocked", why: "invalid" }, pending: null }, job: null };
   }
   // A retry has no jitter of its own: the first tries of the replicas were spread already, and so are their ends.
-  const pending = failure
+  const pending: Pending = failure
     ? { seenAtMs: now.nowMs, notBeforeMs: -Infinity }
     : model.pending ?? pendingSince(hint.firstAtMs, now, policy);
   const atMs = Math.max(
@@ -166,7 +170,15 @@ export function decideReload(model: Model, hint: Hint, now: Now, policy: Policy)
       job: null,
     };
   }
-  return { model: { ...model, question: null, pending: null }, job: jobOf(model, failure, pending.seenAtMs) };
+  const job = jobOf(model, failure, pending.seenAtMs);
+  const phase = waitForTurn(model, job, policy);
+  if (phase !== null) return { model: { ...model, phase, pending: failure ? null : pending }, job: null };
+  const spreadAtMs = failure || pending.isSpread ? null : spread(model, digest, now, policy);
+  if (spreadAtMs !== null) {
+    const spreading = { ...pending, notBeforeMs: spreadAtMs, isSpread: true } as const;
+    return { model: { ...model, phase: { is: "due", atMs: spreadAtMs }, pending: spreading }, job: null };
+  }
+  return { model: { ...model, question: null, pending: null }, job };
 }
 
 /** The reload of what is on disk. */

@@ -4,7 +4,7 @@
  * Times named `…AtMs` are monotonic milliseconds, those named `…WallMs` Unix milliseconds.
  */
 
-import type { ReloadOnStart, TriggerKind, VerifyMode } from "../config.ts";
+import type { ReloadOnStart, Rollout, TriggerKind, VerifyMode } from "../config.ts";
 import type {
   AppMounts,
   Cause,
@@ -14,14 +14,17 @@ import type {
   Proof,
   Resolution,
   Result,
+  RolloutView,
   Snapshot,
   StaleMount,
   Status,
   StatusReading,
   Target,
   TargetView,
+  Turn,
 } from "../model.ts";
 import type { PrepareResult } from "../ports.ts";
+import { turnText } from "./turn_text.ts";
 
 /** The settings that matter here; all in milliseconds. */
 export interface Policy {
@@ -35,6 +38,7 @@ export interface Policy {
   readonly trigger: TriggerKind;
   readonly verify: VerifyMode;
   readonly once: boolean;
+  readonly rollout: Rollout;
   /** The signal's name, for what is said of a process that died of it. */
   readonly signal: string;
   readonly configEnvsubstFile: string | null;
@@ -68,6 +72,12 @@ export type Phase =
   | { readonly is: "blocked"; readonly why: "unreadable" | "invalid" }
   /** A reload is due at `atMs`: after jitter, the gap between two triggers, or the pause before a retry. */
   | { readonly is: "due"; readonly atMs: number }
+  /** A reload is due, and the group has not let it go yet. */
+  | { readonly is: "waiting"; readonly job: Job; readonly turn: Turn }
+  /** It failed in the pod of the group that tried it first. */
+  | { readonly is: "held"; readonly job: Job; readonly turn: Turn & { readonly is: "held" } }
+  /** The app runs the content, and has to live on for a while before the rest of the group follows. */
+  | { readonly is: "soaking" }
   /** Finding out whether the app has read this content at its own start. */
   | { readonly is: "asking"; readonly question: Question; readonly snapshot: Snapshot; readonly hint: Hint }
   /** The app is not there. It reads the content when it starts; it is asked then. */
@@ -195,6 +205,16 @@ export interface Unanswered {
   readonly triggeredAtMs: number;
 }
 
+/** A change that waits for its time. */
+export interface Pending {
+  /** Since when it is known. */
+  readonly seenAtMs: number;
+  /** When it may go. */
+  readonly notBeforeMs: number;
+  /** The group of the rollout has let it go, and this is its random wait after that. */
+  readonly isSpread?: true;
+}
+
 /** An attempt that is over. */
 export interface Concluded {
   readonly job: Job;
@@ -261,9 +281,10 @@ export interface Model {
   readonly output: OutputTime | null;
 
   // Attempts
-  /** A change that waits for its turn: since when it is known, and when it may go. */
-  readonly pending: { readonly seenAtMs: number; readonly notBeforeMs: number } | null;
+  readonly pending: Pending | null;
   readonly lastTriggerAtMs: number | null;
+  /** What the group of the rollout said last; null without one. */
+  readonly rollout: RolloutView | null;
   readonly unanswered: Unanswered | null;
   readonly last: Concluded | null;
 
@@ -289,6 +310,8 @@ export type Event =
     readonly observation: Observation;
     readonly alive: Liveness;
     readonly staleMounts: readonly StaleMount[];
+    /** What the group of the rollout says; missing without one. */
+    readonly rollout?: RolloutView;
   }
   /** What there is to know about whether the app has read the content at its start. */
   | {
@@ -382,6 +405,7 @@ export function createModel(now: Pick<Now, "nowMs" | "wallMs">): Model {
     output: null,
     pending: null,
     lastTriggerAtMs: null,
+    rollout: null,
     unanswered: null,
     last: null,
     known: null,
@@ -405,6 +429,9 @@ export function outOfSyncReason(model: Model): string {
   if (model.disk === null) return "the content has not been read yet";
   if (model.question !== null) {
     return model.known?.view.ok === false ? model.known.view.message : "the app is not there yet";
+  }
+  if (model.phase.is === "waiting" || model.phase.is === "held") {
+    return turnText(model.phase.turn) || "waiting for the turn in the rollout";
   }
   if (model.failure !== null) return model.failure.reason;
   return "the content on disk has changed and is being reloaded";

@@ -165,7 +165,8 @@ function noteDeath(before: Model, digest: string, reason: string, nowMs: number,
   const retryAtMs = retryDate(failures, model.lastTriggerAtMs, nowMs, policy);
   const failure = { digest, count: failures, retryAtMs, reason };
   const { phase } = model;
-  const isWaiting = phase.is === "steady" || phase.is === "due" && phase.atMs > retryAtMs;
+  const isWaiting = phase.is === "steady" || phase.is === "soaking" ||
+    phase.is === "due" && phase.atMs > retryAtMs;
   return {
     ...model,
     phase: isWaiting ? { is: "due", atMs: retryAtMs } : phase,

@@ -146,7 +146,7 @@ function onLook(model: Model, event: Event & { kind: "looked" }, now: Now, polic
   }
   const hint = { ...event.hint, causes: mergeCauses(model.undecided, event.hint.causes) };
   const alive = noteLife(
-    { ...model, owed: null, ownStaleMounts: event.staleMounts },
+    { ...model, owed: null, ownStaleMounts: event.staleMounts, rollout: event.rollout ?? null },
     event.alive,
     now,
     policy,

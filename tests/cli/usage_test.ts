@@ -222,6 +222,11 @@ const BAD: readonly Row[] = [
     { CONFIG_RELOADER_TRIGGER: "none" },
     "CONFIG_RELOADER_TRIGGER: none together with --verify none sends nothing and asks nobody, want a trigger or a verification",
   ],
+  [
+    "--rollout canary --rollout-group web --once",
+    {},
+    "--rollout: canary needs a sidecar that stays for its soak, but --once ends",
+  ],
   ["--rollout canary", {}, "--rollout: canary needs a --rollout-group, want the same name in all pods"],
   [
     "--rollout-group web",

@@ -15,7 +15,7 @@ import type {
   TargetView,
   TriggerResult,
 } from "../../src/model.ts";
-import type { LogFields, PrepareResult } from "../../src/ports.ts";
+import type { EventSink, LogFields, PrepareResult, RolloutPort } from "../../src/ports.ts";
 import { createRecorder } from "../../src/loop/recorder.ts";
 import { createLoop } from "../../src/loop/loop.ts";
 import { createTestConfig } from "./config.ts";
@@ -28,7 +28,10 @@ export function ampStatus(attempts: number, status = "success"): StatusReading {
 }
 
 /** Makes the bench; its fields may be changed at any time, `start` begins the loop. */
-export function createLoopBench(settings: Partial<Config> = {}) {
+export function createLoopBench(
+  settings: Partial<Config> = {},
+  fleet: { readonly rollout?: RolloutPort; readonly events?: EventSink } = {},
+) {
   const clock = createFakeClock();
   const config = createTestConfig(settings);
   const log: string[] = [];
@@ -41,6 +44,8 @@ export function createLoopBench(settings: Partial<Config> = {}) {
     target: targetOf(clock.wallMs() - 120_000) as Target | null,
     /** Nobody gets an answer to a status request. */
     hangs: false,
+    /** `config_reload_rollout_held`. */
+    held: false,
     /** How often the app was asked. */
     reads: 0,
     /** In place of `target`. */
@@ -117,7 +122,7 @@ export function createLoopBench(settings: Partial<Config> = {}) {
       setContent: nothing,
       setProof: (proof) => void bench.proofs.push(proof),
       setTargetReady: (code) => void bench.targetReady.push(code),
-      setRolloutHeld: nothing,
+      setRolloutHeld: (value) => bench.held = value,
       kubernetesError: nothing,
       setRestartRequired: nothing,
       setWatcher: nothing,
@@ -126,6 +131,7 @@ export function createLoopBench(settings: Partial<Config> = {}) {
       setStaleMounts: nothing,
       render: () => Promise.resolve(""),
     },
+    events: fleet.events,
   });
   const reader = {
     look: () => Promise.resolve(bench.disk),
@@ -165,6 +171,7 @@ export function createLoopBench(settings: Partial<Config> = {}) {
     reader,
     target,
     recorder,
+    rollout: fleet.rollout,
     prepare: () => bench.prepare(),
     httpTrigger: () => Promise.resolve(trigger()),
     probe: {

@@ -70,6 +70,7 @@ export function goodView(more: Partial<StatusView> = {}): StatusView {
     ],
     nextRetryWallMs: null,
     restartRequired: [],
+    rollout: null,
     settings: [
       { name: "config-file", value: "/etc/amp/config.yaml", source: "default" },
       {

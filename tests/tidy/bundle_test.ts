@@ -51,6 +51,11 @@ test("nothing loaded at the start mentions process, Buffer or require", () => {
   }
 });
 
+test("nothing of a fleet is loaded without its flags", () => {
+  const inputs = files.flatMap((file) => Object.keys(metafile.outputs[file]?.inputs ?? {}));
+  assert.deepEqual(inputs.filter((input) => input.startsWith("src/fleet/")), []);
+});
+
 test("packages that only some flags need are not loaded at the start", () => {
   const inputs = files.flatMap((file) => Object.keys(metafile.outputs[file]?.inputs ?? {}));
   const lazy = [

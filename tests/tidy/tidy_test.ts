@@ -94,6 +94,7 @@ test("no console in src, and only main.ts exits", () => {
 /** Which room uses which; the shared ground (types, texts, paths, time) all may. From the outside in. */
 const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   "commands": [
+    "fleet",
     "loop",
     "watch",
     "target",
@@ -106,6 +107,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
     "proc",
     "reload",
   ],
+  "fleet": ["observe", "http"],
   "loop": ["reload", "verify", "observe", "http"],
   "cli": ["watch", "http"],
   "serve": ["observe"],

@@ -11,7 +11,16 @@ import type { TakenSettings } from "../../config.ts";
 export type Level = "ok" | "warn" | "fault";
 
 /** Parts of the report, in its order. */
-const AREAS = ["settings", "paths", "watcher", "checking", "target", "status", "server"] as const;
+const AREAS = [
+  "settings",
+  "paths",
+  "watcher",
+  "checking",
+  "target",
+  "status",
+  "server",
+  "kubernetes",
+] as const;
 /** One of them. */
 export type Area = typeof AREAS[number];
 
@@ -57,6 +66,7 @@ const TITLES: Readonly<Record<Area, string>> = {
   target: "Target",
   status: "Status URL and trigger",
   server: "Own server",
+  kubernetes: "Kubernetes API",
 };
 const MARKS: Readonly<Record<Level, string>> = { ok: "✓", warn: "!", fault: "✗" };
 /** Green, yellow, red; the marks tell the same without them. */

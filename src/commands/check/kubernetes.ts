@@ -1,0 +1,47 @@
+/** What the Kubernetes API allows: with `--rollout` or `--kubernetes-events`, each request that the sidecar would make. */
+
+import type { Config } from "../../config.ts";
+import type { Permissions } from "../../fleet/permissions.ts";
+import { type Finding, findingsIn } from "./finding.ts";
+
+const say = findingsIn("kubernetes");
+
+/** Checks what is allowed; nothing without the flags, for which alone the API is asked. */
+export async function checkKubernetes(
+  config: Config,
+  ask: (config: Config) => Promise<Permissions> = askNow,
+): Promise<Finding[]> {
+  if (config.rollout === "none" && !config.kubernetesEvents) return [];
+  const answer = await ask(config);
+  if (answer.is === "failed") {
+    const waits = config.rollout === "none" ? "" : "; without it nothing is ever reloaded";
+    const fault = say("fault", "kubernetes-api", `Cannot ask the Kubernetes API: ${answer.message}${waits}`);
+    return [{ ...fault, fix: { say: "add the component k8s/components/rollout, which mounts the account" } }];
+  }
+  const { namespace } = answer;
+  return answer.permissions.map(({ what, allowed }) =>
+    allowed
+      ? say("ok", "kubernetes", `May ${what} in namespace ${namespace}`)
+      : { ...say("fault", "kubernetes-role", `May not ${what} in namespace ${namespace}`), fix: fixOf(what) }
+  );
+}
+
+async function askNow(config: Config): Promise<Permissions> {
+  const { askPermissions } = await import("../../fleet/permissions.ts");
+  return await askPermissions(config, (name) => Deno.env.get(name));
+}
+
+/** The rule that the Role lacks. */
+function fixOf(what: string): NonNullable<Finding["fix"]> {
+  const [verb, resource, name] = what.split(" ");
+  const [plural, ...group] = resource!.split(".");
+  return {
+    say: "add this rule to the Role of the pod's service account, as k8s/components/rollout has it",
+    yaml: [
+      `- apiGroups: [${group.join(".")}]`,
+      `  resources: [${plural}]`,
+      ...(name === undefined ? [] : [`  resourceNames: [${name}]`]),
+      `  verbs: [${verb}]`,
+    ].join("\n"),
+  };
+}

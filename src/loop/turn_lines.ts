@@ -1,0 +1,107 @@
+/**
+ * What is logged of a rollout, and what `/status` says of it: from the model before a step and after it. A state that lasts
+ * is logged where it begins and where it ends. Nothing without `--rollout`.
+ */
+
+import type { Config } from "../config.ts";
+import type { RolloutStatus } from "../model.ts";
+import type { Logger } from "../ports.ts";
+import type { Job, Model } from "../reload/model.ts";
+import { turnText } from "../reload/turn_text.ts";
+import { formatMs, shortHash } from "../text.ts";
+import { startText } from "./record_text.ts";
+
+/** What lines are written with. */
+interface TurnLogDeps {
+  readonly config: Config;
+  readonly logger: Logger;
+}
+
+/** The reload that waits for its group; null where none does. */
+function waitingJob({ phase }: Model): Job | null {
+  return phase.is === "waiting" || phase.is === "held" ? phase.job : null;
+}
+
+/** Whether the line with which a reload begins was written when it began to wait for its group. */
+export function isAnnounced(before: Model): boolean {
+  return waitingJob(before) !== null || before.pending?.isSpread === true;
+}
+
+/** The line with which a reload goes that had to wait for its group. */
+export function goText({ rollout }: Model, { digest }: Job): string {
+  const isFirst = rollout?.turn.is === "go" && rollout.turn.isFirst;
+  return `${
+    isFirst ? "Trying this content first in its group" : "Its group has proved this content"
+  } (hash: ${shortHash(digest)})`;
+}
+
+/** Writes the lines of one step. */
+export function logTurn(deps: TurnLogDeps, before: Model, after: Model): void {
+  logWaiting(deps, before, after);
+  logSoak(deps, before, after);
+}
+
+function logWaiting({ logger }: TurnLogDeps, before: Model, after: Model): void {
+  const job = waitingJob(after);
+  if (job === null) return;
+  const known = waitingJob(before);
+  const fields = {
+    old_hash: shortHash(job.oldDigest),
+    new_hash: shortHash(job.digest),
+    attempt: job.attempt,
+  };
+  if (known?.digest !== job.digest && !isAnnounced(before)) logger.info(startText(job), fields);
+  const [text, said] = [phaseText(after), known?.digest === job.digest ? phaseText(before) : ""];
+  if (text === "" || text === said) return;
+  const hash = { new_hash: shortHash(job.digest) };
+  if (after.phase.is === "held") logger.warn(text, { code: "held", ...hash });
+  else if (isUnreachable(after)) logger.error(text, { code: "kubernetes-api", ...hash });
+  // Which of the others tries something may change every few seconds.
+  else if (!isWaitingForOther(before)) logger.info(text, hash);
+}
+
+function phaseText({ phase }: Model): string {
+  return phase.is === "waiting" || phase.is === "held" ? turnText(phase.turn) : "";
+}
+
+function isUnreachable({ phase }: Model): boolean {
+  return phase.is === "waiting" && phase.turn.is === "unreachable";
+}
+
+function isWaitingForOther({ phase }: Model): boolean {
+  return phase.is === "waiting" && phase.turn.is === "waiting";
+}
+
+function logSoak({ logger, config }: TurnLogDeps, before: Model, after: Model): void {
+  const [was, is] = [before.rollout?.isSoaking === true, after.rollout?.isSoaking === true];
+  const group = config.rolloutGroup;
+  if (is && !was) {
+    const text = `The other pods of ${group} follow if the app lives on for ${
+      formatMs(config.rolloutSoakMs)
+    }`;
+    logger.info(text, { group });
+  }
+  if (!was || is) return;
+  const trouble = after.rollout?.trouble ?? null;
+  if (trouble === null) logger.info(`The other pods of ${group} may follow`, { group });
+  else logger.error(`The other pods of ${group} hold: ${trouble}`, { group });
+}
+
+/** The rollout for `/status`; null without one. */
+export function rolloutStatus(
+  { rollout: mode, rolloutGroup: group }: Config,
+  model: Model,
+): RolloutStatus | null {
+  if (mode === "none" || group === null) return null;
+  const message = phaseText(model);
+  switch (model.phase.is) {
+    case "waiting":
+    case "held":
+      return { mode, group, state: model.phase.is, message };
+    case "reloading":
+    case "concluding":
+      return { mode, group, state: "reloading", message };
+    default:
+      return { mode, group, state: model.rollout?.isSoaking ? "soaking" : "steady", message };
+  }
+}
