@@ -63,6 +63,7 @@ export async function build(
   const dir = await Deno.makeTempDir({ prefix: "kustomize-" });
   try {
     for (const [name, content] of Object.entries(files)) {
+      await Deno.mkdir(`${dir}/${name}`.replace(/\/[^/]+$/, ""), { recursive: true });
       await Deno.writeTextFile(`${dir}/${name}`, content.replaceAll("K8S", relative(dir, `${ROOT}/k8s`)));
     }
     const { code, out, err } = await run("kustomize", ["build", dir]);
