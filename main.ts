@@ -51,7 +51,7 @@ async function main(): Promise<number> {
   }
 }
 
-// A fault of ours that nobody caught: tell it and end, so that the container is started again.
+// A fault of ours that nobody caught: log it and end, so that the container is started again.
 globalThis.addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
   const text = event.reason instanceof Error ? event.reason.stack : event.reason;

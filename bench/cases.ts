@@ -172,7 +172,7 @@ export async function measureChange(context: Context): Promise<Row[]> {
           const before = bay.group.cpuMs();
           bay.swap();
           await bay.triggered(bay.tool.slow || files > 100 ? 6000 : 1500);
-          await sleep(bay.tool.kind === "floor" ? 100 : 900);
+          await sleep(bay.tool.kind === "least" ? 100 : 900);
           costs[at]!.push(bay.group.cpuMs() - before);
         }
       }

@@ -1,7 +1,7 @@
 /**
  * The case of the small container: limits of memory and CPU, a fresh copy of the binary, a cold page cache. The binary
  * lies on a file system of its own with Linux's ordinary read-ahead (128 KiB): where a disk reads megabytes ahead,
- * each page fault under a limit reads, and throws out, thousands of pages, and the figures tell of the disk only.
+ * each page fault under a limit reads, and throws out, thousands of pages, and the figures show the disk only.
  */
 
 import { createBay } from "./bay.ts";

@@ -30,7 +30,12 @@ export interface Results {
 export function renderTable(section: Section): string {
   const columns = [...new Set(section.rows.flatMap((row) => Object.keys(row.figures)))];
   const ratios = section.compare === null ? null : ratiosOf(section.rows, section.compare);
-  const head = ["Tool", "Setting", ...columns, ...(ratios ? ["to the best peer", "to the floor in C"] : [])];
+  const head = [
+    "Tool",
+    "Setting",
+    ...columns,
+    ...(ratios ? ["to the best peer", "to the least program in C"] : []),
+  ];
   const lines = section.rows.map((row, i) => [
     row.kind === "product" ? `**${row.tool}**` : row.tool,
     row.setting,
@@ -98,15 +103,15 @@ function renderStart({ sections }: Results): string {
   return `In short: this product's start takes ${ready} as long as the best peer's, and its binary is ${size} as large.`;
 }
 
-/** Ratios of each row to the best peer and to the floor in C. */
+/** Ratios of each row to the best peer and to the least program in C. */
 function ratiosOf(rows: readonly Row[], figure: string): (number | null)[][] {
   const value = (row: Row) => row.figures[figure] ?? null;
   const peers = rows.filter((row) => row.kind === "peer").flatMap((row) => value(row) ?? []);
   const best = peers.length > 0 ? Math.min(...peers) : null;
-  const floorRow = rows.find((row) => row.tool === "floor in C");
-  const floor = floorRow ? value(floorRow) : null;
+  const leastRow = rows.find((row) => row.tool === "least program in C");
+  const least = leastRow ? value(leastRow) : null;
   const ratio = (a: number | null, b: number | null) => a === null || b === null || b === 0 ? null : a / b;
-  return rows.map((row) => [ratio(value(row), best), ratio(value(row), floor)]);
+  return rows.map((row) => [ratio(value(row), best), ratio(value(row), least)]);
 }
 
 function renderFigure(value: number | null): string {

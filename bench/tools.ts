@@ -1,5 +1,5 @@
 /**
- * What takes part in the benchmark: this product, its peers, and two floors (the least program in C and in Deno).
+ * What takes part in the benchmark: this product, its peers, and the least programs in C and in Deno.
  * Owns how each is built (pinned versions) and started. It must never give a peer a setting that makes it slower.
  */
 
@@ -21,7 +21,7 @@ export interface Place {
 /** One row of the tables. */
 export interface Tool {
   readonly name: string;
-  readonly kind: "product" | "peer" | "floor";
+  readonly kind: "product" | "peer" | "least";
   /** The setting, in words for the table. */
   readonly setting: string;
   /** What it does not do, so that nobody compares apples with pears. */
@@ -82,7 +82,7 @@ export async function buildToolbox(
     return out;
   };
   const app = await c("app");
-  const floor = await c("floor");
+  const least = await c("least");
   const pause = path(cache, "bin", "pause");
   Deno.copyFileSync(app, pause);
   const absent: string[] = allPeers ? [] : [
@@ -115,8 +115,8 @@ export async function buildToolbox(
       ...(nats ? [natsTool(nats)] : []),
       ...(reflex ? [reflexTool(reflex)] : []),
       ...(hasInotifywait ? [shellTool()] : []),
-      denoFloor(path(here, "floor_deno.ts")),
-      cFloor(floor),
+      denoLeast(path(here, "least_deno.ts")),
+      cLeast(least),
     ],
   };
 }
@@ -286,11 +286,11 @@ done`;
   };
 }
 
-function denoFloor(script: string): Tool {
+function denoLeast(script: string): Tool {
   return {
     ...BASE,
-    name: "floor in Deno",
-    kind: "floor",
+    name: "least program in Deno",
+    kind: "least",
     setting: "event, read, SHA-256, kill",
     lacks: "does nothing else",
     sizeBytes: null,
@@ -310,11 +310,11 @@ function denoFloor(script: string): Tool {
   };
 }
 
-function cFloor(binary: string): Tool {
+function cLeast(binary: string): Tool {
   return {
     ...BASE,
-    name: "floor in C",
-    kind: "floor",
+    name: "least program in C",
+    kind: "least",
     setting: "event, read, SHA-256, kill",
     lacks: "does nothing else",
     sizeBytes: Deno.statSync(binary).size,

@@ -16,7 +16,7 @@ export const ROOT = decodeURIComponent(new URL("..", import.meta.url).pathname).
 export interface BundleOptions {
   /** Directory for the result; its old content is removed. */
   readonly outDir: string;
-  /** Git revision that `--version` tells. */
+  /** Git revision that `--version` prints. */
   readonly revision: string;
 }
 

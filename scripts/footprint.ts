@@ -29,7 +29,7 @@ const USAGE = `usage: deno task footprint [--output FILE] [--check SIZE [--binar
 It needs root, and dist/config-reloader from deno task compile.`;
 
 const MIB = 2 ** 20;
-/** Warm starts and cold starts whose median is told. */
+/** Warm starts and cold starts whose median is reported. */
 const WARM_RUNS = 15;
 const COLD_RUNS = 3;
 /** Changes in one cold run, the first apart; and changes before memory is read. */
@@ -48,7 +48,7 @@ interface Figures {
   readonly killed: boolean;
 }
 
-/** Starts the binary in a control group beside an app, changes the content `changes` times, and tells how that went. */
+/** Starts the binary in a control group beside an app, changes the content `changes` times, and reports how that went. */
 async function measure(binary: string, limits: Limits, changes: number, gapMs: number): Promise<Figures> {
   const dir = await Deno.makeTempDir({ prefix: "footprint-" });
   const group = createGroup(`footprint-${Math.floor(performance.now())}`, limits);

@@ -53,7 +53,7 @@ export const RELOAD_CODES = {
     "newer content came before the reload was proved; without a rollout it goes on at once and is never shown",
   "held": "the content failed in the pod of the group that tried it first",
   "turn-lost": "the turn in the rollout ran out before the trigger",
-  "stopped": "the sidecar was told to end",
+  "stopped": "the sidecar was stopped",
   "internal": "a fault of the sidecar's own",
 } as const;
 /** A code of the log and of `/status`. */

@@ -40,7 +40,7 @@ function findRolloutConflict({ config, givenAs }: Resolved): string | null {
     : null;
 }
 
-/** Which process it is stays of use without signals, since deaths and restarts are told by it; how to signal does not. */
+/** Without signals it still matters which process the app is, since its deaths and restarts are watched; how to signal it does not. */
 function findTriggerConflict({ config, givenAs }: Resolved): string | null {
   if (config.trigger === "http") {
     if (config.triggerUrls.length === 0) {

@@ -206,7 +206,7 @@ export const FLAGS = {
     ...kind.oneOf("auto", "http", "amp", "prometheus", "json", "none"),
     group: "Verification",
     default: "auto",
-    origin: "contract: the answer tells its own format",
+    origin: "contract: the answer shows its own format",
     help: "how a reload is proved; auto: amp or prometheus by the answer, else http (status 200)",
   },
   "verify-ok": {

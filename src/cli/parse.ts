@@ -39,7 +39,7 @@ export type CommandLine =
   /** One line for standard error, exit code 2. */
   | { readonly kind: "usage"; readonly message: string };
 
-/** The commands that `--help` tells of. */
+/** The commands that `--help` lists. */
 const COMMANDS = ["run", "check", "healthcheck"] as const;
 
 /**

@@ -1,5 +1,5 @@
 /**
- * What the `process_*` metrics tell, read from /proc/self at each scrape with a few small synchronous reads: /proc is
+ * The values of the `process_*` metrics, read from /proc/self at each scrape with a few small synchronous reads: /proc is
  * memory, and nothing is read between scrapes. Node's `process` is not touched: it costs 40 ms of start.
  */
 

@@ -81,7 +81,7 @@ Deno.test("service links in a port variable are passed over with a warning, wher
   }
 });
 
-Deno.test("other service links are silent, unknown variables are told with what was meant", () => {
+Deno.test("other service links are silent, unknown variables are reported with what was meant", () => {
   const links = {
     CONFIG_RELOADER_PORT: "tcp://10.0.0.1:80",
     CONFIG_RELOADER_PORT_80_TCP: "tcp://10.0.0.1:80",

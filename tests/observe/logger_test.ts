@@ -222,7 +222,7 @@ test("nothing but our own lines: the logging library does not greet", async () =
   assert.equal(await logAt("debug", () => {}), "");
 });
 
-/** A program that logs much more than a pipe holds, and tells on standard output that its loop turns. */
+/** A program that logs much more than a pipe holds, and prints on standard output that its loop turns. */
 const CHATTERBOX = `
 import { createLogger } from ${JSON.stringify(import.meta.resolve("../../src/observe/logger.ts"))};
 const logger = createLogger("info", "json");
@@ -273,7 +273,7 @@ async function endChatterbox(child: Deno.ChildProcess, done: Promise<void>): Pro
   return code;
 }
 
-test("standard error that nobody reads: the loop turns, lines are dropped, counted and told", async () => {
+test("standard error that nobody reads: the loop turns, lines are dropped, counted and reported", async () => {
   const { child, last, done } = await startChatterbox();
   await until("the loop to turn with drops", () => last().turns >= 60 && last().dropped > 1_000);
   const reader = new Response(child.stderr).text();

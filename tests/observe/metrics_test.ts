@@ -102,7 +102,7 @@ test("proof, target and rollout: one series at a time, absent before there is on
   ]]);
 });
 
-test("what a scrape tells before anything happened", async () => {
+test("what a scrape shows before anything happened", async () => {
   const text = await createMetrics(BUILD).render();
   for (
     const [series, value] of Object.entries({

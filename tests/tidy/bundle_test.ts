@@ -13,7 +13,7 @@ const files = staticFiles(metafile);
 const texts = new Map(files.map((file) => [file, Deno.readTextFileSync(`${ROOT}/${file}`)]));
 await Deno.remove(outDir, { recursive: true });
 
-test("the bundle starts with main.ts and tells the revision", () => {
+test("the bundle starts with main.ts and has the revision", () => {
   assert.ok(files.length > 0, "esbuild names no output for main.ts");
   assert.ok(
     [...texts.values()].some((text) => text.includes("0123456789ab")),

@@ -1,8 +1,8 @@
 /**
  * The least that a Deno program of this kind can do: an event, the file read and hashed with SHA-256, and a signal if
- * the hash is new. No checks, no verification, no metrics: the floor that the benchmark compares with.
+ * the hash is new. No checks, no verification, no metrics: the least program that the benchmark compares with.
  *
- *     deno run -A bench/floor_deno.ts DIRECTORY FILE PID
+ *     deno run -A bench/least_deno.ts DIRECTORY FILE PID
  */
 
 const [directory, file, pid] = Deno.args as [string, string, string];

@@ -1,8 +1,8 @@
 /*
  * The least that a program of this kind can do, in C: an inotify event, the file read and hashed with SHA-256, and a
- * signal if the hash is new. No checks, no verification, no metrics: the floor that the benchmark compares with.
+ * signal if the hash is new. No checks, no verification, no metrics: the least program that the benchmark compares with.
  *
- *   floor DIRECTORY FILE PID
+ *   least DIRECTORY FILE PID
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -61,11 +61,11 @@ static int hash(const char *path, uint32_t h[8]) {
 
 int main(int argc, char **argv) {
   uint32_t old[8], now[8];
-  if (argc == 2 && hash(argv[1], now)) { /* floor FILE: prints the hash, so that it can be checked against sha256sum */
+  if (argc == 2 && hash(argv[1], now)) { /* least FILE: prints the hash, so that it can be checked against sha256sum */
     for (int i = 0; i < 8; i++) printf("%08x", now[i]);
     return puts(""), 0;
   }
-  if (argc != 4) return fprintf(stderr, "usage: floor DIRECTORY FILE PID\n"), 2;
+  if (argc != 4) return fprintf(stderr, "usage: least DIRECTORY FILE PID\n"), 2;
   int fd = inotify_init1(IN_CLOEXEC);
   if (fd < 0 || inotify_add_watch(fd, argv[1], IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE) < 0) return perror("inotify"), 1;
   hash(argv[2], old);
