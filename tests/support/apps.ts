@@ -3,7 +3,7 @@
  * directory, its configuration in a kubelet-style volume. Never started as a system service, never touching one.
  */
 
-import { freePort, get, requireProgram } from "./scene.ts";
+import { freePort, get } from "./scene.ts";
 import { createKubeletVolume, type KubeletVolume, type Payload } from "./kubelet.ts";
 import { until } from "./poll.ts";
 
@@ -24,7 +24,8 @@ export interface App extends AsyncDisposable {
   isAlive(): boolean;
 }
 
-interface Recipe {
+/** How to start a program. */
+export interface AppRecipe {
   readonly program: string;
   /** Debian's package, or what else gives it. */
   readonly from?: string;
@@ -32,25 +33,30 @@ interface Recipe {
   /** May use the directory and the port; the volume's first payload. */
   payload(dir: string, port: number): Payload;
   args(file: string, dir: string, port: number): string[];
-  readyPath: string;
+  /** The path that answers once it is up, or another sign of it. */
+  ready: string | ((app: Pick<App, "port" | "dir" | "log">) => Promise<boolean>);
+  /** The user it runs as, where it refuses to be root. */
+  readonly user?: { readonly uid: number; readonly gid: number };
 }
 
-async function startApp(recipe: Recipe): Promise<App> {
-  requireProgram(recipe.program, recipe.from ?? `the package ${recipe.program}`);
+/** Starts a program. */
+export async function startApp(recipe: AppRecipe): Promise<App> {
+  const found = recipe.program.startsWith("/") ? recipe.program : await find(recipe.program, recipe.from);
   const dir = await Deno.makeTempDir({ prefix: "apps-" });
   await Deno.chmod(dir, 0o755);
   const port = freePort();
   const volume = createKubeletVolume(`${dir}/volume`, recipe.payload(dir, port));
   const file = volume.path(recipe.key);
   // Through a link, so that its name is its own. The kernel cuts it to 15 bytes.
-  const name = `${recipe.program}-${crypto.randomUUID().slice(0, 8)}`;
-  await Deno.symlink(await find(recipe.program), `${dir}/${name}`);
+  const name = `${recipe.program.split("/").at(-1)}-${crypto.randomUUID().slice(0, 8)}`;
+  await Deno.symlink(found, `${dir}/${name}`);
   const child = new Deno.Command(`${dir}/${name}`, {
     args: recipe.args(file, dir, port),
     cwd: dir,
     stdin: "null",
     stdout: "null",
     stderr: "piped",
+    ...recipe.user,
   }).spawn();
   let log = "";
   let alive = true;
@@ -82,7 +88,8 @@ async function startApp(recipe: Recipe): Promise<App> {
   try {
     await until(`${recipe.program} to be ready`, async () => {
       if (!alive) return true;
-      return (await get(url + recipe.readyPath, 1000)) !== "";
+      if (typeof recipe.ready === "function") return await recipe.ready(app);
+      return (await get(url + recipe.ready, 1000)) !== "";
     }, { timeoutMs: 20_000, everyMs: 50 });
     if (!alive) throw new Error(`${recipe.program} ended at once`);
   } catch (error) {
@@ -92,14 +99,15 @@ async function startApp(recipe: Recipe): Promise<App> {
   return app;
 }
 
-async function find(program: string): Promise<string> {
+/** @throws with what to install where a program is missing. */
+async function find(program: string, from = `the package ${program}`): Promise<string> {
   const path = `${Deno.env.get("PATH") ?? "/usr/bin:/bin"}:/usr/sbin`;
   for (const dir of path.split(":")) {
     try {
       return await Deno.realPath(`${dir}/${program}`);
     } catch { /* not there */ }
   }
-  throw new Error(`There is no ${program} in ${path}`);
+  throw new Error(`This test needs ${program}: install ${from}`);
 }
 
 /** A configuration for Prometheus; `label` tells one from another. Rejected where the label is `BAD`. */
@@ -122,7 +130,7 @@ export function startPrometheus(): Promise<App> {
       `--web.listen-address=127.0.0.1:${port}`,
       "--web.enable-lifecycle",
     ],
-    readyPath: "/-/ready",
+    ready: "/-/ready",
   });
 }
 
@@ -155,7 +163,7 @@ export function startVmalert(): Promise<App> {
       "-datasource.url=http://127.0.0.1:1",
       "-notifier.url=http://127.0.0.1:1",
     ],
-    readyPath: "/health",
+    ready: "/health",
   });
 }
 
@@ -180,7 +188,7 @@ export function startVmagent(): Promise<App> {
       "-remoteWrite.url=http://127.0.0.1:1/",
       `-remoteWrite.tmpDataPath=${dir}/data`,
     ],
-    readyPath: "/health",
+    ready: "/health",
   });
 }
 
@@ -246,7 +254,7 @@ export async function startNginx(): Promise<Nginx> {
       return nginxConfig("v0", dir, port, tlsPort);
     },
     args: (file, dir) => ["-c", file, "-p", dir, "-e", "stderr"],
-    readyPath: "/config",
+    ready: "/config",
   });
   const swap = (version: string) => app.volume.swap(nginxConfig(version, app.dir, app.port, tlsPort));
   return { ...app, [Symbol.asyncDispose]: app[Symbol.asyncDispose], tlsPort, swap };
