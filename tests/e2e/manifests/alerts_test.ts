@@ -178,12 +178,33 @@ const SCENARIOS: readonly Scenario[] = [
     at: 30,
   },
   {
-    name: "content that is held by a rollout has the rollout's own alert",
+    name: "content that is held by a rollout",
     pods: {
       [POD]: { ...HEALTHY, "config_reload_in_sync": "1x5 0x60", "config_reload_rollout_held": "0x5 1x60" },
     },
-    fires: null,
+    fires: ["ConfigReloaderHeld", here()],
+    notAt: 14,
     at: 30,
+  },
+  {
+    name: "an API server that does not answer while a reload is due in a rollout",
+    pods: {
+      [POD]: {
+        ...HEALTHY,
+        "config_reload_in_sync": "1x5 0x60",
+        "config_reload_rollout_held": "0x62",
+        "config_reload_kubernetes_errors_total": "0x5 1+1x60",
+      },
+    },
+    fires: ["ConfigReloaderKubernetesErrors", here()],
+    notAt: 16,
+    at: 30,
+  },
+  {
+    name: "requests for Events that failed three times",
+    pods: { [POD]: { ...HEALTHY, "config_reload_kubernetes_errors_total": "0x5 3x60" } },
+    fires: null,
+    at: 18,
   },
   {
     name: "the node's inotify instances are used up",
