@@ -9,10 +9,22 @@ import type { AppMounts, StaleMount, Target } from "../model.ts";
 import { type Mount, mountOf, parseMountinfo, sameVolume, staleReason } from "../proc/mountinfo.ts";
 import type { ProcReader } from "../proc/reader.ts";
 
-/** The target's mounts of the watched volumes; read at each call, which takes some 0.2 ms. */
-export function readAppMounts(config: Config, reader: ProcReader, target: Target): AppMounts {
-  const own = parseMountinfo(reader.mountinfo(Deno.pid) ?? "");
-  return judgeMounts(watchedMounts(config, own), parseMountinfo(reader.mountinfo(target.pid) ?? ""), target);
+/**
+ * Makes the reader of the target's mounts of the watched volumes. It is on the way to the signal: reading the two lists
+ * takes 0.06 ms and understanding them 0.3, so the last result is kept with the texts that it was made from.
+ */
+export function createAppMountsReader(config: Config, reader: ProcReader): (target: Target) => AppMounts {
+  let last: { readonly made: string; readonly found: AppMounts } | null = null;
+  return (target) => {
+    const own = reader.mountinfo(Deno.pid) ?? "";
+    const app = reader.mountinfo(target.pid) ?? "";
+    const made = `${target.pid} ${target.name}\n${own}\n\n${app}`;
+    if (last?.made !== made) {
+      const watched = watchedMounts(config, parseMountinfo(own));
+      last = { made, found: judgeMounts(watched, parseMountinfo(app), target) };
+    }
+    return last.found;
+  };
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
  * The target port: puts together the table, the choice, the handler check, the identity check and the signal. It
- * remembers nothing between two calls: the target of before is a value that goes in.
+ * remembers no process between two calls: the target of before is a value that goes in.
  */
 
 import type { Config } from "../config.ts";
@@ -16,7 +16,7 @@ import { readPidFile } from "./pid_file.ts";
 import { isDead } from "./rules.ts";
 import { select } from "./select.ts";
 import { denoKill, type Kill, maySignal, permissionText, sendSignal } from "./send.ts";
-import { readAppMounts } from "./stale.ts";
+import { createAppMountsReader } from "./stale.ts";
 import { readTable } from "./table.ts";
 
 /** Replaced in tests only. */
@@ -87,7 +87,7 @@ export async function createTargetPort(config: Config, deps: TargetDeps): Promis
       return stat !== null && stat !== "hidden" && stat.startTicks === target.startTicks && !isDead(stat);
     },
     send: (target) => sendSignal({ reader, clock, kill }, target, options),
-    staleMounts: (target) => readAppMounts(config, reader, target),
+    staleMounts: createAppMountsReader(config, reader),
     preflight,
   };
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Target } from "../../src/model.ts";
 import { type Mount, parseMountinfo } from "../../src/proc/mountinfo.ts";
 import { createProcReader } from "../../src/proc/reader.ts";
-import { judgeMounts, readAppMounts, watchedMounts } from "../../src/target/stale.ts";
+import { createAppMountsReader, judgeMounts, watchedMounts } from "../../src/target/stale.ts";
 import { createTestConfig } from "../support/config.ts";
 import { STRICT } from "../support/strict.ts";
 
@@ -50,19 +50,26 @@ Deno.test("judgeMounts: blind only where every mount of the volume is stale", ST
   assert.deepEqual(judge(sub, replaced), [true, ["subpath", "replaced"]]);
 });
 
-Deno.test("readAppMounts: read afresh at each call", STRICT, () => {
-  let app = lines([VOLUME, "/etc/amp"]);
-  const reader = {
-    ...createProcReader("/nonexistent"),
-    mountinfo: (pid: number) => pid === Deno.pid ? lines([VOLUME, "/etc/amp"]) : app,
-  };
-  const config = createTestConfig({ configFiles: ["/etc/amp/config.yaml"] });
-  const read = (target = TARGET) => readAppMounts(config, reader, target);
-  assert.equal(read().blind, false);
-  app = lines([`${VOLUME}//deleted`, "/etc/amp"]);
-  assert.equal(read().blind, true);
-  assert.match(read({ ...TARGET, pid: 8, name: "other" }).stale[0]!.message, /other \(PID 8\)/);
-});
+Deno.test(
+  "mounts of the target: read afresh at each call, and understood again where they have changed",
+  STRICT,
+  () => {
+    let app = lines([VOLUME, "/etc/amp"]);
+    const reader = {
+      ...createProcReader("/nonexistent"),
+      mountinfo: (pid: number) => pid === Deno.pid ? lines([VOLUME, "/etc/amp"]) : app,
+    };
+    const config = createTestConfig({ configFiles: ["/etc/amp/config.yaml"] });
+    const ofTarget = createAppMountsReader(config, reader);
+    const read = (target = TARGET) => ofTarget(target);
+    const first = read();
+    assert.equal(first.blind, false);
+    assert.equal(read(), first);
+    app = lines([`${VOLUME}//deleted`, "/etc/amp"]);
+    assert.equal(read().blind, true);
+    assert.match(read({ ...TARGET, pid: 8, name: "other" }).stale[0]!.message, /other \(PID 8\)/);
+  },
+);
 
 Deno.test("watchedMounts: of files, globs and directories, through links", STRICT, async () => {
   const dir = await Deno.realPath(await Deno.makeTempDir());
