@@ -187,6 +187,28 @@ const SCENARIOS: readonly Scenario[] = [
     at: 30,
   },
   {
+    name: "a turn that is waited for",
+    pods: {
+      [POD]: { ...HEALTHY, "config_reload_in_sync": "1x5 0x60", "config_reload_rollout_held": "0x62" },
+    },
+    fires: ["ConfigReloaderTurnTooLong", here()],
+    at: 30,
+    notAt: 18,
+  },
+  {
+    name: "a file that is missing in a pod of a group",
+    pods: {
+      [POD]: {
+        ...HEALTHY,
+        "config_reload_in_sync": "1x5 0x60",
+        "config_reload_rollout_held": "0x62",
+        "config_reload_read_errors_total": "0x5 0+12x60",
+      },
+    },
+    fires: ["ConfigReloaderOutOfSync", here()],
+    at: 30,
+  },
+  {
     name: "an API server that does not answer while a reload is due in a rollout",
     pods: {
       [POD]: {

@@ -96,6 +96,18 @@ const base = (components: readonly string[] = []) => ({
   }]\n`,
 });
 
+/** The foreign workloads in one group, with the sidecar of that component. */
+const fleet = (component: string) => ({
+  "foreign.yaml": FOREIGN.replaceAll(
+    'config-reloader/inject: "true"',
+    `config-reloader/inject: "true", config-reloader/rollout: ${
+      component === "native-sidecar" ? "native" : "container"
+    }`,
+  ),
+  "kustomization.yaml":
+    `namespace: shop\nresources: [foreign.yaml]\ncomponents: [K8S/components/${component}, K8S/components/rollout]\n`,
+});
+
 const extras = [[], ["monitoring"], ["network-policy"], EXTRAS];
 const combinations = [
   ...extras.map((names) => ({ name: ["base", ...names].join(" + "), files: base(names) })),
@@ -105,6 +117,10 @@ const combinations = [
       files: foreign([sidecar, ...names]),
     }))
   ),
+  ...SIDECARS.map((sidecar) => ({
+    name: ["foreign workloads", sidecar, "rollout"].join(" + "),
+    files: fleet(sidecar),
+  })),
 ];
 
 for (const { name, files } of combinations) {
@@ -375,3 +391,45 @@ test("helm.md: with its values the template gives the native sidecar's container
   assert.deepEqual(got, wanted);
   assert.deepEqual(own, { ...pod["securityContext"], ...securityContext });
 });
+
+for (const component of SIDECARS) {
+  test(`rollout with ${component}: the token and the group are the sidecar's alone, and the Role is no wider`, async () => {
+    const { objects } = await build(fleet(component));
+    for (
+      const [kind, name] of [["Deployment", "web"], ["StatefulSet", "db"], ["DaemonSet", "agent"]] as const
+    ) {
+      const { pod, sidecar } = sidecarOf(find(objects, kind, name));
+      assert.equal(pod["automountServiceAccountToken"], false);
+      const mounts = (container: Manifest) =>
+        (container["volumeMounts"] ?? []).map(({ mountPath }: Manifest) => mountPath as string);
+      const account = "/var/run/secrets/kubernetes.io/serviceaccount";
+      assert.ok(mounts(sidecar).includes(account));
+      const others = [...pod["containers"], ...(pod["initContainers"] ?? [])].filter((one) =>
+        one !== sidecar
+      );
+      assert.ok(others.every((one: Manifest) => !mounts(one).includes(account)));
+      const env = new Map(sidecar["env"].map(({ name, value }: Manifest) => [name, value]));
+      assert.deepEqual(
+        [env.get("CONFIG_RELOADER_ROLLOUT"), env.get("CONFIG_RELOADER_ROLLOUT_GROUP")],
+        ["canary", "app"],
+      );
+      assert.ok(["POD_NAME", "POD_NAMESPACE", "POD_UID"].every((variable) => env.has(variable)));
+      assert.ok(sidecar["image"], "no container was made that is none");
+    }
+    const other = find(objects, "Deployment", "other");
+    assert.doesNotMatch(JSON.stringify(other), /config-reloader/, "workloads without the annotation stay");
+    assert.deepEqual(find(objects, "Role")["rules"], [
+      { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["create"] },
+      {
+        apiGroups: ["coordination.k8s.io"],
+        resources: ["leases"],
+        resourceNames: ["config-reloader-app"],
+        verbs: ["get", "update"],
+      },
+      { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create"] },
+    ]);
+    assert.deepEqual(find(objects, "RoleBinding")["subjects"], [
+      { kind: "ServiceAccount", name: "default", namespace: "shop" },
+    ]);
+  });
+}
