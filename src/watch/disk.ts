@@ -157,6 +157,14 @@ export function tooLarge(sizeBytes: number, sizeBytesMax: number): FileProblem {
   return problem("skip", `larger than --max-file-size (${sizeBytes} of ${sizeBytesMax} bytes)`, sizeBytes);
 }
 
+/** A file that may not be written to an output. */
+export function leadsOutside(real: string): FileProblem {
+  const error =
+    `a link that leads out of the watched directories, to "${real}", is not rendered: name that file or ` +
+    "directory with --config-file or --watched-dir";
+  return problem("failed", error);
+}
+
 /**
  * Turns what the disk threw into a sentence part; looks again where the cause is not in the error.
  * @example

@@ -6,9 +6,16 @@
 import type { FileState } from "../model.ts";
 import { isWithin } from "../paths.ts";
 import { sortPaths } from "./digest.ts";
-import { type Disk, type FileProblem, forEachLimited, orNull, problem } from "./disk.ts";
-import type { Places } from "./places.ts";
-import { type FileStat, isSameStat, isStat, readFile, type ReadLimits, statFile } from "./read_file.ts";
+import { type Disk, type FileProblem, forEachLimited, leadsOutside, orNull, problem } from "./disk.ts";
+import {
+  type FileStat,
+  isSameStat,
+  isStat,
+  isUnchangedSync,
+  readFile,
+  type ReadLimits,
+  statFile,
+} from "./read_file.ts";
 import {
   type Candidate,
   type ListingMemory,
@@ -16,7 +23,6 @@ import {
   type Source,
   type SourceConfig,
 } from "./sources.ts";
-import type { Volume } from "./volumes.ts";
 
 /** Up to here every look hashes everything (the original's limits). */
 const SMALL_FILES_MAX = 100;
@@ -45,8 +51,6 @@ export interface FileLook extends Candidate {
 export interface Look extends ListingMemory {
   /** By path, in the order of paths. */
   readonly files: ReadonlyMap<string, FileLook>;
-  readonly volumes: ReadonlyMap<string, Volume>;
-  readonly places: Places;
   /** All there is to watch is one named file: its digest is that of the content. */
   readonly single: boolean;
   /** What keeps the content from being complete, besides files. */
@@ -67,7 +71,7 @@ export interface LookOptions {
   readonly full: boolean;
   /** Lets others have their turn. */
   readonly pause: () => Promise<void>;
-  /** Is called before anything is hashed, with the volumes found and whether a plain file has other times than before. */
+  /** Is called before anything is hashed: with the volumes, and whether a plain file has other times than before. */
   readonly onTimes: (volumes: Look["volumes"], plainMoved: boolean) => void;
 }
 
@@ -77,32 +81,28 @@ export type LookResult = Look | "torn" | { readonly replacedDir: string };
 /** Looks once. Throws nothing that the disk does. */
 export async function takeLook(before: Look | null, options: LookOptions): Promise<LookResult> {
   const { config, sources, disk, full } = options;
-  const memory = full && before !== null ? { known: before.known, listings: new Map() } : before;
+  const memory = full && before !== null ? { ...before, listings: new Map() } : before;
   const found = await listSources(config, sources, disk, memory, options);
-  if (found.replacedDir !== null) return { replacedDir: found.replacedDir };
-  if (found.torn) return "torn";
-  const { volumes, places, errors, skipped, known, listings } = found;
-  const isSameList = before !== null && before.files.size === found.candidates.size &&
-    before.files.keys().every((path) => found.candidates.has(path));
+  const { replacedDir, torn, ...listed } = found;
+  if (replacedDir !== null) return { replacedDir };
+  if (torn) return "torn";
+  const { candidates, volumes } = listed;
+  const isSameList = before !== null && (candidates === before.candidates ||
+    before.files.size === candidates.size && before.files.keys().every((path) => candidates.has(path)));
   // Sorting ten thousand paths costs more than asking for their times.
-  const paths = isSameList ? [...before.files.keys()] : sortPaths([...found.candidates.keys()]);
-  const files = paths.map((path) => found.candidates.get(path)!);
-  const stated = await statAll(files, before, options);
+  const paths = isSameList ? [...before.files.keys()] : sortPaths([...candidates.keys()]);
+  const stated = await statAll(paths.map((path) => candidates.get(path)!), before, options);
   const isMoved = (file: FileLook) =>
     file.volume === null && !isSameStat(before?.files.get(file.path)?.stat ?? null, file.stat);
+  const reading = readAll(stated, options);
+  // What the caller begins now goes on beside the disk's answers.
   options.onTimes(volumes, stated.some(isMoved));
-  const read = await readAll(stated, options);
+  const read = await reading;
   if (await isTorn(read, volumes, disk)) return "torn";
-  return {
-    files: new Map(read.map((file) => [file.path, file])),
-    volumes,
-    places,
-    single: sources.length === 1 && read.length === 1 && read[0]!.named,
-    errors,
-    skipped,
-    known,
-    listings,
-  };
+  const isSame = isSameList && read.every((file) => before.files.get(file.path) === file);
+  const files = isSame ? before.files : new Map(read.map((file) => [file.path, file]));
+  const single = sources.length === 1 && read.length === 1 && read[0]!.named;
+  return { ...listed, files, single };
 }
 
 /** Looks at the times of every file; one that is as before is the same value. */
@@ -121,8 +121,10 @@ async function statAll(
     return files;
   }
   let sliceEndMs = performance.now() + SLICE_MS_MAX;
-  for (let i = 0; i < candidates.length; i++) {
-    await one(i);
+  for (const [i, candidate] of candidates.entries()) {
+    const known = before?.files.get(candidate.path);
+    if (known !== undefined && isUnchanged(known, candidate)) files[i] = known;
+    else await one(i);
     if ((i + 1) % SLICE_FILES !== 0 || performance.now() < sliceEndMs) continue;
     await pause();
     sliceEndMs = performance.now() + SLICE_MS_MAX;
@@ -130,11 +132,16 @@ async function statAll(
   return files;
 }
 
+function isUnchanged({ stat, problem, readPath, roots }: FileLook, candidate: Candidate): boolean {
+  return problem === null && stat !== null && roots === null && readPath === candidate.readPath &&
+    isUnchangedSync(readPath, stat);
+}
+
 async function statOne(candidate: Candidate, before: FileLook | null, disk: Disk): Promise<FileLook> {
   if (candidate.roots !== null) {
     const real = await orNull(disk.realPath(candidate.readPath));
     const isInside = real === null || candidate.roots.some((root) => isWithin(real, root));
-    if (!isInside) return createFile(candidate, problem("failed", leadsOutside(real!)));
+    if (!isInside) return createFile(candidate, leadsOutside(real!));
     candidate = { ...candidate, readPath: real ?? candidate.readPath };
   }
   const stat = await statFile(disk, candidate.readPath, before?.stat ?? null);
@@ -148,11 +155,6 @@ async function statOne(candidate: Candidate, before: FileLook | null, disk: Disk
     ? await findBeside(candidate, disk)
     : null;
   return beside === null ? createFile(candidate, stat) : await statOne(beside, before, disk);
-}
-
-function leadsOutside(real: string): string {
-  return `a link that leads out of the watched directories, to "${real}", is not rendered: name that file or directory ` +
-    "with --config-file or --watched-dir";
 }
 
 /** A file that is mounted by itself into a volume's directory is no key of the volume: it is read where it is. */

@@ -100,6 +100,7 @@ function textOf(errors: readonly FileState[]): string {
 
 /** Sizes, times, contents or errors are others than at the look before. */
 function hasMoved(look: Look, last: Look): boolean {
+  if (look.files === last.files && look.errors.length === 0 && last.errors.length === 0) return false;
   if (look.files.size !== last.files.size || textOf(look.errors) !== textOf(last.errors)) return true;
   return look.files.values().some((file) => {
     const before = last.files.get(file.path);

@@ -75,6 +75,22 @@ export async function statFile(
   }
 }
 
+/**
+ * Whether the file still has the times of `stat`, asked on the calling thread and without making anything: for ten thousand
+ * files that are not behind a network. False where that is not certain.
+ */
+export function isUnchangedSync(path: string, stat: FileStat): boolean {
+  try {
+    const info = Deno.statSync(path);
+    const mtimeMs = info.mtime?.getTime() ?? 0;
+    return info.isFile && info.size === stat.sizeBytes && info.ino === stat.ino && info.dev === stat.dev &&
+      mtimeMs === stat.mtimeMs && changeTime(info.ctime?.getTime() ?? 0, mtimeMs) === stat.ctimeMs &&
+      ((info.mode ?? 0) & 0o7777) === stat.mode && info.nlink === stat.nlink;
+  } catch {
+    return false;
+  }
+}
+
 function checkStat(info: Deno.FileInfo, path: string): FileStat | FileProblem {
   if (!info.isFile) return notRegular(info);
   kernelDevices ??= readKernelDevices();

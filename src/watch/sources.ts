@@ -11,7 +11,7 @@ import { createDiskTimeout, type Disk, fileError, orNull } from "./disk.ts";
 import { type Glob, isGlob, parseGlob } from "./glob.ts";
 import { createPlaceNotes, followFile, followPath, type Places } from "./places.ts";
 import { createVolumeFinder, type KnownVolume, pinPath, type Place, type Volume } from "./volumes.ts";
-import { createWalker, type Listing, type Visitor, type WalkContext } from "./walk.ts";
+import { createWalker, type Listing, stampOf, type Visitor, type WalkContext } from "./walk.ts";
 
 /** More files than this are refused: a link to `/` must not fill the memory. */
 const FILES_MAX = 50_000;
@@ -43,14 +43,16 @@ export interface Candidate {
 export interface ListingMemory {
   readonly known: ReadonlyMap<string, KnownVolume>;
   readonly listings: ReadonlyMap<string, Listing>;
-}
-
-/** All that was found. `errors` keep the content from being complete, `skipped` is no part of it. */
-export interface Found extends ListingMemory {
   /** One a path, in the order found. */
   readonly candidates: ReadonlyMap<string, Candidate>;
   readonly volumes: ReadonlyMap<string, Volume>;
   readonly places: Places;
+  /** The names in the directories were all there is to know: no link was followed, no file named, nothing wrong. */
+  readonly isPlain: boolean;
+}
+
+/** All that was found. `errors` keep the content from being complete, `skipped` is no part of it. */
+export interface Found extends ListingMemory {
   readonly errors: readonly FileState[];
   readonly skipped: readonly FileState[];
   /** A volume that was torn down under its mount. */
@@ -104,7 +106,11 @@ export async function listSources(
     errors: [],
     skipped: [],
     torn: false,
+    followed: false,
   };
+  if (before !== null && await isAsListed(before, context)) {
+    return { ...before, errors: [], skipped: [], replacedDir: null, torn: false };
+  }
   const list = createList(config, context);
   const watchedRoots = rendersOutput(config) ? await realDirs(disk, config.watchedDirs) : null;
   for (const source of sources) {
@@ -122,17 +128,34 @@ export async function listSources(
       await (source.kind === "glob" ? list.glob(source.glob, place, roots) : list.directory(place, roots));
     }
   }
+  const errors = [...context.errors, ...finder.errors];
+  const isPlain = disk.local && !context.followed && watchedRoots === null && errors.length === 0 &&
+    sources.every(({ kind }) => kind !== "file");
   return {
     candidates: list.candidates,
     volumes: finder.volumes,
     places: context.places,
-    errors: [...context.errors, ...finder.errors],
+    isPlain,
+    errors,
     skipped: context.skipped,
     replacedDir: finder.replacedDir,
     torn: context.torn,
     known: finder.known,
     listings: context.listings,
   };
+}
+
+/** Whether a new listing would find what the last one has found: no directory and no volume has changed since. */
+async function isAsListed(before: ListingMemory, { disk, finder, listed }: WalkContext): Promise<boolean> {
+  if (!before.isPlain || listed.size === 0) return false;
+  for (const { dir, target } of before.volumes.values()) {
+    if ((await finder.at(dir))?.target !== target) return false;
+  }
+  for (const [path, { firm, stamp }] of listed) {
+    const info = firm ? await orNull(disk.stat(path)) : null;
+    if (info === null || stampOf(info) !== stamp) return false;
+  }
+  return true;
 }
 
 /** What would be watched now: for who wants to know only that. */

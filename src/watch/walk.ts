@@ -12,8 +12,7 @@ import { followFile, type Names, notePlace, type PlaceNotes } from "./places.ts"
 import { KERNEL_DIRS, leadsToKernel } from "./read_file.ts";
 import { pinPath, type Place, type VolumeFinder } from "./volumes.ts";
 
-const DIRS_MAX = 10_000;
-const DEPTH_MAX = 32;
+const [DIRS_MAX, DEPTH_MAX] = [10_000, 32];
 /** Files that one link to a directory may bring: a link to `/usr/lib` must not become the content. */
 const LINKED_FILES_MAX = 5_000;
 /** Where every file system of the ext family keeps what a check of it has found; only root can read it. */
@@ -44,13 +43,15 @@ export interface WalkContext {
   readonly skipped: FileState[];
   /** A payload directory went away under the walk. */
   torn: boolean;
+  /** A link was followed, or asked where it leads. */
+  followed: boolean;
 }
 
 /** Takes what a walk finds. */
 export interface Visitor {
   /** Each file found. False ends the walk. */
   add(place: Place, name: string): boolean;
-  /** Takes back all files below `path` that were added. */
+  /** Takes back all files below `path`. */
   dropBelow(path: string): void;
   /** Directories that are not entered. */
   skips(path: string): boolean;
@@ -154,10 +155,7 @@ function createMatching(
 }
 
 /** Entries of one directory that lie in one place. */
-interface Group {
-  readonly place: Place;
-  readonly entries: readonly Deno.DirEntry[];
-}
+type Group = { readonly place: Place; readonly entries: readonly Deno.DirEntry[] };
 
 function createLister(context: WalkContext) {
   const { disk, finder, places } = context;
@@ -208,6 +206,7 @@ function createLister(context: WalkContext) {
     /** Where a link leads: to a directory, to no directory (the reader finds the words for it), or where none may. */
     readLink: async (place: Place, name: string): Promise<Place | "file" | "refused"> => {
       const path = joinPath(place.path, name);
+      context.followed = true;
       const end = await followFile(disk, places, name, place.readPath);
       const real = end ?? await orNull(disk.realPath(joinPath(place.readPath, name)));
       if (real === null) return "file";
@@ -228,17 +227,22 @@ function createLister(context: WalkContext) {
 async function listAgain(context: WalkContext, path: string): Promise<readonly Deno.DirEntry[]> {
   const { disk, wallMs, listed, listings } = context;
   if (!disk.local) return await disk.list(path);
-  const { dev, ino, nlink, mtime, ctime } = await disk.stat(path);
-  const [mtimeMs, ctimeMs] = [mtime?.getTime() ?? Infinity, ctime?.getTime() ?? Infinity];
-  const stamp = `${dev}:${ino}:${nlink}:${mtimeMs}:${ctimeMs}`;
+  const info = await disk.stat(path);
+  const changedMs = Math.max(info.mtime?.getTime() ?? Infinity, info.ctime?.getTime() ?? Infinity);
+  const stamp = stampOf(info);
   const before = listed.get(path);
   const listing = before?.firm && before.stamp === stamp ? before : {
     stamp,
-    firm: wallMs - Math.max(mtimeMs, ctimeMs) > FIRM_MS,
+    firm: wallMs - changedMs > FIRM_MS,
     entries: await disk.list(path),
   };
   listings.set(path, listing);
   return listing.entries;
+}
+
+/** What changes whenever a name in the directory comes, goes or is replaced. */
+export function stampOf({ dev, ino, nlink, mtime, ctime }: Deno.FileInfo): string {
+  return `${dev}:${ino}:${nlink}:${mtime?.getTime()}:${ctime?.getTime()}`;
 }
 
 function below(place: Place, name: string): Place {

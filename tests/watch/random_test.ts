@@ -8,7 +8,8 @@ import { createSnapshotReader, type ReaderConfig } from "../../src/watch/snapsho
 import { createKubeletVolume } from "../support/kubelet.ts";
 import { until } from "../support/poll.ts";
 import { createDriver, type Method } from "../support/watch_script.ts";
-import { STRICT } from "../support/strict.ts";
+import { createTestConfig } from "../support/config.ts";
+import { STRICT, test } from "../support/strict.ts";
 
 const NAMES = ["a.yaml", "b.yaml", "c.txt", "sub/d.yaml"];
 const DELAY_MS = 15;
@@ -135,3 +136,48 @@ for (const method of ["inotify", "poll"] as const) {
     },
   );
 }
+
+/** One write: after how long a pause, and to which file. */
+const write = fc.record({ pauseMs: fc.constantFrom(0, 10, 40, 110, 230), file: fc.nat(1_000) });
+
+test("one quiet time after the last of any writes to any number of files the digest is the disk's, by events alone", async () => {
+  const runs = fc.array(
+    fc.record({
+      files: fc.integer({ min: 1, max: 300 }),
+      writes: fc.array(write, { minLength: 1, maxLength: 6 }),
+    }),
+    { minLength: 6, maxLength: 6 },
+  );
+  const play = async ({ files, writes }: { files: number; writes: { pauseMs: number; file: number }[] }) => {
+    const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "random_" }));
+    for (let i = 0; i < files; i++) Deno.writeTextFileSync(join(dir, `f${i}`), "old");
+    const config = createTestConfig({ configFiles: [], watchedDirs: [dir], intervalMs: 600_000 });
+    const driver = createDriver(config);
+    try {
+      await until(
+        "the watcher",
+        () => driver.watcher.view().method === "inotify" && driver.states.length > 0,
+      );
+      // Times older than two seconds stand for the content: only then is not everything read again.
+      await new Promise((resolve) => setTimeout(resolve, 2_100));
+      for (const [i, { pauseMs, file }] of writes.entries()) {
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+        Deno.writeTextFileSync(join(dir, `f${file % files}`), `new ${i}`);
+      }
+      const fresh = createSnapshotReader({ ...config, delayIntervalMs: 0 }, createClock());
+      const truth = await fresh.look({ signal: new AbortController().signal });
+      assert.ok(truth.kind === "content");
+      await until("what is on disk", () => driver.states.at(-1) === truth.snapshot.digest, {
+        timeoutMs: 5_000,
+      });
+    } finally {
+      await driver.stop();
+      await driver.drain();
+      Deno.removeSync(dir, { recursive: true });
+    }
+  };
+  await fc.assert(
+    fc.asyncProperty(runs, async (all) => void await Promise.all(all.map(play))),
+    { numRuns: 2, endOnFailure: true },
+  );
+});

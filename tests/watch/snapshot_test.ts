@@ -196,6 +196,95 @@ Deno.test(
 );
 
 Deno.test(
+  { ...STRICT, name: "with an output a link may lead only to what lies below a watched directory" },
+  () =>
+    inDir(async (dir) => {
+      for (const name of ["conf", "other", "far/sub"]) Deno.mkdirSync(join(dir, name), { recursive: true });
+      for (const name of ["conf/a", "other/b", "far/c", "far/sub/d"]) {
+        Deno.writeTextFileSync(join(dir, name), name);
+      }
+      const config = { ...BASE, delayIntervalMs: 0, watchedDirs: [join(dir, "conf"), join(dir, "other")] };
+      const plain = createSnapshotReader(config, clock);
+      const rendering = createSnapshotReader({ ...config, outputDir: join(dir, "out") }, clock);
+      const errors = async () => {
+        const found = await settled(rendering);
+        return found.kind === "unreadable" ? found.files.filter(({ error }) => error !== null) : [];
+      };
+      Deno.symlinkSync("../other/b", join(dir, "conf/inside"));
+      assert.deepEqual(await errors(), [], "below another watched directory");
+      for (const [target, link] of [["../far/c", "conf/file"], ["../far/sub", "conf/dir"]] as const) {
+        Deno.symlinkSync(target, join(dir, link));
+        const [first, ...more] = await errors();
+        assert.equal(more.length, 0);
+        assert.ok(first!.path.startsWith(join(dir, link)), first!.path);
+        assert.match(
+          first!.error!,
+          /leads out of the watched directories, to ".*", is not rendered: name that file/,
+        );
+        assert.equal((await settled(plain)).kind, "content", "nothing is written elsewhere");
+        Deno.removeSync(join(dir, link));
+      }
+      Deno.symlinkSync("/proc/self/environ", join(dir, "conf/environ"));
+      assert.equal((await settled(plain)).kind, "content");
+      Deno.removeSync(join(dir, "conf/environ"));
+      assert.deepEqual(await errors(), []);
+    }),
+);
+
+Deno.test(
+  {
+    ...STRICT,
+    name: "with an output a config file stays in its directory, through links of directories and of volumes",
+  },
+  () =>
+    inDir(async (dir) => {
+      Deno.mkdirSync(join(dir, "tree/v1"), { recursive: true });
+      Deno.mkdirSync(join(dir, "tree/v2"));
+      Deno.writeTextFileSync(join(dir, "tree/v1/a"), "one");
+      Deno.writeTextFileSync(join(dir, "secret"), "token");
+      Deno.symlinkSync("tree/v1", join(dir, "current"));
+      const volume = createKubeletVolume(join(dir, "vol"), { k: "key" });
+      for (const path of [join(dir, "current/a"), volume.path("k")]) {
+        const config = { ...BASE, delayIntervalMs: 0, configFiles: [path], configEnvsubstFile: "/out/a" };
+        assert.equal((await settled(createSnapshotReader(config, clock))).kind, "content", path);
+      }
+      const path = join(dir, "current/a");
+      const config = { ...BASE, delayIntervalMs: 0, configFiles: [path], configEnvsubstFile: "/out/a" };
+      const reader = createSnapshotReader(config, clock);
+      await settled(reader);
+      Deno.symlinkSync("../../secret", join(dir, "tree/v2/a"));
+      Deno.removeSync(join(dir, "current"));
+      Deno.symlinkSync("tree/v2", join(dir, "current"));
+      const found = await settled(reader);
+      assert.ok(found.kind === "unreadable", JSON.stringify(found));
+      assert.match(found.files[0]!.error!, /leads out of the watched directories/);
+    }),
+);
+
+Deno.test(
+  { ...STRICT, name: "what is validated or rendered is kept for each file, within --max-file-size together" },
+  () =>
+    inDir(async (dir) => {
+      for (let i = 0; i < 120; i++) Deno.writeTextFileSync(join(dir, `f${100 + i}`), "x".repeat(10));
+      const config = { ...BASE, delayIntervalMs: 0, watchedDirs: [dir], validate: "auto" as const };
+      const reader = createSnapshotReader({ ...config, maxFileSizeBytes: 1_200 }, clock);
+      for (let look = 0; look < 3; look++) {
+        const { files } = await content(reader);
+        assert.ok(files.every(({ bytes }) => bytes?.length === 10));
+      }
+      Deno.writeTextFileSync(join(dir, "g"), "y");
+      const found = await settled(reader);
+      assert.ok(found.kind === "unreadable");
+      const errors = found.files.filter(({ error }) => error !== null);
+      assert.deepEqual(errors.map(({ path }) => path), [join(dir, "g")]);
+      assert.match(
+        errors[0]!.error!,
+        /with the files before it larger than --max-file-size \(1201 of 1200 bytes\)/,
+      );
+    }),
+);
+
+Deno.test(
   { ...STRICT, name: "while it settles, a look before its time does not touch the disk" },
   () =>
     inDir(async (dir) => {

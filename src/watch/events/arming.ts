@@ -102,7 +102,7 @@ export function createArming(
       return rest(context, "a watched directory is too busy");
     }
     if (pause !== null && clock.nowMs() < pause.untilMs) return;
-    if (isNotifyThreadStuck()) return poll(context, FIFO_REASON);
+    if (await isNotifyThreadStuck(clock)) return poll(context, FIFO_REASON);
     if (armed !== null && state.method === "inotify" && !await isOutdated(armed, places)) return;
     if (!await isSafe(context, disk, places)) return;
     await disarm(state, clock);
@@ -140,7 +140,7 @@ export function createArming(
       const fifo = await orNull(patience.on(false).ask("fifo", () => holdsFifo(dirs))) ?? true;
       patience.rest();
       // Nothing is closed that could freeze the end; the process takes its watchers with it.
-      if (!fifo && !isNotifyThreadStuck()) await disarm(state, clock);
+      if (!fifo && !await isNotifyThreadStuck(clock)) await disarm(state, clock);
     },
   };
 }
@@ -167,7 +167,7 @@ function rest(context: Context, reason: string): void {
 async function isSafe(context: Context, disk: Disk, places: Places): Promise<boolean> {
   const dirs = new Set([ROOT, ...places.dirs.keys(), ...context.state.armed?.places.dirs.keys() ?? []]);
   const fifo = await orNull(disk.ask("fifo", () => holdsFifo(dirs))) ?? true;
-  if (!fifo && !isNotifyThreadStuck()) return !context.signal.aborted;
+  if (!fifo && !await isNotifyThreadStuck(context.clock)) return !context.signal.aborted;
   poll(context, FIFO_REASON);
   return false;
 }

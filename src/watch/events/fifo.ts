@@ -5,11 +5,15 @@
  */
 
 import { joinPath } from "../../paths.ts";
+import type { Clock } from "../../ports.ts";
 
 /** The kernel's function in which open(2) of a FIFO waits for the other side (fs/pipe.c). */
 const WAITS_FOR_WRITER = "wait_for_partner";
 /** Numbers of open and openat on x86-64, and of openat on arm64. */
 const OPEN_CALLS = new Set(["2", "257", "56"]);
+/** So often, with this pause between, a thread must be seen waiting. */
+const STUCK_LOOKS = 3;
+const STUCK_PAUSE_MS = 10;
 /** Entries looked at in search of a FIFO; beyond it the thread itself must tell. */
 const ENTRIES_MAX = 20_000;
 
@@ -31,10 +35,19 @@ export async function holdsFifo(dirs: Iterable<string>): Promise<boolean> {
 }
 
 /**
- * Whether the thread behind the watchers waits for a FIFO now; false where there is none or /proc does not tell.
- * Synchronous: /proc is memory, and nothing may come between the question and the act.
+ * Whether the thread behind the watchers waits for a FIFO; false where there is none or /proc does not tell. Each event makes
+ * it open a file for a moment, so only who is seen waiting again and again is stuck. False is true right now: nothing
+ * comes between the last question and the act.
  */
-export function isNotifyThreadStuck(): boolean {
+export async function isNotifyThreadStuck(clock: Pick<Clock, "sleep">): Promise<boolean> {
+  for (let i = 0; i < STUCK_LOOKS; i++) {
+    if (!seemsStuck()) return false;
+    await clock.sleep(STUCK_PAUSE_MS);
+  }
+  return seemsStuck();
+}
+
+function seemsStuck(): boolean {
   try {
     const thread = findThread();
     if (thread === null) return false;
