@@ -1,6 +1,6 @@
 /**
  * `config-reloader check`: says what would work and what would not, before anything changes. Puts the parts of the
- * report together; it changes nothing and signals nobody.
+ * report together; it changes nothing and signals no process.
  */
 
 import { createClock } from "../clock.ts";

@@ -1,5 +1,5 @@
 /**
- * What Deno must have granted before anything starts. Only asks what is granted, so that nobody is ever prompted;
+ * What Deno must have granted before anything starts. It only asks what is granted, so that Deno never prompts;
  * must touch nothing that needs a permission itself.
  */
 

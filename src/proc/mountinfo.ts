@@ -92,8 +92,8 @@ export function staleReason(mount: Mount): "subpath" | "replaced" | null {
 
 /**
  * True where both mounts show the same volume, if perhaps another part or generation of it. Each container has its own
- * bind mount, and the kubelet's directory may be anywhere, so ConfigMap volumes are told by pod directory and name
- * (unique in a pod); secret and projected volumes are a tmpfs each, so their device tells. Elsewhere, with
+ * bind mount, and the kubelet's directory may be anywhere, so ConfigMap volumes are recognised by pod directory and name
+ * (unique in a pod); secret and projected volumes are a tmpfs each, so their device decides. Elsewhere, with
  * `docker run -v` or in tests, the directory must be the same.
  * @example
  * ```ts

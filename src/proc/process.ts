@@ -3,7 +3,7 @@
  * does the reading. Must never trust a name: comm and command line are written by the process itself.
  */
 
-/** What /proc/PID/stat tells of a process. */
+/** What /proc/PID/stat has of a process. */
 export interface ProcessStat {
   readonly pid: number;
   /** The kernel's comm, at most 15 bytes; may hold any byte, also `)` and spaces. */
@@ -22,7 +22,7 @@ export interface ProcessStat {
   readonly startTicks: number;
 }
 
-/** What /proc/PID/status tells beyond stat. Signal masks are the lower 32 bits: signals 1 to 31 and 32. */
+/** What /proc/PID/status has beyond stat. Signal masks are the lower 32 bits: signals 1 to 31 and 32. */
 export interface ProcessStatus {
   /** PID of the thread group; differs from the PID asked for where that is a thread. */
   readonly tgid: number;

@@ -1,6 +1,6 @@
 /**
- * What a choice of the target is made of: how it was asked for, what came of it, and why it may be nobody. Pure; chooses
- * nothing.
+ * What a choice of the target is made of: how it was asked for, what came of it, and why there may be none. Pure; it
+ * chooses nothing itself.
  */
 
 import type { ProcessStat } from "../proc/process.ts";
@@ -24,7 +24,7 @@ export interface SelectOptions {
   readonly signal: number;
   /** Port of `--reload-url` where its host is this machine; null elsewhere. */
   readonly port: number | null;
-  /** Whether nobody is the application while nothing listens on that port: its status is asked there. */
+  /** The status is asked on that port: no process is the application while nothing listens on it. */
   readonly mustListen: boolean;
   /** The target of before, null where there was none: it stays the target while exactly it lives. */
   readonly previous: Target | null;
@@ -66,7 +66,7 @@ export function ambiguous(table: ProcessTable, stats: readonly ProcessStat[], wh
 }
 
 /**
- * The choice of nobody. `code` is stable, `message` names the way out; `again`: it passes by itself, so look again soon.
+ * No process is chosen. `code` is stable, `message` names the way out; `again`: it passes by itself, so look again soon.
  */
 export function none(code: TargetCode, message: string, again = false): Selection {
   return { kind: "none", code, message, ...(again && { again }) };

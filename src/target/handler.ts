@@ -1,6 +1,6 @@
 /**
- * Whether the chosen process would survive the signal and act on it. Pure on a table; the last word before a target
- * is a target. Must never call a process ready whose handler has not been seen.
+ * Whether the chosen process would survive the signal and act on it. Pure on a table; the last check before a
+ * process is a target. Must never call a process ready whose handler has not been seen.
  */
 
 import { displayName, type ProcessStat, type ProcessStatus } from "../proc/process.ts";
@@ -65,7 +65,7 @@ export function judgeHandler(
 }
 
 /**
- * The runtime's init under a name nobody knows: not dumpable, so that even its own user may not read its executable,
+ * The runtime's init under an unknown name: not dumpable, so that even its own user may not read its executable,
  * and its handlers are the runtime's own. Some applications (with file capabilities) look the same, but do not become
  * another program within their first seconds: so this counts only against a young process.
  */

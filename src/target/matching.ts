@@ -82,7 +82,7 @@ function findMatches(table: ProcessTable, { name, cmdline }: Match): ProcessStat
 
 function hasName(table: ProcessTable, stat: ProcessStat, name: string): boolean {
   const argv = table.argv(stat.pid);
-  // comm is cut at 15 bytes: a longer name can only be told by argv[0] or the executable.
+  // comm is cut at 15 bytes: only argv[0] or the executable has a longer name.
   if (stat.comm === name || (argv.length > 0 && (argv[0] === name || programName(argv[0]!) === name))) {
     return true;
   }

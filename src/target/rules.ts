@@ -1,13 +1,13 @@
 /**
- * Who may never be signalled: pure rules on one process. Every way to a target,
- * chosen or named by the user, ends in `refusal`; nothing may go around it.
+ * Which processes may never be signalled: pure rules on one process. Every way to a target, chosen or named by the user,
+ * ends in `refusal`; nothing may go around it.
  */
 
 import { displayName, type ProcessStat, programName } from "../proc/process.ts";
 import type { TargetCode } from "../codes.ts";
 import type { ProcessTable } from "./table.ts";
 
-/** Why nobody is signalled. `again`: the state passes by itself, so look again soon. */
+/** Why no process is signalled. `again`: the state passes by itself, so look again soon. */
 export interface Refusal {
   readonly code: TargetCode;
   readonly message: string;
@@ -54,9 +54,7 @@ export function isRuntime(stat: ProcessStat, argv: readonly string[]): boolean {
 
 const RUNTIMES = "runc crun youki";
 
-/**
- * This product, whichever instance: another one's command line matches every pattern it was given.
- */
+/** Any instance of this product: the command line of another one holds the pattern, and so matches it. */
 export function isSidecar(table: ProcessTable, stat: ProcessStat): boolean {
   return stat.pid === table.selfPid || stat.comm === "config-reloader" ||
     table.argv(stat.pid).some((arg, index) =>
@@ -64,16 +62,12 @@ export function isSidecar(table: ProcessTable, stat: ProcessStat): boolean {
     );
 }
 
-/**
- * True where the table is a whole machine's (its kernel threads are there) and not a pod's.
- */
+/** True where the table is that of a whole machine, with its kernel threads, and not of a pod. */
 export function isWholeMachine(table: ProcessTable): boolean {
   return table.processes.get(2)?.kernelThread === true;
 }
 
-/**
- * Zombies and dead processes take signals and do nothing.
- */
+/** Zombies and dead processes take signals and do nothing. */
 export function isDead(stat: ProcessStat): boolean {
   return stat.state === "Z" || stat.state === "X" || stat.state === "x";
 }

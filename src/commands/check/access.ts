@@ -1,5 +1,5 @@
 /**
- * Whether this process may write to a directory or run a program, told from modes and mounts: nothing is written or run.
+ * Whether this process may write to a directory or run a program, by modes and mounts: nothing is written or run.
  */
 
 import { parentOf } from "../../paths.ts";
@@ -11,7 +11,7 @@ export type NotWritable =
   | { readonly kind: "place"; readonly reason: string }
   | { readonly kind: "user"; readonly reason: string; readonly uid: number };
 
-/** File systems of the kernel, in which nobody makes a file. */
+/** File systems of the kernel, in which no file can be made. */
 const KERNEL_FILE_SYSTEMS = ["proc", "sysfs", "cgroup", "cgroup2", "devpts", "securityfs", "tracefs"];
 /** Bits of CapEff, linux/capability.h: CAP_DAC_OVERRIDE is 1. */
 const DAC_OVERRIDE = 1;

@@ -1,5 +1,5 @@
 /**
- * Whether the app tells how its reloads go, and what would be triggered. Reads the status URL once; a trigger URL is
+ * Whether the app reports how its reloads go, and what would be triggered. Reads the status URL once; a trigger URL is
  * never requested, since that would reload the app.
  */
 
@@ -34,7 +34,7 @@ export async function checkApp(config: Config, probe: StatusProbe): Promise<Find
   return [...checkCredentials(config), await checkStatus(config, probe), ...checkTrigger(config)];
 }
 
-/** Credential files that cannot be used: said as what it is, not as a fault of the URL. */
+/** Credential files that cannot be used: a finding of its own, and not a fault of the URL. */
 function checkCredentials({ credentials }: Config): Finding[] {
   try {
     readCredentials(credentials);

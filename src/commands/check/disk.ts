@@ -1,5 +1,5 @@
 /**
- * Whether the watched paths can be read, what kind of mount each is on, and whether the kernel tells of changes. Reads
+ * Whether the watched paths can be read, what kind of mount each is on, and whether the kernel reports changes. Reads
  * everything once as a running sidecar does; changes nothing.
  */
 
@@ -47,7 +47,7 @@ async function checkPaths(config: Config, seen: Observation): Promise<Finding[]>
   const mounts = parseMountinfo(await Deno.readTextFile("/proc/self/mountinfo").catch(() => ""));
   for (const path of [...config.configFiles, ...config.watchedDirs]) {
     const found = await checkPath(path, files, mounts);
-    // What cannot be read has been said; what kind of mount it is on counts only where that is the reason.
+    // What cannot be read has a finding already; its kind of mount counts only where that is the reason.
     const isTold = broken.some((file) => file.path === path || file.path === directoryOf(path));
     if (found.level !== "ok" || !isTold) findings.push(found);
   }

@@ -1,5 +1,5 @@
 /**
- * Who would get the signal and why, who else was there, whether it is permitted and handled, and whether that process
+ * Which process would get the signal and why, which others were there, whether it is permitted and handled, and whether that process
  * can see the content. Asks with signal 0 at most.
  */
 
