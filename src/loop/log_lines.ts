@@ -106,7 +106,7 @@ function logOutcome(
   after: Model,
   { job, result, durationMs }: NonNullable<StepFacts["concluded"]>,
 ): void {
-  const { config, clock, logger } = deps;
+  const { config, logger, nowMs } = deps;
   const fields = {
     outcome: result.outcome,
     ...(result.code === "" ? {} : { code: result.code }),
@@ -119,7 +119,7 @@ function logOutcome(
   if (result.outcome === "success") return logSuccess(deps, before, after, fields);
   const end = after.isStopping ? "stopping" : config.once ? "once" : null;
   const retryAtMs = after.failure?.retryAtMs ?? null;
-  const next = nextText(result, retryAtMs === null ? null : retryAtMs - clock.nowMs(), end);
+  const next = nextText(result, retryAtMs === null ? null : retryAtMs - nowMs, end);
   logger.error(`${failureText(result, before.failedFor === result.reason)}; ${next}`, fields);
   if (result.outcome === "timeout" && before.failedFor === null && isDefault(config, "reload-url")) {
     logger.warn(
@@ -150,16 +150,16 @@ function logSuccess({ config, logger }: LogDeps, before: Model, after: Model, fi
   }
 }
 
-function logDeath({ clock, logger }: LogDeps, before: Model, after: Model): void {
+function logDeath({ logger, nowMs }: LogDeps, before: Model, after: Model): void {
   if (after.death === null || after.death === before.death) return;
-  const retryAtMs = after.failure?.retryAtMs ?? clock.nowMs();
-  const text = `${after.death.text}; next look in ${formatMs(retryAtMs - clock.nowMs())}`;
+  const retryAtMs = after.failure?.retryAtMs ?? nowMs;
+  const text = `${after.death.text}; next look in ${formatMs(retryAtMs - nowMs)}`;
   // What had been rejected fails for the second time.
   logger.error(before.failedFor === null ? `Reload failed after all: ${text}` : text, { code: "killed" });
 }
 
 /** What the app runs is certain again, or certain without a reload. */
-function logSync({ clock, logger }: LogDeps, before: Model, after: Model): void {
+function logSync({ logger, nowMs }: LogDeps, before: Model, after: Model): void {
   // Content that was away and came back as it was is no news.
   const isBack = before.phase.is === "asking" && before.phase.question.goneSinceAtMs !== null;
   if (before.restartRequired.length > 0 && after.restartRequired.length === 0 && after.last === before.last) {
@@ -171,7 +171,7 @@ function logSync({ clock, logger }: LogDeps, before: Model, after: Model): void 
     logger.info(`Nothing to reload: what is on disk counts as applied (hash: ${hash})`, { new_hash: hash });
   }
   if (before.failedFor === null || before.outOfSyncSinceAtMs === null) return;
-  logger.info(`In sync again after ${formatMs(clock.nowMs() - before.outOfSyncSinceAtMs)}`);
+  logger.info(`In sync again after ${formatMs(nowMs - before.outOfSyncSinceAtMs)}`);
 }
 
 function logRendered({ logger, config }: LogDeps, { prepared }: Event & { kind: "rendered" }): void {

@@ -4,19 +4,20 @@
  */
 
 import type { Config } from "../config.ts";
-import type { Clock, Logger } from "../ports.ts";
+import type { Logger } from "../ports.ts";
 import { type Event, type Model, staleMountsOf } from "../reload/model.ts";
 import { formatMs } from "../text.ts";
 
 /** What lines are written with. */
 export interface LogDeps {
   readonly config: Config;
-  readonly clock: Clock;
+  /** The moment of the step: what is logged is what was decided, however late the line is written. */
+  readonly nowMs: number;
   readonly logger: Logger;
 }
 
 /** What is wrong with the disk: once when it begins, and once when it ends, with how long it lasted. */
-export function logProblems({ logger, clock }: LogDeps, before: Model, event: Event, after: Model): void {
+export function logProblems({ logger, nowMs }: LogDeps, before: Model, event: Event, after: Model): void {
   if (before.problems === after.problems || event.kind !== "looked") return;
   const { observation } = event;
   const known = new Map(before.problems.map((problem) => [problem.path, problem]));
@@ -29,19 +30,19 @@ export function logProblems({ logger, clock }: LogDeps, before: Model, event: Ev
     const isRead = observation.kind === "content" ||
       observation.kind === "unreadable" && observation.files.some((file) => file.path === path);
     if (!isRead) continue;
-    logger.info(`In order again after ${formatMs(clock.nowMs() - sinceAtMs)}: ${path}`, { path });
+    logger.info(`In order again after ${formatMs(nowMs - sinceAtMs)}: ${path}`, { path });
   }
 }
 
 /** Who would be signalled, or why nobody: once for each change of that. */
-export function logTarget({ config, logger, clock }: LogDeps, before: Model, after: Model): void {
+export function logTarget({ config, logger, nowMs }: LogDeps, before: Model, after: Model): void {
   const { known } = after;
   if (known === before.known || known === null || known.view.message === before.known?.view.message) return;
   const { ok, message, code, pid } = known.view;
   const fields = { code, pid };
   if (ok) {
     const since = before.brokenSinceAtMs;
-    const lasted = since === null ? "" : `; in order after ${formatMs(clock.nowMs() - since)}`;
+    const lasted = since === null ? "" : `; in order after ${formatMs(nowMs - since)}`;
     logger.info(`Target: ${message}${lasted}`, fields);
     return;
   }

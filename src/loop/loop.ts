@@ -59,12 +59,13 @@ export function createLoop(deps: LoopDeps): Loop {
       // An attempt beats by itself: that it is waited for is no sign of life.
       if (reloadOf(model) === null) heartbeat.beat();
       const before = model;
-      [model, effect] = step(before, event, now(), config);
+      const at = now();
+      [model, effect] = step(before, event, at, config);
       deps.trace?.(before, event, model, effect);
-      // A signal that is due goes out before the line that explains it is written.
+      // Begun before anything is logged: a signal may be due.
       if (effect.do !== "end") pending = perform(effect, model);
       if (deps.rollout !== undefined) tellGroup(deps.rollout, before, model);
-      recorder.record(before, event, model);
+      recorder.record(before, event, model, at);
       if (event.kind === "ended") deps.collect(RELOAD_WORK);
       if (effect.do === "end") return effect.code;
     }

@@ -13,6 +13,7 @@ import {
   isInSync,
   type Model,
   nextRetryAtMs,
+  type Now,
   outOfSyncReason,
   staleMountsOf,
 } from "../reload/model.ts";
@@ -29,9 +30,12 @@ const HISTORY_MAX = 20;
 const SYNC_HISTORY_MS = 3_600_000;
 const SYNC_CHANGES_MAX = 200;
 
+type Moment = Pick<Now, "nowMs" | "wallMs">;
+
 /** Takes what happened. */
 export interface Recorder {
-  record(before: Model, event: Event, after: Model): void;
+  /** `now`: the moment of the step. */
+  record(before: Model, event: Event, after: Model, now: Moment): void;
   /** The recorder's part of `/status`, for the model as it is now. */
   view(model: Model): RecorderView;
 }
@@ -56,7 +60,8 @@ export type RecorderView = Pick<
 >;
 
 /** What a recorder writes to. */
-export interface RecorderDeps extends LogDeps {
+export interface RecorderDeps extends Omit<LogDeps, "nowMs"> {
+  readonly clock: Clock;
   readonly metrics: Metrics;
   /** Missing without `--kubernetes-events`. */
   readonly events?: EventSink | undefined;
@@ -69,17 +74,17 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   let syncChanges: readonly SyncChange[] = [];
 
   return {
-    record(before, event, after) {
-      const facts = factsOf(before, after, clock.nowMs());
+    record(before, event, after, now) {
+      const facts = factsOf(before, after, now.nowMs);
       countDisk(metrics, event, after);
       countModel(metrics, before, after);
       if (facts.begun?.isContinued === false) metrics.attemptStarted();
-      if (facts.concluded !== null) countAttempt(metrics, facts.concluded, clock.wallMs());
-      reloads = noteHistory(reloads, before, event, after, facts, clock);
+      if (facts.concluded !== null) countAttempt(metrics, facts.concluded, now.wallMs);
+      reloads = noteHistory(reloads, before, event, after, facts, now);
       if (isInSync(before) !== isInSync(after)) {
-        syncChanges = noteSync(syncChanges, { wallMs: clock.wallMs(), inSync: isInSync(after) });
+        syncChanges = noteSync(syncChanges, { wallMs: now.wallMs, inSync: isInSync(after) });
       }
-      logStep(deps, before, event, after, facts);
+      logStep({ config, logger: deps.logger, nowMs: now.nowMs }, before, event, after, facts);
       logTurn(deps, before, after);
       if (deps.events) noteEvents(deps.events, before, after, facts);
     },
@@ -170,12 +175,12 @@ function noteHistory(
   event: Event,
   after: Model,
   { begun, changed, concluded }: StepFacts,
-  clock: Clock,
+  now: Moment,
 ): readonly ReloadRecord[] {
   const [current, ...older] = reloads;
   if (begun !== null) {
     const record: ReloadRecord = {
-      startedWallMs: begun.isContinued && current !== undefined ? current.startedWallMs : clock.wallMs(),
+      startedWallMs: begun.isContinued && current !== undefined ? current.startedWallMs : now.wallMs,
       oldHash: shortHash(begun.job.oldDigest),
       newHash: shortHash(begun.job.digest),
       causes: begun.causes,
