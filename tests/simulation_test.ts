@@ -59,6 +59,14 @@ const KEPT_TOKENS: readonly [seed: number, found: string][] = [
   ],
 ];
 
+/** Since newer content overtakes a pending proof, and requests may have no answer. */
+const KEPT: readonly [seed: number, found: string][] = [
+  [
+    2255,
+    "content went and came back while the app was reloading: a success proves a reload, but of which content",
+  ],
+];
+
 Deno.test(`simulation: ${RUNS} seeds from 1`, async () => {
   for (let seed = 1; seed <= RUNS; seed++) await simulate(seed);
 });
@@ -74,4 +82,7 @@ for (const [seed, found] of KEPT_FORMATS) {
 }
 for (const [seed, found] of KEPT_TOKENS) {
   Deno.test(`simulation of tokens: seed ${seed} (${found})`, () => simulate(seed, "tokens").then(() => {}));
+}
+for (const [seed, found] of KEPT) {
+  Deno.test(`simulation: seed ${seed} (${found})`, () => simulate(seed).then(() => {}));
 }

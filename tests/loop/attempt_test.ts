@@ -303,6 +303,22 @@ test("one that restarts later counts as reloaded once its status is good again",
   assert.equal(run.result?.outcome, "success");
 });
 
+test("a restart counts also where nothing that the app reports moves, and not while it is the same process", async () => {
+  const token = reading({ format: "json", ok: true, token: '"v1"' });
+  for (const restarts of [true, false]) {
+    const bench = createBench({ verify: "json", verifyToken: "/v" });
+    bench.set({ readings: [token] });
+    const run = bench.start();
+    await bench.clock.advance(3_000);
+    if (restarts) bench.set({ alive: false });
+    await bench.clock.advance(28_000);
+    assert.deepEqual(
+      [run.result?.outcome, run.result?.proof],
+      restarts ? ["success", "restarted"] : ["timeout", null],
+    );
+  }
+});
+
 test("a status that never proves anything is a timeout that says what was seen last", async () => {
   const bench = createBench();
   const run = bench.start();

@@ -85,6 +85,18 @@ Deno.test("content that was another one for a moment while the app was reloading
   assert.equal(reloadAt(done, content("b"), at(12_000)).why, "revert");
 });
 
+Deno.test("a file that is being written at the end of an attempt: what the app read is not certain", () => {
+  const begun = look(running("a"), content("b"), at(10_000));
+  const over = send(
+    begun,
+    { kind: "ended", result: result("success", { triggeredAtMs: 10_000 }) },
+    at(10_300),
+  );
+  const written = look(over, { kind: "settling", againAtMs: 10_500 }, at(10_301));
+  assert.ok(!isInSync(written[0]));
+  assert.notEqual(written[0].owed, null, "looked at again");
+});
+
 Deno.test("content that comes back is asked about since it was last seen, over several absences", () => {
   const policy = { ...POLICY, jitterMs: 60_000 };
   let state = look(running("a"), MISSING, at(5_000), policy);
