@@ -63,7 +63,7 @@ const KEPT_TOKENS: readonly [seed: number, found: string][] = [
 const KEPT: readonly [seed: number, found: string][] = [
   [
     2255,
-    "content went and came back while the app was reloading: a success proves a reload, but of which content",
+    "a request without an answer was taken for delivered by the reload of other content, which came and went after it",
   ],
 ];
 

@@ -9,12 +9,14 @@ import {
   type AppFacts,
   type Effect,
   type Event,
+  type Job,
   type KnownTarget,
   type Liveness,
   type Model,
   type Question,
   type Reload,
   reloadOf,
+  type Unanswered,
 } from "../reload/model.ts";
 import { isSameProcess, startedAtMs } from "../reload/process.ts";
 import { decideStart, outputTimeOf, startFacts } from "../reload/start.ts";
@@ -163,7 +165,6 @@ async function runAttempt(
   overtaken: AbortSignal,
 ): Promise<void> {
   const { mailbox, stopping, aborted } = deps;
-  const { unanswered } = model;
   try {
     const result = await attemptReload(deps, {
       reload,
@@ -172,7 +173,7 @@ async function runAttempt(
       lastReading: model.reading,
       tokens: recallTokens(model.tokens, reload.job),
       output: model.output,
-      unanswered: unanswered?.digest === reload.job.digest ? unanswered : null,
+      unanswered: unansweredOf(model, reload.job),
       onSent: mailbox.post,
       stopping,
       aborted,
@@ -184,6 +185,10 @@ async function runAttempt(
     const reason = `internal error: ${error instanceof Error ? error.stack ?? error.message : error}`;
     mailbox.post({ kind: "ended", result: failure("failed", reason, "internal") });
   }
+}
+
+function unansweredOf({ unanswered }: Model, { digest, changedAtMs }: Job): Unanswered | null {
+  return unanswered?.digest === digest && unanswered.changedAtMs === changedAtMs ? unanswered : null;
 }
 
 async function readStatus(deps: EffectDeps): Promise<Event> {

@@ -198,9 +198,8 @@ export interface AppFacts {
   readonly startedAtMs: number | null;
 }
 
-/** A trigger that was sent and not answered: it may have been delivered. */
-export interface Unanswered {
-  readonly digest: string;
+/** A trigger that was sent and not answered: it may have been delivered. It says nothing once other content was on disk. */
+export interface Unanswered extends ContentSince {
   readonly baseline: Status | null;
   readonly triggeredAtMs: number;
 }

@@ -31,6 +31,7 @@ export function noteTrigger(model: Model, { job }: Reload, result: Result, isPur
   return {
     ...model,
     lastTriggerAtMs: result.lastTriggeredAtMs ?? model.lastTriggerAtMs,
+    unanswered: result.triggeredAtMs === null ? model.unanswered : null,
     tokens: rememberTokens(model.tokens, job, result, isPure),
     output: result.output ?? model.output,
     reading: result.status === null ? model.reading : { kind: "status", status: result.status },
@@ -75,14 +76,14 @@ function noteFailure(model: Model, { job }: Reload, result: Result, now: Now, po
   const retryAtMs = isFinal ? null : retryDate(job.attempt, model.lastTriggerAtMs, now.nowMs, policy);
   const { baseline, triggeredAtMs } = result;
   const unanswered = result.unanswered && triggeredAtMs !== null
-    ? { digest: job.digest, baseline, triggeredAtMs }
+    ? { digest: job.digest, changedAtMs: job.changedAtMs, baseline, triggeredAtMs }
     : null;
   return {
     ...model,
     isUncertain: true,
     failure: { digest: job.digest, count: job.attempt, retryAtMs, reason: result.reason },
     failedFor: result.reason,
-    unanswered,
+    unanswered: unanswered ?? model.unanswered,
   };
 }
 
