@@ -23,8 +23,9 @@ import { decideStart, outputTimeOf, startFacts } from "../reload/start.ts";
 import { recallTokens } from "../reload/tokens.ts";
 import { attemptReload } from "./attempt.ts";
 import { type AttemptDeps, failure } from "./attempt_input.ts";
-import { askBaseline, type BaselineRequest, readInTime } from "./baseline.ts";
+import { readInTime } from "./baseline.ts";
 import type { Mailbox } from "./mailbox.ts";
+import { beginPrefetch, type Prefetch } from "./prefetch.ts";
 
 /** What effects work with. */
 export interface EffectDeps extends AttemptDeps {
@@ -46,16 +47,18 @@ export function createPerform(deps: EffectDeps): Perform {
   const { mailbox } = deps;
   /** Ends the verification of the attempt in progress. */
   let overtake = new AbortController();
-  let baseline: BaselineRequest | null = null;
+  let prefetch: Prefetch | null = null;
   return (effect, model) => {
-    const begun = baseline;
-    baseline = null;
-    if (effect.do !== "reload") begun?.cancel();
+    const begun = prefetch;
+    prefetch = null;
+    if (effect.do !== "reload") begun?.baseline?.cancel();
     switch (effect.do) {
       case "wait":
         return mailbox.next(effect.untilMs);
       case "look":
-        return mailbox.unlessStopped(look(deps, effect, model, () => baseline ??= askBaseline(deps)));
+        return mailbox.unlessStopped(look(deps, effect, model, () => {
+          prefetch ??= beginPrefetch(deps, model.known?.target ?? null);
+        }));
       case "ask":
         return mailbox.unlessStopped(ask(deps, effect, model));
       case "check":
@@ -75,19 +78,19 @@ export function createPerform(deps: EffectDeps): Perform {
   };
 }
 
-/** Reads the disk once. As soon as a change is likely the status is asked for, beside the reading and hashing. */
+/** Reads the disk once. As soon as a change is likely, what an attempt needs first is begun beside it. */
 async function look(
   deps: EffectDeps,
   { hint }: Effect & { do: "look" },
   model: Model,
-  askStatus: () => void,
+  onLikelyChange: () => void,
 ): Promise<Event> {
-  const { config, reader, aborted } = deps;
-  const isAsked = config.verify !== "none" && config.trigger !== "none" && reloadOf(model) === null;
+  const { reader, aborted } = deps;
+  const isIdle = reloadOf(model) === null;
   const alive = liveness(deps, model);
   const observation = await reader.look({
     signal: aborted,
-    onLikelyChange: () => isAsked && askStatus(),
+    onLikelyChange: () => isIdle && onLikelyChange(),
   });
   return {
     kind: "looked",
@@ -160,7 +163,7 @@ function findApp({ clock, config, target }: EffectDeps, { known }: Model): AppFa
 async function runAttempt(
   deps: EffectDeps,
   reload: Reload,
-  baseline: BaselineRequest | null,
+  prefetch: Prefetch | null,
   model: Model,
   overtaken: AbortSignal,
 ): Promise<void> {
@@ -168,7 +171,7 @@ async function runAttempt(
   try {
     const result = await attemptReload(deps, {
       reload,
-      baseline,
+      prefetch,
       known: model.known?.target ?? null,
       lastReading: model.reading,
       tokens: recallTokens(model.tokens, reload.job),
