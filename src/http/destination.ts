@@ -7,8 +7,10 @@ import { hideUrlSecrets } from "./hide_url.ts";
 
 /** A URL as `fetch` takes it. */
 export interface Destination {
-  /** Without user and password. The second counts only where nobody listens at the first. */
-  readonly urls: readonly [URL, URL?];
+  /** Without user and password. */
+  readonly url: string;
+  /** Where to ask instead if nobody listens there; null where there is no other place. */
+  readonly otherUrl: string | null;
   /** The unix socket to connect to; null where the URL says where to. */
   readonly socket: string | null;
   /** Value for `authorization` from user and password in the URL; null where it has none. */
@@ -21,8 +23,8 @@ export interface Destination {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * const { urls, socket } = parseDestination("unix:/run/app.sock:/-/reload");
- * assert.deepEqual([urls[0].href, socket], ["http://localhost/-/reload", "/run/app.sock"]);
+ * const { url, socket } = parseDestination("unix:/run/app.sock:/-/reload");
+ * assert.deepEqual([url, socket], ["http://localhost/-/reload", "/run/app.sock"]);
  * ```
  */
 export function parseDestination(text: string): Destination {
@@ -40,12 +42,11 @@ export function parseDestination(text: string): Destination {
   }
   const hasUser = url.username !== "" || url.password !== "";
   const authorization = hasUser ? basicAuthorization(decode(url.username), decode(url.password)) : null;
-  url.username = url.password = "";
-  if (url.hostname !== "localhost") return { urls: [url], socket: null, authorization };
+  if (hasUser) url.username = url.password = "";
+  const { href } = url;
   // An app may listen on one family only, and /etc/hosts may know the other one only.
-  const otherFamily = new URL(url);
-  otherFamily.hostname = "[::1]";
-  return { urls: [url, otherFamily], socket: null, authorization };
+  const otherUrl = url.hostname === "localhost" ? href.replace("//localhost", "//[::1]") : null;
+  return { url: href, otherUrl, socket: null, authorization };
 }
 
 /** `unix:/path/to.sock:/uri`, as nginx writes it; without `:/uri` the URI is `/`. */
@@ -59,7 +60,7 @@ function parseUnix(text: string): Destination {
     );
   }
   const url = new URL(cut < 0 ? "/" : rest.slice(cut + 1), "http://localhost");
-  return { urls: [url], socket: path, authorization: null };
+  return { url: url.href, otherUrl: null, socket: path, authorization: null };
 }
 
 /**

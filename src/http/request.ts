@@ -13,7 +13,7 @@ const BODY_BYTES_MAX = 1024 * 1024;
 /** An unused connection is closed after this time, so that the app never has to wait for it when it stops. */
 const IDLE_MS = 10_000;
 /** The answers of the apps that are asked fit into it, but for long pages of metrics. */
-const FIRST_BUFFER_BYTES = 16 * 1024;
+const FIRST_BUFFER_BYTES = 4 * 1024;
 /** A body in more pieces than these is refused: each costs a turn of the event loop, however small it is. */
 const BODY_PIECES_MAX = 10_000;
 
@@ -155,11 +155,11 @@ async function ask(
   destination: Destination,
   signal: AbortSignal,
 ): Promise<HttpResponse> {
-  const [url, otherUrl] = destination.urls;
+  const { url, otherUrl } = destination;
   try {
     return await exchange(client, request, destination, url, signal);
   } catch (error) {
-    if (otherUrl === undefined || toHttpError(error).code !== "refused") throw error;
+    if (otherUrl === null || toHttpError(error).code !== "refused") throw error;
     return await exchange(client, request, destination, otherUrl, signal).catch(() => Promise.reject(error));
   }
 }
@@ -168,7 +168,7 @@ async function exchange(
   client: Deno.HttpClient,
   request: HttpRequest,
   destination: Destination,
-  url: URL,
+  url: string,
   signal: AbortSignal,
 ): Promise<HttpResponse> {
   const init: RequestInit & { client: Deno.HttpClient } = {
@@ -188,18 +188,18 @@ async function exchange(
   }
 }
 
-function headersOf(request: HttpRequest, { authorization }: Destination): Headers {
-  const headers = new Headers({
+function headersOf(request: HttpRequest, { authorization }: Destination): Record<string, string> {
+  const headers: Record<string, string> = {
     "user-agent": "config-reloader",
     accept: "application/json, text/plain;q=0.9, */*;q=0.5",
     "accept-encoding": "identity",
-  });
-  if (authorization !== null) headers.set("authorization", authorization);
-  // Bytes, one a character: `Headers` takes no others, and what a file holds is UTF-8.
-  for (const [name, value] of request.headers) headers.set(name, byteString(value));
+  };
+  if (authorization !== null) headers.authorization = authorization;
+  for (const [name, value] of request.headers) headers[name.toLowerCase()] = byteString(value);
   return headers;
 }
 
+/** Bytes, one a character: `fetch` takes no others, and what a file holds is UTF-8. */
 function byteString(text: string): string {
   return String.fromCharCode(...new TextEncoder().encode(text));
 }
