@@ -31,8 +31,8 @@ export function ampStatus(attempts: number, status = "success"): StatusReading {
 export function createLoopBench(
   settings: Partial<Config> = {},
   fleet: { readonly rollout?: RolloutPort; readonly events?: EventSink } = {},
+  clock = createFakeClock(),
 ) {
-  const clock = createFakeClock();
   const config = createTestConfig(settings);
   const log: string[] = [];
   const [stopping, aborted] = [new AbortController(), new AbortController()];
