@@ -191,10 +191,19 @@ test("injection: nothing happens in a namespace without the label", async () => 
   assert.equal(sidecarOf(await admitted(ns, foreign(ASKED))), undefined);
 });
 
-test("injection: an annotated Deployment reloads, and an annotated Job completes", async () => {
+test("injection: an annotated Deployment reloads in its group's turn, and an annotated Job completes", async () => {
   await using _ = await installInjection();
   await using ns = await createInjected("injected");
-  const { metadata, spec } = foreign(ASKED);
+  const { metadata, spec } = foreign({
+    ...ASKED,
+    "config-reloader.set/rollout": "canary",
+    "config-reloader.set/rollout-group": "app",
+    "config-reloader.set/rollout-soak": "1s",
+  });
+  const { text: rbac } = await build({
+    "kustomization.yaml": `namespace: ${ns.name}\ncomponents: [K8S/components/rollout]\n`,
+  });
+  await ns.apply(rbac);
   const template = { metadata: { labels: { app: "web" }, annotations: metadata.annotations }, spec };
   const job = {
     ...spec,
@@ -223,6 +232,10 @@ test("injection: an annotated Deployment reloads, and an annotated Job completes
     "a proved reload",
     async () => await ns.metric(pod, "config_reload_successes_total") === 1,
   );
+  await until("the turn to end", async () => {
+    const { metadata: { annotations } } = await ns.get("lease", "config-reloader-app");
+    return annotations["config-reloader/state"] === "proved" && annotations["config-reloader/pod"] === pod;
+  }, { timeoutMs: 30_000, everyMs: 300 });
   await ns.kubectl(["wait", "--for=condition=Complete", "job/once", "--timeout=90s"]);
 });
 
