@@ -21,10 +21,14 @@ const NAMES_LOGGED_AT_ONCE = 20;
 const NAMES_REMEMBERED_MAX = 200;
 
 /**
- * The bytes the app would read, validated; variables count only in what is `rendered`.
+ * Gives `use` the bytes the app would read, validated; they are gone afterwards. Variables count only in what is `rendered`.
  * @throws InvalidContent where the content is at fault
  */
-export type Convert = (file: SnapshotFile, rendered: boolean) => Promise<Uint8Array>;
+export type Convert = <T>(
+  file: SnapshotFile,
+  rendered: boolean,
+  use: (bytes: Uint8Array) => Promise<T>,
+) => Promise<T>;
 
 /** Makes the conversion; it remembers which variables were logged. `environment` is that of the start. */
 export function createConverter(config: ConvertConfig, logger: Logger, environment: Environment): Convert {
@@ -43,29 +47,41 @@ export function createConverter(config: ConvertConfig, logger: Logger, environme
     });
   };
 
-  const render = async (file: SnapshotFile, packed: Uint8Array, rendered: boolean): Promise<Uint8Array> => {
-    const { expandVariables, gunzip, isPacked } = await import("./expand.ts");
-    const plain = await gunzip(packed, config);
-    if (!rendered) return plain;
+  const expand = async (path: string, plain: Uint8Array, isUnpacked: boolean): Promise<Uint8Array> => {
+    const { expandVariables } = await import("./expand.ts");
     const valueOf = (name: string) => Object.hasOwn(environment, name) ? environment[name] : undefined;
-    const { bytes, unset, unsetCount } = expandVariables(plain, valueOf, config, isPacked(packed));
-    logUnset(file.path, unset, unsetCount);
+    const { bytes, unset, unsetCount } = expandVariables(plain, valueOf, config, isUnpacked);
+    logUnset(path, unset, unsetCount);
     return bytes;
   };
 
-  return async (file, rendered) => {
+  const validate = async (path: string, bytes: Uint8Array): Promise<void> => {
+    if (config.validate === "none") return;
+    const { validateContent } = await import("./validate.ts");
+    const problem = await validateContent(path, bytes, config.validate);
+    if (problem !== null) throw new InvalidContent(`"${path}" is ${problem}`);
+  };
+
+  return async (file, rendered, use) => {
+    const { path } = file;
+    const { gunzip, release } = await import("./expand.ts");
+    const invalid = (error: Error) => {
+      throw new InvalidContent(`"${path}" is ${error.message}`);
+    };
     // The reader keeps them wherever they are converted: nothing is read a second time.
-    if (file.bytes === null) {
-      throw new Error(`Cannot use config file "${file.path}": its bytes were not kept`);
+    const input = file.bytes;
+    if (input === null) throw new Error(`Cannot use config file "${path}": its bytes were not kept`);
+    const made = new Set([input]);
+    try {
+      const plain = await gunzip(input, config).catch(invalid);
+      made.add(plain);
+      const bytes = rendered ? await expand(path, plain, plain !== input).catch(invalid) : plain;
+      made.add(bytes);
+      await validate(path, bytes);
+      return await use(bytes);
+    } finally {
+      // The author of the content decides how much there is of it: it is not left to the collector.
+      for (const bytes of made) if (bytes !== input) release(bytes);
     }
-    const bytes = await render(file, file.bytes, rendered).catch((error: Error) => {
-      throw new InvalidContent(`"${file.path}" is ${error.message}`);
-    });
-    if (config.validate !== "none") {
-      const { validateContent } = await import("./validate.ts");
-      const problem = await validateContent(file.path, bytes, config.validate);
-      if (problem !== null) throw new InvalidContent(`"${file.path}" is ${problem}`);
-    }
-    return bytes;
   };
 }

@@ -21,8 +21,7 @@ const [DOLLAR, OPEN, CLOSE] = [0x24, 0x28, 0x29];
 /** How large content may become. */
 export type SizeLimits = Pick<Config, "maxFileSizeBytes" | "maxUnpackedBytes">;
 
-/** True for gzip content. */
-export function isPacked(bytes: Uint8Array): boolean {
+function isPacked(bytes: Uint8Array): boolean {
   return GZIP_MAGIC.every((byte, i) => bytes[i] === byte);
 }
 
@@ -34,10 +33,13 @@ export async function gunzip(bytes: Uint8Array, limits: SizeLimits): Promise<Uin
   if (!isPacked(bytes)) return bytes;
   if (bytes.length < GZIP_BYTES_MIN) throw new Error("damaged gzip content: it ends too early");
   const sizeBytesMax = limits.maxUnpackedBytes;
-  // What is announced is allotted, so that nothing is copied; what it takes is bounded by what really comes.
+  // What is announced is allotted, so that nothing is copied; whoever announces less than comes is found out.
   const announced = new DataView(bytes.buffer, bytes.byteOffset + bytes.length - GZIP_LENGTH_BYTES)
     .getUint32(0, true);
-  const whole = new Uint8Array(Math.min(announced, sizeBytesMax));
+  if (announced > sizeBytesMax) {
+    throw new Error(`${tooLarge("unpacked", limits, true)}, or damaged: it announces ${announced} bytes`);
+  }
+  const whole = new Uint8Array(announced);
   let length = 0;
   try {
     for await (const chunk of piecesOf(bytes).pipeThrough(new DecompressionStream("gzip"))) {
@@ -48,15 +50,22 @@ export async function gunzip(bytes: Uint8Array, limits: SizeLimits): Promise<Uin
       }
       whole.set(chunk, length);
       length += chunk.length;
+      release(chunk);
     }
   } catch (error) {
+    release(whole);
     throw new Error(`damaged gzip content: ${error instanceof Error ? error.message : error}`, {
       cause: error,
     });
   }
   if (length === whole.length) return whole;
-  if (length > sizeBytesMax && announced >= sizeBytesMax) throw new Error(tooLarge("unpacked", limits, true));
+  release(whole);
   throw new Error("damaged gzip content: its length is not the one that it announces");
+}
+
+/** Gives memory back at once; V8 would wait until there is tens of MiB of it. `bytes` are gone then. */
+export function release(bytes: Uint8Array): void {
+  (bytes.buffer as ArrayBuffer).transfer(0);
 }
 
 function piecesOf(bytes: Uint8Array): ReadableStream<Uint8Array<ArrayBuffer>> {

@@ -145,9 +145,9 @@ export async function readExisting(
 }
 
 async function hasBytes(handle: FileHandle, bytes: Uint8Array): Promise<boolean> {
-  const piece = new Uint8Array(PIECE_BYTES);
+  const piece = new Uint8Array(Math.min(PIECE_BYTES, bytes.length + 1));
   for (let at = 0;;) {
-    const { bytesRead } = await handle.read(piece, 0, PIECE_BYTES, at);
+    const { bytesRead } = await handle.read(piece, 0, piece.length, at);
     if (bytesRead === 0) return at === bytes.length;
     if (at + bytesRead > bytes.length) return false;
     for (let i = 0; i < bytesRead; i++) if (piece[i] !== bytes[at + i]) return false;

@@ -105,8 +105,9 @@ async function stageAll(
       await step();
       const name = nameOf(file);
       if (name === null && config.validate === "none") continue;
-      const bytes = await convert(file, name !== null);
-      if (name !== null) staged.push(await output.stage(name, bytes, file.mode));
+      await convert(file, name !== null, async (bytes) => {
+        if (name !== null) staged.push(await output.stage(name, bytes, file.mode));
+      });
     }
     return staged;
   } catch (error) {

@@ -333,7 +333,7 @@ Deno.test(
       assert.deepEqual(listing(dir), { "a.gz": "hello $(HOME" });
       const bad = await prepare(of(bytes.slice(0, 20)), signal);
       assert.equal(bad.kind, "invalid");
-      assert.match(bad.kind === "invalid" ? bad.reason : "", /^"\/in\/a.gz" is damaged gzip content/);
+      assert.match(bad.kind === "invalid" ? bad.reason : "", /^"\/in\/a.gz" is .*damaged/);
     }),
 );
 

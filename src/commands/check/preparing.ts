@@ -46,7 +46,7 @@ async function checkContent(
   const convert = createConverter(config, { debug: none, info: none, warn, error: none }, environment);
   for (const file of snapshot.files) {
     try {
-      await convert(file, renders);
+      await convert(file, renders, () => Promise.resolve());
     } catch (error) {
       findings.push({
         ...say("fault", "invalid", `Config is invalid: ${(error as Error).message}`),
