@@ -25,3 +25,25 @@ export function parseListeners(text: string, port: number): string[] {
   }
   return inodes;
 }
+
+/**
+ * How many connections of the local `port` have more than `bytes` on their way to a client that does not read them.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * const text = `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode
+ *  0: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 4711 1
+ *  1: 0100007F:1F90 0100007F:8AE2 01 00010001:00000000 00:00000000 00000000 0 0 4712 1`;
+ * assert.deepEqual([65536, 65537].map((bytes) => countUnread(text, 8080, bytes)), [1, 0]);
+ * ```
+ */
+export function countUnread(text: string, port: number, bytes: number): number {
+  const wanted = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  let count = 0;
+  for (const line of text.split("\n")) {
+    const fields = line.trim().split(/\s+/);
+    if (!fields[1]?.endsWith(wanted)) continue;
+    if (parseInt(fields[4]?.split(":")[0] ?? "0", 16) > bytes) count++;
+  }
+  return count;
+}

@@ -14,10 +14,19 @@ export const CLIENTS_MAX = 900;
 const CLIENTS_SHARE = 7 / 8;
 /**
  * How often clients are counted, in milliseconds; and while they are many. Nobody is told of a connection that asks
- * nothing, so this is a wake-up of its own: with it 2,000 new connections a second stay within 50 MiB.
+ * nothing, so this is a wake-up of its own: with it 2,000 silent ones a second stay within 50 MiB.
  */
 const COUNT_INTERVAL_MS = 2_000;
 const COUNT_INTERVAL_BUSY_MS = 250;
+/** After so many requests they are counted as well: a flood that asks is met at once. */
+const REQUESTS_PER_COUNT = 32;
+/** Timers that had no turn for so long, in milliseconds, while requests were answered: clients take all the time. */
+const STARVED_MS = 250;
+/**
+ * So many may leave answers unread, and so many bytes count as that: each holds 400 KiB here where it goes on asking.
+ */
+const UNREAD_MAX = 8;
+const UNREAD_BYTES = 32 * 1024;
 
 /** What is looked at, and what is done. */
 export interface ClientLimitOptions {
@@ -26,22 +35,68 @@ export interface ClientLimitOptions {
   readonly large: LargeAnswers;
   countOpenFds(): number;
   readMaxFds(): number;
+  /** Connections of the server on which more than so many bytes wait to be read by the client. */
+  countUnread(bytes: number): number;
   /** Takes why all clients have to go. */
   shed(reason: string): void;
 }
 
-/** Looks until `signal` aborts. Call it before the first client comes: what is open then is nobody's. */
-export async function limitClients(options: ClientLimitOptions): Promise<void> {
+/** The limit at work. */
+export interface ClientLimit {
+  /** Looks now and then until `signal` aborts. */
+  run(): Promise<void>;
+  /** A request has come. */
+  asked(): void;
+}
+
+/** Makes the limit, before the first client comes: the descriptors that are open then are nobody's. */
+export function createClientLimit(options: ClientLimitOptions): ClientLimit {
   const { clock, signal, large, shed } = options;
   const ownFds = options.countOpenFds();
   const clientsMax = Math.min(CLIENTS_MAX, Math.floor((options.readMaxFds() - ownFds) * CLIENTS_SHARE));
-  for (let clients = 0;;) {
-    await clock.sleep(clients > clientsMax / 2 ? COUNT_INTERVAL_BUSY_MS : COUNT_INTERVAL_MS, signal);
-    if (signal.aborted) return;
-    clients = countOr(options.countOpenFds, Infinity) - ownFds;
+  let requests = 0;
+  let requestsSeen = 0;
+  let waitingSinceMs: number | null = null;
+
+  /** Returns how many clients there were. */
+  function look(): number {
+    const clients = countOr(options.countOpenFds, Infinity) - ownFds;
+    const isUnread = large.tookRefusal() ||
+      // The kernel's list of sockets is long then: it is read only where there can be answers.
+      clients > UNREAD_MAX && requests - requestsSeen > UNREAD_MAX &&
+        options.countUnread(UNREAD_BYTES) > UNREAD_MAX;
+    requestsSeen = requests;
     if (clients > clientsMax) shed(`about ${clients} connections, at most ${clientsMax} are allowed`);
-    else if (large.tookRefusal()) shed("clients ask for large answers and do not read them");
+    else if (isUnread) shed("they ask and do not read the answers");
+    return clients;
   }
+
+  /** Pipelined requests are answered one after another without end, and timers wait for them. */
+  function checkTurn(): void {
+    const nowMs = clock.nowMs();
+    if (waitingSinceMs === null) {
+      waitingSinceMs = nowMs;
+      void clock.sleep(0, signal).then(() => waitingSinceMs = null);
+    } else if (nowMs - waitingSinceMs > STARVED_MS) {
+      waitingSinceMs = nowMs;
+      shed("they ask so fast that nothing else has its turn");
+    }
+  }
+
+  return {
+    run: async () => {
+      for (let clients = 0;;) {
+        await clock.sleep(clients > clientsMax / 2 ? COUNT_INTERVAL_BUSY_MS : COUNT_INTERVAL_MS, signal);
+        if (signal.aborted) return;
+        clients = look();
+      }
+    },
+    asked: () => {
+      if (++requests % REQUESTS_PER_COUNT !== 0) return;
+      look();
+      checkTurn();
+    },
+  };
 }
 
 /** Before Linux 6.2 to count needs a descriptor itself, and there may be none. */

@@ -25,7 +25,7 @@ export interface ListenOptions {
   readonly tls: TlsFiles | null;
   /** Closes the port and all connections at once. It may abort only while `finished` is pending or has just rejected. */
   readonly signal: AbortSignal;
-  handle(request: Request): Response | Promise<Response>;
+  readonly handle: Deno.ServeHandler<Deno.NetAddr>;
 }
 
 /**

@@ -6,8 +6,9 @@
 
 import { countOpenFds, readMaxFds } from "../observe/process_stats.ts";
 import type { Clock, Logger } from "../ports.ts";
+import { countUnread } from "../proc/sockets.ts";
 import { plainReason } from "../text.ts";
-import { limitClients } from "./client_limit.ts";
+import { type ClientLimit, createClientLimit } from "./client_limit.ts";
 import type { Handler } from "./handler.ts";
 import { createLargeAnswers } from "./large_answers.ts";
 import { listen, type ListenConfig, readTlsFiles, type TlsFiles } from "./listen.ts";
@@ -33,9 +34,10 @@ const STOP_TIMEOUT_MS = 1_000;
 
 /** What the tests replace. */
 export interface ServerEffects {
-  listen: typeof listen;
+  readonly listen: typeof listen;
   countOpenFds(): number;
   readMaxFds(): number;
+  countUnread(port: number, bytes: number): number;
 }
 
 /** Creates the server; nothing happens before `start`. */
@@ -44,7 +46,7 @@ export function createServer(
   handler: Handler,
   logger: Logger,
   clock: Clock,
-  effects: ServerEffects = { listen, countOpenFds, readMaxFds },
+  effects: ServerEffects = { listen, countOpenFds, readMaxFds, countUnread: countUnreadOn },
 ): Server {
   const stop = new AbortController();
   const { signal } = stop;
@@ -53,9 +55,11 @@ export function createServer(
   const large = createLargeAnswers();
   let port = config.metricsPort;
   let tls: TlsFiles | null = null;
+  let limit: ClientLimit | null = null;
   let lastLogMs = -Infinity;
 
   function handle(request: Request): Promise<Response> {
+    limit?.asked();
     const failedMs = sessions.accepted();
     if (failedMs >= 1_000) {
       const seconds = Math.round(failedMs / 1_000);
@@ -80,7 +84,7 @@ export function createServer(
   });
 
   function shed(reason: string): void {
-    warn(`Too many clients on port ${port}: ${reason}; all connections are closed`);
+    warn(`Clients on port ${port} take too much: ${reason}; all connections are closed`);
     sessions.renew();
   }
 
@@ -92,11 +96,13 @@ export function createServer(
   return {
     start: async () => {
       tls = readTlsFiles(config);
+      const countUnread = (bytes: number) => effects.countUnread(port, bytes);
+      limit = createClientLimit({ ...effects, clock, signal, large, shed, countUnread });
       port = sessions.begin().addr.port;
       sessions.run().catch((error) =>
         failed.reject(new Error(`${cannotAccept(error)}, for 30 s; ending, to be started anew`))
       );
-      void limitClients({ ...effects, clock, signal, large, shed });
+      void limit.run();
       if (tls !== null) {
         const { watchTlsFiles } = await import("./tls_rotation.ts");
         const intervalMs = TLS_CHECK_INTERVAL_MS;
@@ -112,4 +118,17 @@ export function createServer(
       late.abort();
     },
   };
+}
+
+/** Asked only where there are more clients than usual: the kernel's list has every socket of the pod. */
+function countUnreadOn(port: number, bytes: number): number {
+  const texts = ["/proc/net/tcp", "/proc/net/tcp6"].map((path) => {
+    try {
+      return Deno.readTextFileSync(path);
+    } catch {
+      // No IPv6, or no descriptor left; then the clients are too many anyway.
+      return "";
+    }
+  });
+  return texts.reduce((count, text) => count + countUnread(text, port, bytes), 0);
 }

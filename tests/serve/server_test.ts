@@ -23,7 +23,7 @@ async function startFakeServer({ maxFds = 1024 } = {}) {
   const say = (level: string) => (message: string) => void log.push(`${level} ${message}`);
   const logger = { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") };
   const sessions: { port: number; aborted: boolean; options: ListenOptions; fail(error: Error): void }[] = [];
-  const world = { fds: 20, refuse: null as Error | null };
+  const world = { fds: 20, unread: 0, refuse: null as Error | null };
   const effects = {
     listen: (options: ListenOptions) => {
       if (world.refuse) throw world.refuse;
@@ -40,6 +40,7 @@ async function startFakeServer({ maxFds = 1024 } = {}) {
     },
     countOpenFds: () => world.fds,
     readMaxFds: () => maxFds,
+    countUnread: () => world.unread,
   };
   const server = createServer(CONFIG, echo, logger, clock, effects);
   await server.start();
@@ -54,7 +55,9 @@ async function startFakeServer({ maxFds = 1024 } = {}) {
       await settle();
     },
     request: async () => {
-      const response = await sessions.at(-1)!.options.handle(new Request("http://x/healthz"));
+      const remoteAddr: Deno.NetAddr = { transport: "tcp", hostname: "::1", port: 1 };
+      const info = { remoteAddr, completed: Promise.resolve() };
+      const response = await sessions.at(-1)!.options.handle(new Request("http://x/healthz"), info);
       return await response.text();
     },
   };
@@ -69,7 +72,7 @@ test("many clients stay; too many are all closed, and the same port is served ag
   await clock.advance(2_000);
   assert.deepEqual(sessions.map(({ port, aborted }) => [port, aborted]), [[0, true], [4711, false]]);
   assert.deepEqual(log, [
-    "warn Too many clients on port 4711: about 879 connections, at most 878 are allowed; all connections are closed",
+    "warn Clients on port 4711 take too much: about 879 connections, at most 878 are allowed; all connections are closed",
   ]);
   await server.stop();
 });
@@ -100,6 +103,52 @@ test("a flood that goes on is met four times a second, and logged once a minute"
   world.fds = 20;
   await clock.advance(10_000);
   assert.equal(clock.pending(), 1);
+  await server.stop();
+});
+
+test("a flood that asks is met at once: clients are counted after every 32 requests, too", async () => {
+  const { server, sessions, world, request } = await startFakeServer();
+  world.fds = 2_000;
+  for (let i = 1; i < 32; i++) await request();
+  assert.equal(sessions[0]!.aborted, false);
+  await request();
+  assert.equal(sessions[0]!.aborted, true);
+  await server.stop();
+});
+
+test("clients that ask and do not read are closed: eight may, or as many as there usually are", async () => {
+  const { server, clock, log, sessions, world, request } = await startFakeServer();
+  const askNine = async () => {
+    for (let i = 0; i < 9; i++) await request();
+    await clock.advance(2_000);
+  };
+  world.unread = 9;
+  world.fds = 20 + 8;
+  await askNine();
+  world.fds = 20 + 9;
+  world.unread = 8;
+  await askNine();
+  world.unread = 9;
+  await clock.advance(10_000);
+  assert.equal(sessions.length, 1, "nobody has asked: nothing is counted");
+  await askNine();
+  assert.equal(sessions.length, 2);
+  assert.match(log[0]!, /take too much: they ask and do not read the answers; all connections are closed$/);
+  await server.stop();
+});
+
+test("requests without end that let no timer have its turn: all connections are closed", async () => {
+  const { server, clock, log, sessions, request } = await startFakeServer();
+  const now = clock.nowMs;
+  let lateMs = 0;
+  // The loop is busy: time passes and nothing that sleeps is woken.
+  clock.nowMs = () => now() + lateMs;
+  for (let i = 0; i < 64; i++) await request();
+  assert.equal(sessions[0]!.aborted, false);
+  lateMs = 251;
+  for (let i = 0; i < 32; i++) await request();
+  assert.equal(sessions[0]!.aborted, true);
+  assert.match(log[0]!, /they ask so fast that nothing else has its turn/);
   await server.stop();
 });
 

@@ -110,7 +110,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   "fleet": ["observe", "http"],
   "loop": ["reload", "verify", "observe", "http"],
   "cli": ["watch", "http"],
-  "serve": ["observe"],
+  "serve": ["observe", "proc"],
   "trigger": ["http"],
   "verify": ["http"],
   "prepare": [],

@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { createGroup, type Group, type Limits } from "../../../bench/lab.ts";
+import { until } from "../../support/poll.ts";
 import { BINARY, createScene, get, ready, requireRoot, type Scene } from "../../support/scene.ts";
 import { STRICT } from "../../support/strict.ts";
 
@@ -81,3 +82,62 @@ Deno.test({
     });
   },
 });
+
+/** Opens `perSecond` connections for `forMs`, sends `request` on each, and keeps them. */
+async function flood(port: number, request: string, perSecond: number, forMs: number): Promise<Deno.Conn[]> {
+  const conns: Deno.Conn[] = [];
+  const beganMs = performance.now();
+  const connectOnce = async () => {
+    const conn = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => null);
+    if (conn === null) return;
+    conns.push(conn);
+    if (request !== "") await conn.write(new TextEncoder().encode(request)).catch(() => {});
+  };
+  for (let opened = 0, ms = 0; ms < forMs; ms = performance.now() - beganMs) {
+    const due = Math.min(50, Math.floor(perSecond * ms / 1000) - opened);
+    await Promise.all(Array.from({ length: due }, connectOnce));
+    opened += due;
+    if (due < 1) await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  return conns;
+}
+
+for (
+  const [name, request] of [
+    ["2,000 new connections a second that say nothing, in 50 MiB: nothing is killed, reloads go on", ""],
+    [
+      "2,000 new connections a second that ask and stay, in 50 MiB: nothing is killed, reloads go on",
+      "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+    [
+      "2,000 new connections a second that ask and go, in 50 MiB: nothing is killed, reloads go on",
+      "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    ],
+  ] as const
+) {
+  Deno.test({
+    ...STRICT,
+    name,
+    fn: async () => {
+      // From source the program alone needs more.
+      await inGroup({ memoryBytes: (BINARY ? 50 : 128) * MIB }, async (scene, prefix, group) => {
+        const sidecar = await scene.start({ prefix });
+        await ready(sidecar);
+        const flooding = flood(sidecar.port, request, 2_000, 5_000);
+        for (let i = 1; i <= 4; i++) await scene.applied(await scene.swap(`version: ${i}\n`), 5_000);
+        const conns = await flooding;
+        try {
+          await until("the clients to be shed and a probe to be answered", async () => {
+            const open = [...Deno.readDirSync(`/proc/${sidecar.pid}/fd`)].length;
+            return open < 950 && await sidecar.healthz(1_000) < 1_000;
+          }, { timeoutMs: 4_000 });
+          await scene.applied(await scene.swap("version: 5\n"), 5_000);
+          assert.equal((await scene.app.counts()).signals, 5);
+          assert.equal(group.pressure().kills, 0);
+        } finally {
+          for (const conn of conns) conn.close();
+        }
+      });
+    },
+  });
+}
