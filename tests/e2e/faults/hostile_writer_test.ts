@@ -1,6 +1,6 @@
 /**
- * Somebody hostile writes the content and shares the output directory, against the running program as UID 65532 in 64 MiB
- * (192 from source): what one piece of content takes has its bound in 50 MiB in `bounds_test.ts`, here hundreds of them come
+ * Somebody hostile writes the content and shares the output directory, against the running program as UID 65532 in 96 MiB
+ * (224 from source): what one piece of content takes has its bound in 50 MiB in `bounds_test.ts`, here hundreds of them come
  * in seconds, and health is asked without a pause. Each run has a seed, which its step's name shows; `HOSTILE_SEED=N` plays
  * that one again, or another.
  */
@@ -228,12 +228,20 @@ async function play(
 
 /** Once nobody is hostile any more, good content is rendered. */
 async function recover({ dir, output, volume }: Stage, sidecar: Sidecar): Promise<void> {
-  await Deno.rename(`${output}.real`, output).catch(() => {});
-  for (const place of [`${dir}/input`, output]) {
-    for (const { name } of [...Deno.readDirSync(place)]) {
-      Deno.removeSync(`${place}/${name}`, { recursive: true });
-    }
+  // The writer may have been ended in the middle of a swap.
+  if ([...Deno.readDirSync(`${dir}/shared`)].some(({ name }) => name === "out.real")) {
+    await Deno.rename(output, `${output}.swapped`).catch(() => {});
+    await Deno.rename(`${output}.real`, output);
   }
+  // The sidecar may be writing there at this moment.
+  await until("empty directories", () => {
+    for (const place of [`${dir}/input`, output]) {
+      for (const { name } of [...Deno.readDirSync(place)]) {
+        Deno.removeSync(`${place}/${name}`, { recursive: true });
+      }
+    }
+    return true;
+  });
   Deno.writeTextFileSync(`${dir}/input/end.yaml`, "the: end\n");
   volume.swap({ "app.yaml": "good: end\n" });
   await until("the good content", () => {
@@ -259,7 +267,7 @@ Deno.test({
         name: `HOSTILE_SEED=${seed}`,
         fn: async () => {
           const group = createGroup(`hostile-${crypto.randomUUID().slice(0, 8)}`, {
-            memoryBytes: (BINARY ? 64 : 192) * MIB,
+            memoryBytes: (BINARY ? 96 : 224) * MIB,
           });
           const dir = await Deno.makeTempDir({ prefix: "hostile-" });
           let sidecar: Sidecar | null = null;
