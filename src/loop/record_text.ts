@@ -31,7 +31,7 @@ export function startText(job: Job): string {
  * ```ts
  * import assert from "node:assert/strict";
  * import { failure } from "./attempt_input.ts";
- * const result = failure("failed", "connection refused; is the app running?", "trigger");
+ * const result = failure("failed", "connection refused; is the app running?", "trigger-failed");
  * assert.equal(failureText(result, false), "Reload failed: connection refused; is the app running?");
  * assert.equal(failureText(result, true), "Reload failed: connection refused");
  * ```
