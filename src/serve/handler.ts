@@ -150,7 +150,7 @@ function respond({ status, type, body, headers }: Answer, large: LargeAnswers): 
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * const ask = { method: "GET", url: "http://[::::]:9/x//healthz?a", headers: new Headers({ host: "[::::]:9/x" }) };
+ * const ask = { method: "GET", url: "http://[::::]:9/x/healthz?a", headers: new Headers({ host: "[::::]:9/x" }) };
  * assert.deepEqual(parseTarget(ask), { path: "/healthz", query: "a" });
  * ```
  */
