@@ -42,7 +42,6 @@ patches:
           spec:
             containers:
               - name: config-reloader
-                resources: { limits: { cpu: 200m } }
                 env: ${JSON.stringify(Object.entries(env).map(([name, value]) => ({ name, value })))}
 `,
   });
