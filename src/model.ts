@@ -309,8 +309,6 @@ export interface StatusView {
   readonly syncChanges: readonly SyncChange[];
   /** In words, why not in sync; empty where it is. */
   readonly outOfSyncReason: string;
-  /** The content is held since it failed in another pod first: in words. Missing where nothing is held. */
-  readonly held?: string;
   /** The next step where something is wrong; null where nothing is, or where waiting is all there is to do. */
   readonly fix: NextStep | null;
   /** The whole SHA-256 on disk, null before the first read. */

@@ -13,12 +13,12 @@ import { argsFix, mountFix, readableFix, statusFix, targetFix } from "./check/fi
 /** What the next step is found from. */
 export type Facts = Pick<
   StatusView,
-  "inSync" | "appliedDigest" | "files" | "staleMounts" | "target" | "reloads" | "proof" | "held"
+  "inSync" | "appliedDigest" | "files" | "staleMounts" | "target" | "reloads" | "proof" | "rollout"
 >;
 
 /** The next step; null where all is well, or where waiting is all there is to do. */
 export function nextStep(view: Facts, config: Config, pod: Pod): NextStep | null {
-  if (view.held !== undefined) return heldStep(config, pod);
+  if (view.rollout?.state === "held") return heldStep(config, pod);
   const broken = view.files.find((file) => file.error !== null);
   if (broken !== undefined) return fileStep(broken, pod);
   const [stale] = view.staleMounts;

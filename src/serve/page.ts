@@ -102,14 +102,17 @@ type State = Tone & { readonly title: string; readonly why: string };
 function judgeState(view: StatusView): State {
   const why = capitalize(view.outOfSyncReason);
   if (view.reloads[0]?.outcome === "in progress") return { tone: "busy", mark: "…", title: "Reloading", why };
-  if (view.held !== undefined) return { tone: "wait", mark: "⏸", title: "Held", why: view.held };
+  const { state, message } = view.rollout ?? { state: "steady", message: "" };
+  if (state === "held") return { tone: "wait", mark: "⏸", title: "Held", why: message };
+  if (state === "waiting") return { tone: "wait", mark: "⏸", title: "Waiting for its turn", why: message };
   if (!view.inSync) return { tone: "bad", mark: "✗", title: "Not in sync", why };
   if (view.target?.ok === false) {
     const cannot = `In sync, but the next change cannot be sent: ${view.target.message}`;
     return { tone: "wait", mark: "⚠", title: "In sync", why: cannot };
   }
   if (isWeak(view.proof)) return { tone: "wait", mark: "⚠", title: "In sync", why: "" };
-  return { tone: "good", mark: "✓", title: "In sync", why: "" };
+  const soaking = "First in its group: the other pods follow if the app lives on for a while";
+  return { tone: "good", mark: "✓", title: "In sync", why: state === "soaking" ? soaking : "" };
 }
 
 /** A dot in the state's colour, so that a tab tells it too. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { TargetCode } from "../../src/codes.ts";
-import type { StatusView } from "../../src/model.ts";
+import type { RolloutStatus, StatusView } from "../../src/model.ts";
 import { renderPage } from "../../src/serve/page.ts";
 import { renderStatusJson } from "../../src/serve/status_json.ts";
 import {
@@ -146,6 +146,13 @@ test("whose page it is stands in the title and at its head; the namespace where 
   assert.match(laptop, /<title>✓ In sync · laptop · config-reloader<\/title>/);
 });
 
+const inRollout = (state: RolloutStatus["state"], message: string): RolloutStatus => ({
+  mode: "canary",
+  group: "web",
+  state,
+  message,
+});
+
 const STATES: readonly (readonly [string, StatusView, string, RegExp[]])[] = [
   ["good", goodView(), "good", [
     /The app runs what is on disk\. In sync for 1 min, since 07:59:00 UTC\. Proved: the app's counter of reloads went up\./,
@@ -177,6 +184,15 @@ const STATES: readonly (readonly [string, StatusView, string, RegExp[]])[] = [
   ["held", heldView(), "wait", [
     /Held Held: web-7f9c5d6b8-9qk2p tried|Held .*Held: web-7f9c5d6b8-9qk2p tried .*kubectl annotate lease/,
   ]],
+  [
+    "waiting for its turn",
+    heldView({ rollout: inRollout("waiting", "Waiting: web-0 tries it"), fix: null }),
+    "wait",
+    [
+      /Waiting for its turn .*Waiting: web-0 tries it/,
+    ],
+  ],
+  ["soaking", goodView({ rollout: inRollout("soaking", "") }), "good", [/In sync .*the other pods follow/]],
 ];
 
 for (const [what, view, tone, patterns] of STATES) {

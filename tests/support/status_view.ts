@@ -217,7 +217,7 @@ export function heldView(more: Partial<StatusView> = {}): StatusView {
     inSync: false,
     inSyncSinceWallMs: NOW_WALL_MS - 42_000,
     outOfSyncReason: held,
-    held,
+    rollout: { mode: "canary", group: "web", state: "held", message: held },
     appliedDigest: OLD,
     fix: {
       say: "fix the content, or let every pod take it as it is",
