@@ -74,11 +74,11 @@ export function createSender(): Sender {
     kept = null;
   }
 
-  function clientFor({ socket }: Destination, tls: TlsMaterial): Deno.HttpClient {
-    const key = JSON.stringify([socket, tls]);
+  function clientFor({ via }: Destination, tls: TlsMaterial): Deno.HttpClient {
+    const key = JSON.stringify([via, tls]);
     if (kept?.key !== key) {
       close();
-      kept = { key, client: createClient(socket, tls) };
+      kept = { key, client: createClient(via, tls) };
     }
     return kept.client;
   }
@@ -110,7 +110,7 @@ export const sendRequest: SendRequest = async (request, signal) => {
 };
 
 function createClient(
-  socket: string | null,
+  proxy: Deno.Proxy | null,
   { caCerts, clientCert, clientKey }: TlsMaterial,
 ): Deno.HttpClient {
   return Deno.createHttpClient({
@@ -120,7 +120,7 @@ function createClient(
     poolIdleTimeout: IDLE_MS,
     caCerts: [...caCerts],
     ...(clientCert !== null && clientKey !== null ? { cert: clientCert, key: clientKey } : {}),
-    ...(socket === null ? {} : { proxy: { transport: "unix", path: socket } }),
+    ...(proxy === null ? {} : { proxy }),
   });
 }
 
