@@ -36,13 +36,14 @@ export function createPlaceNotes(): PlaceNotes {
 }
 
 /**
- * Notes that `names` in `dir` matter, besides those noted before. What is beneath `..data` never changes and soon goes away:
- * it is never watched.
+ * Notes that `names` in `dir` matter, besides those noted before. Never watched are what is beneath `..data`, which never
+ * changes and soon goes away, and the kernel's own: for each event there Deno would open a device.
  */
 export function notePlace({ dirs }: PlaceNotes, dir: string, names: Names): void {
   const before = dirs.get(dir);
   if (before === undefined) {
-    if (!isInPayload(`${dir}/`) && dirs.size < PLACES_MAX) dirs.set(dir, names);
+    const isWatchable = !isInPayload(`${dir}/`) && !/^\/(proc|sys|dev(?!\/shm))(\/|$)/.test(dir);
+    if (isWatchable && dirs.size < PLACES_MAX) dirs.set(dir, names);
   } else if (before instanceof Set && names instanceof Set) dirs.set(dir, before.union(names));
   else if (before !== names) dirs.set(dir, null);
 }
@@ -121,6 +122,11 @@ export function isRelevant({ dirs }: Places, paths: readonly string[]): boolean 
     const names = dirs.get(parentOf(path));
     return names !== undefined && (names === null || (names instanceof Set ? names.has(name) : names(name)));
   });
+}
+
+/** Whether an event is about a planned directory or a name in one; one without paths is about lost events. */
+export function isInPlaces({ dirs }: Places, paths: readonly string[]): boolean {
+  return paths.length === 0 || paths.some((path) => dirs.has(path) || dirs.has(parentOf(path)));
 }
 
 /** Whether two plans are the same. */

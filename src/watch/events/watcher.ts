@@ -4,7 +4,7 @@
  */
 
 import type { Clock, Logger, Watcher } from "../../ports.ts";
-import { isRelevant } from "../places.ts";
+import { isInPlaces, isRelevant } from "../places.ts";
 import type { WatchedReader } from "../snapshot.ts";
 import { type Context, createArming, type State, type WatcherConfig } from "./arming.ts";
 import {
@@ -85,10 +85,12 @@ async function pumpEvents(context: Context, watcher: Deno.FsWatcher, wake: () =>
   const { config, state, clock, logger, signal } = context;
   try {
     for await (const event of watcher) {
+      const { places } = state;
+      // Below the root lies everything: what is in no planned directory is another watcher's of this process.
+      if (places !== null && !isInPlaces(places, event.paths)) continue;
       state.events++;
       state.eventBudget = takeEvent(state.eventBudget, clock.nowMs());
       if (state.eventBudget.tokens < 0 && config.watchMethod === "auto") wake();
-      const { places } = state;
       // Removed or renamed away: another directory in its place may even have its inode number.
       const isOfPlace = event.paths.some((path) => places?.dirs.has(path));
       if (isOfPlace && event.kind !== "modify" && event.kind !== "access") state.broken = true;
