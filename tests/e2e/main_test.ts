@@ -376,7 +376,8 @@ test("--check-command: a program that says no keeps the content from the app", a
   await using scene = await createScene();
   const sidecar = await begin(scene, `--check-command=grep -q "^version:" ${scene.file}`);
   await scene.swap("nothing of the kind\n");
-  await sidecar.metricIs('config_reload_outcomes_total{outcome="invalid"}', (value) => value === 1);
+  // Retried like any failure, since it may pass.
+  await sidecar.metricIs('config_reload_outcomes_total{outcome="invalid"}', (value) => value > 1);
   assert.equal(await signals(scene), 0);
   await scene.applied(await scene.swap("version: 2\n"));
 });

@@ -129,7 +129,7 @@ story("check command", {}, async ({ scene, start }) => {
   ]);
   await begun(says);
   await scene.swap("nothing of the kind\n");
-  await says.logged("waiting until the content changes");
+  await says.logged("next try in");
   await says.stop();
   const missing = await start(["--check-command=/nonexistent/checker"]);
   await missing.logged("next try in");
