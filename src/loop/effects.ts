@@ -25,7 +25,10 @@ import { attemptReload } from "./attempt.ts";
 import { type AttemptDeps, failure } from "./attempt_input.ts";
 import { readInTime } from "./baseline.ts";
 import type { Mailbox } from "./mailbox.ts";
-import { beginPrefetch, type Prefetch } from "./prefetch.ts";
+import { beginPrefetch, FOUND_FRESH_MS, type Prefetch } from "./prefetch.ts";
+
+/** Least time between two starts for changes that are only foreseen: a directory may be busy with other things. */
+const FORESEE_PAUSE_MS = 1_000;
 
 /** What effects work with. */
 export interface EffectDeps extends AttemptDeps {
@@ -48,24 +51,28 @@ export function createPerform(deps: EffectDeps): Perform {
   /** Ends the verification of the attempt in progress. */
   let overtake = new AbortController();
   let prefetch: Prefetch | null = null;
+  /** Begins one, unless that was done in the last `ms`. */
+  const begin = (model: Model, ms: number) => {
+    if (reloadOf(model) !== null || prefetch !== null && deps.clock.nowMs() - prefetch.atMs < ms) return;
+    prefetch?.baseline?.cancel();
+    prefetch = beginPrefetch(deps, model.known?.target ?? null);
+  };
   return (effect, model) => {
-    const begun = prefetch;
-    prefetch = null;
-    if (effect.do !== "reload") begun?.baseline?.cancel();
     switch (effect.do) {
       case "wait":
         return mailbox.next(effect.untilMs);
       case "look":
-        return mailbox.unlessStopped(look(deps, effect, model, () => {
-          prefetch ??= beginPrefetch(deps, model.known?.target ?? null);
-        }));
+        // Kubelet's update has several steps, each with an event, and the swap is one of the last.
+        if (effect.hint.causes.includes("event")) begin(model, FORESEE_PAUSE_MS);
+        return mailbox.unlessStopped(look(deps, effect, model, () => begin(model, FOUND_FRESH_MS)));
       case "ask":
         return mailbox.unlessStopped(ask(deps, effect, model));
       case "check":
         return Promise.resolve(check(deps, effect.afresh, model));
       case "reload":
         overtake = new AbortController();
-        runAttempt(deps, effect.reload, begun, model, overtake.signal);
+        runAttempt(deps, effect.reload, prefetch, model, overtake.signal);
+        prefetch = null;
         return mailbox.next(Infinity);
       case "overtake":
         overtake.abort("newer content");
@@ -86,11 +93,10 @@ async function look(
   onLikelyChange: () => void,
 ): Promise<Event> {
   const { reader, aborted } = deps;
-  const isIdle = reloadOf(model) === null;
   const alive = liveness(deps, model);
   const observation = await reader.look({
     signal: aborted,
-    onLikelyChange: () => isIdle && onLikelyChange(),
+    onLikelyChange,
   });
   return {
     kind: "looked",

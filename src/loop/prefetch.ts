@@ -26,6 +26,7 @@ export interface Prefetch {
   readonly baseline: BaselineRequest | null;
   /** Null where nothing is signalled. */
   readonly found: FoundTarget | null;
+  readonly atMs: number;
 }
 
 /** Looks for the target now. */
@@ -47,5 +48,6 @@ export function beginPrefetch(
   return {
     baseline: verify === "none" || trigger === "none" ? null : askBaseline(deps),
     found: trigger === "signal" ? lookForTarget(deps, known) : null,
+    atMs: deps.clock.nowMs(),
   };
 }

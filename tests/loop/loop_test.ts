@@ -382,3 +382,23 @@ test("--trigger none with --verify json: --verify-ok that does not hold is a fai
   await bench.clock.advance(30_000);
   assert.equal(bench.inSync, true, "the token has moved since it was last good");
 });
+
+test("the first step of an update asks the app ahead: the swap then needs no answer, unless it is an old one", async () => {
+  for (const [beforeMs, reads] of [[2, 1], [1_500, 2]] as const) {
+    const bench = createLoopBench({ reloadOnStart: "never" });
+    bench.start();
+    await bench.clock.advance(5_500);
+    const before = bench.reads;
+    bench.loop.hint("event");
+    await bench.clock.advance(beforeMs);
+    assert.deepEqual([bench.reads - before, bench.triggers.length], [1, 0]);
+    let atSignal = 0;
+    bench.onTrigger = () => {
+      atSignal = bench.reads - before;
+      bench.reading = ampStatus(2);
+    };
+    bench.write("b");
+    await bench.clock.advance(2_000);
+    assert.deepEqual([bench.outcomes, atSignal], [["success"], reads]);
+  }
+});
