@@ -25,7 +25,7 @@ import { attemptReload } from "./attempt.ts";
 import { type AttemptDeps, failure } from "./attempt_input.ts";
 import { readInTime } from "./baseline.ts";
 import type { Mailbox } from "./mailbox.ts";
-import { beginPrefetch, FOUND_FRESH_MS, type Prefetch } from "./prefetch.ts";
+import { createPrefetcher, FOUND_FRESH_MS, type Prefetch } from "./prefetch.ts";
 
 /** Least time between two starts for changes that are only foreseen: a directory may be busy with other things. */
 const FORESEE_PAUSE_MS = 1_000;
@@ -50,29 +50,26 @@ export function createPerform(deps: EffectDeps): Perform {
   const { mailbox } = deps;
   /** Ends the verification of the attempt in progress. */
   let overtake = new AbortController();
-  let prefetch: Prefetch | null = null;
-  /** Begins one, unless that was done in the last `ms`. */
-  const begin = (model: Model, ms: number) => {
-    if (reloadOf(model) !== null || prefetch !== null && deps.clock.nowMs() - prefetch.atMs < ms) return;
-    prefetch?.baseline?.cancel();
-    prefetch = beginPrefetch(deps, model.known?.target ?? null);
-  };
+  const prefetcher = createPrefetcher(deps);
   return (effect, model) => {
     switch (effect.do) {
       case "wait":
         return mailbox.next(effect.untilMs);
       case "look":
+        if (reloadOf(model) !== null) return mailbox.unlessStopped(look(deps, effect, model, () => {}));
         // Kubelet's update has several steps, each with an event, and the swap is one of the last.
-        if (effect.hint.causes.includes("event")) begin(model, FORESEE_PAUSE_MS);
-        return mailbox.unlessStopped(look(deps, effect, model, () => begin(model, FOUND_FRESH_MS)));
+        if (effect.hint.causes.includes("event")) prefetcher.ask(FORESEE_PAUSE_MS);
+        return mailbox.unlessStopped(look(deps, effect, model, () => {
+          prefetcher.ask(FOUND_FRESH_MS);
+          prefetcher.look(model.known?.target ?? null);
+        }));
       case "ask":
         return mailbox.unlessStopped(ask(deps, effect, model));
       case "check":
         return Promise.resolve(check(deps, effect.afresh, model));
       case "reload":
         overtake = new AbortController();
-        runAttempt(deps, effect.reload, prefetch, model, overtake.signal);
-        prefetch = null;
+        runAttempt(deps, effect.reload, prefetcher.take(), model, overtake.signal);
         return mailbox.next(Infinity);
       case "overtake":
         overtake.abort("newer content");
@@ -169,7 +166,7 @@ function findApp({ clock, config, target }: EffectDeps, { known }: Model): AppFa
 async function runAttempt(
   deps: EffectDeps,
   reload: Reload,
-  prefetch: Prefetch | null,
+  prefetch: Prefetch,
   model: Model,
   overtaken: AbortSignal,
 ): Promise<void> {

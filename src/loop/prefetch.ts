@@ -26,7 +26,16 @@ export interface Prefetch {
   readonly baseline: BaselineRequest | null;
   /** Null where nothing is signalled. */
   readonly found: FoundTarget | null;
-  readonly atMs: number;
+}
+
+/** Begins it, part by part. */
+export interface Prefetcher {
+  /** Asks for the status, unless that was done in the last `freshMs`. */
+  ask(freshMs: number): void;
+  /** Looks for the target. */
+  look(known: Target | null): void;
+  /** For the attempt that begins now. */
+  take(): Prefetch;
 }
 
 /** Looks for the target now. */
@@ -39,15 +48,27 @@ export function lookForTarget(
   return { resolution, mounts, atMs: clock.nowMs() };
 }
 
-/** Begins both. The request goes first: it is on its way while the process table is read. */
-export function beginPrefetch(
+/** What is on its way for the next attempt; each part is begun where it is in nobody's way. */
+export function createPrefetcher(
   deps: BaselineDeps & { readonly config: Config; readonly target: TargetPort },
-  known: Target | null,
-): Prefetch {
-  const { trigger, verify } = deps.config;
+): Prefetcher {
+  const { clock, config } = deps;
+  const isAsked = config.verify !== "none" && config.trigger !== "none";
+  let baseline: BaselineRequest | null = null;
+  let found: FoundTarget | null = null;
   return {
-    baseline: verify === "none" || trigger === "none" ? null : askBaseline(deps),
-    found: trigger === "signal" ? lookForTarget(deps, known) : null,
-    atMs: deps.clock.nowMs(),
+    ask(freshMs) {
+      if (!isAsked || baseline !== null && clock.nowMs() - baseline.atMs < freshMs) return;
+      baseline?.cancel();
+      baseline = askBaseline(deps);
+    },
+    look(known) {
+      if (config.trigger === "signal") found = lookForTarget(deps, known);
+    },
+    take() {
+      const taken = { baseline, found };
+      baseline = found = null;
+      return taken;
+    },
   };
 }

@@ -392,7 +392,7 @@ test("a look for the target made while the content was read is used while it is 
     const found = { resolution, mounts: null, atMs: bench.clock.nowMs() };
     await bench.clock.advance(ageMs);
     bench.set({ resolution: { kind: "none", code: "not-there", message: "there is none" } });
-    bench.start({}, { prefetch: { baseline: null, found, atMs: found.atMs } });
+    bench.start({}, { prefetch: { baseline: null, found } });
     await bench.clock.advance(0);
     assert.equal(bench.signals(), signals);
   }
@@ -478,7 +478,7 @@ test("a baseline from before a long check is read again: what the app did meanwh
     bench.set({ readings: [amp({ attempts: 4 })] });
     await bench.clock.advance(checkMs);
     const run = bench.start({}, {
-      prefetch: { baseline: { answer: Promise.resolve(answer), atMs, cancel() {} }, found: null, atMs },
+      prefetch: { baseline: { answer: Promise.resolve(answer), atMs, cancel() {} }, found: null },
     });
     await bench.clock.advance(31_000);
     assert.equal(run.result?.outcome, outcome);
