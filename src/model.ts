@@ -29,7 +29,16 @@ export const PROOFS = [
 export type Proof = typeof PROOFS[number];
 
 /** Why the loop was woken. A hint carries its cause and nothing else. */
-export type Cause = "start" | "event" | "interval" | "retry" | "settle" | "signal" | "target" | "turn";
+export type Cause =
+  | "start"
+  | "update"
+  | "event"
+  | "interval"
+  | "retry"
+  | "settle"
+  | "signal"
+  | "target"
+  | "turn";
 
 /** One file of the content, or one that should be part of it. */
 export interface FileState {

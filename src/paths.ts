@@ -33,3 +33,18 @@ export function joinPath(dir: string, name: string): string {
 export function isWithin(path: string, directory: string): boolean {
   return path === directory || path.startsWith(directory === "/" ? "/" : `${directory}/`);
 }
+
+/**
+ * The nearest directory that is or lies above all of `paths`.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(commonParent(["/etc/nginx/enabled", "/etc/nginx/available"]), "/etc/nginx");
+ * assert.equal(commonParent(["/etc/app"]), "/etc/app");
+ * ```
+ */
+export function commonParent(paths: readonly string[]): string {
+  let parent = paths[0] ?? "/";
+  for (const path of paths) while (!isWithin(path, parent)) parent = parentOf(parent);
+  return parent;
+}

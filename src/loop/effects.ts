@@ -51,10 +51,18 @@ export function createPerform(deps: EffectDeps): Perform {
   /** Ends the verification of the attempt in progress. */
   let overtake = new AbortController();
   const prefetcher = createPrefetcher(deps);
+  /** The next event but the beginning of a volume's update, which leads to no look: the status is asked ahead of the swap. */
+  const next = async (untilMs: number, model: Model): Promise<Event> => {
+    for (;;) {
+      const event = await mailbox.next(untilMs);
+      if (event.kind !== "hinted" || event.hint.causes.some((cause) => cause !== "update")) return event;
+      if (reloadOf(model) === null) prefetcher.ask(FORESEE_PAUSE_MS);
+    }
+  };
   return (effect, model) => {
     switch (effect.do) {
       case "wait":
-        return mailbox.next(effect.untilMs);
+        return next(effect.untilMs, model);
       case "look":
         if (reloadOf(model) !== null) return mailbox.unlessStopped(look(deps, effect, model, () => {}));
         // Kubelet's update has several steps, each with an event, and the swap is one of the last.
@@ -70,10 +78,10 @@ export function createPerform(deps: EffectDeps): Perform {
       case "reload":
         overtake = new AbortController();
         runAttempt(deps, effect.reload, prefetcher.take(), model, overtake.signal);
-        return mailbox.next(Infinity);
+        return next(Infinity, model);
       case "overtake":
         overtake.abort("newer content");
-        return mailbox.next(Infinity);
+        return next(Infinity, model);
       case "read-status":
         return mailbox.unlessStopped(readStatus(deps));
       case "render":

@@ -124,6 +124,16 @@ export function isRelevant({ dirs }: Places, paths: readonly string[]): boolean 
   });
 }
 
+/** Whether kubelet (or who works like it) has begun to write a volume: the swap follows 1 to 2 ms later. */
+export function beginsUpdate(
+  { dirs }: Places,
+  kind: Deno.FsEvent["kind"],
+  paths: readonly string[],
+): boolean {
+  return kind === "create" &&
+    paths.some((path) => /^\.\.\d/.test(baseName(path)) && dirs.has(parentOf(path)));
+}
+
 /** Whether an event is about a planned directory or a name in one; one without paths is about lost events. */
 export function isInPlaces({ dirs }: Places, paths: readonly string[]): boolean {
   return paths.length === 0 || paths.some((path) => dirs.has(path) || dirs.has(parentOf(path)));

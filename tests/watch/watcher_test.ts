@@ -76,11 +76,12 @@ Deno.test(
       await until("the hint of its start", () => hints.length > 0);
       const before = watcher.view().events;
       hints.length = 0;
-      for (const name of ["log", ".a.swp", "..2026_11_24_08_16_55.1"]) {
-        Deno.writeTextFileSync(join(dir, name), "x");
-      }
+      for (const name of ["log", ".a.swp", "..data_tmp"]) Deno.writeTextFileSync(join(dir, name), "x");
       await until("the events", () => watcher.view().events >= before + 9);
       assert.equal(hints.length, 0);
+      Deno.mkdirSync(join(dir, "..2026_11_24_08_16_55.1"));
+      await until("the beginning of an update", () => hints.length > 0);
+      assert.deepEqual(hints, ["update"]);
       Deno.renameSync(join(dir, "log"), join(dir, "a"));
       await until("a hint", () => hints.includes("event"));
     }),

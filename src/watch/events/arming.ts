@@ -5,6 +5,7 @@
 
 import type { Config } from "../../config.ts";
 import type { Clock, Logger, TakeHint } from "../../ports.ts";
+import { commonParent } from "../../paths.ts";
 import { createDiskTimeout, type Disk, orNull } from "../disk.ts";
 import { isSamePlaces, type Places } from "../places.ts";
 import { breakPauseMs, type Budget, createEventBudget, limitOf, nextPauseMs } from "./budget.ts";
@@ -13,11 +14,6 @@ import { holdsFifo, isNotifyThreadStuck } from "./fifo.ts";
 /** What of the configuration the watcher needs. */
 export type WatcherConfig = Pick<Config, "intervalMs" | "watchMethod">;
 
-/**
- * Deno passes an event on only if its path, links resolved, lies below a path of the watcher: so none for a link that
- * leads elsewhere. Below the root lies everything. It also is the first path that Deno compares, and then the only one.
- */
-const ROOT = "/";
 /** So many directories are asked at each interval whether they still are the ones that are watched; of more, so often. */
 const UPKEEP_DIRS_MAX = 100;
 const UPKEEP_MS = 15_000;
@@ -136,7 +132,7 @@ export function createArming(
     end: async () => {
       await running;
       const patience = createDiskTimeout(clock, END_MS_MAX);
-      const dirs = [ROOT, ...state.armed?.places.dirs.keys() ?? []];
+      const dirs = state.armed === null ? [] : pathsOf(state.armed.places);
       const fifo = await orNull(patience.on(false).ask("fifo", () => holdsFifo(dirs))) ?? true;
       patience.rest();
       // Nothing is closed that could freeze the end; the process takes its watchers with it.
@@ -165,7 +161,7 @@ function rest(context: Context, reason: string): void {
 
 /** True where a watcher may be closed and opened; else it stays as it is, deaf or not. */
 async function isSafe(context: Context, disk: Disk, places: Places): Promise<boolean> {
-  const dirs = new Set([ROOT, ...places.dirs.keys(), ...context.state.armed?.places.dirs.keys() ?? []]);
+  const dirs = new Set([...pathsOf(places), ...pathsOf(context.state.armed?.places ?? places)]);
   const fifo = await orNull(disk.ask("fifo", () => holdsFifo(dirs))) ?? true;
   if (!fifo && !await isNotifyThreadStuck(context.clock)) return !context.signal.aborted;
   poll(context, FIFO_REASON);
@@ -197,21 +193,20 @@ function open(
   pump: (watcher: Deno.FsWatcher) => Promise<void>,
 ): "open" | "gone" | "none" {
   const { state, clock, logger } = context;
-  const dirs = [ROOT, ...places.dirs.keys()];
+  const paths = new Set(pathsOf(places));
   let reason = "nothing is there that could be watched";
-  let isGone = true;
-  while (dirs.length > 1) {
+  let isGone = paths.size > 0;
+  while (places.dirs.keys().some((dir) => paths.has(dir))) {
     try {
-      const watcher = Deno.watchFs(dirs, { recursive: false });
+      const watcher = Deno.watchFs([...paths], { recursive: false });
       state.broken = false;
       state.eventBudget = createEventBudget(clock.nowMs());
       state.armed = { watcher, pump: pump(watcher), places, identities };
       if (state.warned !== "") logger.info("Watching by kernel events again");
       state.warned = "";
       state.method = "inotify";
-      state.reason = places.missing
-        ? "a directory is missing, its parent is watched"
-        : "kernel events and interval";
+      const isAll = !places.missing;
+      state.reason = isAll ? "kernel events and interval" : "a directory is missing, its parent is watched";
       return "open";
     } catch (error) {
       state.errors++;
@@ -222,18 +217,29 @@ function open(
         return "none";
       }
       // It went away, or may not be read: the others are watched without it.
-      const at = dirs.findIndex((dir) => reason.includes(JSON.stringify(dir)));
-      logger.debug("A directory cannot be watched", { path: dirs[at] ?? "", error: reason });
-      if (at < 1) break;
-      dirs.splice(at, 1);
-      isGone &&= error instanceof Deno.errors.NotFound;
-      if (dirs.length > 1 || !isGone) continue;
-      [state.method, state.reason] = ["poll", "a directory went away"];
-      return "gone";
+      const bad = [...paths].find((path) => reason.includes(JSON.stringify(path)));
+      logger.debug("A directory cannot be watched", { path: bad ?? "", error: reason });
+      isGone &&= error instanceof Deno.errors.NotFound && bad !== undefined;
+      if (bad === undefined) break;
+      paths.delete(bad);
     }
+  }
+  if (isGone) {
+    [state.method, state.reason] = ["poll", "a directory went away"];
+    return "gone";
   }
   poll(context, `no directory can be watched: ${reason}`);
   return "none";
+}
+
+/**
+ * The planned directories, and before them what lies above all of them. Deno passes an event on only if its path, links
+ * resolved, lies below a path of the watcher: so none for a link that leads to where nothing is watched yet. And it compares
+ * an event with the paths in their order.
+ */
+function pathsOf({ dirs }: Places): string[] {
+  const planned = [...dirs.keys()];
+  return [...new Set([commonParent(planned), ...planned])];
 }
 
 async function readIdentities(disk: Disk, places: Places): Promise<string[]> {

@@ -4,7 +4,7 @@
  */
 
 import type { Clock, Logger, Watcher } from "../../ports.ts";
-import { isInPlaces, isRelevant } from "../places.ts";
+import { beginsUpdate, isInPlaces, isRelevant } from "../places.ts";
 import type { WatchedReader } from "../snapshot.ts";
 import { type Context, createArming, type State, type WatcherConfig } from "./arming.ts";
 import {
@@ -82,7 +82,7 @@ export function createWatcher(
 
 /** Reads events until the watcher ends; `wake` asks for a check of the watch itself. */
 async function pumpEvents(context: Context, watcher: Deno.FsWatcher, wake: () => void): Promise<void> {
-  const { config, state, clock, logger, signal } = context;
+  const { config, state, clock, logger, hint, signal } = context;
   try {
     for await (const event of watcher) {
       const { places } = state;
@@ -95,6 +95,7 @@ async function pumpEvents(context: Context, watcher: Deno.FsWatcher, wake: () =>
       const isOfPlace = event.paths.some((path) => places?.dirs.has(path));
       if (isOfPlace && event.kind !== "modify" && event.kind !== "access") state.broken = true;
       if (places === null || isRelevant(places, event.paths)) tell(context);
+      else if (beginsUpdate(places, event.kind, event.paths)) hint("update");
     }
   } catch (error) {
     // A name that is not UTF-8 ends every watcher.
