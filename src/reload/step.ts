@@ -154,7 +154,7 @@ function onLook(model: Model, event: Event & { kind: "looked" }, now: Now, polic
   const seen = noteObservation(alive, observation, now, policy);
   if (policy.once && observation.kind === "content" && rendersOutput(policy)) {
     const { snapshot } = observation;
-    return [{ ...seen, phase: { is: "rendering", snapshot } }, { do: "render", snapshot }];
+    return [{ ...seen, diskProblem: null, phase: { is: "rendering", snapshot } }, { do: "render", snapshot }];
   }
   const { model: decided, job } = decide(seen, observation, hint, now, policy);
   if (job !== null && observation.kind === "content") {

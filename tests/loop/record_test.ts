@@ -236,6 +236,16 @@ test("--once ends with one line that says what was reached", async () => {
     [missing.exitCode, missing.log.at(-1)],
     [1, 'ERROR Gave up after 3s, because of --once: Cannot read "/c": no such file'],
   );
+  // Content that came in time is no reason to give up.
+  const late = createLoopBench({ once: true, configEnvsubstFile: "/out/c.yaml" });
+  late.prepare = () => Promise.resolve({ kind: "ok", written: true, outputBytes: 72 });
+  late.disk = missing.disk;
+  late.start();
+  await late.clock.advance(500);
+  late.disk = contentOf("a", 0);
+  late.loop.hint("event");
+  await late.clock.advance(100);
+  assert.deepEqual([late.exitCode, late.log.at(-1)], [0, "INFO Wrote /out/c.yaml, 72 bytes"]);
 });
 
 test("no 'in order again' beside a new problem", async () => {
