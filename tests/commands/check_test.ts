@@ -313,6 +313,10 @@ Deno.test("check: every fix is YAML that says what to set", STRICT, () => {
     }
   }
   assert.match(targetFix("not-there", { ...facts, by: "pid-file" })!.say, /mount a volume/);
+  // A name that several have does not tell them apart.
+  const alike = targetFix("ambiguous", { ...facts, names: ["node"] })!;
+  assert.match(alike.yaml!, /- --process-cmdline=PATTERN/);
+  assert.doesNotMatch(alike.yaml!, /--process-name/);
   for (
     const fix of [mountFix("x", { process: "amp" }, "/etc/a b"), volumeFix("/etc/x: y"), readableFix(65532)]
   ) {
