@@ -287,7 +287,8 @@ export function adopt(model: Model): Model {
     phase: { is: "steady" },
     applied: model.disk,
     appliedFiles: model.files,
-    proof: "assumed-at-start",
+    // Content that was away and came back was proved before.
+    proof: model.disk === model.applied && model.proof !== null ? model.proof : "assumed-at-start",
     awaySinceAtMs: null,
     question: null,
     pending: null,

@@ -131,6 +131,15 @@ Deno.test("a missing or unreadable file is no change, and what comes back the sa
   assert.equal(phaseOf(look(answer(back, at(20)), content("a"), at(30))).is, "steady");
 });
 
+Deno.test("how the last success was proved outlives content that was away for a moment", () => {
+  const proved = tried(running("a"), "b", 10_000, "success", { proof: "counter" });
+  const away = look(proved, MISSING, at(10_300));
+  const back = look(away, content("b"), at(10_600));
+  const settled = answer(back, at(10_600));
+  assert.equal(phaseOf(settled).is, "steady");
+  assert.deepEqual([isInSync(settled[0]), settled[0].proof], [true, "counter"]);
+});
+
 Deno.test("a failed reload is tried again after 5 s, 10 s, 20 s … at most 5 min", () => {
   let state = running("a");
   let nowMs = 0;

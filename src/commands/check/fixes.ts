@@ -47,12 +47,7 @@ export function targetFix(code: TargetCode, { signal, uid, names, by }: TargetFa
     case "own-container":
       return argsFix("name the application's program", "--process-name=NAME");
     case "ambiguous":
-      if (names.length === 1) {
-        return argsFix(
-          `all are called ${names[0]}: say which it is by its arguments`,
-          "--process-cmdline=PATTERN",
-        );
-      }
+      if (names.length === 1) return argsFix("say which it is by its arguments", "--process-cmdline=PATTERN");
       return argsFix(`say which it is, one of ${names.join(", ")}`, `--process-name=${names[0] ?? "NAME"}`);
     case "not-there":
       if (by === "pid-file") return pidFileFix();
