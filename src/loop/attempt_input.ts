@@ -6,8 +6,8 @@ import type { Outcome, OutputTime, Result, StatusReading, Target, TriggerResult 
 import type { Clock, HttpTrigger, Logger, Prepare, StatusProbe, TargetPort } from "../ports.ts";
 import type { Event, Reload, Unanswered } from "../reload/model.ts";
 import type { TokenHints } from "../reload/tokens.ts";
+import type { BaselineRequest } from "./baseline.ts";
 import type { Heartbeat } from "./heartbeat.ts";
-import type { Prefetch } from "./prefetch.ts";
 
 /** The effects of an attempt. */
 export interface AttemptDeps {
@@ -24,8 +24,8 @@ export interface AttemptDeps {
 /** What one attempt is about. */
 export interface AttemptInput {
   readonly reload: Pick<Reload, "job" | "snapshot">;
-  /** What was begun while the content was read; null where nothing was. */
-  readonly prefetch: Prefetch | null;
+  /** The status request that was begun while the content was read; null where none was. */
+  readonly begun: BaselineRequest | null;
   /** The target as it was last seen; it stays the target where several could be meant. */
   readonly known: Target | null;
   /** For `--trigger none`: the last status seen before this change, since the app may have reloaded already. */

@@ -23,12 +23,14 @@ import { decideStart, outputTimeOf, startFacts } from "../reload/start.ts";
 import { recallTokens } from "../reload/tokens.ts";
 import { attemptReload } from "./attempt.ts";
 import { type AttemptDeps, failure } from "./attempt_input.ts";
-import { readInTime } from "./baseline.ts";
+import { type BaselineRequest, readInTime } from "./baseline.ts";
 import type { Mailbox } from "./mailbox.ts";
-import { createPrefetcher, FOUND_FRESH_MS, type Prefetch } from "./prefetch.ts";
+import { createPrefetcher } from "./prefetch.ts";
 
 /** Least time between two starts for changes that are only foreseen: a directory may be busy with other things. */
 const FORESEE_PAUSE_MS = 1_000;
+/** A change that is seen asks anew where the last request is older. */
+const FRESH_MS = 100;
 
 /** What effects work with. */
 export interface EffectDeps extends AttemptDeps {
@@ -67,10 +69,7 @@ export function createPerform(deps: EffectDeps): Perform {
         if (reloadOf(model) !== null) return mailbox.unlessStopped(look(deps, effect, model, () => {}));
         // Kubelet's update has several steps, each with an event, and the swap is one of the last.
         if (effect.hint.causes.includes("event")) prefetcher.ask(FORESEE_PAUSE_MS);
-        return mailbox.unlessStopped(look(deps, effect, model, () => {
-          prefetcher.ask(FOUND_FRESH_MS);
-          prefetcher.look(model.known?.target ?? null);
-        }));
+        return mailbox.unlessStopped(look(deps, effect, model, () => prefetcher.ask(FRESH_MS)));
       case "ask":
         return mailbox.unlessStopped(ask(deps, effect, model));
       case "check":
@@ -174,7 +173,7 @@ function findApp({ clock, config, target }: EffectDeps, { known }: Model): AppFa
 async function runAttempt(
   deps: EffectDeps,
   reload: Reload,
-  prefetch: Prefetch,
+  begun: BaselineRequest | null,
   model: Model,
   overtaken: AbortSignal,
 ): Promise<void> {
@@ -182,7 +181,7 @@ async function runAttempt(
   try {
     const result = await attemptReload(deps, {
       reload,
-      prefetch,
+      begun,
       known: model.known?.target ?? null,
       lastReading: model.reading,
       tokens: recallTokens(model.tokens, reload.job),

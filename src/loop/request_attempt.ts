@@ -15,7 +15,7 @@ export async function attemptUntriggered(deps: AttemptDeps, input: AttemptInput)
   const { changedAtMs } = input.reload.job;
   const reading = config.verify === "none"
     ? null
-    : input.lastReading ?? await baselineOf(deps, input.prefetch?.baseline ?? null, input.aborted);
+    : input.lastReading ?? await baselineOf(deps, input.begun, input.aborted);
   const nowMs = clock.nowMs();
   input.onSent({ kind: "sent", how: "nothing", target: null, atMs: nowMs, isAgain: false });
   return await verifyReload(deps, {
@@ -36,9 +36,7 @@ export async function attemptByRequest(deps: AttemptDeps, input: AttemptInput): 
   const { config, clock, heartbeat } = deps;
   const delivered = await verifyDelivered(deps, input);
   if (delivered !== null) return delivered;
-  const reading = config.verify === "none"
-    ? null
-    : await baselineOf(deps, input.prefetch?.baseline ?? null, input.aborted);
+  const reading = config.verify === "none" ? null : await baselineOf(deps, input.begun, input.aborted);
   const baseline = statusIn(reading);
   const send = async (): Promise<TriggerResult> => {
     heartbeat.beat(config.httpTimeoutMs * config.triggerUrls.length);

@@ -4,12 +4,11 @@
  */
 
 import type { ReloadCode, TargetCode } from "../codes.ts";
-import type { AppMounts, Result, Target, TriggerResult } from "../model.ts";
+import type { AppMounts, Resolution, Result, Target, TriggerResult } from "../model.ts";
 import { startedAfter, startedAtMs } from "../reload/process.ts";
 import { statusIn } from "../reload/start.ts";
 import { type AttemptDeps, type AttemptInput, failure, sentAt } from "./attempt_input.ts";
 import { baselineOf } from "./baseline.ts";
-import { FOUND_FRESH_MS, type FoundTarget, lookForTarget } from "./prefetch.ts";
 import { verifyReload } from "./verification.ts";
 
 /** Pause between two looks for a target that is still starting, in milliseconds. */
@@ -17,7 +16,7 @@ const STARTING_PAUSE_MS = 50;
 
 /** Makes one attempt by signal. */
 export async function attemptBySignal(deps: AttemptDeps, input: AttemptInput): Promise<Result> {
-  const found = settle(fresh(deps, input), deps, input) ?? await findTarget(deps, input);
+  const found = await findTarget(deps, input);
   if (found.kind === "none") return failure("failed", found.message, found.code);
   const { target } = found;
   const fail = (reason: string, code: ReloadCode) => failure("failed", reason, code, { target });
@@ -30,11 +29,9 @@ export async function attemptBySignal(deps: AttemptDeps, input: AttemptInput): P
     );
   }
   const { mounts } = found;
-  if (mounts?.blind) return fail(mounts.stale.map((mount) => mount.message).join("; "), "stale-mount");
+  if (mounts.blind) return fail(mounts.stale.map((mount) => mount.message).join("; "), "stale-mount");
 
-  const reading = deps.config.verify === "none"
-    ? null
-    : await baselineOf(deps, input.prefetch?.baseline ?? null, input.aborted);
+  const reading = deps.config.verify === "none" ? null : await baselineOf(deps, input.begun, input.aborted);
   if (input.aborted.aborted) return fail("stopped before the signal was sent", "stopped");
   const sent = deps.target.send(target);
   if (sent.kind === "not-sent") return fail(sent.message, sent.code);
@@ -74,27 +71,21 @@ type Settled =
   | {
     readonly kind: "target";
     readonly target: Target;
-    readonly mounts: AppMounts | null;
+    readonly mounts: AppMounts;
     /** It started after the content came. */
     readonly hasReadIt: boolean;
   }
   | { readonly kind: "none"; readonly code: TargetCode; readonly message: string };
 
-/** The look for the target that was made while the content was read, while it is fresh. */
-function fresh({ clock }: AttemptDeps, { prefetch }: AttemptInput): FoundTarget | null {
-  const found = prefetch?.found ?? null;
-  return found !== null && clock.nowMs() - found.atMs < FOUND_FRESH_MS ? found : null;
-}
-
 /** What a look for the target settles; null where it is looked again. */
-function settle(found: FoundTarget | null, { clock }: AttemptDeps, input: AttemptInput): Settled | null {
-  if (found === null) return null;
-  const { resolution, mounts } = found;
+function settle(resolution: Resolution, deps: AttemptDeps, input: AttemptInput): Settled | null {
   if (resolution.kind === "none") return resolution.again ? null : resolution;
+  const { clock } = deps;
   const { target } = resolution;
   const atMs = startedAtMs(target, { nowMs: clock.nowMs(), wallMs: clock.wallMs() });
   const hasReadIt = startedAfter(atMs, input.reload.job.changedAtMs);
-  return resolution.kind === "target" || hasReadIt ? { kind: "target", target, mounts, hasReadIt } : null;
+  if (resolution.kind !== "target" && !hasReadIt) return null;
+  return { kind: "target", target, mounts: deps.target.staleMounts(target), hasReadIt };
 }
 
 /** Looks until there is a target that has finished starting, nobody, or no time left. */
@@ -103,11 +94,10 @@ async function findTarget(deps: AttemptDeps, input: AttemptInput): Promise<Settl
   const deadlineMs = clock.nowMs() + config.reloadTimeoutMs;
   for (;;) {
     heartbeat.beat();
-    const found = lookForTarget(deps, input.known);
-    const settled = settle(found, deps, input);
+    const resolution = deps.target.resolve(input.known);
+    const settled = settle(resolution, deps, input);
     if (settled !== null) return settled;
     if (input.stopping.aborted || clock.nowMs() >= deadlineMs) {
-      const { resolution } = found;
       if (resolution.kind === "starting") {
         return { kind: "none", code: "starting", message: resolution.message };
       }

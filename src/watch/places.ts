@@ -140,9 +140,9 @@ export function isInPlaces({ dirs }: Places, paths: readonly string[]): boolean 
 }
 
 /** Whether two plans are the same. */
-export function isSamePlaces(a: Places, b: Places): boolean {
+export function isSamePlaces(a: Places | undefined, b: Places): boolean {
   if (a === b) return true;
-  if (a.missing !== b.missing || a.dirs.size !== b.dirs.size) return false;
+  if (a === undefined || a.missing !== b.missing || a.dirs.size !== b.dirs.size) return false;
   return a.dirs.entries().every(([dir, names]) => {
     const others = b.dirs.get(dir);
     return names === others ||

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { attemptReload } from "../../src/loop/attempt.ts";
 import type { AttemptDeps, AttemptInput } from "../../src/loop/attempt_input.ts";
 import { BASELINE_WAIT_MS } from "../../src/loop/baseline.ts";
-import { FOUND_FRESH_MS } from "../../src/loop/prefetch.ts";
 import type { Config } from "../../src/config.ts";
 import type { Resolution, Result, Status, StatusReading, Target, TriggerResult } from "../../src/model.ts";
 import type { Event, Job } from "../../src/reload/model.ts";
@@ -97,7 +96,7 @@ function createBench(config: Partial<Config> = {}) {
       },
       snapshot: { digest: "b", files: [], changedWallMs: clock.wallMs() },
     },
-    prefetch: null,
+    begun: null,
     known: null,
     lastReading: null,
     tokens: { baseline: null, provedToken: null },
@@ -385,19 +384,6 @@ test("a shutdown ends it when the app is gone, and at the latest when the time i
   assert.equal(late.result?.code, "stopped");
 });
 
-test("a look for the target made while the content was read is used while it is fresh, and made again when it is not", async () => {
-  for (const [ageMs, signals] of [[FOUND_FRESH_MS - 1, 1], [FOUND_FRESH_MS, 0]] as const) {
-    const bench = createBench();
-    const resolution = { kind: "target", target: bench.target } as const;
-    const found = { resolution, mounts: null, atMs: bench.clock.nowMs() };
-    await bench.clock.advance(ageMs);
-    bench.set({ resolution: { kind: "none", code: "not-there", message: "there is none" } });
-    bench.start({}, { prefetch: { baseline: null, found } });
-    await bench.clock.advance(0);
-    assert.equal(bench.signals(), signals);
-  }
-});
-
 test("a second trigger that the app refuses is a rejection, too, and counts as one", async () => {
   const bench = createBench({ trigger: "http", triggerUrls: ["http://app/-/reload"] });
   bench.set({ readings: [DOWN, DOWN, amp({})] });
@@ -478,7 +464,7 @@ test("a baseline from before a long check is read again: what the app did meanwh
     bench.set({ readings: [amp({ attempts: 4 })] });
     await bench.clock.advance(checkMs);
     const run = bench.start({}, {
-      prefetch: { baseline: { answer: Promise.resolve(answer), atMs, cancel() {} }, found: null },
+      begun: { answer: Promise.resolve(answer), atMs, cancel() {} },
     });
     await bench.clock.advance(31_000);
     assert.equal(run.result?.outcome, outcome);

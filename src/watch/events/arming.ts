@@ -48,7 +48,7 @@ export interface State {
   eventBudget: Budget;
   hintBudget: Budget;
   gathering: boolean;
-  /** An interval has passed since the directories were compared. */
+  /** An interval has passed since the directories were compared; after other looks a signal may be on its way. */
   upkeep: boolean;
   upkeepAtMs: number;
   /** The last reason for polling that was logged. */
@@ -127,7 +127,7 @@ export function createArming(
   return {
     follow: (places) => {
       state.places = places;
-      wake();
+      if (state.upkeep || state.broken || !isSamePlaces(state.armed?.places, places) || isBusy()) wake();
     },
     end: async () => {
       await running;
