@@ -119,13 +119,13 @@ export const APP_URL: Kind<string> = {
     const clean = !/[\s\x00-\x1f\x7f]/.test(text);
     if (clean && /^unix:\/[^:]+:\//.test(text)) return text;
     if (clean && /^https?:\/\/[^/?#\\]/i.test(text) && URL.canParse(text)) {
-      const port = /^https:/i.test(text) ? refusedPortOf(text) : null;
+      const port = refusedPortOf(text);
       if (port === null) return text;
       throw new UsageError(
         `${
           quote(hideUrlSecrets(text))
         } has the port ${port}, to which the Fetch standard forbids requests, ` +
-          "want another port, http or a unix socket",
+          "want another port or a unix socket",
       );
     }
     throw new UsageError(

@@ -4,7 +4,6 @@
  */
 
 import { hideUrlSecrets } from "./hide_url.ts";
-import { refusedPortOf } from "./refused_ports.ts";
 
 /** A URL as `fetch` takes it. */
 export interface Destination {
@@ -12,8 +11,8 @@ export interface Destination {
   readonly url: string;
   /** Where to ask instead if nobody listens there; null where there is no other place. */
   readonly otherUrl: string | null;
-  /** Where to connect to; null where the URL says it. */
-  readonly via: Deno.Proxy | null;
+  /** The unix socket to connect to; null where the URL says where to. */
+  readonly socket: string | null;
   /** Value for `authorization` from user and password in the URL; null where it has none. */
   readonly authorization: string | null;
 }
@@ -24,8 +23,8 @@ export interface Destination {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * const { url, via } = parseDestination("unix:/run/app.sock:/-/reload");
- * assert.deepEqual([url, via], ["http://localhost/-/reload", { transport: "unix", path: "/run/app.sock" }]);
+ * const { url, socket } = parseDestination("unix:/run/app.sock:/-/reload");
+ * assert.deepEqual([url, socket], ["http://localhost/-/reload", "/run/app.sock"]);
  * ```
  */
 export function parseDestination(text: string): Destination {
@@ -44,18 +43,10 @@ export function parseDestination(text: string): Destination {
   const hasUser = url.username !== "" || url.password !== "";
   const authorization = hasUser ? basicAuthorization(decode(url.username), decode(url.password)) : null;
   if (hasUser) url.username = url.password = "";
-  const port = url.protocol === "http:" ? refusedPortOf(text) : null;
-  if (port !== null) {
-    // `fetch` refuses some ports in a URL, as a browser must (6000, 10080), and an app may well listen there. Not for
-    // https: what goes this way goes without TLS.
-    const { hostname } = url;
-    url.port = "";
-    return { url: url.href, otherUrl: null, via: { transport: "tcp", hostname, port }, authorization };
-  }
   const { href } = url;
   // An app may listen on one family only, and /etc/hosts may know the other one only.
   const otherUrl = url.hostname === "localhost" ? href.replace("//localhost", "//[::1]") : null;
-  return { url: href, otherUrl, via: null, authorization };
+  return { url: href, otherUrl, socket: null, authorization };
 }
 
 /** `unix:/path/to.sock:/uri`, as nginx writes it; without `:/uri` the URI is `/`. */
@@ -69,7 +60,7 @@ function parseUnix(text: string): Destination {
     );
   }
   const url = new URL(cut < 0 ? "/" : rest.slice(cut + 1), "http://localhost");
-  return { url: url.href, otherUrl: null, via: { transport: "unix", path }, authorization: null };
+  return { url: url.href, otherUrl: null, socket: path, authorization: null };
 }
 
 /**

@@ -75,11 +75,11 @@ export function createSender(): Sender {
     kept = null;
   }
 
-  function clientFor({ via }: Destination, tls: TlsMaterial): Deno.HttpClient {
-    const key = JSON.stringify([via, tls]);
+  function clientFor({ socket }: Destination, tls: TlsMaterial): Deno.HttpClient {
+    const key = JSON.stringify([socket, tls]);
     if (kept?.key !== key) {
       close();
-      kept = { key, client: createClient(via, tls) };
+      kept = { key, client: createClient(socket, tls) };
     }
     return kept.client;
   }
@@ -112,7 +112,7 @@ export const sendRequest: SendRequest = async (request, signal) => {
 };
 
 function createClient(
-  proxy: Deno.Proxy | null,
+  socket: string | null,
   { caCerts, clientCert, clientKey }: TlsMaterial,
 ): Deno.HttpClient {
   return Deno.createHttpClient({
@@ -122,7 +122,7 @@ function createClient(
     poolIdleTimeout: IDLE_MS,
     caCerts: [...caCerts],
     ...(clientCert !== null && clientKey !== null ? { cert: clientCert, key: clientKey } : {}),
-    ...(proxy === null ? {} : { proxy }),
+    ...(socket === null ? {} : { proxy: { transport: "unix", path: socket } }),
   });
 }
 

@@ -139,9 +139,14 @@ const BAD: readonly Row[] = [
     '--metrics-host: "localhost:9091" is no host, want a name or address without port such as 127.0.0.1 or ::1',
   ],
   [
+    "--reload-url http://localhost:6000/health?token=1",
+    {},
+    '--reload-url: "http://localhost:6000/health?***" has the port 6000, to which the Fetch standard forbids requests, want another port or a unix socket',
+  ],
+  [
     "--trigger http --trigger-url https://app:10080/-/reload",
     {},
-    '--trigger-url: "https://app:10080/-/reload" has the port 10080, to which the Fetch standard forbids requests, want another port, http or a unix socket',
+    '--trigger-url: "https://app:10080/-/reload" has the port 10080, to which the Fetch standard forbids requests, want another port or a unix socket',
   ],
   [
     "--reload-url localhost:8080/health",

@@ -304,9 +304,6 @@ test("every failure keeps its reason", async () => {
     [`http://127.0.0.1:${port}/`, "refused", /^connection refused$/],
     [`http://localhost:${port}/`, "refused", /^connection refused$/],
     [`https://localhost:${port}/`, "refused", /^connection refused$/],
-    // `fetch` itself sends nothing to this port.
-    ["http://127.0.0.1:1/", "refused", /^connection refused$/],
-    ["http://localhost:1/", "refused", /^connection refused$/],
     ["http://no-such-host.invalid/", "name", /^name not found/],
     [
       "http://255.255.255.255/",
@@ -362,34 +359,4 @@ test("TLS to a server that speaks none is told as such", async () => {
   const error = await failureOf(get(`https://localhost:${server.addr.port}/`));
   assert.equal(error.message, "the server does not speak TLS on this port");
   await server.shutdown();
-});
-
-test("an app is asked on a port that fetch refuses too", async () => {
-  // Any that is free: no test may need a certain one.
-  const listen = (): Deno.Listener =>
-    [10080, 6697, 6669, 6668].reduce<Deno.Listener | null>((found, port) => {
-      try {
-        return found ?? Deno.listen({ hostname: "127.0.0.1", port });
-      } catch {
-        return null;
-      }
-    }, null) ?? assert.fail("all of these ports are taken");
-  const listener = listen();
-  const { port } = listener.addr as Deno.NetAddr;
-  const answer = async () => {
-    const conn = await listener.accept();
-    const buffer = new Uint8Array(4096);
-    const count = await conn.read(buffer);
-    await conn.write(new TextEncoder().encode("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"));
-    conn.close();
-    return new TextDecoder().decode(buffer.subarray(0, count!));
-  };
-  const [head, response] = await Promise.all([
-    answer(),
-    get(`http://me:secret@127.0.0.1:${port}/status?a=b`),
-  ]);
-  listener.close();
-  assert.equal(response.status, 200);
-  assert.match(head, /^GET http:\/\/127\.0\.0\.1\/status\?a=b HTTP\/1\.1\r\n/);
-  assert.match(head, /\r\nauthorization: Basic /);
 });
