@@ -11,6 +11,23 @@ import { STRICT } from "../../support/strict.ts";
 
 const MIB = 1048576;
 
+/**
+ * A start may take this many times what `--version` takes in the same limits: where that takes longer than on the machine of
+ * docs/footprint.md, the machine is slower now, and the promise of 3 s is for as much longer.
+ */
+const START_PER_VERSION = 4;
+
+/** How long `--version` takes in the limits of `prefix`, in milliseconds; the best of three. */
+async function versionMs([program = "", ...args]: string[], binary: string): Promise<number> {
+  let bestMs = Infinity;
+  for (let i = 0; i < 3; i++) {
+    const beganMs = performance.now();
+    await new Deno.Command(program, { args: [...args, binary, "--version"], stdout: "null" }).output();
+    bestMs = Math.min(bestMs, performance.now() - beganMs);
+  }
+  return bestMs;
+}
+
 async function inGroup(
   limits: Limits,
   body: (scene: Scene, prefix: string[], group: Group) => Promise<void>,
@@ -69,7 +86,10 @@ Deno.test({
       const sidecar = await scene.start({ prefix });
       // The promise is 3 s compiled; from source the program is compiled at each start.
       const readyMs = await ready(sidecar, 30_000);
-      if (BINARY) assert.ok(readyMs < 3000, `ready after ${readyMs.toFixed(0)} ms`);
+      if (BINARY) {
+        const limitMs = Math.max(3_000, START_PER_VERSION * await versionMs(prefix, BINARY));
+        assert.ok(readyMs < limitMs, `ready after ${readyMs.toFixed(0)} ms, at most ${limitMs.toFixed(0)}`);
+      }
       await new Promise((resolve) => setTimeout(resolve, BINARY ? 1000 : 3000));
       for (let i = 1; i <= 5; i++) {
         const hash = await scene.swap(`version: ${i}\n`);
