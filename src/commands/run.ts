@@ -30,7 +30,6 @@ import { createWatcher } from "../watch/events/watcher.ts";
 
 /** Longest time for the last log lines to be written, in milliseconds. */
 const FLUSH_TIMEOUT_MS = 500;
-/** Pause between the start and the first request to the app, in milliseconds: ready comes first. */
 const WARM_UP_AFTER_MS = 200;
 /** How long the parts may take for their end before it comes anyway, in milliseconds. */
 const END_GRACE_MS = 300;
@@ -75,16 +74,12 @@ async function runParts(config: Config, logger: ProcessLogger, stop: Stop): Prom
   }
 }
 
-/**
- * The first request loads and connects, 20 ms of CPU: made after the first look, so that neither the start nor the first
- * change pays for it, also with 50 thousandths of a core.
- */
+/** The first request loads and connects, 20 ms of CPU: neither the first look nor the first change pays for it. */
 async function warmUp(config: Config, { clock, loop, probe }: Parts, stopping: AbortSignal): Promise<void> {
-  if (config.verify === "none" || config.once) return;
-  do await clock.sleep(WARM_UP_AFTER_MS, stopping); while (
-    loop.model().lastLookAtMs === null && !stopping.aborted
-  );
-  if (!stopping.aborted) await probe.read(stopping);
+  while (config.verify !== "none" && !config.once && !stopping.aborted) {
+    await clock.sleep(WARM_UP_AFTER_MS, stopping);
+    if (loop.model().lastLookAtMs !== null) return void await probe.read(stopping);
+  }
 }
 
 type Parts = Awaited<ReturnType<typeof createParts>>;
