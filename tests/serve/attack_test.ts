@@ -197,10 +197,9 @@ for (
     ["made a request and stay", `${GET}\r\n`],
   ] as const
 ) {
-  test(`3,000 connections that ${what}, in rounds: all are shed, the next request is answered, memory does not grow`, async () => {
+  test(`3,000 connections that ${what}, in rounds: all are shed, and the next request is answered`, async () => {
     await using victim = await startVictim();
     await assertHealthy(victim);
-    let first: number | null = null;
     for (let round = 0; round < 3; round++) {
       const conns: Deno.Conn[] = [];
       try {
@@ -213,8 +212,6 @@ for (
         readAll(conns[0]!).catch(() => {}).then(() => isClosed = true);
         await until("the first client to be closed", () => isClosed);
         await assertShed(victim, 200);
-        first ??= victim.anonymousMiB();
-        await assertMemory(victim, first, 8);
       } finally {
         closeAll(conns);
       }
