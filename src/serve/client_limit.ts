@@ -19,7 +19,7 @@ const CLIENTS_SHARE = 7 / 8;
 const COUNT_INTERVAL_MS = 2_000;
 const COUNT_INTERVAL_BUSY_MS = 250;
 /** After so many requests they are counted as well: a flood that asks is met at once. */
-const REQUESTS_PER_COUNT = 32;
+const REQUESTS_PER_COUNT = 4;
 /** Timers that had no turn for so long, in milliseconds, while requests were answered: clients take all the time. */
 const STARVED_MS = 250;
 /**
@@ -59,13 +59,14 @@ export function createClientLimit(options: ClientLimitOptions): ClientLimit {
   let waitingSinceMs: number | null = null;
 
   /** Returns how many clients there were. */
-  function look(): number {
+  function look(isTime: boolean): number {
     const clients = countOr(options.countOpenFds, Infinity) - ownFds;
+    const asked = requests - requestsSeen;
     const isUnread = large.tookRefusal() ||
       // The kernel's list of sockets is long then: it is read only where there can be answers.
-      clients > UNREAD_MAX && requests - requestsSeen > UNREAD_MAX &&
+      clients > UNREAD_MAX && asked > UNREAD_MAX &&
         options.countUnread(UNREAD_BYTES) > UNREAD_MAX;
-    requestsSeen = requests;
+    if (isTime || asked > UNREAD_MAX) requestsSeen = requests;
     if (clients > clientsMax) shed(`about ${clients} connections, at most ${clientsMax} are allowed`);
     else if (isUnread) shed("they ask and do not read the answers");
     return clients;
@@ -88,12 +89,12 @@ export function createClientLimit(options: ClientLimitOptions): ClientLimit {
       for (let clients = 0;;) {
         await clock.sleep(clients > clientsMax / 2 ? COUNT_INTERVAL_BUSY_MS : COUNT_INTERVAL_MS, signal);
         if (signal.aborted) return;
-        clients = look();
+        clients = look(true);
       }
     },
     asked: () => {
       if (++requests % REQUESTS_PER_COUNT !== 0) return;
-      look();
+      look(false);
       checkTurn();
     },
   };
