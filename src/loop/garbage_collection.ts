@@ -5,7 +5,7 @@
  */
 
 /** Units of work between two collections; one takes 4 to 6 ms. */
-const WORK_MAX = 500;
+const WORK_MAX = 100;
 /** What a reload counts for: it reads, hashes, asks and tells. */
 export const RELOAD_WORK = 10;
 
@@ -16,7 +16,7 @@ export const RELOAD_WORK = 10;
  * import assert from "node:assert/strict";
  * let collections = 0;
  * const work = createCollector(() => collections++);
- * work(499);
+ * work(99);
  * assert.equal(collections, 0);
  * work(1);
  * assert.equal(collections, 1);
