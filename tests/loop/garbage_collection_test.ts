@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { createCollector, RELOAD_WORK } from "../../src/loop/garbage_collection.ts";
 import { test } from "../support/strict.ts";
 
-test("memory is given back after 500 requests, or 50 reloads, and not before", () => {
+test("memory is given back after 100 requests, or 10 reloads, and not before", () => {
   let collections = 0;
   const collect = createCollector(() => collections++);
-  for (let i = 0; i < 499; i++) collect(1);
+  for (let i = 0; i < 99; i++) collect(1);
   assert.equal(collections, 0);
   collect(1);
   assert.equal(collections, 1);
