@@ -5,12 +5,9 @@
 
 import assert from "node:assert/strict";
 import { stringify } from "yaml";
-import { build, find, type Manifest, run } from "./support.ts";
+import { build, find, type Manifest, MONITORING, run } from "./support.ts";
 import { test } from "../../support/strict.ts";
 
-const MONITORING = {
-  "kustomization.yaml": "resources: [K8S/base]\ncomponents: [K8S/components/monitoring]\n",
-};
 const { objects } = await build(MONITORING);
 const RULES: Manifest = find(objects, "PrometheusRule")["spec"];
 const ALERTS: Manifest[] = RULES["groups"].flatMap(({ rules }: Manifest) => rules);

@@ -7,12 +7,8 @@ import assert from "node:assert/strict";
 import { stringify } from "yaml";
 import { CATALOGUE } from "../../../src/observe/catalogue.ts";
 import { DOCS_URL } from "../../../src/version.ts";
-import { build, find, type Manifest, ROOT, run } from "./support.ts";
+import { build, filled, find, type Manifest, MONITORING, panels, ROOT, run } from "./support.ts";
 import { test } from "../../support/strict.ts";
-
-const MONITORING = {
-  "kustomization.yaml": "resources: [K8S/base]\ncomponents: [K8S/components/monitoring]\n",
-};
 
 /** Metric names in an expression or text, without the suffixes of a histogram. */
 function metricNames(text: string): string[] {
@@ -43,27 +39,15 @@ test("every alert says what is wrong, what it means, and where to read on", asyn
 test("rules and dashboard name only metrics that the product has", async () => {
   const known = new Set(Object.keys(CATALOGUE));
   const { objects } = await build(MONITORING);
-  const board = find(objects, "ConfigMap", "config-reloader-dashboard")["data"]["dashboard.json"];
+  const { metadata, data } = find(objects, "ConfigMap", "config-reloader-dashboard");
+  assert.equal(metadata.labels.grafana_dashboard, "1");
+  const board = data["dashboard.json"];
   for (const text of [JSON.stringify(find(objects, "PrometheusRule")), board]) {
     const names = metricNames(text).filter((name) => name !== "config_reloader");
     assert.ok(names.length > 5);
     assert.deepEqual(names.filter((name) => !known.has(name)), []);
   }
 });
-
-/** The panels on the board and in its folded rows. */
-async function panels(): Promise<Manifest[]> {
-  const { objects } = await build(MONITORING);
-  const map = find(objects, "ConfigMap", "config-reloader-dashboard");
-  assert.equal(map["metadata"].labels.grafana_dashboard, "1");
-  const board = JSON.parse(map["data"]["dashboard.json"]);
-  return board.panels.flatMap((panel: Manifest) => [panel, ...(panel["panels"] ?? [])]);
-}
-
-/** An expression with the board's variables set to everything. */
-const filled = (expr: string) =>
-  expr.replaceAll("$__rate_interval", "5m").replaceAll("$__interval", "1m")
-    .replaceAll('"$namespace"', '".*"').replaceAll('"$pod"', '".*"').replaceAll("$workload", ".*");
 
 /** Runs promtool on files in a directory of their own. */
 async function promtool(args: string[], files: Readonly<Record<string, unknown>>): Promise<void> {
@@ -121,35 +105,43 @@ test("the dashboard's expressions parse", async () => {
 });
 
 /** The expression of a panel's first target. */
-async function exprOf(title: string): Promise<string> {
-  const found = (await panels()).find((panel) => panel["title"] === title);
-  assert.ok(found, title);
-  return filled(found["targets"][0].expr);
-}
+const exprOf = async (title: string) =>
+  filled((await panels()).find((panel) => panel["title"] === title)!["targets"][0].expr);
 
 test("what the panels count adds up to what happened: reloads every 75 s, scraped every 30 s", async () => {
   // Counters as a scrape finds them: 16 reloads in 20 minutes, one more in each fifth of the scrapes, and two in the others.
-  const scrapes = Array.from({ length: 41 }, (_, i) => Math.floor(i * 30 / 75));
-  const wanted = (minute: number) => scrapes[minute * 2]! - scrapes[minute * 2 - 2]!;
-  const labels = 'namespace="n",pod="web-0"';
+  const steady = Array.from({ length: 41 }, (_, i) => Math.floor(i * 30 / 75));
+  // A pod of minute 5 that had reloaded twice before its first scrape, and once more after its container started anew in minute 8.
+  const [young, starts] = ["_x10 2 3 3x3 1x24", "_x10 280x5 470x24"];
+  const inMinute: Record<number, number> = { 5: 2, 6: 1, 8: 1 };
+  const wanted = (minute: number) => steady[minute * 2]! - steady[minute * 2 - 2]! + (inMinute[minute] ?? 0);
+  const counted = (pod: string, values: string) =>
+    [
+      'config_reload_outcomes_total{outcome="success",',
+      'config_reload_duration_seconds_bucket{le="0.2",',
+      'config_reload_trigger_delay_seconds_bucket{le="0.2",',
+    ].map((series) => ({ series: `${series}namespace="n",pod="${pod}"}`, values }));
   await promtool(["test", "rules", "test.yaml"], {
     "test.yaml": {
       evaluation_interval: "1m",
       tests: [{
         interval: "30s",
         input_series: [
-          { series: `config_reload_outcomes_total{${labels},outcome="success"}`, values: scrapes.join(" ") },
-          { series: `config_reload_duration_seconds_bucket{${labels},le="0.2"}`, values: scrapes.join(" ") },
+          ...counted("web-0", steady.join(" ")),
+          ...counted("web-1", young),
+          { series: 'process_start_time_seconds{namespace="n",pod="web-0"}', values: "0x40" },
+          { series: 'process_start_time_seconds{namespace="n",pod="web-1"}', values: starts },
         ],
         promql_expr_test: await Promise.all(
           Array.from({ length: 20 }, (_, i) => i + 1).flatMap((minute) =>
             [
               ["Reloads a minute, by outcome", '{outcome="success"}'],
               ["From change seen to outcome", '{le="0.2"}'],
-            ].map(async ([title, series]) => ({
+              ["From change seen to trigger", '{le="0.2"}'],
+            ].map(async ([title, labels]) => ({
               expr: await exprOf(title!),
               eval_time: `${minute}m`,
-              exp_samples: [{ labels: series, value: wanted(minute) }],
+              exp_samples: [{ labels, value: wanted(minute) }],
             }))
           ),
         ),
@@ -168,7 +160,9 @@ test("the first row counts, and the table has a line for each reason", async () 
     [`config_reload_last_successful${pod("a")}`]: "0",
     [`config_reload_target_ready${pod("b", ',code="permission"')}`]: "0",
     [`config_reload_target_ready${pod("a", ',code="ready"')}`]: "1",
+    [`config_reload_target_ready${pod("c", ',code="starting"')}`]: "0", // the next look will tell
     [`config_reload_rollout_held${pod("c")}`]: "1",
+    [`config_reload_read_errors_total${pod("c")}`]: "4",
     [`config_reload_stale_mounts${pod("b", ',container="app",reason="subpath"')}`]: "1",
   };
   const expect = async (title: string, samples: readonly unknown[]) => ({

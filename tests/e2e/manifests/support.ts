@@ -87,3 +87,22 @@ export function find(objects: readonly Manifest[], kind: string, name?: string):
   if (found === undefined) throw new Error(`No ${kind} ${name ?? ""} in the build`);
   return found;
 }
+
+/** A kustomization with alerts and dashboard. */
+export const MONITORING = {
+  "kustomization.yaml": "resources: [K8S/base]\ncomponents: [K8S/components/monitoring]\n",
+};
+
+/** The dashboard's panels, those in folded rows included. */
+export async function panels(): Promise<Manifest[]> {
+  const board = JSON.parse(await Deno.readTextFile(`${ROOT}/k8s/components/monitoring/dashboard.json`));
+  return board.panels.flatMap((panel: Manifest) => [panel, ...(panel["panels"] ?? [])]);
+}
+
+/** An expression with the dashboard's variables set to everything, as Grafana fills them in. */
+export function filled(expr: string, intervalSeconds = 60): string {
+  return expr.replaceAll("$__rate_interval", "5m")
+    .replaceAll("$__interval_ms", String(intervalSeconds * 1000))
+    .replaceAll("$__interval", `${intervalSeconds}s`)
+    .replaceAll('"$namespace"', '".*"').replaceAll('"$pod"', '".*"').replaceAll("$workload", ".*");
+}
