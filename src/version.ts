@@ -6,7 +6,7 @@ declare const BUILD_REVISION: string | undefined;
 export const VERSION = "0.1.0";
 /**
  * Where this version's documents are, for links in alerts, the dashboard and the page. `deno task docs` writes it into `k8s/`;
- * OWNER is for whoever publishes it to replace.
+ * docs/release.md says who takes the place of OWNER.
  */
 export const DOCS_URL = `https://github.com/OWNER/config-reloader/blob/v${VERSION}/docs`;
 /** Git revision the binary was built from, or `source`. */

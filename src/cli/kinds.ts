@@ -57,12 +57,15 @@ export const DURATION: Kind<number> = {
 };
 
 /** A duration that may be zero, in milliseconds. */
-export const DURATION_OR_ZERO: Kind<number> = { placeholder: "DURATION", parse: parseDurationMs };
+export const DURATION_OR_ZERO: Kind<number> = {
+  placeholder: "DURATION",
+  parse: (text) => parseDurationMs(text),
+};
 
 /** `auto`, or a duration that may be zero. */
 export const AUTO_OR_DURATION: Kind<number | "auto"> = {
   placeholder: "auto|DURATION",
-  parse: (text) => text === "auto" ? text : parseDurationMs(text),
+  parse: (text) => text === "auto" ? text : parseDurationMs(text, "auto or "),
 };
 
 /** A size in bytes. */

@@ -6,6 +6,7 @@
 import type { Config, CredentialFiles, Setting } from "../config.ts";
 import type { EnvironmentTexts } from "./environment.ts";
 import { findFlag, type Flag, FLAG_NAMES, type FlagName, type Values } from "./flags.ts";
+import { formatDuration } from "./units.ts";
 import { quote, UsageError } from "./usage_error.ts";
 
 /** A Config and who gave which flag. */
@@ -14,6 +15,9 @@ export interface Resolved {
   /** `--interval`, `INTERVAL` or `CONFIG_RELOADER_INTERVAL`: how the user gave the flag; null where it has its default. */
   readonly givenAs: (name: FlagName) => string | null;
 }
+
+/** The first of two may not be longer than the second; a default gives way to what the user set. */
+const ORDERED = [["retry-interval", "max-backoff"], ["poll-interval", "reload-timeout"]] as const;
 
 /**
  * Parses every value.
@@ -42,13 +46,21 @@ export function resolveConfig(
         : { name, value, source: "default" },
     ));
   }
-  // The default file counts only where nothing else is to be watched.
-  const at = FLAG_NAMES.indexOf("config-file");
-  if (settings[at]!.source === "default" && (values["watched-dir"] as string[]).length > 0) {
-    values["config-file"] = Object.freeze([]);
-    settings[at] = Object.freeze({ name: "config-file", value: "", source: "default" });
-  }
   const givenAs = (name: FlagName) => given.has(name) ? `--${name}` : environment.get(name)?.variable ?? null;
+  const replaceDefault = (name: FlagName, parsed: unknown, value: string) => {
+    values[name] = parsed;
+    settings[FLAG_NAMES.indexOf(name)] = Object.freeze({ name, value, source: "default" });
+  };
+  // The default file counts only where nothing else is to be watched.
+  if (!givenAs("config-file") && (values["watched-dir"] as string[]).length > 0) {
+    replaceDefault("config-file", Object.freeze([]), "");
+  }
+  for (const [shorter, longer] of ORDERED) {
+    const [shortMs, longMs] = [values[shorter] as number, values[longer] as number];
+    if (shortMs <= longMs) continue;
+    if (!givenAs(shorter)) replaceDefault(shorter, longMs, formatDuration(longMs));
+    else if (!givenAs(longer)) replaceDefault(longer, shortMs, formatDuration(shortMs));
+  }
   return { config: toConfig(values as Values, settings), givenAs };
 }
 

@@ -84,7 +84,11 @@ export function tokenize(args: readonly string[]): Tokens {
   return { flags, words, asked, runChecks, mistake };
 }
 
+/** Switches that are no setting, and take no value. */
+const BARE_SWITCHES = ["--help", "-h", "--version", RUN_CHECKS];
+
 function unknownFlag(arg: string): string {
+  if (BARE_SWITCHES.includes(arg)) return `${arg}: takes no value, want ${arg} alone`;
   const name = arg.replace(/^-+/, "");
   const positive = findFlag(name.replace(/^no-/, ""));
   if (name.startsWith("no-") && positive?.placeholder === "") {

@@ -10,9 +10,6 @@ import { quote, UsageError } from "./usage_error.ts";
  */
 export const DURATION_MS_MAX = 2 ** 31 - 1;
 
-/** What a duration must look like, for messages. */
-const DURATION_WANTED = "want one such as 500ms, 5s or 1m30s";
-
 /** Nanoseconds of each unit, as in Go's `time.ParseDuration`; both signs for micro (U+00B5 and U+03BC) count. */
 function unitNs(unit: string): bigint {
   switch (unit) {
@@ -36,6 +33,7 @@ function unitNs(unit: string): bigint {
 /**
  * Reads a Go duration without sign, as milliseconds (a fraction where the text has micro- or nanoseconds).
  * What is finer than a nanosecond is cut off, as in Go.
+ * @param or begins the list of what is wanted where a word is allowed, too: `auto or `
  * @throws {UsageError} where it is none, or longer than {@linkcode DURATION_MS_MAX}
  * @example
  * ```ts
@@ -45,13 +43,13 @@ function unitNs(unit: string): bigint {
  * assert.throws(() => parseDurationMs("5"), /"5" is no duration, want one such as 500ms, 5s or 1m30s/);
  * ```
  */
-export function parseDurationMs(text: string): number {
+export function parseDurationMs(text: string, or = ""): number {
   if (text === "0") return 0;
   // The usual case, without the big integers that exactness needs: 0.3 ms of every start.
   const simple = /^(\d{1,4})(ms|s|m)$/.exec(text);
   if (simple) return Number(simple[1]) * (simple[2] === "ms" ? 1 : simple[2] === "s" ? 1_000 : 60_000);
   if (!/^(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h))+$/.test(text)) {
-    throw new UsageError(`${quote(text)} is no duration, ${DURATION_WANTED}`);
+    throw new UsageError(`${quote(text)} is no duration, want ${or}one such as 500ms, 5s or 1m30s`);
   }
   let ns = 0n;
   for (const [, whole = "", fraction = "", unit = ""] of text.matchAll(/(\d*)\.?(\d*)([^\d.]+)/g)) {

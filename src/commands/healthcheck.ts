@@ -5,10 +5,10 @@
 
 import type { Config, TakenSettings } from "../config.ts";
 import { forgetProxies } from "../http/proxies.ts";
+import { refusedPortOf } from "../http/refused_ports.ts";
 import { NO_TLS, sendRequest } from "../http/request.ts";
-import { escapeUnsafe } from "../text.ts";
 import type { WriteOut } from "../ports.ts";
-import { formatMs } from "../text.ts";
+import { escapeUnsafe, formatMs } from "../text.ts";
 
 /** The settings that tell where the sidecar listens. */
 export type HealthcheckConfig = Pick<Config, "metricsPort" | "metricsHost" | "tlsCertFile" | "httpTimeoutMs">;
@@ -46,9 +46,7 @@ export async function runHealthcheck(
   }
   const url = ownUrl(config, "/healthz");
   try {
-    const { status, body } = config.tlsCertFile === null
-      ? await askPlain(url, config.httpTimeoutMs)
-      : await askTls(url, config.httpTimeoutMs);
+    const { status, body } = await ask(url, config.httpTimeoutMs);
     await print(
       status === 200 ? `ok: ${url}` : `Not healthy: ${url} answered ${status}: ${body.trim().slice(0, 500)}`,
     );
@@ -76,7 +74,7 @@ const OWN_TIMEOUT_MS = 2_000;
 export async function askOwn(config: HealthcheckConfig, path: string): Promise<string | null> {
   if (config.tlsCertFile !== null) return null;
   try {
-    const { status, body } = await askPlain(ownUrl(config, path), OWN_TIMEOUT_MS);
+    const { status, body } = await ask(ownUrl(config, path), OWN_TIMEOUT_MS);
     return status === 200 ? body : null;
   } catch {
     return null;
@@ -90,7 +88,8 @@ function reachableHost(host: string | null): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 
-async function askPlain(url: string, timeoutMs: number): Promise<Reply> {
+async function ask(url: string, timeoutMs: number): Promise<Reply> {
+  if (url.startsWith("https:") || refusedPortOf(url) !== null) return await askByNode(url, timeoutMs);
   forgetProxies();
   const request = { url, method: "GET", headers: [], tls: NO_TLS, timeoutMs };
   const { status, body } = await sendRequest(request, new AbortController().signal);
@@ -98,12 +97,12 @@ async function askPlain(url: string, timeoutMs: number): Promise<Reply> {
 }
 
 /**
- * The certificate is not checked: it is made out to the pod's name and often by a private authority, the connection
- * stays within the pod, and nothing secret goes over it. Deno's own TLS always checks, so this one command with TLS on
- * loads Node's.
+ * For what `fetch` does not do: it refuses some ports, and always checks the certificate. That is not checked here: it is
+ * made out to the pod's name and often by a private authority, the connection stays within the pod, and nothing secret goes
+ * over it.
  */
-async function askTls(url: string, timeoutMs: number): Promise<Reply> {
-  const { get } = await import("node:https");
+async function askByNode(url: string, timeoutMs: number): Promise<Reply> {
+  const { get } = url.startsWith("https:") ? await import("node:https") : await import("node:http");
   return await new Promise((resolve, reject) => {
     const request = get(url, { rejectUnauthorized: false, timeout: timeoutMs, agent: false }, (response) => {
       let body = "";

@@ -4,6 +4,7 @@ import { parseCommandLine } from "../../src/cli/parse.ts";
 import { hideUrlSecrets } from "../../src/http/hide_url.ts";
 import { absolutePath, APP_URL, SIGNAL, SIGNALS } from "../../src/cli/kinds.ts";
 import { signalNumber } from "../../src/proc/signals.ts";
+import { parseDurationMs } from "../../src/cli/units.ts";
 import { CWD, run, usage } from "./support.ts";
 
 function topic(...args: string[]): string {
@@ -59,6 +60,29 @@ Deno.test("the default file counts only where nothing else is watched", () => {
   assert.deepEqual(run(["--watched-dir=/d", "--config-file=/etc/amp/config.yaml"]).config.configFiles, [
     "/etc/amp/config.yaml",
   ]);
+});
+
+Deno.test("the default of a duration gives way to a given one that it contradicts, and the settings show it", () => {
+  const rows = [
+    ["--max-backoff=1s", "retry-interval", "1s"],
+    ["--retry-interval=10m", "max-backoff", "10m0s"],
+    ["--reload-timeout=100ms", "poll-interval", "100ms"],
+    ["--poll-interval=1m", "reload-timeout", "1m0s"],
+  ] as const;
+  for (const [arg, name, value] of rows) {
+    const { config } = run([arg]);
+    const given = parseDurationMs(arg.split("=")[1]!);
+    const pairs = [[config.retryIntervalMs, config.maxBackoffMs], [
+      config.pollIntervalMs,
+      config.reloadTimeoutMs,
+    ]];
+    assert.ok(pairs.some((pair) => pair.every((ms) => ms === given)), arg);
+    assert.deepEqual(config.settings.find((setting) => setting.name === name), {
+      name,
+      value,
+      source: "default",
+    });
+  }
 });
 
 Deno.test("service links in a port variable are passed over with a warning, wherever the port comes from", () => {

@@ -68,6 +68,8 @@ const BAD: readonly Row[] = [
     "(--process-cmdline=REGEXP where it begins with a dash)",
   ],
   ["--pid-file=", {}, '--pid-file: "" is empty, want FILE'],
+  ["check --run-checks=false", {}, "--run-checks: takes no value, want --run-checks alone"],
+  ["--version=1", {}, "--version: takes no value, want --version alone"],
   ["--interval 5s --interval 6s", {}, '--interval: "6s" is a second value, want one'],
   ["--once=maybe", {}, '--once: "maybe" is neither, want true or false'],
   ["", { CONFIG_RELOADER_ONCE: "yes" }, 'CONFIG_RELOADER_ONCE: "yes" is neither, want true or false'],
@@ -88,7 +90,7 @@ const BAD: readonly Row[] = [
   [
     "--delay-interval never",
     {},
-    '--delay-interval: "never" is no duration, want one such as 500ms, 5s or 1m30s',
+    '--delay-interval: "never" is no duration, want auto or one such as 500ms, 5s or 1m30s',
   ],
   [
     "--max-file-size 16MB",
@@ -267,24 +269,14 @@ const BAD: readonly Row[] = [
     "--bearer-token-file: cannot be sent together with --basic-auth-file, want one of them",
   ],
   [
-    "--retry-interval 10m",
+    "--retry-interval 10m --max-backoff 1s",
     {},
-    "--retry-interval: 10m0s is longer than --max-backoff (5m0s), want it no longer",
+    "--retry-interval: 10m0s is longer than --max-backoff (1s), want it no longer",
   ],
   [
-    "--max-backoff 1s",
-    {},
-    "--max-backoff: 1s is shorter than --retry-interval (5s), want --retry-interval no longer",
-  ],
-  [
-    "--poll-interval 31s",
-    {},
-    "--poll-interval: 31s is longer than --reload-timeout (30s), want it no longer",
-  ],
-  [
-    "",
+    "--poll-interval 200ms",
     { CONFIG_RELOADER_RELOAD_TIMEOUT: "100ms" },
-    "CONFIG_RELOADER_RELOAD_TIMEOUT: 100ms is shorter than --poll-interval (500ms), want --poll-interval no longer",
+    "--poll-interval: 200ms is longer than CONFIG_RELOADER_RELOAD_TIMEOUT (100ms), want it no longer",
   ],
   [
     "--config-envsubst-file /o --config-file /a --config-file /b",

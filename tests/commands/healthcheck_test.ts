@@ -11,14 +11,15 @@ const CERTIFICATES = new URL("../testdata/tls/", import.meta.url).pathname;
 const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 async function ask(
-  { health = { ok: true }, tls = null, host = null }: {
+  { health = { ok: true }, tls = null, host = null, metricsPort = 0 }: {
     health?: Health;
     tls?: string | null;
     host?: string | null;
+    metricsPort?: number;
   },
 ): Promise<{ code: number; lines: string[]; port: number }> {
   const config = {
-    metricsPort: 0,
+    metricsPort,
     metricsHost: host,
     tlsCertFile: tls === null ? null : `${CERTIFICATES}${tls}.pem`,
     tlsKeyFile: tls === null ? null : `${CERTIFICATES}${tls}.key`,
@@ -60,6 +61,11 @@ for (
     assert.deepEqual([code, lines], [0, [`ok: http://${shown}:${port}/healthz`]]);
   });
 }
+
+test("a port to which `fetch` sends nothing", async () => {
+  const { code, lines } = await ask({ host: "127.0.0.1", metricsPort: 6697 });
+  assert.deepEqual([code, lines], [0, ["ok: http://127.0.0.1:6697/healthz"]]);
+});
 
 test("not healthy: exit 1 and the reason", async () => {
   const { code, lines, port } = await ask({
