@@ -271,6 +271,9 @@ export interface ReloadRecord {
 /** How many changed files a record names. */
 export const CHANGES_MAX = 20;
 
+/** A state for probes. */
+export type Health = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+
 /** What preflight knows about the target, for `/status` and `check`. */
 export interface TargetView {
   readonly ok: boolean;

@@ -1,7 +1,7 @@
 /** Loads what `--rollout` and `--kubernetes-events` ask for; without them nothing of a fleet is loaded. */
 
 import type { FleetDeps, FleetTriggers } from "../fleet/fleet.ts";
-import { createAppCheck } from "../loop/app_check.ts";
+import { createAppCheck } from "../attempt/app_check.ts";
 
 /** Makes this pod's part in its fleet, and the ports that the loop takes in place of its own; null without the flags. */
 export async function loadFleet(

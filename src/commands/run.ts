@@ -14,7 +14,7 @@ import { readPod } from "../pod.ts";
 import { createLogger, type ProcessLogger } from "../observe/logger.ts";
 import { createMetrics } from "../observe/metrics.ts";
 import type { Clock, Logger, Watcher } from "../ports.ts";
-import { createRecorder, type Recorder } from "../loop/recorder.ts";
+import { createRecorder, type Recorder } from "../record/recorder.ts";
 import { reloadOf } from "../reload/model.ts";
 import { formatMs } from "../text.ts";
 import { createLoop, type Loop } from "../loop/loop.ts";
@@ -105,7 +105,6 @@ async function createParts(config: Config, logger: ProcessLogger) {
   const loop: Loop = createLoop({
     config,
     clock,
-    logger,
     reader,
     prepare: createPrepare(config, logger, clock, environment),
     target,

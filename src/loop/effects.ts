@@ -3,6 +3,9 @@
  * beside the loop and reports through the mailbox; everything else is done before the next event is taken.
  */
 
+import { attemptReload, prepareContent } from "../attempt/attempt.ts";
+import { type BaselineRequest, createPrefetcher, readInTime } from "../attempt/baseline.ts";
+import { type AttemptDeps, resultOf } from "../attempt/input.ts";
 import type { Snapshot, Target } from "../model.ts";
 import type { RolloutPort, SnapshotReader } from "../ports.ts";
 import {
@@ -21,11 +24,7 @@ import {
 import { isSameProcess, startedAtMs } from "../reload/process.ts";
 import { decideStart, outputTimeOf, startFacts } from "../reload/start.ts";
 import { recallTokens } from "../reload/tokens.ts";
-import { attemptReload } from "./attempt.ts";
-import { type AttemptDeps, failure } from "./attempt_input.ts";
-import { type BaselineRequest, readInTime } from "./baseline.ts";
 import type { Mailbox } from "./mailbox.ts";
-import { createPrefetcher } from "./prefetch.ts";
 
 /** Least time between two starts for changes that are only foreseen: a directory may be busy with other things. */
 const FORESEE_PAUSE_MS = 1_000;
@@ -144,11 +143,9 @@ async function ask(
   asked: { readonly question: Question; readonly snapshot: Snapshot },
   model: Model,
 ): Promise<Event> {
-  const { clock, config, heartbeat } = deps;
+  const { clock, config } = deps;
   const now = () => ({ nowMs: clock.nowMs(), wallMs: clock.wallMs() });
-  heartbeat.beat(config.checkCommand === null ? 0 : config.httpTimeoutMs);
-  const prepared = await deps.prepare(asked.snapshot, deps.aborted);
-  heartbeat.beat();
+  const prepared = await prepareContent(deps, asked.snapshot, deps.aborted);
   const output = outputTimeOf(model.output, prepared, now());
   const app = findApp(deps, model);
   const found = { kind: "answered", prepared, output, app, reading: null } as const;
@@ -196,7 +193,7 @@ async function runAttempt(
   } catch (error) {
     // A fault of ours must not end the loop: it is reported like any other failure and tried again.
     const reason = `internal error: ${error instanceof Error ? error.stack ?? error.message : error}`;
-    mailbox.post({ kind: "ended", result: failure("failed", reason, "internal") });
+    mailbox.post({ kind: "ended", result: resultOf("failed", reason, "internal") });
   }
 }
 
@@ -209,5 +206,5 @@ async function readStatus(deps: EffectDeps): Promise<Event> {
 }
 
 async function render(deps: EffectDeps, snapshot: Snapshot): Promise<Event> {
-  return { kind: "rendered", prepared: await deps.prepare(snapshot, deps.aborted) };
+  return { kind: "rendered", prepared: await prepareContent(deps, snapshot, deps.aborted) };
 }

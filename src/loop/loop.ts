@@ -3,20 +3,19 @@
  * recorded. All that it remembers is one `Model`. It knows no file, process or URL itself; it drives the ports.
  */
 
-import type { Cause } from "../model.ts";
+import type { Cause, Health } from "../model.ts";
 import type { Random, RolloutPort } from "../ports.ts";
-import type { Health } from "../reload/health.ts";
 import { createModel, type Effect, type Event, isInSync, type Model, reloadOf } from "../reload/model.ts";
 import { step } from "../reload/step.ts";
 import { isWithGroup, wantedOf } from "../reload/turn.ts";
+import type { Recorder } from "../record/recorder.ts";
 import { createPerform, type EffectDeps } from "./effects.ts";
 import { RELOAD_WORK } from "./garbage_collection.ts";
 import { createHeartbeat } from "./heartbeat.ts";
 import { createMailbox } from "./mailbox.ts";
-import type { Recorder } from "./recorder.ts";
 
 /** The parts that the loop drives. */
-export interface LoopDeps extends Omit<EffectDeps, "mailbox" | "heartbeat" | "stopping" | "aborted"> {
+export interface LoopDeps extends Omit<EffectDeps, "mailbox" | "beat" | "stopping" | "aborted"> {
   readonly random: Random;
   /** Called with the work done, so that memory is given back now and then. */
   readonly collect: (work: number) => void;
@@ -51,7 +50,7 @@ export function createLoop(deps: LoopDeps): Loop {
   async function run(stopping: AbortSignal, aborted: AbortSignal): Promise<number> {
     if (stopping.aborted) mailbox.stop();
     stopping.addEventListener("abort", () => mailbox.stop(), { once: true });
-    const perform = createPerform({ ...deps, mailbox, heartbeat, stopping, aborted });
+    const perform = createPerform({ ...deps, mailbox, beat: heartbeat.beat, stopping, aborted });
     let effect: Effect = { do: "look", hint: { causes: ["start"], firstAtMs: clock.nowMs() } };
     let pending = perform(effect, model);
     for (;;) {

@@ -24,7 +24,6 @@ import type {
   Turn,
 } from "../model.ts";
 import type { PrepareResult } from "../ports.ts";
-import { turnText } from "./turn_text.ts";
 
 /** The settings that matter here; all in milliseconds. */
 export interface Policy {
@@ -419,28 +418,6 @@ export function createModel(now: Pick<Now, "nowMs" | "wallMs">): Model {
 export function isInSync(model: Model): boolean {
   return model.diskProblem === null && model.disk !== null && model.disk === model.applied &&
     !model.isUncertain;
-}
-
-/** Why not in sync, for people; empty where it is. */
-export function outOfSyncReason(model: Model): string {
-  if (isInSync(model)) return "";
-  if (model.diskProblem !== null) return model.diskProblem;
-  if (model.disk === null) return "the content has not been read yet";
-  if (model.question !== null) {
-    return model.known?.view.ok === false ? model.known.view.message : "the app is not there yet";
-  }
-  if (model.phase.is === "waiting" || model.phase.is === "held") {
-    return turnText(model.phase.turn) || "waiting for the turn in the rollout";
-  }
-  if (model.failure !== null) return model.failure.reason;
-  return "the content on disk has changed and is being reloaded";
-}
-
-/** When the next try is due, where there will be one. */
-export function nextRetryAtMs(model: Model): number | null {
-  // A failure of other content, or one whose content is away, leads to no try at its date.
-  if (isInSync(model) || model.diskProblem !== null || model.failure?.digest !== model.disk) return null;
-  return model.failure.retryAtMs;
 }
 
 /** The attempt in progress; null where there is none. */

@@ -3,12 +3,9 @@
  * it answers whatever happens in what it asks: an error becomes a 500 that tells nothing but its kind.
  */
 
-import type { StatusView } from "../model.ts";
+import type { Health, StatusView } from "../model.ts";
 import type { Clock } from "../ports.ts";
 import type { LargeAnswers } from "./large_answers.ts";
-
-/** A state for probes. */
-export type Health = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 
 /** What the handler asks for its answers. */
 export interface HandlerDeps {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createClock } from "../../src/clock.ts";
 import { runHealthcheck } from "../../src/commands/healthcheck.ts";
-import { createHandler, type Health } from "../../src/serve/handler.ts";
+import type { Health } from "../../src/model.ts";
+import { createHandler } from "../../src/serve/handler.ts";
 import { createServer } from "../../src/serve/server.ts";
 import { collect } from "../support/lines.ts";
 import { goodView } from "../support/status_view.ts";

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createClock } from "../../src/clock.ts";
 import { createKubernetesApi } from "../../src/fleet/kubernetes_api.ts";
 import { createLeaseClient } from "../../src/fleet/leases.ts";
-import { failure } from "../../src/loop/attempt_input.ts";
+import { resultOf } from "../../src/attempt/input.ts";
 import type { Result } from "../../src/model.ts";
 import { createRollout, type Rollout } from "../../src/fleet/rollout.ts";
 import { type FakeKubernetes, startFakeKubernetes } from "../support/fake_kubernetes.ts";
@@ -60,7 +60,7 @@ const stateOf = (server: FakeKubernetes) =>
 const turnOf = (pod: Pod) => pod.rollout.view().turn;
 
 const SUCCESS: Result = {
-  ...failure("failed", "", ""),
+  ...resultOf("failed", "", ""),
   outcome: "success",
   proof: "counter",
   triggeredAtMs: 1,

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { nextRetryDelayMs } from "../../src/reload/backoff.ts";
-import { judgeHealth, STALL_MIN_MS } from "../../src/reload/health.ts";
 import { START_MARGIN_MS } from "../../src/reload/process.ts";
 import { decideStart, outputTimeOf, type StartFacts } from "../../src/reload/start.ts";
 import { formatMs, shortHash } from "../../src/text.ts";
@@ -19,14 +18,6 @@ Deno.test("retry pauses double and never pass the longest", () => {
       if (delay < maxMs) assert.equal(delay, retryMs * 2 ** (failures - 1));
     },
   ));
-});
-
-Deno.test("the loop is dead after three silent intervals, but never before 30 s", () => {
-  assert.deepEqual(judgeHealth(0, STALL_MIN_MS, 5_000), { ok: true });
-  assert.equal(judgeHealth(0, STALL_MIN_MS + 1, 5_000).ok, false);
-  assert.deepEqual(judgeHealth(0, 179_999, 60_000), { ok: true });
-  const dead = judgeHealth(0, 181_000, 60_000);
-  assert.deepEqual(dead, { ok: false, reason: "the loop has not turned for 3m1s, at most 3m is normal" });
 });
 
 Deno.test("an output's time is converted once: a step of the wall clock does not move it", () => {

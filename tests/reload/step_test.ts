@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import type { Observation } from "../../src/model.ts";
-import { isInSync, KILLED_MAX, type Model, outOfSyncReason, type Policy } from "../../src/reload/model.ts";
+import { isInSync, KILLED_MAX, type Model, type Policy } from "../../src/reload/model.ts";
+import { outOfSyncReason } from "../../src/record/view.ts";
 import { targetOf } from "../target/fake_table.ts";
 import {
   answer,

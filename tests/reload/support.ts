@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Observation, Result } from "../../src/model.ts";
-import { failure } from "../../src/loop/attempt_input.ts";
+import { resultOf } from "../../src/attempt/input.ts";
 import {
   createModel,
   type Effect,
@@ -96,7 +96,7 @@ export function jobOf([model, effect]: State): Job {
 export function result(outcome: Result["outcome"], more: Partial<Result> = {}): Result {
   const reason = outcome === "success" ? "" : `it was ${outcome}`;
   const code = outcome === "success" ? "" : outcome;
-  return failure(outcome, reason, code, { lastTriggeredAtMs: more.triggeredAtMs ?? null, ...more });
+  return resultOf(outcome, reason, code, { lastTriggeredAtMs: more.triggeredAtMs ?? null, ...more });
 }
 
 /** Ends the attempt in progress; the disk still holds what it held. */

@@ -16,7 +16,7 @@ import type {
   TriggerResult,
 } from "../../src/model.ts";
 import type { EventSink, LogFields, PrepareResult, RolloutPort } from "../../src/ports.ts";
-import { createRecorder } from "../../src/loop/recorder.ts";
+import { createRecorder } from "../../src/record/recorder.ts";
 import { createLoop } from "../../src/loop/loop.ts";
 import { createTestConfig } from "./config.ts";
 import { createFakeClock } from "./fake_clock.ts";
@@ -167,7 +167,6 @@ export function createLoopBench(
   const loop = createLoop({
     config,
     clock,
-    logger,
     reader,
     target,
     recorder,

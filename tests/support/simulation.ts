@@ -9,7 +9,7 @@ import type { Outcome } from "../../src/model.ts";
 import type { Metrics } from "../../src/observe/metrics.ts";
 import type { Logger } from "../../src/ports.ts";
 import { type Effect, type Event, type Model, reloadOf } from "../../src/reload/model.ts";
-import { createRecorder } from "../../src/loop/recorder.ts";
+import { createRecorder } from "../../src/record/recorder.ts";
 import { createLoop, type Loop } from "../../src/loop/loop.ts";
 import { createTestConfig } from "./config.ts";
 import { createFakeClock } from "./fake_clock.ts";
@@ -151,7 +151,6 @@ function createRun(
     const loop = createLoop({
       config,
       clock,
-      logger,
       prepare: world.prepare,
       target: world.target,
       httpTrigger: world.httpTrigger,

@@ -75,7 +75,7 @@ test("directories are listed whole: with QuickJS, for-await over one that is mis
 });
 
 test("only the clock reads the time for the loop", () => {
-  const loop = SOURCES.filter((path) => path.startsWith("src/loop/"));
+  const loop = SOURCES.filter((path) => /^src\/(loop|attempt|record)\//.test(path));
   assert.deepEqual(find(loop, /performance\.now|Date\.now/), []);
 });
 
@@ -96,6 +96,8 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   "commands": [
     "fleet",
     "loop",
+    "record",
+    "attempt",
     "watch",
     "target",
     "trigger",
@@ -108,7 +110,9 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
     "reload",
   ],
   "fleet": ["observe", "http"],
-  "loop": ["reload", "verify", "observe", "http"],
+  "loop": ["record", "attempt", "reload"],
+  "record": ["http", "observe", "reload"],
+  "attempt": ["verify", "http", "reload"],
   "cli": ["watch", "http"],
   "serve": ["observe", "proc"],
   "trigger": ["http"],
@@ -218,7 +222,7 @@ const LONG: Readonly<Record<string, string>> = {
   "src/reload/model.ts": "types only: everything that is remembered, with every event and effect",
   "src/reload/look.ts": "one look, from what was read to what follows",
   "src/reload/step.ts": "the one step: each event with what it means in each phase",
-  "src/loop/verification.ts": "one verification, from the first pause to its result",
+  "src/attempt/verification.ts": "one verification, from the first pause to its result",
 };
 
 test("files stay short: 250 lines without the examples in doc comments, or a reason", () => {

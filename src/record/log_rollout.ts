@@ -1,21 +1,12 @@
 /**
- * What is logged of a rollout, and what `/status` says of it: from the model before a step and after it. A state that lasts
- * is logged where it begins and where it ends. Nothing without `--rollout`.
+ * What is logged of a rollout: from the model before a step and after it, where a state begins and where it ends. Nothing
+ * without `--rollout`.
  */
 
-import type { Config } from "../config.ts";
-import type { RolloutStatus } from "../model.ts";
-import type { Logger } from "../ports.ts";
 import type { Job, Model } from "../reload/model.ts";
-import { turnText } from "../reload/turn_text.ts";
 import { formatMs, shortHash } from "../text.ts";
-import { startText } from "./record_text.ts";
-
-/** What lines are written with. */
-interface TurnLogDeps {
-  readonly config: Config;
-  readonly logger: Logger;
-}
+import type { LogDeps } from "./log_states.ts";
+import { phaseText, startText } from "./texts.ts";
 
 /** The reload that waits for its group; null where none does. */
 function waitingJob({ phase }: Model): Job | null {
@@ -36,12 +27,12 @@ export function goText({ rollout }: Model, { digest }: Job): string {
 }
 
 /** Writes the lines of one step. */
-export function logTurn(deps: TurnLogDeps, before: Model, after: Model): void {
+export function logRollout(deps: LogDeps, before: Model, after: Model): void {
   logWaiting(deps, before, after);
   logSoak(deps, before, after);
 }
 
-function logWaiting({ logger }: TurnLogDeps, before: Model, after: Model): void {
+function logWaiting({ logger }: LogDeps, before: Model, after: Model): void {
   const job = waitingJob(after);
   if (job === null) return;
   const known = waitingJob(before);
@@ -60,10 +51,6 @@ function logWaiting({ logger }: TurnLogDeps, before: Model, after: Model): void 
   else if (!isWaitingForOther(before)) logger.info(text, hash);
 }
 
-function phaseText({ phase }: Model): string {
-  return phase.is === "waiting" || phase.is === "held" ? turnText(phase.turn) : "";
-}
-
 function isUnreachable({ phase }: Model): boolean {
   return phase.is === "waiting" && phase.turn.is === "unreachable";
 }
@@ -72,7 +59,7 @@ function isWaitingForOther({ phase }: Model): boolean {
   return phase.is === "waiting" && phase.turn.is === "waiting";
 }
 
-function logSoak({ logger, config }: TurnLogDeps, before: Model, after: Model): void {
+function logSoak({ logger, config }: LogDeps, before: Model, after: Model): void {
   const [was, is] = [before.rollout?.isSoaking === true, after.rollout?.isSoaking === true];
   const group = config.rolloutGroup;
   if (is && !was) {
@@ -85,23 +72,4 @@ function logSoak({ logger, config }: TurnLogDeps, before: Model, after: Model): 
   const trouble = after.rollout?.trouble ?? null;
   if (trouble === null) logger.info(`The other pods of ${group} may follow`, { group });
   else logger.error(`The other pods of ${group} hold: ${trouble}`, { group });
-}
-
-/** The rollout for `/status`; null without one. */
-export function rolloutStatus(
-  { rollout: mode, rolloutGroup: group }: Config,
-  model: Model,
-): RolloutStatus | null {
-  if (mode === "none" || group === null) return null;
-  const message = phaseText(model);
-  switch (model.phase.is) {
-    case "waiting":
-    case "held":
-      return { mode, group, state: model.phase.is, message };
-    case "reloading":
-    case "concluding":
-      return { mode, group, state: "reloading", message };
-    default:
-      return { mode, group, state: model.rollout?.isSoaking ? "soaking" : "steady", message };
-  }
 }

@@ -1,5 +1,9 @@
-/** The status before the trigger: without it a later one proves little. It must not put the trigger off for long. */
+/**
+ * The status before the trigger: without it a later one proves little. It is requested before the content has been read, since
+ * half of all signals must come within 2 ms of the swap (contract, footprint), and must not put the trigger off for long.
+ */
 
+import type { Config } from "../config.ts";
 import type { StatusReading } from "../model.ts";
 import type { Clock, StatusProbe } from "../ports.ts";
 import { statusIn } from "../reload/start.ts";
@@ -14,12 +18,16 @@ export const BASELINE_WAIT_MS = 1_000;
 
 /** What it needs. */
 export interface BaselineDeps {
+  readonly config: Config;
   readonly clock: Clock;
   readonly probe: StatusProbe;
 }
 
 /** A reading, where it comes within `BASELINE_WAIT_MS`; else null. */
-export async function readInTime(deps: BaselineDeps, signal: AbortSignal): Promise<StatusReading | null> {
+export async function readInTime(
+  deps: Pick<BaselineDeps, "clock" | "probe">,
+  signal: AbortSignal,
+): Promise<StatusReading | null> {
   const giveUp = new AbortController();
   const late = deps.clock.sleep(BASELINE_WAIT_MS, giveUp.signal).then(() => null);
   const first = await Promise.race([deps.probe.read(signal), late]);
@@ -36,13 +44,38 @@ export interface BaselineRequest {
   cancel(): void;
 }
 
-/** Asks now; who triggers takes the answer when it is wanted. */
-export function askBaseline(deps: BaselineDeps): BaselineRequest {
-  const cancel = new AbortController();
+/** Holds the request that is on its way for the next attempt. */
+export interface Prefetcher {
+  /** Asks for the status, unless that was done in the last `freshMs`. */
+  ask(freshMs: number): void;
+  /** For the attempt that begins now; null where nobody was asked. */
+  take(): BaselineRequest | null;
+}
+
+/**
+ * Makes one with nothing on its way. It does not look for the target: `fetch` sends only when the event loop turns, so
+ * synchronous work after it would put the request off. The attempt looks while the app is answering.
+ */
+export function createPrefetcher(deps: BaselineDeps): Prefetcher {
+  const { clock, config } = deps;
+  const isAsked = config.verify !== "none" && config.trigger !== "none";
+  let begun: BaselineRequest | null = null;
   return {
-    answer: readInTime(deps, cancel.signal),
-    atMs: deps.clock.nowMs(),
-    cancel: () => cancel.abort("not needed"),
+    ask(freshMs) {
+      if (!isAsked || begun !== null && clock.nowMs() - begun.atMs < freshMs) return;
+      begun?.cancel();
+      const given = new AbortController();
+      begun = {
+        answer: readInTime(deps, given.signal),
+        atMs: clock.nowMs(),
+        cancel: () => given.abort("not needed"),
+      };
+    },
+    take() {
+      const taken = begun;
+      begun = null;
+      return taken;
+    },
   };
 }
 
@@ -57,6 +90,7 @@ export async function baselineOf(
   aborted: AbortSignal,
 ): Promise<StatusReading | null> {
   const { clock } = deps;
+  if (deps.config.verify === "none") return null;
   const isFresh = begun !== null && clock.nowMs() - begun.atMs < BASELINE_WAIT_MS;
   const reading = await (isFresh ? begun.answer : readInTime(deps, aborted));
   const earliestMs = earliestTriggerWallMs(statusIn(reading), clock.wallMs());

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { attemptReload } from "../../src/loop/attempt.ts";
-import type { AttemptDeps, AttemptInput } from "../../src/loop/attempt_input.ts";
-import { BASELINE_WAIT_MS } from "../../src/loop/baseline.ts";
+import { attemptReload } from "../../src/attempt/attempt.ts";
+import type { AttemptDeps, AttemptInput } from "../../src/attempt/input.ts";
+import { BASELINE_WAIT_MS } from "../../src/attempt/baseline.ts";
 import type { Config } from "../../src/config.ts";
 import type { Resolution, Result, Status, StatusReading, Target, TriggerResult } from "../../src/model.ts";
 import type { Event, Job } from "../../src/reload/model.ts";
@@ -40,7 +40,6 @@ function createBench(config: Partial<Config> = {}) {
   const deps: AttemptDeps = {
     config: createTestConfig(config),
     clock,
-    logger: { debug() {}, info() {}, warn() {}, error() {} },
     prepare: async () => {
       if (bench.httpMs > 0) await clock.sleep(bench.httpMs);
       return bench.prepared;
@@ -77,10 +76,7 @@ function createBench(config: Partial<Config> = {}) {
         return await next;
       },
     },
-    heartbeat: {
-      beat: (mayTakeMs = 0) => bench.silentUntilMs.value = clock.nowMs() + mayTakeMs,
-      health: () => ({ ok: true }),
-    },
+    beat: (mayTakeMs = 0) => bench.silentUntilMs.value = clock.nowMs() + mayTakeMs,
   };
   const input = (more: Partial<Job>, given: Partial<AttemptInput>): AttemptInput => ({
     reload: {

@@ -1,6 +1,6 @@
 /**
- * The log lines of states that last: what is wrong with the disk, who would be signalled, which mounts are stale. Each is
- * logged where it begins and where it ends, read off the models before and after a step.
+ * The log lines of states that last: what is wrong with the disk, who would be signalled, whether the signal killed it, which
+ * mounts are stale. Each is logged where it begins and where it ends, read off the models before and after a step.
  */
 
 import type { Config } from "../config.ts";
@@ -16,8 +16,16 @@ export interface LogDeps {
   readonly logger: Logger;
 }
 
+/** Writes what has begun or ended with one step. */
+export function logStates(deps: LogDeps, before: Model, event: Event, after: Model): void {
+  logProblems(deps, before, event, after);
+  logDeath(deps, before, after);
+  logTarget(deps, before, after);
+  logMounts(deps, before, after);
+}
+
 /** What is wrong with the disk: once when it begins, and once when it ends, with how long it lasted. */
-export function logProblems({ logger, nowMs }: LogDeps, before: Model, event: Event, after: Model): void {
+function logProblems({ logger, nowMs }: LogDeps, before: Model, event: Event, after: Model): void {
   if (before.problems === after.problems || event.kind !== "looked") return;
   const { observation } = event;
   const known = new Map(before.problems.map((problem) => [problem.path, problem]));
@@ -34,8 +42,17 @@ export function logProblems({ logger, nowMs }: LogDeps, before: Model, event: Ev
   }
 }
 
+/** The app died of its signal, although its reload had been counted. */
+function logDeath({ logger, nowMs }: LogDeps, before: Model, after: Model): void {
+  if (after.death === null || after.death === before.death) return;
+  const retryAtMs = after.failure?.retryAtMs ?? nowMs;
+  const text = `${after.death.text}; next look in ${formatMs(retryAtMs - nowMs)}`;
+  // What had been rejected fails for the second time.
+  logger.error(before.failedFor === null ? `Reload failed after all: ${text}` : text, { code: "killed" });
+}
+
 /** Who would be signalled, or why nobody: once for each change of that. */
-export function logTarget({ config, logger, nowMs }: LogDeps, before: Model, after: Model): void {
+function logTarget({ config, logger, nowMs }: LogDeps, before: Model, after: Model): void {
   const { known } = after;
   if (known === before.known || known === null || known.view.message === before.known?.view.message) return;
   const { ok, message, code, pid } = known.view;
@@ -56,7 +73,7 @@ export function logTarget({ config, logger, nowMs }: LogDeps, before: Model, aft
 }
 
 /** Mounts that can never change again, each once. */
-export function logMounts({ logger }: LogDeps, before: Model, after: Model): void {
+function logMounts({ logger }: LogDeps, before: Model, after: Model): void {
   const isOld = after.ownStaleMounts === before.ownStaleMounts &&
     after.known?.mounts === before.known?.mounts;
   if (isOld) return;

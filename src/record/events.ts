@@ -7,10 +7,9 @@ import { TARGET_CODES } from "../codes.ts";
 import type { EventReason } from "../model.ts";
 import type { EventSink } from "../ports.ts";
 import { type Model, staleMountsOf } from "../reload/model.ts";
-import { turnText } from "../reload/turn_text.ts";
 import { shortHash } from "../text.ts";
-import { failureText } from "./record_text.ts";
-import type { StepFacts } from "./step_facts.ts";
+import type { ConcludedFacts, StepFacts } from "./step_facts.ts";
+import { failureText, phaseText } from "./texts.ts";
 
 /** Hands over the Events of one step. */
 export function noteEvents(events: EventSink, before: Model, after: Model, facts: StepFacts): void {
@@ -19,7 +18,7 @@ export function noteEvents(events: EventSink, before: Model, after: Model, facts
     events.add("ConfigReloadFailed", after.death.text);
   }
   if (after.phase.is === "held" && before.phase.is !== "held") {
-    events.add("ConfigHeld", turnText(after.phase.turn));
+    events.add("ConfigHeld", phaseText(after));
   }
   const known = new Set(staleMountsOf(before).map(({ message }) => message));
   for (const { message } of staleMountsOf(after)) {
@@ -27,7 +26,7 @@ export function noteEvents(events: EventSink, before: Model, after: Model, facts
   }
 }
 
-function noteOutcome(events: EventSink, { job, result }: NonNullable<StepFacts["concluded"]>): void {
+function noteOutcome(events: EventSink, { job, result }: ConcludedFacts): void {
   const hash = shortHash(job.digest);
   switch (result.outcome) {
     case "success":

@@ -1,24 +1,23 @@
-/** What goes into an attempt, and the few values that all kinds of attempts share. It does nothing. */
+/** What goes into an attempt, and how its result is made. It does nothing. */
 
 import type { ReloadCode } from "../codes.ts";
 import type { Config } from "../config.ts";
-import type { Outcome, OutputTime, Result, StatusReading, Target, TriggerResult } from "../model.ts";
-import type { Clock, HttpTrigger, Logger, Prepare, StatusProbe, TargetPort } from "../ports.ts";
+import type { Outcome, OutputTime, Result, StatusReading, Target } from "../model.ts";
+import type { Clock, HttpTrigger, Prepare, StatusProbe, TargetPort } from "../ports.ts";
 import type { Event, Reload, Unanswered } from "../reload/model.ts";
 import type { TokenHints } from "../reload/tokens.ts";
 import type { BaselineRequest } from "./baseline.ts";
-import type { Heartbeat } from "./heartbeat.ts";
 
 /** The effects of an attempt. */
 export interface AttemptDeps {
   readonly config: Config;
   readonly clock: Clock;
-  readonly logger: Logger;
   readonly prepare: Prepare;
   readonly target: TargetPort;
   readonly httpTrigger: HttpTrigger;
   readonly probe: StatusProbe;
-  readonly heartbeat: Heartbeat;
+  /** A sign of life for `/healthz`; the next one may take `mayTakeMs` by a deadline of its own. */
+  readonly beat: (mayTakeMs?: number) => void;
 }
 
 /** What one attempt is about. */
@@ -46,11 +45,7 @@ export interface AttemptInput {
   readonly overtaken: AbortSignal;
 }
 
-/** What a result says where nothing else is known. */
-const NOTHING: Result = {
-  outcome: "failed",
-  reason: "",
-  code: "",
+const NOTHING_KNOWN = {
   proof: null,
   target: null,
   triggeredAtMs: null,
@@ -60,31 +55,14 @@ const NOTHING: Result = {
   baseline: null,
   status: null,
   output: null,
-};
+} as const;
 
-/** An unsuccessful result. */
-export function failure(
+/** How an attempt ended; `more` is what is known besides. */
+export function resultOf(
   outcome: Outcome,
   reason: string,
   code: ReloadCode | "",
   more: Partial<Result> = {},
 ): Result {
-  return { ...NOTHING, outcome, reason, code, ...more };
-}
-
-/** The times that count from a trigger that went out. */
-export function sentAt(
-  { config }: Pick<AttemptDeps, "config">,
-  sent: TriggerResult & { kind: "sent" },
-) {
-  return {
-    triggeredAtMs: sent.atMs,
-    triggeredWallMs: sent.wallMs,
-    deadlineMs: sent.atMs + config.reloadTimeoutMs,
-  };
-}
-
-/** An app that has looked at the content and said no has rejected it: that is no trigger that did not arrive. */
-export function outcomeOfUnsent(code: ReloadCode): Outcome {
-  return code === "trigger-refused" ? "rejected" : "failed";
+  return { ...NOTHING_KNOWN, outcome, reason, code, ...more };
 }

@@ -1,30 +1,23 @@
-/**
- * The log lines of one step, from the model before it, the event and the model after it. It keeps nothing: a state that
- * lasts is logged where it begins and where it ends.
- */
+/** The log lines of a reload: how it begins, what is sent, how it ends, and what counts as applied without one. */
 
 import { type Config, rendersOutput } from "../config.ts";
 import { hideUrlSecrets } from "../http/hide_url.ts";
 import type { LogFields } from "../ports.ts";
 import { type Event, isInSync, type Model, reloadOf } from "../reload/model.ts";
 import { formatMs, shortHash } from "../text.ts";
-import { changeText, failureText, nextText, startText } from "./record_text.ts";
-import { type LogDeps, logMounts, logProblems, logTarget } from "./log_states.ts";
-import { isGivenUp, type StepFacts } from "./step_facts.ts";
-import { goText, isAnnounced } from "./turn_lines.ts";
+import { changeText, failureText, nextText, startText } from "./texts.ts";
+import { goText, isAnnounced } from "./log_rollout.ts";
+import type { LogDeps } from "./log_states.ts";
+import type { ConcludedFacts, StepFacts } from "./step_facts.ts";
 
-/** Writes the lines of one step. */
-export function logStep(deps: LogDeps, before: Model, event: Event, after: Model, facts: StepFacts): void {
-  logProblems(deps, before, event, after);
-  logDeath(deps, before, after);
-  logTarget(deps, before, after);
-  logMounts(deps, before, after);
+/** Writes what one step says of a reload. */
+export function logReload(deps: LogDeps, before: Model, event: Event, after: Model, facts: StepFacts): void {
   logAnswer(deps, before, event, after);
   logBegun(deps, before, after, facts);
   if (event.kind === "sent") logSent(deps, event);
   if (event.kind === "rendered") logRendered(deps, event);
   if (facts.concluded !== null) logOutcome(deps, before, after, facts.concluded);
-  if (isGivenUp(before, event, after)) {
+  if (facts.isGivenUp) {
     deps.logger.info("Stopped before the reload was proved", {
       new_hash: shortHash(reloadOf(before)?.job.digest ?? null),
     });
@@ -44,9 +37,6 @@ function logAnswer({ config, logger }: LogDeps, before: Model, event: Event, aft
         oldDigest: question.changedFrom,
         why: "change",
         attempt: 1,
-        seenAtMs: 0,
-        changedAtMs: 0,
-        mayTrigger: false,
       }),
       { old_hash: shortHash(question.changedFrom), new_hash: shortHash(question.digest) },
     );
@@ -104,7 +94,7 @@ function logOutcome(
   deps: LogDeps,
   before: Model,
   after: Model,
-  { job, result, durationMs }: NonNullable<StepFacts["concluded"]>,
+  { job, result, durationMs }: ConcludedFacts,
 ): void {
   const { config, logger, nowMs } = deps;
   const fields = {
@@ -148,14 +138,6 @@ function logSuccess({ config, logger }: LogDeps, before: Model, after: Model, fi
     const parts = after.restartRequired.join(", ");
     logger.warn(`The app applied the change, but says that part of it needs a restart: ${parts}`, fields);
   }
-}
-
-function logDeath({ logger, nowMs }: LogDeps, before: Model, after: Model): void {
-  if (after.death === null || after.death === before.death) return;
-  const retryAtMs = after.failure?.retryAtMs ?? nowMs;
-  const text = `${after.death.text}; next look in ${formatMs(retryAtMs - nowMs)}`;
-  // What had been rejected fails for the second time.
-  logger.error(before.failedFor === null ? `Reload failed after all: ${text}` : text, { code: "killed" });
 }
 
 /** What the app runs is certain again, or certain without a reload. */

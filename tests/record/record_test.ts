@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import type { FileState, Observation, Snapshot } from "../../src/model.ts";
-import { changesBetween, changeText } from "../../src/loop/record_text.ts";
+import { changesBetween } from "../../src/record/step_facts.ts";
+import { changeText } from "../../src/record/texts.ts";
 import { ampStatus, contentOf, createLoopBench, targetOf } from "../support/loop_bench.ts";
 import { DOWN } from "../support/status.ts";
 import { test } from "../support/strict.ts";

@@ -1,15 +1,14 @@
 /**
- * What the log says of a reload: why it begins, how it failed, and what comes next. Pure; a text names the fact first
- * and the way out after it.
+ * What is said of a reload, in the log, in `/status` and in Events: why it begins, how it failed, what comes next, what it
+ * waits for. Pure; a text names the fact first and the way out after it.
  */
 
-import type { FileChange, FileState, Result } from "../model.ts";
-import { CHANGES_MAX } from "../model.ts";
-import type { Job } from "../reload/model.ts";
+import type { FileChange, Result, Turn } from "../model.ts";
+import type { Job, Model } from "../reload/model.ts";
 import { formatMs, shortHash } from "../text.ts";
 
 /** The line with which an attempt begins. */
-export function startText(job: Job): string {
+export function startText(job: Pick<Job, "digest" | "oldDigest" | "why" | "attempt">): string {
   const [oldHash, newHash] = [shortHash(job.oldDigest), shortHash(job.digest)];
   switch (job.why) {
     case "start":
@@ -30,8 +29,8 @@ export function startText(job: Job): string {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { failure } from "./attempt_input.ts";
- * const result = failure("failed", "connection refused; is the app running?", "trigger-failed");
+ * import { resultOf } from "../attempt/input.ts";
+ * const result = resultOf("failed", "connection refused; is the app running?", "trigger-failed");
  * assert.equal(failureText(result, false), "Reload failed: connection refused; is the app running?");
  * assert.equal(failureText(result, true), "Reload failed: connection refused");
  * ```
@@ -61,28 +60,6 @@ export function nextText(result: Result, retryInMs: number | null, end: End): st
   return `next ${result.killed ? "look" : "try"} in ${formatMs(retryInMs)}`;
 }
 
-/** Which files differ, the first `CHANGES_MAX` by path; none where the content before is not known. */
-export function changesBetween(
-  before: readonly FileState[] | null,
-  after: readonly FileState[],
-): readonly FileChange[] {
-  if (before === null || before === after) return [];
-  const old = new Map(before.map((file) => [file.path, file]));
-  const changes: FileChange[] = [];
-  for (const { path, digest, sizeBytes } of after) {
-    const known = old.get(path);
-    old.delete(path);
-    if (known === undefined) changes.push({ path, change: "added", sizeBytes, oldSizeBytes: null });
-    else if (known.digest !== digest) {
-      changes.push({ path, change: "changed", sizeBytes, oldSizeBytes: known.sizeBytes });
-    }
-  }
-  for (const { path, sizeBytes } of old.values()) {
-    changes.push({ path, change: "removed", sizeBytes, oldSizeBytes: sizeBytes });
-  }
-  return changes.sort((a, b) => a.path < b.path ? -1 : a.path > b.path ? 1 : 0).slice(0, CHANGES_MAX);
-}
-
 /** One changed file for the log: `changed /etc/a.yaml (72 bytes, 70 before)`. */
 export function changeText({ path, change, sizeBytes, oldSizeBytes }: FileChange): string {
   switch (change) {
@@ -94,3 +71,32 @@ export function changeText({ path, change, sizeBytes, oldSizeBytes }: FileChange
       return `changed ${path} (${sizeBytes} bytes, ${oldSizeBytes} before)`;
   }
 }
+
+/** What a reload that is due waits for in its group; empty where none does. */
+export function phaseText({ phase }: Model): string {
+  return phase.is === "waiting" || phase.is === "held" ? turnText(phase.turn) : "";
+}
+
+/** What the answer of the group to a reload that is due means; empty where there is nothing to say. */
+function turnText(turn: Turn): string {
+  switch (turn.is) {
+    case "asking":
+    case "go":
+      return "";
+    case "waiting":
+      return `Waiting for its turn in the rollout: ${turn.pod} tries new content first`;
+    case "held":
+      return `Held: ${turn.pod || "another pod"} tried this content first and ${
+        HELD[turn.outcome] ?? "it was rejected there"
+      }${turn.reason === "" ? "" : `: ${turn.reason}`}`;
+    case "unreachable":
+      return `Nothing is reloaded before the rollout's turn is known: ${turn.message}`;
+  }
+}
+
+const HELD: Readonly<Record<string, string>> = {
+  rejected: "its app rejected it",
+  failed: "its reload failed",
+  timeout: "its app did not prove it",
+  invalid: "it did not pass there",
+};

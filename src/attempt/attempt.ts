@@ -1,0 +1,178 @@
+/**
+ * One attempt at a reload, from a snapshot to a result: prepare, find the target, make sure that the app can see the content,
+ * read the baseline, trigger, verify (contract: what happens on a change, 4 and 5). It has no memory: everything it needs
+ * comes in, everything it found goes out in one `Result`. It never counts, logs an outcome or decides about a next try.
+ */
+
+import { needsPreparing } from "../config.ts";
+import type { Result, Snapshot, Target, TriggerResult } from "../model.ts";
+import type { PrepareResult } from "../ports.ts";
+import { outputTimeOf, statusIn } from "../reload/start.ts";
+import { baselineOf } from "./baseline.ts";
+import { findTarget } from "./find_target.ts";
+import { type AttemptDeps, type AttemptInput, resultOf } from "./input.ts";
+import { outcomeOfUnsent, verifyReload } from "./verification.ts";
+
+/** Makes one attempt. Never throws for what the app, the disk or the process table do. */
+export async function attemptReload(deps: AttemptDeps, input: AttemptInput): Promise<Result> {
+  const { config, clock } = deps;
+  // Without an await: what is left before the signal is then done before anything is logged.
+  if (!needsPreparing(config)) return await trigger(deps, input);
+  const { job, snapshot } = input.reload;
+  const prepared = await prepareContent(deps, snapshot, input.aborted);
+  if (prepared.kind !== "ok") {
+    const isTransient = prepared.kind === "invalid" && prepared.retry === true;
+    return resultOf(prepared.kind, prepared.reason, isTransient ? "check-command" : prepared.kind);
+  }
+  const output = outputTimeOf(input.output, prepared, { nowMs: clock.nowMs(), wallMs: clock.wallMs() });
+  // An app that started before the output came has not read it, whenever the content behind it changed.
+  const changedAtMs = Math.max(job.changedAtMs, output?.atMs ?? -Infinity);
+  const reload = { snapshot, job: { ...job, changedAtMs } };
+  return { ...await trigger(deps, { ...input, reload }), output };
+}
+
+/** Checks and renders the content. A check command may take as long as `--http-timeout`. */
+export async function prepareContent(
+  { config, prepare, beat }: AttemptDeps,
+  snapshot: Snapshot,
+  signal: AbortSignal,
+): Promise<PrepareResult> {
+  beat(config.checkCommand === null ? 0 : config.httpTimeoutMs);
+  const prepared = await prepare(snapshot, signal);
+  beat();
+  return prepared;
+}
+
+function trigger(deps: AttemptDeps, input: AttemptInput): Promise<Result> {
+  switch (deps.config.trigger) {
+    case "none":
+      return attemptUntriggered(deps, input);
+    case "http":
+      return attemptByRequest(deps, input);
+    case "signal":
+      return attemptBySignal(deps, input);
+  }
+}
+
+/** `--trigger signal`: an app that started after the change has read it, and is only verified. */
+async function attemptBySignal(deps: AttemptDeps, input: AttemptInput): Promise<Result> {
+  const found = await findTarget(deps, input);
+  if (found.kind === "none") return resultOf("failed", found.message, found.code);
+  const { target } = found;
+  if (found.hasReadIt) return await verifyStarted(deps, input, target);
+  if (!input.reload.job.mayTrigger) {
+    const reason =
+      `a signal with this content ended the app before, so ${target.name} (PID ${target.pid}) is ` +
+      "not signalled with it again; restart the app to make it read the content";
+    return resultOf("failed", reason, "killed-before", { target });
+  }
+  const mounts = deps.target.staleMounts(target);
+  if (mounts.blind) {
+    const reason = mounts.stale.map((mount) => mount.message).join("; ");
+    return resultOf("failed", reason, "stale-mount", { target });
+  }
+  return await sendAndVerify(deps, input, target, () => deps.target.send(target));
+}
+
+/** The app started with this content: nothing to trigger, its good status is the proof. */
+async function verifyStarted(deps: AttemptDeps, input: AttemptInput, target: Target): Promise<Result> {
+  const nowMs = deps.clock.nowMs();
+  input.onSent({ kind: "sent", how: "started", target, atMs: nowMs, isAgain: false });
+  return await verifyReload(deps, input, {
+    baseline: null,
+    since: { atMs: nowMs, wallMs: target.startedWallMs },
+    deadlineMs: nowMs + deps.config.reloadTimeoutMs,
+    target,
+    hasStarted: true,
+  });
+}
+
+/** `--trigger http`: a request to each trigger URL. */
+async function attemptByRequest(deps: AttemptDeps, input: AttemptInput): Promise<Result> {
+  const { config, beat } = deps;
+  const delivered = await verifyDelivered(deps, input);
+  if (delivered !== null) return delivered;
+  return await sendAndVerify(deps, input, null, async () => {
+    beat(config.httpTimeoutMs * config.triggerUrls.length);
+    const sent = await deps.httpTrigger(input.aborted);
+    beat();
+    return sent;
+  });
+}
+
+/** A request that was not answered may have been delivered: before the next one the status says whether it was. */
+async function verifyDelivered(deps: AttemptDeps, input: AttemptInput): Promise<Result | null> {
+  const { clock, config } = deps;
+  const { unanswered } = input;
+  if (unanswered === null || config.verify === "none") return null;
+  const nowMs = clock.nowMs();
+  const { baseline, triggeredAtMs: atMs } = unanswered;
+  const result = await verifyReload(deps, input, {
+    baseline,
+    since: { atMs, wallMs: clock.wallMs() - (nowMs - atMs) },
+    // One reading, and the one that confirms it.
+    deadlineMs: nowMs + 2 * config.pollIntervalMs,
+  });
+  return result.outcome === "timeout" || result.code === "overtaken" ? null : result;
+}
+
+/** `--trigger none`: nothing is sent, the app's own reload is waited for. */
+async function attemptUntriggered(deps: AttemptDeps, input: AttemptInput): Promise<Result> {
+  const { clock, config } = deps;
+  const { changedAtMs } = input.reload.job;
+  const reading = config.verify === "none"
+    ? null
+    : input.lastReading ?? await baselineOf(deps, input.begun, input.aborted);
+  const nowMs = clock.nowMs();
+  input.onSent({ kind: "sent", how: "nothing", target: null, atMs: nowMs, isAgain: false });
+  return await verifyReload(deps, input, {
+    baseline: statusIn(reading),
+    since: { atMs: changedAtMs, wallMs: clock.wallMs() - (nowMs - changedAtMs) },
+    deadlineMs: nowMs + config.reloadTimeoutMs,
+  });
+}
+
+/** The status before the trigger, the trigger, and its proof. `target`: who is signalled; null where a request is sent. */
+async function sendAndVerify(
+  deps: AttemptDeps,
+  input: AttemptInput,
+  target: Target | null,
+  send: () => TriggerResult | Promise<TriggerResult>,
+): Promise<Result> {
+  const { clock, config } = deps;
+  const baseline = statusIn(await baselineOf(deps, input.begun, input.aborted));
+  if (input.aborted.aborted) {
+    return resultOf("failed", "stopped before the trigger was sent", "stopped", { target });
+  }
+  const sent = await send();
+  if (sent.kind === "not-sent") {
+    const atMs = sent.atMs ?? null;
+    return resultOf(outcomeOfUnsent(sent.code), sent.message, sent.code, {
+      target,
+      triggeredAtMs: atMs,
+      lastTriggeredAtMs: atMs,
+      // What reached nobody has no status before it.
+      baseline: atMs === null ? null : baseline,
+    });
+  }
+  const { atMs } = sent;
+  const unanswered = sent.unanswered ?? null;
+  input.onSent({
+    kind: "sent",
+    how: target === null ? "request" : "signal",
+    target,
+    atMs,
+    isAgain: false,
+    ...(unanswered !== null && config.verify !== "none" ? { unanswered } : {}),
+  });
+  const result = await verifyReload(deps, input, {
+    baseline,
+    since: sent,
+    // While nobody answered the app was at it: its time counts from now.
+    deadlineMs: (unanswered === null ? atMs : clock.nowMs()) + config.reloadTimeoutMs,
+    target,
+    sendAgain: send,
+    unanswered,
+  });
+  return { ...result, triggeredAtMs: atMs, lastTriggeredAtMs: result.lastTriggeredAtMs ?? atMs };
+}

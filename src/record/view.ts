@@ -1,0 +1,98 @@
+/** What `/status` and the page show of the model: the words for people, and what the recorder keeps beside. Pure. */
+
+import type { Config } from "../config.ts";
+import type { ReloadRecord, RolloutStatus, StatusView, SyncChange, TargetView } from "../model.ts";
+import { isInSync, type Model, type Now, staleMountsOf } from "../reload/model.ts";
+import { phaseText } from "./texts.ts";
+
+/** What has happened so far. */
+export interface History {
+  /** Newest first. */
+  readonly reloads: readonly ReloadRecord[];
+  /** Oldest first. */
+  readonly syncChanges: readonly SyncChange[];
+}
+
+/** The part of `/status` that follows from the model and the history. */
+export type RecorderView = Omit<
+  StatusView,
+  | "version"
+  | "revision"
+  | "pod"
+  | "namespace"
+  | "startedWallMs"
+  | "nowWallMs"
+  | "fix"
+  | "watcher"
+  | "settings"
+>;
+
+/** The view of the model as it is now. */
+export function viewOf(
+  model: Model,
+  history: History,
+  config: Config,
+  now: Pick<Now, "nowMs" | "wallMs">,
+): RecorderView {
+  const retryAtMs = nextRetryAtMs(model);
+  return {
+    ...history,
+    inSync: isInSync(model),
+    inSyncSinceWallMs: model.syncSinceWallMs,
+    proof: model.proof,
+    outOfSyncReason: outOfSyncReason(model),
+    diskDigest: model.disk,
+    appliedDigest: model.applied,
+    files: model.files.map(({ path, digest, sizeBytes, error }) => ({ path, digest, sizeBytes, error })),
+    staleMounts: staleMountsOf(model),
+    target: targetViewOf(model),
+    nextRetryWallMs: retryAtMs === null ? null : now.wallMs + retryAtMs - now.nowMs,
+    restartRequired: model.restartRequired,
+    rollout: rolloutStatus(config, model),
+  };
+}
+
+/** Why not in sync, for people; empty where it is. */
+export function outOfSyncReason(model: Model): string {
+  if (isInSync(model)) return "";
+  if (model.diskProblem !== null) return model.diskProblem;
+  if (model.disk === null) return "the content has not been read yet";
+  if (model.question !== null) {
+    return model.known?.view.ok === false ? model.known.view.message : "the app is not there yet";
+  }
+  if (model.phase.is === "waiting" || model.phase.is === "held") {
+    return phaseText(model) || "waiting for the turn in the rollout";
+  }
+  if (model.failure !== null) return model.failure.reason;
+  return "the content on disk has changed and is being reloaded";
+}
+
+/** When the next try is due, where there will be one. */
+function nextRetryAtMs(model: Model): number | null {
+  // A failure of other content, or one whose content is away, leads to no try at its date.
+  if (isInSync(model) || model.diskProblem !== null || model.failure?.digest !== model.disk) return null;
+  return model.failure.retryAtMs;
+}
+
+/** An app that cannot see the content is not in order, whether or not a signal would reach it. */
+function targetViewOf({ known }: Model): TargetView | null {
+  if (known === null || !known.mounts?.blind) return known?.view ?? null;
+  const message = known.mounts.stale[0]?.message ?? known.view.message;
+  return { ...known.view, ok: false, code: "stale-mount", message };
+}
+
+/** The rollout; null without one. */
+function rolloutStatus({ rollout: mode, rolloutGroup: group }: Config, model: Model): RolloutStatus | null {
+  if (mode === "none" || group === null) return null;
+  const message = phaseText(model);
+  switch (model.phase.is) {
+    case "waiting":
+    case "held":
+      return { mode, group, state: model.phase.is, message };
+    case "reloading":
+    case "concluding":
+      return { mode, group, state: "reloading", message };
+    default:
+      return { mode, group, state: model.rollout?.isSoaking ? "soaking" : "steady", message };
+  }
+}
