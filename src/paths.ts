@@ -48,3 +48,21 @@ export function commonParent(paths: readonly string[]): string {
   for (const path of paths) while (!isWithin(path, parent)) parent = parentOf(parent);
   return parent;
 }
+
+/**
+ * Tells own output, which is never part of the content. `inputs` are the paths that are watched; what lies below one
+ * of them is content also where that lies below the output directory (`/etc/app/in`, written to `/etc/app`).
+ */
+export function createOwnCheck(
+  { configEnvsubstFile, outputDir }: {
+    readonly configEnvsubstFile: string | null;
+    readonly outputDir: string | null;
+  },
+  inputs: readonly string[],
+): (path: string) => boolean {
+  if (configEnvsubstFile === null && outputDir === null) return () => false;
+  const within = outputDir === null ? [] : inputs.filter((input) => isWithin(input, outputDir));
+  return (path) =>
+    path === configEnvsubstFile || baseName(path).startsWith(OWN_PREFIX) ||
+    (outputDir !== null && isWithin(path, outputDir) && !within.some((input) => isWithin(path, input)));
+}

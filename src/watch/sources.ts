@@ -5,7 +5,7 @@
 
 import { type Config, rendersOutput } from "../config.ts";
 import type { FileState } from "../model.ts";
-import { baseName, isWithin, joinPath, OWN_PREFIX, parentOf } from "../paths.ts";
+import { baseName, createOwnCheck, isWithin, joinPath, parentOf } from "../paths.ts";
 import type { Clock } from "../ports.ts";
 import { createDiskTimeout, type Disk, fileError, orNull } from "./disk.ts";
 import { type Glob, isGlob, parseGlob } from "./glob.ts";
@@ -173,7 +173,7 @@ function createList(config: SourceConfig, context: WalkContext) {
   const { finder } = context;
   const walker = createWalker(context);
   const candidates = new Map<string, Candidate>();
-  const isOwn = createOwnCheck(config);
+  const isOwn = createOwnCheck(config, createSources(config.configFiles, config.watchedDirs).map(baseOf));
   const add = (candidate: Candidate): boolean => {
     const before = candidates.get(candidate.path);
     const isBetter = before === undefined || (candidate.named && !before.named);
@@ -246,13 +246,4 @@ async function realDirs(disk: Disk, dirs: readonly string[]): Promise<string[]> 
 async function isFile(disk: Disk, path: string): Promise<boolean> {
   const info = await orNull(disk.stat(path));
   return info !== null && !info.isDirectory;
-}
-
-/** Own output is never part of the content. */
-function createOwnCheck({ configEnvsubstFile, outputDir }: SourceConfig): (path: string) => boolean {
-  if (configEnvsubstFile === null && outputDir === null) return () => false;
-  return (path) =>
-    path === configEnvsubstFile || path === outputDir ||
-    (outputDir !== null && path.startsWith(`${outputDir}/`)) ||
-    baseName(path).startsWith(OWN_PREFIX);
 }

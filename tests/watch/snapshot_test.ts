@@ -231,6 +231,30 @@ Deno.test(
     }),
 );
 
+Deno.test({
+  ...STRICT,
+  name: "inputs that lie below the output directory are watched, what is written there is not",
+}, () =>
+  inDir(async (dir) => {
+    Deno.mkdirSync(join(dir, "in/sub"), { recursive: true });
+    for (const name of ["in/a.yaml", "in/sub/b.yaml", "a.yaml"]) {
+      Deno.writeTextFileSync(join(dir, name), name);
+    }
+    const watched: [Partial<typeof BASE>, string[]][] = [
+      [{ watchedDirs: [join(dir, "in")] }, ["in/a.yaml", "in/sub/b.yaml"]],
+      [{ configFiles: [join(dir, "in/a.yaml")] }, ["in/a.yaml"]],
+      [{ configFiles: [join(dir, "in/*.yaml")] }, ["in/a.yaml"]],
+      [{ configFiles: [join(dir, "*/a.yaml")] }, ["in/a.yaml"]],
+    ];
+    for (const [sources, want] of watched) {
+      const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 0, ...sources, outputDir: dir }, clock);
+      assert.deepEqual(
+        (await content(reader)).files.map(({ path }) => path),
+        want.map((name) => join(dir, name)),
+      );
+    }
+  }));
+
 Deno.test(
   {
     ...STRICT,
