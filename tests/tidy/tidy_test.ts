@@ -281,26 +281,6 @@ test("documents, version, changelog and code say the same", () => {
   assert.match(read("CHANGELOG.md"), new RegExp(`^## ${VERSION.replaceAll(".", "\\.")}`, "m"));
 });
 
-test("links between the documents lead somewhere", () => {
-  const dead: string[] = [];
-  for (
-    const path of [...listFiles("docs"), "README.md", "CONTRIBUTING.md"].filter((name) =>
-      name.endsWith(".md")
-    )
-  ) {
-    for (const [, target] of read(path).matchAll(/\]\(([^)\s#]+)(?:#[^)]*)?\)/g)) {
-      if (/^[a-z]+:/.test(target!)) continue;
-      const to = new URL(target!, `file://${ROOT}${path}`).pathname;
-      try {
-        Deno.statSync(to);
-      } catch {
-        dead.push(`${path}: ${target}`);
-      }
-    }
-  }
-  assert.deepEqual(dead, []);
-});
-
 test("every dependency is pinned exactly, and ARCHITECTURE.md has a line on it", () => {
   const { imports } = JSON.parse(read("deno.json")) as { imports: Record<string, string> };
   const architecture = read("docs/ARCHITECTURE.md");

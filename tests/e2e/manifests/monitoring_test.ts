@@ -162,7 +162,6 @@ test("the first row counts, and the table has a line for each reason", async () 
     [`config_reload_target_ready${pod("a", ',code="ready"')}`]: "1",
     [`config_reload_target_ready${pod("c", ',code="starting"')}`]: "0", // the next look will tell
     [`config_reload_rollout_held${pod("c")}`]: "1",
-    [`config_reload_read_errors_total${pod("c")}`]: "4",
     [`config_reload_stale_mounts${pod("b", ',container="app",reason="subpath"')}`]: "1",
   };
   const expect = async (title: string, samples: readonly unknown[]) => ({
