@@ -6,8 +6,9 @@
 import { attemptReload, prepareContent } from "../attempt/attempt.ts";
 import { type BaselineRequest, createPrefetcher, readInTime } from "../attempt/baseline.ts";
 import { type AttemptDeps, resultOf } from "../attempt/input.ts";
+import { rendersOutput } from "../config.ts";
 import type { Snapshot, Target } from "../model.ts";
-import type { RolloutPort, SnapshotReader } from "../ports.ts";
+import type { PrepareResult, RolloutPort, SnapshotReader } from "../ports.ts";
 import {
   type AppFacts,
   type Effect,
@@ -145,7 +146,11 @@ async function ask(
 ): Promise<Event> {
   const { clock, config } = deps;
   const now = () => ({ nowMs: clock.nowMs(), wallMs: clock.wallMs() });
-  const prepared = await prepareContent(deps, asked.snapshot, deps.aborted);
+  // What counts as applied unasked needs no check: nothing is to be sent. Only its output has to be there.
+  const isSettled = asked.question.isAdopted === true && !rendersOutput(config);
+  const prepared: PrepareResult = isSettled
+    ? { kind: "ok", written: false }
+    : await prepareContent(deps, asked.snapshot, deps.aborted);
   const output = outputTimeOf(model.output, prepared, now());
   const app = findApp(deps, model);
   const found = { kind: "answered", prepared, output, app, reading: null } as const;

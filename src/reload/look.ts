@@ -197,7 +197,11 @@ export function jobOf(model: Model, failure: Failure | null, seenAtMs: number): 
 
 function whyOf(model: Model, failure: Failure | null): Job["why"] {
   if (failure !== null) return failure.count === 0 ? "told" : "retry";
-  if (model.applied === null) return model.question?.changedFrom === undefined ? "start" : "change";
+  if (model.applied === null) {
+    // Nothing was proved yet; whether the disk went from one content to another was seen all the same.
+    const from = model.question === null ? model.previous : model.question.changedFrom ?? null;
+    return from === null || from === model.disk ? "start" : "change";
+  }
   return model.disk === model.applied ? "revert" : "change";
 }
 
