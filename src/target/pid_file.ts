@@ -1,8 +1,13 @@
-/** Reads `--pid-file`. Must never block on it (a FIFO, a device) and never read more than a line of it. */
+/**
+ * Reads `--pid-file`, which whoever writes it may turn into anything between two looks. Must never block on it (a FIFO, a
+ * lease) and never read more than a line of it.
+ *
+ * Needs `node:fs`, since Deno's own `open` would wait for the writer of a FIFO: loaded only with the flag (60 ms of CPU).
+ */
 
 /** What a PID file holds. */
 export type PidFile =
-  | { readonly kind: "pid"; readonly pid: number; readonly writtenWallMs: number | null }
+  | { readonly kind: "pid"; readonly pid: number; readonly writtenWallMs: number }
   /** Missing or empty (`not-there`), or not of use (`pid-file`): it is waited for. */
   | { readonly kind: "problem"; readonly code: "not-there" | "pid-file"; readonly message: string };
 
@@ -10,37 +15,39 @@ export type PidFile =
 const BYTES_MAX = 64;
 
 /**
- * The PID in the first line; spaces around it and further lines (postgres) are fine.
+ * Makes the reader of the PID in the first line; spaces around it and further lines (postgres) are fine.
  */
-export function readPidFile(path: string): PidFile {
+export async function createPidFileReader(path: string): Promise<() => PidFile> {
+  const { closeSync, constants, fstatSync, openSync, readSync } = await import("node:fs");
   const problem = (why: string, code: "not-there" | "pid-file" = "pid-file"): PidFile => ({
     kind: "problem",
     code,
     message: `Cannot use PID file ${JSON.stringify(path)}: ${why}; waiting for the application to write it`,
   });
-  try {
-    // Before opening: the open itself of a FIFO would block for ever.
-    const info = Deno.statSync(path);
-    if (!info.isFile) return problem(`it is ${info.isDirectory ? "a directory" : "not a regular file"}`);
-    const line = readHead(path).split("\n", 1)[0]!.trim();
-    if (line === "") return problem("it is empty", "not-there");
-    if (!/^[0-9]{1,10}$/.test(line)) {
-      return problem(`its first line is ${JSON.stringify(line.slice(0, 32))} and no PID`);
-    }
-    return { kind: "pid", pid: Number(line), writtenWallMs: info.mtime?.getTime() ?? null };
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return problem("there is no such file", "not-there");
-    if (error instanceof Deno.errors.PermissionDenied) return problem("permission denied");
-    return problem(error instanceof Error ? error.message : String(error));
-  }
-}
-
-function readHead(path: string): string {
-  const file = Deno.openSync(path);
-  try {
+  const parse = (fd: number): PidFile => {
+    const info = fstatSync(fd);
+    if (!info.isFile()) return problem(`it is ${info.isDirectory() ? "a directory" : "not a regular file"}`);
     const bytes = new Uint8Array(BYTES_MAX);
-    return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
-  } finally {
-    file.close();
-  }
+    const head = new TextDecoder().decode(bytes.subarray(0, readSync(fd, bytes)));
+    const line = head.split("\n", 1)[0]!.trim();
+    if (line === "") return problem("it is empty", "not-there");
+    // Never what it says: its writer may have made it a link to a file that only this process can read.
+    if (!/^[0-9]{1,10}$/.test(line)) return problem("its first line is no PID");
+    return { kind: "pid", pid: Number(line), writtenWallMs: info.mtimeMs };
+  };
+  return () => {
+    try {
+      const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+      try {
+        return parse(fd);
+      } finally {
+        closeSync(fd);
+      }
+    } catch (error) {
+      const { code, message } = error as { code?: string; message: string };
+      if (code === "ENOENT") return problem("there is no such file", "not-there");
+      if (code === "EACCES") return problem("permission denied");
+      return problem(code === "ENXIO" ? "it is not a regular file" : message);
+    }
+  };
 }

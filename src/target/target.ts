@@ -12,7 +12,7 @@ import { signalNumber } from "../proc/signals.ts";
 import type { Trace, Wanted } from "./choice.ts";
 import { type CmdlinePattern, createCmdlinePattern } from "./cmdline_pattern.ts";
 import { judgeHandler } from "./handler.ts";
-import { readPidFile } from "./pid_file.ts";
+import { createPidFileReader, type PidFile } from "./pid_file.ts";
 import { isDead } from "./rules.ts";
 import { select } from "./select.ts";
 import { denoKill, type Kill, maySignal, permissionText, sendSignal } from "./send.ts";
@@ -41,6 +41,7 @@ const PID_FILE_AGE_MS = 60_000;
 export async function createTargetPort(config: Config, deps: TargetDeps): Promise<TargetFinder> {
   const { clock, kill = denoKill, reader = createProcReader() } = deps;
   const cmdline = config.processCmdline && await createCmdlinePattern(config.processCmdline);
+  const pidFile = config.pidFile === null ? null : await createPidFileReader(config.pidFile);
   const port = localPort(config.reloadUrl);
   const options = {
     signal: config.signal,
@@ -52,7 +53,7 @@ export async function createTargetPort(config: Config, deps: TargetDeps): Promis
 
   const resolve = (previous: Target | null, trace?: Trace): Resolution => {
     try {
-      const asked = wantedBy(config, cmdline);
+      const asked = wantedBy(config, pidFile?.() ?? null, cmdline);
       if (asked.kind === "problem") {
         return { kind: "none", code: asked.code, message: asked.message, again: true };
       }
@@ -92,14 +93,13 @@ export async function createTargetPort(config: Config, deps: TargetDeps): Promis
   };
 }
 
-/** How the settings name the target; the PID file is read afresh. */
-function wantedBy(config: Config, cmdline: CmdlinePattern | null):
+/** How the settings name the target. */
+function wantedBy(config: Config, file: PidFile | null, cmdline: CmdlinePattern | null):
   | { kind: "wanted"; wanted: Wanted; writtenWallMs: number | null }
   | { kind: "problem"; code: TargetCode; message: string } {
   const wanted = (value: Wanted, writtenWallMs: number | null = null) =>
     ({ kind: "wanted", wanted: value, writtenWallMs }) as const;
-  if (config.pidFile !== null) {
-    const file = readPidFile(config.pidFile);
+  if (file !== null) {
     if (file.kind === "problem") return file;
     return wanted({ kind: "pid", pid: file.pid, asked: `--pid-file ${config.pidFile}` }, file.writtenWallMs);
   }

@@ -1,0 +1,58 @@
+/** A PID file whose writer is hostile; `tests/e2e/pods` has the others. */
+
+import assert from "node:assert/strict";
+import { createPidFileReader } from "../../src/target/pid_file.ts";
+import { inDir } from "../support/in_dir.ts";
+import { test } from "../support/strict.ts";
+
+test("a PID file that leads to a secret: nothing of it is told", () =>
+  inDir(async (dir) => {
+    Deno.writeTextFileSync(`${dir}/token`, "s3cr3t\n");
+    Deno.symlinkSync("token", `${dir}/app.pid`);
+    assert.deepEqual((await createPidFileReader(`${dir}/app.pid`))(), {
+      kind: "problem",
+      code: "pid-file",
+      message:
+        `Cannot use PID file "${dir}/app.pid": its first line is no PID; waiting for the application to write it`,
+    });
+  }));
+
+/** Puts a FIFO and a file in each other's place, over and over. */
+const SWAP = `
+const [dir] = Deno.args;
+for (;;) {
+  Deno.renameSync(dir + "/fifo", dir + "/app.pid");
+  Deno.linkSync(dir + "/app.pid", dir + "/fifo");
+  Deno.renameSync(dir + "/file", dir + "/app.pid");
+  Deno.linkSync(dir + "/app.pid", dir + "/file");
+}
+`;
+
+/** Reads it for a while: in a process of its own, since one that waits for the writer of a FIFO ends by a signal only. */
+const READ = `
+const { createPidFileReader } = await import(Deno.args[0]);
+const read = await createPidFileReader(Deno.args[1] + "/app.pid");
+const seen = new Set();
+for (const endMs = performance.now() + 3_000; performance.now() < endMs;) {
+  const found = read();
+  seen.add(found.kind === "pid" ? found.pid : found.message.includes("not a regular file"));
+}
+console.log(JSON.stringify([...seen].sort()));
+`;
+
+test("a FIFO that comes while the PID file is read holds up nothing", () =>
+  inDir(async (dir) => {
+    await new Deno.Command("mkfifo", { args: [`${dir}/fifo`] }).output();
+    Deno.writeTextFileSync(`${dir}/file`, "7\n");
+    Deno.writeTextFileSync(`${dir}/app.pid`, "7\n");
+    const start = (code: string, args: string[]) =>
+      new Deno.Command(Deno.execPath(), { args: ["eval", code, ...args], stdout: "piped" }).spawn();
+    const swapper = start(SWAP, [dir]);
+    const reader = start(READ, [import.meta.resolve("../../src/target/pid_file.ts"), dir]);
+    const timer = setTimeout(() => reader.kill("SIGKILL"), 30_000);
+    const { stdout } = await reader.output();
+    clearTimeout(timer);
+    swapper.kill("SIGKILL");
+    await swapper.output();
+    assert.equal(new TextDecoder().decode(stdout), "[7,true]\n");
+  }));
