@@ -5,13 +5,22 @@ import { test } from "../support/strict.ts";
 const HOSTILE = "a".repeat(100_000) + "!";
 
 test("an expression that takes for ever on a hostile command line stalls nothing, and the others are still tried", async () => {
-  for (const source of ["(a+)+b", "(a|a)*b", "(?=.*x)?(a+)+$", "a*a*a*a*a*b"]) {
+  const sources = [
+    "(a+)+b",
+    "(a|a)*b",
+    "(?=.*x)?(a+)+$",
+    "a*a*a*a*a*b",
+    "(.*)\\1b",
+    "^(?<as>a*)\\k<as>b",
+    "[^b]*b",
+  ];
+  for (const source of sources) {
     assert.equal(isQuick(source), false, source);
     const pattern = await createCmdlinePattern(new RegExp(source));
     const began = performance.now();
     assert.deepEqual(pattern.match([HOSTILE, "xaaab", HOSTILE, "baaa"]).slice(0, 2), [
       false,
-      source !== "(?=.*x)?(a+)+$",
+      new RegExp(source).test("xaaab"),
     ]);
     assert.ok(performance.now() - began < 500, `${source}: ${performance.now() - began} ms`);
   }
