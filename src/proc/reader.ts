@@ -37,10 +37,10 @@ export interface ProcReader {
   threads(pid: number): ProcessStatus[];
   /** Whether a socket of this network namespace listens on the TCP port; the cheaper question. */
   isListening(port: number): boolean;
-  /** Inodes of all sockets of this network namespace that listen on the TCP port. */
+  /** All sockets of this network namespace that listen on the TCP port, as `descriptors` names them. */
   listening(port: number): ReadonlySet<string>;
-  /** Whether the process holds one of these sockets; null where its descriptors may not be read (another user's). */
-  holds(pid: number, inodes: ReadonlySet<string>): boolean | null;
+  /** What its descriptors lead to, in their order (`socket:[4711]`); nothing where they may not be read (another user's). */
+  descriptors(pid: number): Generator<string>;
   /** Time since boot in ms, to 10 ms; null when it cannot be read. */
   uptimeMs(): number | null;
   /** The PID of this process as this /proc has it; null where it has none. */
@@ -94,14 +94,12 @@ export function createProcReader(root = "/proc"): ProcReader {
     isListening: (port) =>
       SOCKET_FILES.some((file) => readListeners(`${root}/net/${file}`, port, true).length > 0),
     listening: (port) =>
-      new Set(SOCKET_FILES.flatMap((file) => readListeners(`${root}/net/${file}`, port, false))),
-    holds: (pid, inodes) => {
-      // The listening socket is one of the first descriptors; a server may have thousands.
-      const fds = readNames(`${root}/${pid}/fd`);
-      return fds && fds.some((fd) => {
-        const target = readLink(`${root}/${pid}/fd/${fd}`);
-        return target !== null && target.startsWith("socket:[") && inodes.has(target.slice(8, -1));
-      });
+      new Set(
+        SOCKET_FILES.flatMap((file) => readListeners(`${root}/net/${file}`, port, false))
+          .map((inode) => `socket:[${inode}]`),
+      ),
+    descriptors: function* (pid) {
+      for (const fd of readNames(`${root}/${pid}/fd`) ?? []) yield readLink(`${root}/${pid}/fd/${fd}`) ?? "";
     },
     uptimeMs: () => {
       const seconds = parseFloat(read("uptime") ?? "");

@@ -5,7 +5,7 @@
 
 import type { ProcessStat } from "../proc/process.ts";
 import { ambiguous, none, NOTES, type Selection, type SelectOptions, type Trace } from "./choice.ts";
-import { applicationsIn, childrenOf, isSupervisor, isWrapper } from "./launchers.ts";
+import { applicationsIn, childrenOf, isSupervisor, isWrapper, treeOf } from "./launchers.ts";
 import { isMain, type MainProcesses, mainProcesses } from "./main_processes.ts";
 import {
   describe,
@@ -138,9 +138,7 @@ function breakTie(table: ProcessTable, candidates: readonly ProcessStat[], port:
   const owners = port === null || !table.isListening(port)
     ? []
     : candidates.filter((candidate) =>
-      [...table.processes.values()].some((stat) =>
-        (stat === candidate || isAncestor(table, candidate, stat)) && table.listens(stat.pid, port)
-      )
+      treeOf(table, candidate).some((stat) => table.listens(stat.pid, port))
     );
   if (owners.length === 1) {
     const reason = `of ${candidates.length} it listens on port ${port} of --reload-url`;

@@ -78,16 +78,24 @@ function unwrap(table: ProcessTable, main: ProcessStat, signal: number): Process
  * it and is no supervisor (systemd holds the sockets of its services). Null where nobody does, or it cannot be seen.
  */
 function listenerIn(table: ProcessTable, root: ProcessStat, port: number): ProcessStat | null {
-  const children = childrenOf(table, root);
   // Alone it is the one anyway: its descriptors need not be read.
-  if (children.length === 0) return null;
-  let level = isSupervisor(table, root) ? children : [root];
-  for (let depth = table.processes.size; depth > 0 && level.length > 0; depth--) {
-    const holder = level.find((stat) => table.listens(stat.pid, port));
-    if (holder) return programOf(table, holder, root);
-    level = level.flatMap((stat) => childrenOf(table, stat));
+  if (childrenOf(table, root).length === 0) return null;
+  for (const stat of treeOf(table, root)) {
+    if (stat === root && isSupervisor(table, root)) continue;
+    if (table.listens(stat.pid, port)) return programOf(table, stat, root);
   }
   return null;
+}
+
+/** `root` and what is below it, level by level, without what `childrenOf` leaves out. */
+export function* treeOf(table: ProcessTable, root: ProcessStat): Generator<ProcessStat> {
+  const children = Map.groupBy(table.processes.values(), ({ ppid }) => ppid);
+  // A set, since a table read while processes come and go may hold a loop of parents.
+  const tree = new Set([root]);
+  for (const stat of tree) {
+    yield stat;
+    for (const child of candidatesAmong(table, children.get(stat.pid) ?? [])) tree.add(child);
+  }
 }
 
 /**
@@ -107,11 +115,11 @@ function programOf(table: ProcessTable, worker: ProcessStat, root: ProcessStat):
 
 /** Living children without runtime and sidecar, oldest first. */
 export function childrenOf(table: ProcessTable, parent: ProcessStat): ProcessStat[] {
-  const children: ProcessStat[] = [];
-  for (const stat of table.processes.values()) {
-    if (stat.ppid !== parent.pid || isDead(stat)) continue;
-    if (isSidecar(table, stat) || isRuntime(stat, table.argv(stat.pid))) continue;
-    children.push(stat);
-  }
-  return children.sort(byAge);
+  return candidatesAmong(table, [...table.processes.values()].filter(({ ppid }) => ppid === parent.pid));
+}
+
+function candidatesAmong(table: ProcessTable, stats: readonly ProcessStat[]): ProcessStat[] {
+  return stats.filter((stat) =>
+    !isDead(stat) && !isSidecar(table, stat) && !isRuntime(stat, table.argv(stat.pid))
+  ).sort(byAge);
 }

@@ -29,12 +29,20 @@ export interface ProcessTable {
   isHidden(): boolean;
   /** Whether any process in our network namespace, so in the pod, listens on the TCP port. */
   isListening(port: number): boolean;
-  /** Whether this process holds such a socket; null where its descriptors may not be read (another user's). */
-  listens(pid: number, port: number): boolean | null;
+  /** Whether this process is seen to hold such a socket; another user's descriptors may not be read. */
+  listens(pid: number, port: number): boolean;
 }
 
 /** One clock tick of /proc in ms: USER_HZ is 100 on every architecture Deno runs on. */
 export const TICK_MS = 10;
+
+/**
+ * So many descriptors are looked at, since any process of the pod may open as many as it likes. The listening socket is one
+ * of the first; servers have thousands.
+ */
+const DESCRIPTORS_OF_ONE_MAX = 1000;
+/** The same for all processes of a container: some 50 ms. */
+const DESCRIPTORS_MAX = 5000;
 
 /**
  * Reads the table: all processes, or with `only` just that one and this process. `sinceStartMs`: how long this process
@@ -63,12 +71,24 @@ export function readTable(reader: ProcReader, sinceStartMs: number, only?: numbe
   const uptimeMs = once(() => readUptime(reader, processes.get(selfPid), sinceStartMs));
   const isListening = once((port: number) => reader.isListening(port));
   const sockets = once((port: number) => reader.listening(port));
+  const container = once((pid) => readContainer(reader, pid));
+  const descriptorsLeft = new Map<string, number>();
+  const holds = (pid: number, wanted: ReadonlySet<string>): boolean => {
+    const key = container(pid);
+    let left = descriptorsLeft.get(key) ?? DESCRIPTORS_MAX;
+    const found = reader.descriptors(pid).take(Math.min(left, DESCRIPTORS_OF_ONE_MAX)).some((descriptor) => {
+      left--;
+      return wanted.has(descriptor);
+    });
+    descriptorsLeft.set(key, left);
+    return found;
+  };
   return {
     selfPid,
     selfUid: Deno.uid() ?? 0,
     processes,
     argv: once((pid) => reader.argv(pid)),
-    container: once((pid) => readContainer(reader, pid)),
+    container,
     statNow: (pid) => {
       const stat = reader.stat(pid);
       return stat === "hidden" ? null : stat;
@@ -82,7 +102,7 @@ export function readTable(reader: ProcReader, sinceStartMs: number, only?: numbe
     ageMs: (stat) => uptimeMs(0) - stat.startTicks * TICK_MS,
     isHidden: () => isAnyHidden || / \/proc [^\n]*\bhidepid=[12ip]/.test(reader.mountinfo(selfPid) ?? ""),
     isListening,
-    listens: (pid, port) => isListening(port) && reader.holds(pid, sockets(port)),
+    listens: (pid, port) => isListening(port) && holds(pid, sockets(port)),
   };
 }
 

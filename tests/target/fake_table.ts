@@ -107,7 +107,7 @@ export function tableOf(list: readonly FakeProcess[], more: Partial<ProcessTable
     ageMs: (stat) => all.get(stat.pid)?.ageMs ?? 60_000,
     isHidden: () => false,
     isListening: (port) => list.some((process) => process.listens === port),
-    listens: (pid, port) => all.get(pid)?.isPrivate ? null : all.get(pid)?.listens === port,
+    listens: (pid, port) => !all.get(pid)?.isPrivate && all.get(pid)?.listens === port,
     ...more,
   };
 }

@@ -119,3 +119,26 @@ Deno.test("table: hidepid, by entries without content or by the mount's options"
     assert.equal(world({ mountinfo }).look().isHidden(), hidden, option);
   }
 });
+
+Deno.test(
+  "table: of processes with many descriptors the first are looked at, 5,000 a container",
+  STRICT,
+  () => {
+    let looked = 0;
+    const table = world({
+      isListening: () => true,
+      listening: () => new Set(["socket:[7]"]),
+      cgroup: (pid) => (pid < 10_000 ? "ab" : "cd").repeat(32),
+      descriptors: function* (pid) {
+        for (let fd = 0; fd < 20_000; fd++) {
+          looked++;
+          yield fd === pid % 10_000 ? "socket:[7]" : "/dev/null";
+        }
+      },
+    }).look();
+    for (let pid = 11_500; pid < 20_000; pid++) assert.equal(table.listens(pid, 8080), false);
+    assert.equal(looked, 5_000);
+    assert.equal(table.listens(7, 8080), true, "who opens many hides nobody else");
+    assert.equal(looked, 5_008, "no further than the socket");
+  },
+);
