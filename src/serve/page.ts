@@ -103,8 +103,8 @@ function judgeState(view: StatusView): State {
   const why = capitalize(view.outOfSyncReason);
   if (view.reloads[0]?.outcome === "in progress") return { tone: "busy", mark: "…", title: "Reloading", why };
   const { state, message } = view.rollout ?? { state: "steady", message: "" };
-  if (state === "held") return { tone: "wait", mark: "⏸", title: "Held", why: message };
-  if (state === "waiting") return { tone: "wait", mark: "⏸", title: "Waiting for its turn", why: message };
+  if (state === "held") return { tone: "wait", mark: "‖", title: "Held", why: message };
+  if (state === "waiting") return { tone: "wait", mark: "‖", title: "Waiting for its turn", why: message };
   if (!view.inSync) return { tone: "bad", mark: "✗", title: "Not in sync", why };
   if (view.target?.ok === false) {
     const cannot = `In sync, but the next change cannot be sent: ${view.target.message}`;

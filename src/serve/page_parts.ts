@@ -39,7 +39,7 @@ export function time(wallMs: number, { nowWallMs }: Pick<StatusView, "nowWallMs"
 export function nextStep(step: NextStep | null): Html | string {
   if (step === null) return "";
   const copy = (text: string | undefined) =>
-    text === undefined ? "" : html`<pre class="copy"><code>${text}</code></pre>`;
+    text === undefined ? "" : html`<pre class="copy" tabindex="0"><code>${text}</code></pre>`;
   return html`<div class="fix"><p>${capitalize(step.say)}${
     /[.:?]$/.test(step.say) ? "" : step.command || step.yaml ? ":" : "."
   }</p>

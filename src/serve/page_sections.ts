@@ -124,7 +124,7 @@ export function watcher(view: StatusView): Html {
   return html`
     <section aria-labelledby="watcher">
       <h2 id="watcher">Watcher</h2>
-      <p>${method === "inotify" ? badge("good", "✓ inotify") : badge("wait", "⏱ poll")}</p>
+      <p>${method === "inotify" ? badge("good", "✓ inotify") : badge("wait", "↻ poll")}</p>
       <p>${capitalize(reason)}</p>
       <dl class="small">
         <dt>Last look</dt>

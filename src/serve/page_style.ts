@@ -34,7 +34,7 @@ section{background:var(--card);border:1px solid var(--line);border-radius:14px;p
 .hero.wait{background:var(--wait-bg);border-color:var(--wait)}
 .hero p.wait{color:var(--wait);font-weight:600}.hero p.soft{color:var(--soft)}
 .fix{margin-top:.9rem}
-.copy{margin:.5rem 0 0;padding:.6rem .8rem;border:1px solid var(--line);border-radius:8px;background:var(--card);color:var(--text);white-space:pre-wrap;user-select:all}
+.copy{margin:.5rem 0 0;padding:.6rem .8rem;border:1px solid var(--line);border-radius:8px;background:var(--card);color:var(--text);overflow-x:auto;user-select:all}
 .note{background:var(--wait-bg);border-color:var(--wait)}
 .note h2{color:var(--wait)}
 .badge{display:inline-block;padding:.05rem .55rem;border-radius:99px;font-size:.85rem;font-weight:600}

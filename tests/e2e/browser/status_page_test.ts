@@ -137,7 +137,7 @@ const WANTED: readonly (readonly [string, () => StatusView, string, RegExp[]])[]
   ["ambiguous", ambiguousView, "⚠ In sync", [
     /In sync, but the next change cannot be sent: Several processes/,
   ]],
-  ["held", heldView, "⏸ Held", [
+  ["held", heldView, "‖ Held", [
     /Held: web-7f9c5d6b8-9qk2p tried this content first/,
     /kubectl annotate lease/,
   ]],
