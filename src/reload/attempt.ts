@@ -1,18 +1,17 @@
 /**
  * One attempt as the model sees it: it begins, its trigger goes out, the disk is looked at beside it, it ends, one more look
- * follows, and it counts (contract: what happens on a change, 4 to 6). Pure; what an attempt does is `loop/attempt.ts`.
+ * follows, and it counts (contract: what happens on a change, 4 to 6). Pure; what an attempt does is `attempt/attempt.ts`.
  */
 
 import type { Cause, Observation, Result, Snapshot } from "../model.ts";
-import { jobOf, noteObservation } from "./look.ts";
-import type { Effect, Event, Hint, Job, Model, Now, Phase, Policy, Reload } from "./model.ts";
+import { awaySince, jobOf, noteContent, noteObservation } from "./look.ts";
+import type { Event, Hint, Job, Model, Now, Phase, Policy, Reload, Step } from "./model.ts";
 import { count, noteLife, noteTrigger, survivalAtMs } from "./outcome.ts";
 import { hasFailed, statusIn } from "./start.ts";
 
 /** So long after its trigger a proof may be pending before newer content overtakes it (contract: on a change, 5). */
 const OVERTAKE_MS = 2_000;
 
-type Step = readonly [Model, Effect];
 type Concluding = Phase & { is: "concluding" };
 
 /** Begins a reload. */
@@ -31,7 +30,7 @@ export function begin(
     sentAtMs: null,
     isPure: true,
     newer: null,
-    lookAtMs: null,
+    lookAtMs: Infinity,
     isAsked: false,
     isOvertaken: false,
   };
@@ -43,11 +42,6 @@ export function withReload(model: Model, change: Partial<Reload>): Model {
   const { phase } = model;
   if (phase.is !== "reloading" && phase.is !== "concluding") return model;
   return { ...model, phase: { ...phase, reload: { ...phase.reload, ...change } } };
-}
-
-/** The trigger went out. */
-export function noteSent(model: Model, event: Event & { kind: "sent" }): Model {
-  return withReload(model, { sentAtMs: event.atMs });
 }
 
 /** A look beside the attempt: whatever differs from what was sent makes a success say less. */
@@ -63,12 +57,12 @@ export function noteBeside(
     return withReload(model, { isPure: false, lookAtMs: observation.againAtMs });
   }
   const seen = observation.kind === "content" ? { ...model, lastScanWallMs: now.wallMs } : model;
-  if (isSame(observation, reload.snapshot)) return withReload(seen, { newer: null, lookAtMs: null });
+  if (isSame(observation, reload.snapshot)) return withReload(seen, { newer: null, lookAtMs: Infinity });
   const isNewer = observation.kind === "content" && observation.snapshot.digest !== reload.job.digest;
   const newer = isNewer
     ? reload.newer ?? { hint, notBeforeMs: now.nowMs + now.random * policy.jitterMs }
     : null;
-  return withReload(seen, { isPure: false, lookAtMs: null, newer });
+  return withReload(seen, { isPure: false, lookAtMs: Infinity, newer });
 }
 
 function isSame(observation: Observation, snapshot: Snapshot): boolean {
@@ -137,21 +131,11 @@ function continueWith(
   policy: Policy,
 ): Step {
   const { snapshot } = observation;
-  const { digest, changedWallMs } = snapshot;
+  const { digest } = snapshot;
   const isOther = digest !== reload.job.digest;
-  const next: Model = {
-    ...noteTrigger(noteObservation(model, observation, now, policy), reload, result, false),
-    disk: digest,
-    previous: isOther ? reload.job.digest : model.previous,
-    isUncertain: true,
-    awaySinceAtMs: model.applied === null ? null : model.awaySinceAtMs ?? model.lastLookAtMs,
-    lastLookAtMs: now.nowMs,
-    changedWallMs,
-    changedAtMs: Math.max(
-      Math.min(now.nowMs, now.nowMs - (now.wallMs - changedWallMs)),
-      model.lastLookAtMs ?? -Infinity,
-    ),
-  };
+  const noted = noteTrigger(noteObservation(model, observation, now, policy), reload, result, false);
+  const awaySinceAtMs = awaySince(noted, now);
+  const next: Model = { ...noteContent(noted, snapshot, now), isUncertain: true, awaySinceAtMs };
   const { hint } = reload.newer ?? { hint: { causes: reload.causes, firstAtMs: reload.job.seenAtMs } };
   const failure = next.failure?.digest === digest ? next.failure : null;
   const job = { ...jobOf(next, failure, hint.firstAtMs), why: isOther ? "change" as const : reload.job.why };

@@ -73,7 +73,7 @@ function problemOf(observation: Observation & { kind: "unreadable" | "replaced" 
 }
 
 /** The last moment at which the applied content was certainly on disk. */
-function awaySince(model: Model, now: Now): number | null {
+export function awaySince(model: Model, now: Now): number | null {
   return model.applied === null ? null : model.awaySinceAtMs ?? model.lastLookAtMs ?? now.nowMs;
 }
 
@@ -122,7 +122,7 @@ function ask(model: Model, question: Question, snapshot: Snapshot, hint: Hint): 
 }
 
 /** Takes the content on disk into the model. */
-function noteContent(model: Model, { digest, changedWallMs }: Content, now: Now): Model {
+export function noteContent(model: Model, { digest, changedWallMs }: Content, now: Now): Model {
   const looked = { ...model, diskProblem: null, lastLookAtMs: now.nowMs, changedWallMs };
   // Compared as reported, so that a step of the wall clock is no change.
   const reportedAtMs = changedWallMs === model.changedWallMs
@@ -210,22 +210,38 @@ export function noteObservation(model: Model, observation: Observation, now: Now
   switch (observation.kind) {
     case "settling":
       return model;
-    case "replaced":
-      return { ...model, problems: problemsOf(model.problems, observation, now, policy) };
-    case "unreadable":
-      return {
-        ...model,
-        files: observation.files,
-        problems: problemsOf(model.problems, observation, now, policy),
-      };
-    case "content":
-      return {
-        ...model,
-        files: filesOf(observation),
-        problems: problemsOf(model.problems, observation, now, policy),
-        lastScanWallMs: now.wallMs,
-      };
+    case "replaced": {
+      const { path, message } = observation;
+      return noteProblems(model, [{ path, error: message }], (_, error) => error, now);
+    }
+    case "unreadable": {
+      const { files } = observation;
+      const again = `looking again at least every ${formatMs(policy.intervalMs)}`;
+      const text = (path: string, error: string) => `Cannot read "${path}": ${error}; ${again}`;
+      return noteProblems({ ...model, files }, files, text, now);
+    }
+    case "content": {
+      const text = (path: string, error: string) => `Left "${path}" out of the content: ${error}`;
+      const noted = { ...model, files: filesOf(observation), lastScanWallMs: now.wallMs };
+      return noteProblems(noted, observation.skipped, text, now);
+    }
   }
+}
+
+/** What is wrong with which path, as whole sentences. One that is known keeps its beginning. */
+function noteProblems(
+  model: Model,
+  paths: readonly Pick<FileState, "path" | "error">[],
+  textOf: (path: string, error: string) => string,
+  { nowMs }: Now,
+): Model {
+  const known = model.problems;
+  const problems = paths.flatMap(({ path, error }): readonly Problem[] => {
+    if (error === null) return [];
+    const sinceAtMs = known.find((problem) => problem.path === path)?.sinceAtMs ?? nowMs;
+    return [{ path, text: textOf(path, error), sinceAtMs }];
+  });
+  return problems.length === 0 && known.length === 0 ? model : { ...model, problems };
 }
 
 /** The files for the status. Bytes must not live on in it; ten thousand files without any are not copied. */
@@ -237,41 +253,6 @@ function filesOf({ snapshot, skipped }: Observation & { kind: "content" }): read
     sizeBytes,
     error,
   }));
-}
-
-function problemsOf(
-  before: readonly Problem[],
-  observation: Observation & { kind: "content" | "unreadable" | "replaced" },
-  now: Now,
-  policy: Policy,
-): readonly Problem[] {
-  const found = textsOf(observation, policy.intervalMs);
-  if (found.length === 0 && before.length === 0) return before;
-  return found.map(([path, text]) => {
-    const sinceAtMs = before.find((problem) => problem.path === path)?.sinceAtMs ?? now.nowMs;
-    return { path, text, sinceAtMs };
-  });
-}
-
-/** What is wrong, as whole sentences, by path. */
-function textsOf(
-  observation: Observation & { kind: "content" | "unreadable" | "replaced" },
-  intervalMs: number,
-): (readonly [path: string, text: string])[] {
-  switch (observation.kind) {
-    case "replaced":
-      return [[observation.path, observation.message]];
-    case "unreadable":
-      return observation.files.flatMap(({ path, error }) =>
-        error === null
-          ? []
-          : [[path, `Cannot read "${path}": ${error}; looking again at least every ${formatMs(intervalMs)}`]]
-      );
-    case "content":
-      return observation.skipped.flatMap(({ path, error }) =>
-        error === null ? [] : [[path, `Left "${path}" out of the content: ${error}`]]
-      );
-  }
 }
 
 /** Hints as one. */

@@ -4,7 +4,7 @@
  * Times named `…AtMs` are monotonic milliseconds, those named `…WallMs` Unix milliseconds.
  */
 
-import type { ReloadOnStart, Rollout, TriggerKind, VerifyMode } from "../config.ts";
+import type { Config } from "../config.ts";
 import type {
   AppMounts,
   Cause,
@@ -25,24 +25,24 @@ import type {
 } from "../model.ts";
 import type { PrepareResult } from "../ports.ts";
 
-/** The settings that matter here; all in milliseconds. */
-export interface Policy {
-  readonly intervalMs: number;
-  readonly retryIntervalMs: number;
-  readonly maxBackoffMs: number;
-  readonly jitterMs: number;
-  readonly minReloadIntervalMs: number;
-  readonly reloadTimeoutMs: number;
-  readonly reloadOnStart: ReloadOnStart;
-  readonly trigger: TriggerKind;
-  readonly verify: VerifyMode;
-  readonly once: boolean;
-  readonly rollout: Rollout;
-  /** The signal's name, for what is said of a process that died of it. */
-  readonly signal: string;
-  readonly configEnvsubstFile: string | null;
-  readonly outputDir: string | null;
-}
+/** The settings that matter here. */
+export type Policy = Pick<
+  Config,
+  | "intervalMs"
+  | "retryIntervalMs"
+  | "maxBackoffMs"
+  | "jitterMs"
+  | "minReloadIntervalMs"
+  | "reloadTimeoutMs"
+  | "reloadOnStart"
+  | "trigger"
+  | "verify"
+  | "once"
+  | "rollout"
+  | "signal"
+  | "configEnvsubstFile"
+  | "outputDir"
+>;
 
 /** The moment of an event, and a random number in [0, 1) for jitter. */
 export interface Now {
@@ -89,8 +89,8 @@ export type Phase =
     readonly is: "concluding";
     readonly reload: Reload;
     readonly result: Result;
-    /** When to look again, where the next trigger is not allowed yet or a file is being written; null: now. */
-    readonly lookAtMs: number | null;
+    /** When to look: at once, or when the next trigger is allowed or a file has been written. */
+    readonly lookAtMs: number;
   }
   | { readonly is: "ended"; readonly code: number };
 
@@ -123,8 +123,8 @@ export interface Reload {
   readonly isPure: boolean;
   /** Newer content is on disk: since which hint, and from when on it may be sent. */
   readonly newer: { readonly hint: Hint; readonly notBeforeMs: number } | null;
-  /** A file is being written: look again then. */
-  readonly lookAtMs: number | null;
+  /** A file is being written: look again then. Infinity where none is. */
+  readonly lookAtMs: number;
   /** SIGHUP came: try again right after this. */
   readonly isAsked: boolean;
   /** Its verification is being ended, since newer content is there. */
@@ -347,6 +347,9 @@ export interface Liveness {
   readonly known: boolean | null;
   readonly signalled: boolean | null;
 }
+
+/** A model and what is to be done now: what `step` returns. */
+export type Step = readonly [Model, Effect];
 
 /** What to do next; each brings one event. */
 export type Effect =

@@ -1,39 +1,35 @@
 /** What a phase waits for, and when it ends by itself. Pure. */
 
 import { overtakeAtMs } from "./attempt.ts";
-import type { Effect, Model, Now, Policy, Reload } from "./model.ts";
+import type { Model, Now, Policy, Step } from "./model.ts";
 import { end, survivalAtMs } from "./outcome.ts";
 
-type Step = readonly [Model, Effect];
-
-/** What a phase waits for. */
+/** What is done next in this phase. */
 export function next(model: Model, now: Now, policy: Policy): Step {
   const { phase } = model;
-  const lifeAtMs = survivalAtMs(model, now);
   switch (phase.is) {
     case "asking":
       return [model, { do: "ask", question: phase.question, snapshot: phase.snapshot }];
     case "rendering":
       return [model, { do: "render", snapshot: phase.snapshot }];
     case "reloading":
-      return [model, { do: "wait", untilMs: besideAtMs(phase.reload, policy) }];
     case "concluding":
-      return [model, { do: "wait", untilMs: Math.min(phase.lookAtMs ?? now.nowMs, lifeAtMs) }];
+      return waitFor(model, now, policy);
     default:
   }
   if (model.owed !== null) return [{ ...model, owed: null }, { do: "look", hint: model.owed }];
   const code = policy.once ? onceCode(model, now, policy) : null;
-  if (code !== null) return end(model, code);
-  return [model, { do: "wait", untilMs: Math.min(dateOf(model, policy) ?? Infinity, lifeAtMs) }];
+  return code === null ? waitFor(model, now, policy) : end(model, code);
 }
 
-/** When something is to be done beside the attempt in progress. */
-function besideAtMs(reload: Reload, policy: Policy): number {
-  return Math.min(overtakeAtMs(reload, policy), reload.lookAtMs ?? Infinity);
+function waitFor(model: Model, now: Now, policy: Policy): Step {
+  // An attempt watches by itself whether the process survives.
+  const lifeAtMs = model.phase.is === "reloading" ? Infinity : survivalAtMs(model, now);
+  return [model, { do: "wait", untilMs: Math.min(dateOf(model, policy), lifeAtMs) }];
 }
 
-/** When the phase ends by itself with a look; null where it does not. */
-export function dateOf({ phase, startedAtMs }: Model, policy: Policy): number | null {
+/** When something is to be done in this phase without a hint; Infinity where nothing is. */
+export function dateOf({ phase, startedAtMs }: Model, policy: Policy): number {
   switch (phase.is) {
     case "starting":
       return startedAtMs;
@@ -43,9 +39,13 @@ export function dateOf({ phase, startedAtMs }: Model, policy: Policy): number | 
       return phase.atMs;
     case "blocked":
       // `--once`: the interval may be long, and no event come.
-      return policy.once ? startedAtMs + policy.reloadTimeoutMs : null;
+      return policy.once ? startedAtMs + policy.reloadTimeoutMs : Infinity;
+    case "reloading":
+      return Math.min(overtakeAtMs(phase.reload, policy), phase.reload.lookAtMs);
+    case "concluding":
+      return phase.lookAtMs;
     default:
-      return null;
+      return Infinity;
   }
 }
 

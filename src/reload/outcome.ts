@@ -4,10 +4,8 @@
  */
 
 import type { Result } from "../model.ts";
-import { nextRetryDelayMs } from "./backoff.ts";
 import { mergeHints } from "./look.ts";
 import {
-  type Effect,
   type Hint,
   type Job,
   KILLED_MAX,
@@ -17,14 +15,13 @@ import {
   type Phase,
   type Policy,
   type Reload,
+  type Step,
 } from "./model.ts";
-import { DEATH_WINDOW_MS, deathText, diedOfSignal } from "./process.ts";
+import { DEATH_WINDOW_MS, deathText, diedOfSignal, isSameProcess } from "./process.ts";
 import { rememberTokens } from "./tokens.ts";
 
 /** Pause between two looks at whether the signalled process survives, in milliseconds. */
 const SURVIVAL_LOOK_MS = 100;
-
-type Step = readonly [Model, Effect];
 
 /** What a trigger leaves behind, whatever came of it. */
 export function noteTrigger(model: Model, { job }: Reload, result: Result, isPure: boolean): Model {
@@ -93,6 +90,22 @@ function retryDate(failures: number, lastTriggerAtMs: number | null, nowMs: numb
   return Math.max(atMs, (lastTriggerAtMs ?? -Infinity) + policy.minReloadIntervalMs);
 }
 
+/**
+ * Pause in milliseconds after the `failures`-th failure in a row (1 for the first): `retryIntervalMs`, doubled
+ * with each further failure, never more than `maxBackoffMs`.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(nextRetryDelayMs(1, 5_000, 300_000), 5_000);
+ * assert.equal(nextRetryDelayMs(3, 5_000, 300_000), 20_000);
+ * assert.equal(nextRetryDelayMs(5_000, 5_000, 300_000), 300_000);
+ * ```
+ */
+export function nextRetryDelayMs(failures: number, retryIntervalMs: number, maxBackoffMs: number): number {
+  // 2 ** 1024 is Infinity; min() then gives the cap, which is what is wanted.
+  return Math.min(retryIntervalMs * 2 ** Math.max(0, failures - 1), maxBackoffMs);
+}
+
 /** Who is watched from now on. An attempt that signalled nobody does not end the watch over whom the one before did. */
 export function watchOf(model: Model, { job }: Reload, result: Result, now: Now): Model["signalled"] {
   const { target, lastTriggeredAtMs, killed } = result;
@@ -121,8 +134,7 @@ function owedAfter({ isAsked, isPure, newer }: Reload, now: Now): Hint | null {
 /** Whether the attempt has shown another process than the known one, or one that could not be signalled. */
 function isTargetDoubtful({ known }: Model, { target, outcome }: Result, { trigger }: Policy): boolean {
   if (trigger !== "signal" || target === null) return false;
-  return outcome === "failed" || known?.target?.pid !== target.pid ||
-    known.target.startTicks !== target.startTicks;
+  return outcome === "failed" || !isSameProcess(target, known?.target);
 }
 
 /** The end of the loop. */

@@ -5,19 +5,10 @@
  */
 
 import { rendersOutput } from "../config.ts";
-import {
-  begin,
-  conclude,
-  noteBeside,
-  noteSent,
-  noteTold,
-  overtakeAtMs,
-  statusTold,
-  withReload,
-} from "./attempt.ts";
+import type { Cause } from "../model.ts";
+import { begin, conclude, noteBeside, noteTold, overtakeAtMs, statusTold, withReload } from "./attempt.ts";
 import { adopt, decide, decideReload, mergeCauses, mergeHints, noteObservation, waitForApp } from "./look.ts";
 import {
-  type Effect,
   type Event,
   type Hint,
   isInSync,
@@ -27,13 +18,12 @@ import {
   type Now,
   type Phase,
   type Policy,
+  type Step,
 } from "./model.ts";
 import { dateOf, next } from "./next.ts";
 import { count, end, noteLife, watchOf } from "./outcome.ts";
 import { isSameProcess } from "./process.ts";
 import { decideStart, startFacts } from "./start.ts";
-
-type Step = readonly [Model, Effect];
 
 /** For so long after the start the other containers of a pod may still come, one after the other. */
 const EARLY_MS = 60_000;
@@ -48,7 +38,7 @@ function react(model: Model, event: Event, now: Now, policy: Policy): Step {
   if (model.phase.is === "ended") return end(model, model.phase.code);
   switch (event.kind) {
     case "hinted":
-      return onHint(model, event.hint);
+      return onHint(model, event.hint, now, policy);
     case "woke":
       return onDate(model, now, policy);
     case "looked":
@@ -71,67 +61,39 @@ function react(model: Model, event: Event, now: Now, policy: Policy): Step {
 }
 
 /** On a change, 1: something hints at it. A look is owed to whoever hints while something else is being done. */
-function onHint(model: Model, hint: Hint): Step {
+function onHint(model: Model, hint: Hint, now: Now, policy: Policy): Step {
   const isAsked = hint.causes.includes("signal");
-  const { phase } = model;
-  switch (phase.is) {
-    case "reloading":
-    case "concluding": {
-      const asked = isAsked ? withReload(model, { isAsked }) : model;
-      // Nothing is done beside a trigger that is still on its way.
-      if (phase.is === "reloading" && phase.reload.sentAtMs === null) return owe(asked, hint);
-      return [asked, { do: "look", hint }];
-    }
-    case "asking":
-    case "rendering":
-      return owe(model, hint);
-    default:
-      return [model, { do: "look", hint }];
-  }
-}
-
-function owe(model: Model, hint: Hint): Step {
-  const owed = model.owed === null ? hint : mergeHints(model.owed, hint);
-  const { phase } = model;
-  const effect: Effect = phase.is === "asking"
-    ? { do: "ask", question: phase.question, snapshot: phase.snapshot }
-    : phase.is === "rendering"
-    ? { do: "render", snapshot: phase.snapshot }
-    : { do: "wait", untilMs: Infinity };
-  return [{ ...model, owed }, effect];
+  const asked = isAsked ? withReload(model, { isAsked }) : model;
+  const { phase } = asked;
+  // Nothing is done beside a trigger that is still on its way.
+  const isBusy = phase.is === "asking" || phase.is === "rendering" ||
+    phase.is === "reloading" && phase.reload.sentAtMs === null;
+  if (!isBusy) return [asked, { do: "look", hint }];
+  return next({ ...asked, owed: asked.owed === null ? hint : mergeHints(asked.owed, hint) }, now, policy);
 }
 
 /** A date has come: of a look, of a reload that is due, of newer content, or of a look at who was signalled. */
 function onDate(model: Model, now: Now, policy: Policy): Step {
   const { phase } = model;
-  const hint: Hint = {
-    causes: [phase.is === "settling" ? "settle" : "retry"],
-    firstAtMs: now.nowMs,
-  };
+  if (dateOf(model, policy) > now.nowMs) {
+    const isWatching = model.signalled !== null && !["reloading", "asking", "rendering"].includes(phase.is);
+    return isWatching ? [model, { do: "check", afresh: false }] : next(model, now, policy);
+  }
+  const lookFor = (...causes: Cause[]): Step => [
+    model,
+    { do: "look", hint: { causes, firstAtMs: now.nowMs } },
+  ];
   switch (phase.is) {
     case "reloading":
-      if (overtakeAtMs(phase.reload, policy) <= now.nowMs) {
-        return [withReload(model, { isOvertaken: true }), { do: "overtake" }];
-      }
-      if ((phase.reload.lookAtMs ?? Infinity) <= now.nowMs) {
-        return [withReload(model, { lookAtMs: null }), { do: "look", hint: { ...hint, causes: [] } }];
-      }
-      return next(model, now, policy);
+      // On a change, 5: new content does not wait for the timeout of a pending proof.
+      if (overtakeAtMs(phase.reload, policy) > now.nowMs) return lookFor();
+      return [withReload(model, { isOvertaken: true }), { do: "overtake" }];
     case "concluding":
-      if ((phase.lookAtMs ?? now.nowMs) <= now.nowMs) {
-        return [{ ...model, phase: { ...phase, lookAtMs: null } }, {
-          do: "look",
-          hint: { ...hint, causes: [] },
-        }];
-      }
-      return model.signalled === null ? next(model, now, policy) : [model, { do: "check", afresh: false }];
-    case "asking":
-    case "rendering":
-      return next(model, now, policy);
+      return lookFor();
+    case "settling":
+      return lookFor("settle");
     default:
-      if ((dateOf(model, policy) ?? Infinity) <= now.nowMs) return [model, { do: "look", hint }];
-      if (model.signalled !== null) return [model, { do: "check", afresh: false }];
-      return next(model, now, policy);
+      return lookFor("retry");
   }
 }
 
@@ -210,7 +172,7 @@ function mayWait(
 
 /** The trigger is out: now there is time to look at what was hinted at meanwhile. */
 function onSent(model: Model, event: Event & { kind: "sent" }, now: Now, policy: Policy): Step {
-  const sent = noteSent(model, event);
+  const sent = withReload(model, { sentAtMs: event.atMs });
   if (sent.phase.is !== "reloading" || sent.owed === null) return next(sent, now, policy);
   return [{ ...sent, owed: null }, { do: "look", hint: sent.owed }];
 }
@@ -228,7 +190,7 @@ function onEnd(model: Model, { result }: Event & { kind: "ended" }, now: Now, po
   }
   const hint: Hint = model.owed ?? { causes: [], firstAtMs: now.nowMs };
   return [
-    { ...watching, owed: null, phase: { is: "concluding", reload, result, lookAtMs: null } },
+    { ...watching, owed: null, phase: { is: "concluding", reload, result, lookAtMs: now.nowMs } },
     { do: "look", hint },
   ];
 }

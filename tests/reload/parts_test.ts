@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { nextRetryDelayMs } from "../../src/reload/backoff.ts";
+import { nextRetryDelayMs } from "../../src/reload/outcome.ts";
 import { START_MARGIN_MS } from "../../src/reload/process.ts";
 import { decideStart, outputTimeOf, type StartFacts } from "../../src/reload/start.ts";
 import { formatMs, shortHash } from "../../src/text.ts";
