@@ -146,11 +146,12 @@ async function ask(
 ): Promise<Event> {
   const { clock, config } = deps;
   const now = () => ({ nowMs: clock.nowMs(), wallMs: clock.wallMs() });
-  // What counts as applied unasked needs no check: nothing is to be sent. Only its output has to be there.
-  const isSettled = asked.question.isAdopted === true && !rendersOutput(config);
-  const prepared: PrepareResult = isSettled
-    ? { kind: "ok", written: false }
-    : await prepareContent(deps, asked.snapshot, deps.aborted);
+  // Nothing is sent where content counts as applied, or is back as it was: then it need not pass any check.
+  const isNew = asked.question.goneSinceAtMs === null && !asked.question.isAdopted;
+  const isToPrepare = isNew || rendersOutput(config);
+  const prepared: PrepareResult = isToPrepare
+    ? await prepareContent(deps, asked.snapshot, deps.aborted)
+    : { kind: "ok", written: false };
   const output = outputTimeOf(model.output, prepared, now());
   const app = findApp(deps, model);
   const found = { kind: "answered", prepared, output, app, reading: null } as const;

@@ -126,10 +126,12 @@ function isDefault({ settings }: Config, name: string): boolean {
 function logSuccess({ config, logger }: LogDeps, before: Model, after: Model, fields: LogFields): void {
   logger.info("✅ Reload successful", fields);
   if (config.verify === "auto" && after.proof === "http-200" && before.proof !== "http-200") {
+    const isGauge = after.last?.result.status?.format === "prometheus";
+    const answer = isGauge
+      ? "says that its last reload was successful, without a time or a count"
+      : "answers HTTP 200";
     logger.warn(
-      `The only proof is that GET ${
-        hideUrlSecrets(config.reloadUrl)
-      } answers HTTP 200, which proves little: ` +
+      `The only proof is that GET ${hideUrlSecrets(config.reloadUrl)} ${answer}, which proves little: ` +
         "set --verify to the form in which the app reports its reloads, or to http if this is enough",
       fields,
     );

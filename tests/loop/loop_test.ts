@@ -17,6 +17,21 @@ test("--trigger http with --verify none: content found at the start is sent, and
   assert.deepEqual(bench.outcomes, ["success", "success"]);
 });
 
+test("what nothing is sent for is not checked: what --reload-on-start never takes for applied, and what was away and is back", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never", checkCommand: ["check"] });
+  bench.prepare = () => Promise.resolve({ kind: "invalid", reason: "the check says no", retry: true });
+  bench.start();
+  await bench.clock.advance(1_000);
+  assert.deepEqual([bench.started, bench.inSync], [0, true]);
+  const held = bench.disk;
+  bench.disk = { kind: "unreadable", files: [{ path: "/c", digest: null, sizeBytes: 0, error: "busy" }] };
+  await bench.clock.advance(6_000);
+  assert.equal(bench.inSync, false);
+  bench.disk = held;
+  await bench.clock.advance(6_000);
+  assert.deepEqual([bench.started, bench.inSync], [0, true]);
+});
+
 test("--trigger http, no answer: waits at the start and says so once; a change is tried all the same", async () => {
   const bench = createLoopBench({ trigger: "http", triggerUrls: ["http://app/-/reload"] });
   bench.reading = DOWN;

@@ -80,6 +80,35 @@ test("a 200 that proves little is said once, with the flag to set", async () => 
   assert.match(warnings[0]!, /answers HTTP 200, which proves little: set --verify/);
 });
 
+test("a gauge alone is told as what it is: no time and no count moved with it", async () => {
+  const bench = await begun();
+  bench.reading = {
+    kind: "status",
+    status: {
+      format: "prometheus",
+      successful: true,
+      successWallMs: null,
+      wholeSeconds: false,
+      families: [{
+        prefix: "loki_runtime",
+        successful: true,
+        successWallMs: null,
+        reloads: null,
+        errors: null,
+      }],
+    },
+  };
+  bench.write("b");
+  await bench.clock.advance(2_000);
+  assert.equal(fieldsOf(bench, "✅ Reload successful").proof, "http-200");
+  const [warning, ...others] = bench.log.filter((line) => line.startsWith("WARN"));
+  assert.deepEqual(others, []);
+  assert.match(
+    warning!,
+    /says that its last reload was successful, without a time or a count, which proves little: set --verify/,
+  );
+});
+
 test("a timeout on the default URL says once what to set", async () => {
   const settings = [{ name: "reload-url", value: "http://localhost:8080", source: "default" } as const];
   const bench = await begun({ settings });
