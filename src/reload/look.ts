@@ -11,11 +11,8 @@ import { formatMs } from "../text.ts";
 import type { Failure, Hint, Job, Model, Now, Pending, Phase, Policy, Problem, Question } from "./model.ts";
 import { spread, waitForTurn } from "./turn.ts";
 
-/** A model in its next phase, or one that has a reload to do now. */
-export interface Decision {
-  readonly model: Model;
-  readonly job: Job | null;
-}
+/** A model in its next phase; or one that has a reload to do now, with that. */
+export type Decision = readonly [Model, Job | null];
 
 /** What counts of a snapshot here. */
 type Content = Pick<Snapshot, "digest" | "changedWallMs">;
@@ -30,31 +27,25 @@ export function decide(
 ): Decision {
   switch (observation.kind) {
     case "settling":
-      return {
-        model: {
-          ...model,
-          phase: { is: "settling", untilMs: observation.againAtMs },
-          pending: model.pending ?? pendingSince(hint.firstAtMs, now, policy),
-          firstDigest: model.phase.is === "starting" ? observation.digest ?? null : model.firstDigest,
-          undecided: hint.causes,
-        },
-        job: null,
-      };
+      return [{
+        ...model,
+        phase: { is: "settling", untilMs: observation.againAtMs },
+        pending: model.pending ?? pendingSince(hint.firstAtMs, now, policy),
+        firstDigest: model.phase.is === "starting" ? observation.digest ?? null : model.firstDigest,
+        undecided: hint.causes,
+      }, null];
     case "unreadable":
     case "replaced":
-      return {
-        model: {
-          ...model,
-          phase: { is: "blocked", why: "unreadable" },
-          diskProblem: problemOf(observation),
-          // What comes after it is another change: it has a time, and a random wait, of its own.
-          pending: null,
-          awaySinceAtMs: awaySince(model, now),
-          lastLookAtMs: now.nowMs,
-          undecided: hint.causes,
-        },
-        job: null,
-      };
+      return [{
+        ...model,
+        phase: { is: "blocked", why: "unreadable" },
+        diskProblem: problemOf(observation),
+        // What comes after it is another change: it has a time, and a random wait, of its own.
+        pending: null,
+        awaySinceAtMs: awaySince(model, now),
+        lastLookAtMs: now.nowMs,
+        undecided: hint.causes,
+      }, null];
     case "content":
       return decideContent({ ...model, undecided: [] }, observation.snapshot, hint, now, policy);
   }
@@ -109,16 +100,13 @@ function decideContent(before: Model, snapshot: Snapshot, hint: Hint, now: Now, 
       return ask({ ...model, awaySinceAtMs: null }, { digest, goneSinceAtMs, ...other }, snapshot, hint);
     }
     const phase: Phase = { is: model.rollout?.isSoaking ? "soaking" : "steady" };
-    return { model: { ...model, phase, pending: null }, job: null };
+    return [{ ...model, phase, pending: null }, null];
   }
   return decideReload({ ...model, awaySinceAtMs: awaySince(before, now) }, hint, now, policy);
 }
 
 function ask(model: Model, question: Question, snapshot: Snapshot, hint: Hint): Decision {
-  return {
-    model: { ...model, phase: { is: "asking", question, snapshot, hint }, pending: null },
-    job: null,
-  };
+  return [{ ...model, phase: { is: "asking", question, snapshot, hint }, pending: null }, null];
 }
 
 /** Takes the content on disk into the model. */
@@ -150,7 +138,7 @@ export function decideReload(model: Model, hint: Hint, now: Now, policy: Policy)
   // An app that is there again has read this content at its start: no reason to wait before it is verified.
   const isEarly = isAsked || hint.causes.includes("target");
   if (failure && failure.retryAtMs === null && !isAsked) {
-    return { model: { ...model, phase: { is: "blocked", why: "invalid" }, pending: null }, job: null };
+    return [{ ...model, phase: { is: "blocked", why: "invalid" }, pending: null }, null];
   }
   // A retry has no jitter of its own: the first tries of the replicas were spread already, and so are their ends.
   const pending: Pending = failure
@@ -165,20 +153,17 @@ export function decideReload(model: Model, hint: Hint, now: Now, policy: Policy)
     // A retry waits without being pending: new content meanwhile must not inherit its time. What was asked for early
     // is remembered as its date: the wake-up itself asks for nothing.
     const failed = failure && isEarly ? { failure: { ...failure, retryAtMs: atMs } } : {};
-    return {
-      model: { ...model, ...failed, phase: { is: "due", atMs }, pending: failure ? null : pending },
-      job: null,
-    };
+    return [{ ...model, ...failed, phase: { is: "due", atMs }, pending: failure ? null : pending }, null];
   }
   const job = jobOf(model, failure, pending.seenAtMs);
   const phase = waitForTurn(model, job, policy);
-  if (phase !== null) return { model: { ...model, phase, pending: failure ? null : pending }, job: null };
+  if (phase !== null) return [{ ...model, phase, pending: failure ? null : pending }, null];
   const spreadAtMs = failure || pending.isSpread ? null : spread(model, digest, now, policy);
   if (spreadAtMs !== null) {
     const spreading = { ...pending, notBeforeMs: spreadAtMs, isSpread: true } as const;
-    return { model: { ...model, phase: { is: "due", atMs: spreadAtMs }, pending: spreading }, job: null };
+    return [{ ...model, phase: { is: "due", atMs: spreadAtMs }, pending: spreading }, null];
   }
-  return { model: { ...model, question: null, pending: null }, job };
+  return [{ ...model, question: null, pending: null }, job];
 }
 
 /** The reload of what is on disk. */

@@ -118,7 +118,7 @@ function onLook(model: Model, event: Event & { kind: "looked" }, now: Now, polic
     const { snapshot } = observation;
     return [{ ...seen, diskProblem: null, phase: { is: "rendering", snapshot } }, { do: "render", snapshot }];
   }
-  const { model: decided, job } = decide(seen, observation, hint, now, policy);
+  const [decided, job] = decide(seen, observation, hint, now, policy);
   if (job !== null && observation.kind === "content") {
     return begin(decided, job, observation.snapshot, hint.causes);
   }
@@ -144,7 +144,7 @@ function onAnswer(model: Model, event: Event & { kind: "answered" }, now: Now, p
   const reload = (): Step => {
     // Nobody is waited for any more: a reload that has to wait itself (jitter) must not be a question again.
     const asChange = { ...noted, applied: null, question };
-    const { model: decided, job } = decideReload(asChange, phase.hint, now, policy);
+    const [decided, job] = decideReload(asChange, phase.hint, now, policy);
     if (job === null) return next({ ...decided, question: null }, now, policy);
     return begin(decided, job, snapshot, phase.hint.causes);
   };

@@ -86,6 +86,20 @@ Deno.test("content that was another one for a moment while the app was reloading
   assert.equal(reloadAt(done, content("b"), at(12_000)).why, "revert");
 });
 
+Deno.test("the same where nobody saw the other one: only the time of the last change tells", () => {
+  const begun = look(running("a"), content("b"), at(10_000));
+  const over = send(
+    begun,
+    { kind: "ended", result: result("success", { triggeredAtMs: 10_000 }) },
+    at(10_300),
+  );
+  const same = look(over, content("b"), at(10_301));
+  assert.ok(isInSync(same[0]));
+  const swapped = look(over, content("b", WALL_MS + 10_200), at(10_301));
+  assert.ok(!isInSync(swapped[0]));
+  assert.notEqual(swapped[0].owed, null, "looked at again");
+});
+
 Deno.test("a file that is being written at the end of an attempt: what the app read is not certain", () => {
   const begun = look(running("a"), content("b"), at(10_000));
   const over = send(
