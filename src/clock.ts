@@ -5,6 +5,13 @@ import type { Clock } from "./ports.ts";
 /** Longest single timer in milliseconds: `setTimeout` counts in 32 bits. A longer sleep is armed again. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
+/** Both times at this moment. */
+export function momentOf(
+  clock: Pick<Clock, "nowMs" | "wallMs">,
+): { readonly nowMs: number; readonly wallMs: number } {
+  return { nowMs: clock.nowMs(), wallMs: clock.wallMs() };
+}
+
 /**
  * A clock on `performance.now` (monotonic) and `Date.now` (wall).
  * @example

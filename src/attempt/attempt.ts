@@ -4,6 +4,7 @@
  * comes in, everything it found goes out in one `Result`. It never counts, logs an outcome or decides about a next try.
  */
 
+import { momentOf } from "../clock.ts";
 import { needsPreparing } from "../config.ts";
 import type { Result, Snapshot, Target, TriggerResult } from "../model.ts";
 import type { PrepareResult } from "../ports.ts";
@@ -24,7 +25,7 @@ export async function attemptReload(deps: AttemptDeps, input: AttemptInput): Pro
     const isTransient = prepared.kind === "invalid" && prepared.retry === true;
     return resultOf(prepared.kind, prepared.reason, isTransient ? "check-command" : prepared.kind);
   }
-  const output = outputTimeOf(input.output, prepared, { nowMs: clock.nowMs(), wallMs: clock.wallMs() });
+  const output = outputTimeOf(input.output, prepared, momentOf(clock));
   // An app that started before the output came has not read it, whenever the content behind it changed.
   const changedAtMs = Math.max(job.changedAtMs, output?.atMs ?? -Infinity);
   const reload = { snapshot, job: { ...job, changedAtMs } };

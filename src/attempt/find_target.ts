@@ -1,5 +1,6 @@
 /** Finds the one process that an attempt is about, and waits for one that is still to come. It signals nobody. */
 
+import { momentOf } from "../clock.ts";
 import type { ReloadCode } from "../codes.ts";
 import type { Resolution, Target } from "../model.ts";
 import { startedAfter, startedAtMs } from "../reload/process.ts";
@@ -36,6 +37,5 @@ export async function findTarget(deps: AttemptDeps, input: AttemptInput): Promis
 /** Whether the process that was found started after the content came. */
 function hasRead(resolution: Resolution, { clock }: AttemptDeps, { reload }: AttemptInput): boolean {
   if (resolution.kind === "none") return false;
-  const now = { nowMs: clock.nowMs(), wallMs: clock.wallMs() };
-  return startedAfter(startedAtMs(resolution.target, now), reload.job.changedAtMs);
+  return startedAfter(startedAtMs(resolution.target, momentOf(clock)), reload.job.changedAtMs);
 }

@@ -6,6 +6,7 @@
 import { attemptReload, prepareContent } from "../attempt/attempt.ts";
 import { type BaselineRequest, createPrefetcher, readInTime } from "../attempt/baseline.ts";
 import { type AttemptDeps, resultOf } from "../attempt/input.ts";
+import { momentOf } from "../clock.ts";
 import { rendersOutput } from "../config.ts";
 import type { Snapshot, Target } from "../model.ts";
 import type { PrepareResult, RolloutPort, SnapshotReader } from "../ports.ts";
@@ -82,9 +83,16 @@ export function createPerform(deps: EffectDeps): Perform {
         overtake.abort("newer content");
         return next(Infinity, model);
       case "read-status":
-        return mailbox.unlessStopped(readStatus(deps));
+        return mailbox.unlessStopped(
+          readInTime(deps, deps.aborted).then((reading) => ({ kind: "told", reading })),
+        );
       case "render":
-        return mailbox.unlessStopped(render(deps, effect.snapshot));
+        return mailbox.unlessStopped(
+          prepareContent(deps, effect.snapshot, deps.aborted).then((prepared) => ({
+            kind: "rendered",
+            prepared,
+          })),
+        );
     }
   };
 }
@@ -98,10 +106,7 @@ async function look(
 ): Promise<Event> {
   const { reader, aborted } = deps;
   const alive = liveness(deps, model);
-  const observation = await reader.look({
-    signal: aborted,
-    onLikelyChange,
-  });
+  const observation = await reader.look({ signal: aborted, onLikelyChange });
   return {
     kind: "looked",
     hint,
@@ -145,19 +150,18 @@ async function ask(
   model: Model,
 ): Promise<Event> {
   const { clock, config } = deps;
-  const now = () => ({ nowMs: clock.nowMs(), wallMs: clock.wallMs() });
   // Nothing is sent where content counts as applied, or is back as it was: then it need not pass any check.
   const isNew = asked.question.goneSinceAtMs === null && !asked.question.isAdopted;
   const isToPrepare = isNew || rendersOutput(config);
   const prepared: PrepareResult = isToPrepare
     ? await prepareContent(deps, asked.snapshot, deps.aborted)
     : { kind: "ok", written: false };
-  const output = outputTimeOf(model.output, prepared, now());
+  const output = outputTimeOf(model.output, prepared, momentOf(clock));
   const app = findApp(deps, model);
   const found = { kind: "answered", prepared, output, app, reading: null } as const;
   if (prepared.kind !== "ok" || asked.question.isAdopted || config.verify === "none") return found;
   // The app is asked only where its answer can matter: an app that hangs must not hold up the loop.
-  const verdict = decideStart(startFacts(model, asked, found, now(), config));
+  const verdict = decideStart(startFacts(model, asked, found, momentOf(clock), config));
   if (verdict !== "reload" && config.trigger === "signal") return found;
   return { ...found, reading: await readInTime(deps, deps.aborted) };
 }
@@ -165,10 +169,9 @@ async function ask(
 function findApp({ clock, config, target }: EffectDeps, { known }: Model): AppFacts {
   if (config.trigger !== "signal") return { resolution: null, startedAtMs: null };
   const resolution = target.resolve(known?.target ?? null);
-  const now = { nowMs: clock.nowMs(), wallMs: clock.wallMs() };
   return {
     resolution,
-    startedAtMs: resolution.kind === "none" ? null : startedAtMs(resolution.target, now),
+    startedAtMs: resolution.kind === "none" ? null : startedAtMs(resolution.target, momentOf(clock)),
   };
 }
 
@@ -205,12 +208,4 @@ async function runAttempt(
 
 function unansweredOf({ unanswered }: Model, { digest, changedAtMs }: Job): Unanswered | null {
   return unanswered?.digest === digest && unanswered.changedAtMs === changedAtMs ? unanswered : null;
-}
-
-async function readStatus(deps: EffectDeps): Promise<Event> {
-  return { kind: "told", reading: await readInTime(deps, deps.aborted) };
-}
-
-async function render(deps: EffectDeps, snapshot: Snapshot): Promise<Event> {
-  return { kind: "rendered", prepared: await prepareContent(deps, snapshot, deps.aborted) };
 }

@@ -3,6 +3,7 @@
  * recorded. All that it remembers is one `Model`. It knows no file, process or URL itself; it drives the ports.
  */
 
+import { momentOf } from "../clock.ts";
 import type { Cause, Health } from "../model.ts";
 import type { Random, RolloutPort } from "../ports.ts";
 import { createModel, type Effect, type Event, isInSync, type Model, reloadOf } from "../reload/model.ts";
@@ -42,7 +43,7 @@ export interface Loop {
 /** Makes the loop; nothing happens before `run`. */
 export function createLoop(deps: LoopDeps): Loop {
   const { clock, config, recorder } = deps;
-  const now = () => ({ nowMs: clock.nowMs(), wallMs: clock.wallMs(), random: deps.random() });
+  const now = () => ({ ...momentOf(clock), random: deps.random() });
   const mailbox = createMailbox(clock);
   const heartbeat = createHeartbeat(clock, config.intervalMs);
   let model = createModel(now());

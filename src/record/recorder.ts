@@ -3,6 +3,7 @@
  * and the model after it. It decides nothing, and keeps only the history.
  */
 
+import { momentOf } from "../clock.ts";
 import type { ReloadRecord, SyncChange } from "../model.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Clock, EventSink } from "../ports.ts";
@@ -59,7 +60,7 @@ export function createRecorder({ config, logger, clock, metrics, events }: Recor
       logRollout(deps, before, after);
       if (events) noteEvents(events, before, after, facts);
     },
-    view: (model) => viewOf(model, history, config, { nowMs: clock.nowMs(), wallMs: clock.wallMs() }),
+    view: (model) => viewOf(model, history, config, momentOf(clock)),
   };
 }
 

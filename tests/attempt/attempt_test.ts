@@ -451,6 +451,35 @@ test("slow steps with a deadline of their own are no silence of the loop; a step
   assert.equal(stuck.silentUntilMs.value, 0, "a disk that does not answer is not excused");
 });
 
+test("long pauses between two reads, and a long wait for the target, are no silence of the loop", async () => {
+  const slow = createBench({ pollIntervalMs: 120_000, reloadTimeoutMs: 600_000 });
+  const away = createBench({ reloadTimeoutMs: 600_000 });
+  away.set({ resolution: { kind: "none", code: "not-there", message: "nobody", again: true } });
+  for (const bench of [slow, away]) {
+    const run = bench.start();
+    for (let ms = 0; ms < 500_000; ms += 1_000) {
+      await bench.clock.advance(1_000);
+      const silentMs = bench.clock.nowMs() - bench.silentUntilMs.value;
+      assert.ok(silentMs <= 1_000, `silent for ${silentMs} ms after ${ms} ms`);
+    }
+    assert.equal(run.done(), false);
+  }
+});
+
+test("a shutdown after the app has restarted: the reload of the new process is finished", async () => {
+  const bench = createBench();
+  const run = bench.start();
+  await bench.clock.advance(3_000);
+  bench.set({ alive: false, readings: [DOWN] });
+  await bench.clock.advance(1_000);
+  bench.stopping.abort();
+  await bench.clock.advance(1_000);
+  assert.equal(run.done(), false, "the process that was signalled went before");
+  bench.set({ readings: [amp({ attempts: 0, status: "initial" })] });
+  await bench.clock.advance(2_000);
+  assert.deepEqual([run.result?.outcome, run.result?.proof], ["success", "restarted"]);
+});
+
 test("a baseline from before a long check is read again: what the app did meanwhile proves nothing", async () => {
   for (const [checkMs, outcome] of [[100, "success"], [BASELINE_WAIT_MS, "timeout"]] as const) {
     const bench = createBench();

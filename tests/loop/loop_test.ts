@@ -32,6 +32,21 @@ test("what nothing is sent for is not checked: what --reload-on-start never take
   assert.deepEqual([bench.started, bench.inSync], [0, true]);
 });
 
+test("I6: what wakes the loop before its date takes the timer of that date back", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never", retryIntervalMs: 3_600_000 });
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.onTrigger = () => bench.reading = ampStatus(2, "validation_failed");
+  bench.write("b");
+  await bench.clock.advance(3_000);
+  assert.deepEqual([bench.outcomes, bench.loop.model().phase.is], [["rejected"], "due"]);
+  for (let i = 0; i < 100; i++) {
+    bench.loop.hint("event");
+    await bench.clock.advance(10);
+  }
+  assert.ok(bench.clock.pending() < 5, `${bench.clock.pending()} timers`);
+});
+
 test("--trigger http, no answer: waits at the start and says so once; a change is tried all the same", async () => {
   const bench = createLoopBench({ trigger: "http", triggerUrls: ["http://app/-/reload"] });
   bench.reading = DOWN;
