@@ -156,7 +156,20 @@ const inRollout = (state: RolloutStatus["state"], message: string): RolloutStatu
 const STATES: readonly (readonly [string, StatusView, string, RegExp[]])[] = [
   ["good", goodView(), "good", [
     /The app runs what is on disk\. In sync for 1 min, since 07:59:00 UTC\. Proved: the app's counter of reloads went up\./,
-    /changed \/etc\/amp\/config\.yaml \(2\.1 KiB → 2\.1 KiB\)/,
+    /On disk 9b74c9897bac In the app 9b74c9897bac/,
+    /1 file \/etc\/amp\/config\.yaml ✓ read 9b74c9897bac, 2\.1 KiB/,
+    /✓ found PID 7 \(amp, user 65532\): the only application container in the pod Process amp \(PID 7\) User 65532 Handles SIGHUP ✓ yes May be signalled ✓ yes/,
+    /✓ inotify Kernel events and the interval Last look 07:59:58 UTC · 2 s ago Events 12 Errors 0/,
+    /✓ success 1f3870be274f → 9b74c9897bac 07:59:00 UTC · 1 min ago changed \/etc\/amp\/config\.yaml \(2\.1 KiB → 2\.1 KiB\) took 38 ms · triggered after 1\.4 ms · PID 7 · cause: event/,
+    /--reload-url http:\/\/\*\*\*@localhost:8080\/health\/reload environment, RELOAD_URL/,
+    /--interval 5s flag/,
+  ]],
+  ["pending", pendingView(), "busy", [
+    /… in progress 1f3870be274f → 9b74c9897bac 07:59:59 UTC · just now .*triggered after 1\.1 ms/,
+    /2 files, 1 cannot be read .*long-file-name\.yaml ✗ cannot be read Permission denied .*a\.yaml ✓ read/,
+    /Needs attention .*subPath mount/,
+    /✗ problem Several processes could be meant: .* Code ambiguous/,
+    /poll No inotify watches left .* Last look none yet/,
   ]],
   ["weak proof", weakView(), "wait", [
     /The app is taken to run what is on disk\..*Accepted: HTTP 200, which proves little\. Name how the app reports .*--verify=http/,
@@ -168,6 +181,12 @@ const STATES: readonly (readonly [string, StatusView, string, RegExp[]])[] = [
     /is taken to run .*Sent; the app was not asked\./,
   ]],
   ["rejected", rejectedView(), "bad", [
+    /Out of sync for 42 s, since 07:59:18 UTC\. The app rejected the new content: validation_failed Next try in 20 s/,
+    /The app needs a restart for a part of the change: W600 tracer: endpoint/,
+    /In the app 1f3870be274f/,
+    /✗ rejected .* validation_failed: &lt;b&gt;unknown key&lt;\/b&gt; "colour" .*took 512 ms .* attempt 3 · cause: retry/,
+    /✗ timeout .* Reload verification timeout: attempts stayed at 3/,
+    /✗ failed .* Cannot send SIGHUP to PID 7: .* no trigger sent/,
     /The app refused this content and goes on with 1f3870be274f\..*: kubectl logs web-7f9c5d6b8-x2x4z -n shop -c APP_CONTAINER --tail=20/,
   ]],
   ["no permission", noPermissionView(), "wait", [
@@ -182,7 +201,7 @@ const STATES: readonly (readonly [string, StatusView, string, RegExp[]])[] = [
   ]],
   ["missing", missingView(), "bad", [/last read 07:57:55 UTC · 2 min ago, now missing/, /✗ missing/]],
   ["held", heldView(), "wait", [
-    /Held Held: web-7f9c5d6b8-9qk2p tried|Held .*Held: web-7f9c5d6b8-9qk2p tried .*kubectl annotate lease/,
+    /Held .*Held: web-7f9c5d6b8-9qk2p tried .*kubectl annotate lease/,
   ]],
   [
     "waiting for its turn",
@@ -191,6 +210,21 @@ const STATES: readonly (readonly [string, StatusView, string, RegExp[]])[] = [
     [
       /Waiting for its turn .*Waiting: web-0 tries it/,
     ],
+  ],
+  [
+    "nothing yet",
+    goodView({
+      inSync: false,
+      outOfSyncReason: "nothing has been read yet",
+      diskDigest: null,
+      appliedDigest: null,
+      files: [],
+      target: null,
+      reloads: [],
+      settings: [],
+    }),
+    "bad",
+    [/Nothing has been read yet.*None so far.*On disk not read yet In the app not known yet.*Not looked for yet/],
   ],
   ["soaking", goodView({ rollout: inRollout("soaking", "") }), "good", [/In sync .*the other pods follow/]],
 ];
@@ -203,6 +237,23 @@ for (const [what, view, tone, patterns] of STATES) {
     for (const pattern of patterns) assert.match(words, pattern);
   });
 }
+
+test("10,000 files do not make an endless page; those that cannot be read come first", async () => {
+  const files = Array.from({ length: 10_000 }, (_, i) => ({
+    path: `/etc/app/${i}.yaml`,
+    digest: i === 9_999 ? null : "0".repeat(64),
+    sizeBytes: 1,
+    error: i === 9_999 ? "permission denied" : null,
+  }));
+  const { body } = await renderPage(goodView({ files }), { refresh: true });
+  const list = /<ul class="files">([^]*?)<\/ul>/.exec(body)![1]!;
+  assert.equal(list.match(/<li>/g)!.length, 50);
+  assert.match(list, /^\s*<li><code>\/etc\/app\/9999\.yaml/);
+  assert.match(
+    await wordsOf(goodView({ files })),
+    /10000 files, 1 cannot be read .* and 9950 more, all of them in the JSON/,
+  );
+});
 
 test("the order is that of the questions: state, reloads, configuration, target, watcher, settings", async () => {
   const { body } = await renderPage(goodView(), { refresh: true });
