@@ -8,8 +8,7 @@
  */
 
 import { joinPath, OWN_PREFIX } from "../paths.ts";
-import { plainReason } from "../text.ts";
-import { type DirectoryIdentity, identityOf, isSameDirectory } from "./identity.ts";
+import { type DirectoryIdentity, identityOf, isSameDirectory, notADirectory, reasonOf } from "./identity.ts";
 
 const { constants } = await import("node:fs");
 const { open } = await import("node:fs/promises");
@@ -105,11 +104,7 @@ async function openBelow(parent: OpenDirectory, name: string, make: boolean): Pr
     if (info === null || info.isDirectory) {
       throw new Error(`Cannot write to "${shown}": ${reasonOf(error)}`, { cause: error });
     }
-    throw new Error(
-      `Cannot write to "${shown}": ${kindOf(info)} is at "${shown}", where a directory is to be made; ` +
-        "remove it, or name another place for the output",
-      { cause: error },
-    );
+    throw new Error(`Cannot write to "${shown}": ${notADirectory(shown, kindOf(info))}`, { cause: error });
   }
 }
 
@@ -214,18 +209,4 @@ function kindOf(info: Deno.FileInfo): string {
   if (info.isDirectory) return "a directory";
   if (info.isFile) return "a file";
   return info.isFifo ? "a FIFO" : "something that is no regular file";
-}
-
-/** What went wrong in words, without the path of the descriptor that Deno and Node append. */
-export function reasonOf(error: unknown): string {
-  const { code, message } = error as { code?: string; message?: string };
-  if (error instanceof Deno.errors.NotFound || code === "ENOENT") return "no such directory";
-  if (error instanceof Deno.errors.IsADirectory || code === "EISDIR") return "a directory is there";
-  if (code === "EACCES" || code === "EPERM") {
-    return `permission denied (this process is ${Deno.uid()}:${Deno.gid()}); ` +
-      "let its user or group write there (securityContext.fsGroup in the pod)";
-  }
-  if (code === "ENOSPC") return "No space left on device";
-  const node = /^E[A-Z]+: (.*?)(?:, \w+(?: '.*)?)?$/s.exec(message ?? "")?.[1];
-  return node ?? plainReason(error);
 }

@@ -8,8 +8,9 @@ import type { SnapshotFile } from "../model.ts";
 import { baseName, parentOf } from "../paths.ts";
 import type { Clock, PrepareResult } from "../ports.ts";
 import type { Convert } from "./convert.ts";
-import { type DirectoryIdentity, identityOf } from "./identity.ts";
-import type { Output, Staged } from "./render.ts";
+import { type DirectoryIdentity, makeOutputDirectory } from "./identity.ts";
+import type { OpenDirectory } from "./output_dir.ts";
+import type { Staged } from "./render.ts";
 
 /** What of the configuration this needs. */
 export type OutputsConfig = Pick<
@@ -30,7 +31,7 @@ export interface WriteSteps {
 
 /** What is remembered between two runs. */
 interface Memory {
-  /** The directory of the start; where there was none, the one that was made. */
+  /** The directory of the start; null where it could not be made then. */
   identity: Promise<DirectoryIdentity | null>;
   /** Names below it that are this program's: written, or found to be just what it would have written. */
   names: readonly string[];
@@ -46,54 +47,44 @@ export interface Outputs {
   write(files: readonly SnapshotFile[], steps: WriteSteps): Promise<PrepareResult>;
 }
 
-/** Makes the one way to the outputs, and remembers which directory is there now. */
+/** Makes the one way to the outputs, and their directory: one that comes later may be somebody else's. */
 export function createOutputs(config: OutputsConfig, clock: Clock): Outputs {
   const dir = config.outputDir ?? parentOf(config.configEnvsubstFile!);
   const memory: Memory = {
-    identity: identityOf(dir),
+    identity: makeOutputDirectory(dir).catch(() => null),
     names: [],
     removedWallMs: -Infinity,
     cleaned: false,
   };
   return {
     write: async (files, steps) => {
-      const output = await openDirectory(dir, memory);
+      // A link that comes after the start is somebody else's, also where there was no directory then.
+      const known = await memory.identity ?? { ...await makeOutputDirectory(dir), isLink: false };
+      memory.identity = Promise.resolve(known);
+      const { openOutputDirectory } = await import("./output_dir.ts");
+      const { removeLeftovers } = await import("./render.ts");
+      const root = await openOutputDirectory(dir, known);
       try {
-        if (!memory.cleaned) await output.removeLeftovers(clock.wallMs());
+        if (!memory.cleaned) await removeLeftovers(root, clock.wallMs());
         memory.cleaned = true;
-        const staged = await stageAll(config, output, files, steps);
-        return await replaceAll(
-          config,
-          output,
-          staged,
-          steps,
-          () => finish(config, output, staged, memory, clock),
-        );
+        const staged = await stageAll(config, root, files, steps);
+        const result = await replaceAll(config, root, staged, steps);
+        return result ?? await finish(config, root, staged, memory, clock);
       } finally {
-        await output.close();
+        await root.close();
       }
     },
   };
 }
 
-async function openDirectory(dir: string, memory: Memory): Promise<Output> {
-  const { makeOutputDirectory, openOutput } = await import("./render.ts");
-  let known = await memory.identity;
-  if (known === null) {
-    known = await makeOutputDirectory(dir);
-    memory.identity = Promise.resolve(known);
-  }
-  return await openOutput(dir, known);
-}
-
 /** Converts all files and writes each beside its place. @throws where one fails; nothing is left behind then */
 async function stageAll(
   config: OutputsConfig,
-  output: Output,
+  root: OpenDirectory,
   files: readonly SnapshotFile[],
   { step, convert }: WriteSteps,
 ): Promise<readonly Staged[]> {
-  const { planOutputs } = await import("./render.ts");
+  const { planOutputs, settle, stage } = await import("./render.ts");
   const { configEnvsubstFile, outputDir } = config;
   const plan = outputDir === null ? null : planOutputs(files, outputDir);
   // Of several only `--config-file` goes to `--config-envsubst-file`; the app reads what a `--watched-dir` has as it is.
@@ -106,46 +97,47 @@ async function stageAll(
       const name = nameOf(file);
       if (name === null && config.validate === "none") continue;
       await convert(file, name !== null, async (bytes) => {
-        if (name !== null) staged.push(await output.stage(name, bytes, file.mode));
+        if (name !== null) staged.push(await stage(root, name, bytes, file.mode));
       });
     }
     return staged;
   } catch (error) {
-    await output.settle(staged, false);
+    await settle(root, staged, false);
     throw error;
   }
 }
 
-/** Puts all into place and checks; what is not good is taken back. */
+/** Puts all into place and checks; what is not good is taken back, and the result says why. */
 async function replaceAll(
   config: OutputsConfig,
-  output: Output,
+  root: OpenDirectory,
   staged: readonly Staged[],
   { check }: WriteSteps,
-  finish: () => Promise<PrepareResult>,
-): Promise<PrepareResult> {
+): Promise<PrepareResult | null> {
+  const { place, settle } = await import("./render.ts");
   let good = false;
   try {
-    await output.place(staged, config.checkCommand !== null);
+    await place(root, staged, config.checkCommand !== null);
     const problem = await check();
     good = problem === null;
-    return problem ?? await finish();
+    return problem;
   } finally {
-    await output.settle(staged, good);
+    await settle(root, staged, good);
   }
 }
 
 /** Removes what has no input any more, and says what the new outputs mean for the time of the whole. */
 async function finish(
   config: OutputsConfig,
-  output: Output,
+  root: OpenDirectory,
   staged: readonly Staged[],
   memory: Memory,
   clock: Clock,
 ): Promise<PrepareResult> {
+  const { remove } = await import("./render.ts");
   const names = new Set(staged.map(({ name }) => name));
   const gone = config.outputDir === null ? [] : memory.names.filter((name) => !names.has(name));
-  await output.remove(gone);
+  await remove(root, gone);
   if (gone.length > 0) memory.removedWallMs = clock.wallMs();
   memory.names = [...names];
   const written = gone.length > 0 || staged.some(({ placed }) => placed);

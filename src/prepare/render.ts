@@ -5,16 +5,14 @@
  */
 
 import type { SnapshotFile } from "../model.ts";
-import { joinPath, OWN_PREFIX, parentOf } from "../paths.ts";
-import { type DirectoryIdentity, identityOf } from "./identity.ts";
+import { joinPath, OWN_PREFIX } from "../paths.ts";
+import { reasonOf } from "./identity.ts";
 import {
   inDirectory,
   inodeOf,
   type OpenDirectory,
-  openOutputDirectory,
   randomName,
   readExisting,
-  reasonOf,
   touch,
   writeNew,
 } from "./output_dir.ts";
@@ -33,24 +31,6 @@ export interface Staged {
   placed: boolean;
   /** Wall time at which it came to its place, in milliseconds; `Infinity` before that. */
   wallMs: number;
-}
-
-/** The open output directory and what can be done in it. */
-export interface Output {
-  /** Writes `bytes` beside its place. @throws with path and reason; nothing is left behind then */
-  stage(name: string, bytes: Uint8Array, mode: number): Promise<Staged>;
-  /**
-   * Renames all into place; `keepOld` keeps the old outputs until `settle`.
-   * @throws with path and reason; `settle` undoes what was placed until then, as far as the old ones were kept
-   */
-  place(staged: readonly Staged[], keepOld: boolean): Promise<void>;
-  /** Ends it: drops the old outputs where the new ones are `good`, else puts them back. Never throws. */
-  settle(staged: readonly Staged[], good: boolean): Promise<void>;
-  /** Removes outputs whose inputs are gone, and directories that are empty then. Never throws. */
-  remove(names: Iterable<string>): Promise<void>;
-  /** Removes new files that a killed process left behind, a minute old. Never throws. */
-  removeLeftovers(wallMs: number): Promise<void>;
-  close(): Promise<void>;
 }
 
 /**
@@ -79,97 +59,61 @@ export function planOutputs(files: readonly SnapshotFile[], dir: string): Map<Sn
   return plan;
 }
 
-/**
- * Makes the output directory where it is not there yet, and gives its identity.
- * @throws where a file is in its place, or the system says no
- */
-export async function makeOutputDirectory(dir: string): Promise<DirectoryIdentity> {
-  try {
-    await Deno.mkdir(dir, { recursive: true });
-  } catch (error) {
-    throw new Error(`Cannot write to "${dir}": ${await explainMkdir(dir, error)}`, { cause: error });
-  }
-  return await identityOf(dir) ?? { dev: 0, ino: 0, isLink: false };
+/** Runs `act` in the directory that an output is in, with the output's own name there; `make` makes what is missing. */
+function inParent<T>(
+  root: OpenDirectory,
+  name: string,
+  make: boolean,
+  act: (parent: OpenDirectory, base: string) => Promise<T>,
+): Promise<T> {
+  const parts = name.split("/");
+  const base = parts.pop()!;
+  return inDirectory(root, parts, make, (parent) => act(parent, base));
 }
 
-async function explainMkdir(dir: string, error: unknown): Promise<string> {
-  for (let part = dir; part !== "/"; part = parentOf(part)) {
-    const info = await Deno.lstat(part).catch(() => null);
-    if (info === null || await Deno.stat(part).then((real) => real.isDirectory, () => false)) continue;
-    const what = info.isSymlink ? "a link that leads to no directory" : "a file";
-    return `${what} is at "${part}", where a directory is to be made; ` +
-      "remove it, or name another place for the output";
-  }
-  return reasonOf(error);
-}
-
-/** Opens the output directory. @throws where it is not the one of the start */
-export async function openOutput(dir: string, identity: DirectoryIdentity): Promise<Output> {
-  const root = await openOutputDirectory(dir, identity);
-  const inParent = <T>(
-    name: string,
-    make: boolean,
-    act: (parent: OpenDirectory, base: string) => Promise<T>,
-  ) => {
-    const parts = name.split("/");
-    const base = parts.pop()!;
-    return inDirectory(root, parts, make, (parent) => act(parent, base));
-  };
-  return {
-    stage: (name, bytes, mode) =>
-      // Whoever may write the input must not get a program with this process's rights out of it.
-      inParent(name, true, (parent, base) => stageFile(parent, base, name, bytes, mode & 0o777)),
-    place: async (staged, keepOld) => {
-      for (const file of staged) {
-        await inParent(file.name, false, (parent, base) => placeFile(parent, base, file, keepOld));
-      }
-    },
-    settle: async (staged, good) => {
-      for (const file of staged) {
-        await inParent(file.name, false, (parent, base) => settleFile(parent, base, file, good)).catch(
-          () => {},
-        );
-      }
-    },
-    remove: async (names) => {
-      for (const name of names) await removeFile(root, name).catch(() => {});
-    },
-    removeLeftovers: (wallMs) => removeLeftovers(root, wallMs),
-    close: root.close,
-  };
-}
-
-async function stageFile(
-  parent: OpenDirectory,
-  base: string,
+/** Writes `bytes` beside its place. @throws with path and reason; nothing is left behind then */
+export function stage(
+  root: OpenDirectory,
   name: string,
   bytes: Uint8Array,
-  mode: number,
+  inputMode: number,
 ): Promise<Staged> {
-  const staged = { name, backup: null, placed: false };
-  try {
-    const old = await readExisting(parent, base, bytes, mode);
-    if (old !== null && old.sinceWallMs !== null) {
-      return { ...staged, temporary: null, old, wallMs: old.sinceWallMs };
+  // Whoever may write the input must not get a program with this process's rights out of it.
+  const mode = inputMode & 0o777;
+  return inParent(root, name, true, async (parent, base) => {
+    try {
+      const old = await readExisting(parent, base, bytes, mode);
+      const since = old?.sinceWallMs ?? null;
+      const temporary = since === null ? await writeNew(parent, bytes, mode) : null;
+      return { name, temporary, old, backup: null, placed: false, wallMs: since ?? Infinity };
+    } catch (error) {
+      throw new Error(`Cannot write "${joinPath(parent.shown, base)}": ${reasonOf(error)}`, { cause: error });
     }
-    return { ...staged, temporary: await writeNew(parent, bytes, mode), old, wallMs: Infinity };
-  } catch (error) {
-    throw new Error(`Cannot write "${joinPath(parent.shown, base)}": ${reasonOf(error)}`, { cause: error });
-  }
+  });
 }
 
-async function placeFile(parent: OpenDirectory, base: string, file: Staged, keepOld: boolean): Promise<void> {
-  const { temporary, old } = file;
-  if (temporary === null) return;
-  try {
-    if (keepOld && old !== null) file.backup = await giveSecondName(parent, base, old.ino);
-    // Its time shall be that of the rename, also for the next process: writing the others may have taken long.
-    await touch(parent, temporary.name, temporary.ino);
-    await Deno.rename(`${parent.at}/${temporary.name}`, `${parent.at}/${base}`);
-    file.placed = true;
-    file.wallMs = Date.now();
-  } catch (error) {
-    throw new Error(`Cannot replace "${joinPath(parent.shown, base)}": ${reasonOf(error)}`, { cause: error });
+/**
+ * Renames all into place; `keepOld` keeps the old outputs until `settle`.
+ * @throws with path and reason; `settle` undoes what was placed until then, as far as the old ones were kept
+ */
+export async function place(root: OpenDirectory, staged: readonly Staged[], keepOld: boolean): Promise<void> {
+  for (const file of staged) {
+    const { temporary, old } = file;
+    if (temporary === null) continue;
+    await inParent(root, file.name, false, async (parent, base) => {
+      try {
+        if (keepOld && old !== null) file.backup = await giveSecondName(parent, base, old.ino);
+        // Its time shall be that of the rename, also for the next process: writing the others may have taken long.
+        await touch(parent, temporary.name, temporary.ino);
+        await Deno.rename(`${parent.at}/${temporary.name}`, `${parent.at}/${base}`);
+        file.placed = true;
+        file.wallMs = Date.now();
+      } catch (error) {
+        throw new Error(`Cannot replace "${joinPath(parent.shown, base)}": ${reasonOf(error)}`, {
+          cause: error,
+        });
+      }
+    });
   }
 }
 
@@ -184,6 +128,14 @@ async function giveSecondName(parent: OpenDirectory, base: string, ino: number):
   if (await inodeOf(parent, name) === ino) return name;
   await Deno.remove(`${parent.at}/${name}`).catch(() => {});
   return null;
+}
+
+/** Ends it: drops the old outputs where the new ones are `good`, else puts them back. Never throws. */
+export async function settle(root: OpenDirectory, staged: readonly Staged[], good: boolean): Promise<void> {
+  for (const file of staged) {
+    await inParent(root, file.name, false, (parent, base) => settleFile(parent, base, file, good))
+      .catch(() => {});
+  }
 }
 
 async function settleFile(parent: OpenDirectory, base: string, file: Staged, good: boolean): Promise<void> {
@@ -204,19 +156,27 @@ async function settleFile(parent: OpenDirectory, base: string, file: Staged, goo
   }
 }
 
+/** Removes outputs whose inputs are gone, and directories that are empty then. Never throws. */
+export async function remove(root: OpenDirectory, names: Iterable<string>): Promise<void> {
+  for (const name of names) await removeFile(root, name).catch(() => {});
+}
+
 async function removeFile(root: OpenDirectory, name: string): Promise<void> {
   const parts = name.split("/");
-  const base = parts.pop()!;
-  await inDirectory(root, parts, false, (parent) => Deno.remove(`${parent.at}/${base}`));
   for (let last = parts.pop(); last !== undefined; last = parts.pop()) {
-    const empty = last;
+    const entry = last;
     // Not recursive: a directory that holds anything stays.
-    await inDirectory(root, parts, false, (parent) => Deno.remove(`${parent.at}/${empty}`));
+    await inDirectory(root, parts, false, (parent) => Deno.remove(`${parent.at}/${entry}`));
   }
 }
 
-async function removeLeftovers(root: OpenDirectory, wallMs: number): Promise<void> {
+/** A directory of so many bytes has tens of thousands of names, none of them by this program: listing takes memory. */
+const LISTED_BYTES_MAX = 1024 * 1024;
+
+/** Removes new files that a killed process left behind, a minute old. Never throws. */
+export async function removeLeftovers(root: OpenDirectory, wallMs: number): Promise<void> {
   try {
+    if ((await Deno.stat(root.at)).size > LISTED_BYTES_MAX) return;
     for (const { name, isFile } of await Array.fromAsync(Deno.readDir(root.at))) {
       if (!isFile || !name.startsWith(OWN_PREFIX)) continue;
       const { mtime } = await Deno.lstat(`${root.at}/${name}`);

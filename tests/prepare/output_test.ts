@@ -6,6 +6,7 @@ import type { Snapshot } from "../../src/model.ts";
 import type { Prepare } from "../../src/ports.ts";
 import { createPrepare, type PrepareConfig } from "../../src/prepare/prepare.ts";
 import { inDir } from "../support/in_dir.ts";
+import { clearlyLater, until } from "../support/poll.ts";
 import { STRICT } from "../support/strict.ts";
 
 const BASE: PrepareConfig = {
@@ -164,7 +165,7 @@ Deno.test(
       Deno.mkdirSync(out);
       const render = createRender(out);
       // As a sidecar whose content is not there yet.
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await clearlyLater();
       Deno.renameSync(out, `${dir}/first`);
       Deno.mkdirSync(out);
       assert.match(
@@ -172,6 +173,32 @@ Deno.test(
         /another directory is in its place since the start/,
       );
       assert.deepEqual([...Deno.readDirSync(out)], []);
+    }),
+);
+
+Deno.test(
+  {
+    ...STRICT,
+    name: "a directory that is not there at the start is made then, so that nobody puts a link there",
+  },
+  () =>
+    inDir(async (dir) => {
+      const [out, elsewhere] = [`${dir}/new/out`, `${dir}/elsewhere`];
+      Deno.mkdirSync(elsewhere);
+      const render = createRender(out);
+      await until("the directory", () => Deno.lstatSync(out).isDirectory);
+      Deno.writeTextFileSync(`${dir}/file`, "");
+      const later = createRender(`${dir}/file`);
+      assert.match(
+        reasonOf(await later({ "app.yaml": "1" })),
+        /a file is at .*, where a directory is to be made/,
+      );
+      for (const [path, given] of [[out, render], [`${dir}/file`, later]] as const) {
+        Deno.removeSync(path);
+        Deno.symlinkSync(elsewhere, path);
+        assert.match(reasonOf(await given({ "app.yaml": "1" })), /a link is in its place since the start/);
+      }
+      assert.deepEqual([...Deno.readDirSync(elsewhere)], []);
     }),
 );
 
