@@ -102,7 +102,14 @@ export async function place(root: OpenDirectory, staged: readonly Staged[], keep
     if (temporary === null) continue;
     await inParent(root, file.name, false, async (parent, base) => {
       try {
-        if (keepOld && old !== null) file.backup = await giveSecondName(parent, base, old.ino);
+        if (keepOld && old !== null) {
+          // A hard link is never a copy; where the file system has none, or forbids it, the old output is lost.
+          const name = randomName();
+          await Deno.link(`${parent.at}/${base}`, `${parent.at}/${name}`).then(
+            () => file.backup = name,
+            () => {},
+          );
+        }
         // Its time shall be that of the rename, also for the next process: writing the others may have taken long.
         await touch(parent, temporary.name, temporary.ino);
         await Deno.rename(`${parent.at}/${temporary.name}`, `${parent.at}/${base}`);
@@ -115,19 +122,6 @@ export async function place(root: OpenDirectory, staged: readonly Staged[], keep
       }
     });
   }
-}
-
-/** A hard link, which is never a copy; null where the file system has none, or another file has come since. */
-async function giveSecondName(parent: OpenDirectory, base: string, ino: number): Promise<string | null> {
-  const name = randomName();
-  try {
-    await Deno.link(`${parent.at}/${base}`, `${parent.at}/${name}`);
-  } catch {
-    return null;
-  }
-  if (await inodeOf(parent, name) === ino) return name;
-  await Deno.remove(`${parent.at}/${name}`).catch(() => {});
-  return null;
 }
 
 /** Ends it: drops the old outputs where the new ones are `good`, else puts them back. Never throws. */
@@ -150,6 +144,7 @@ async function settleFile(parent: OpenDirectory, base: string, file: Staged, goo
     // Only what was written: somebody else's file stays.
     if (await inodeOf(parent, base) === temporary.ino) await remove(base);
   } else if (backup !== null) {
+    // Another file may have come to its name, or had the output's name when the link was made.
     if (await inodeOf(parent, backup) === old.ino) {
       await Deno.rename(`${parent.at}/${backup}`, `${parent.at}/${base}`).catch(() => {});
     } else await remove(backup);

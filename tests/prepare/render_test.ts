@@ -1,0 +1,88 @@
+/** Between the steps of a run the app may have put something else at any name. */
+
+import assert from "node:assert/strict";
+import { makeOutputDirectory } from "../../src/prepare/identity.ts";
+import { openOutputDirectory } from "../../src/prepare/output_dir.ts";
+import { place, settle, stage, type Staged } from "../../src/prepare/render.ts";
+import { inDir } from "../support/in_dir.ts";
+import { test } from "../support/strict.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+interface Case {
+  readonly name: string;
+  readonly old: boolean;
+  /** What the app does before the new output is placed, and after it. */
+  readonly before?: (dir: string, staged: Staged) => void;
+  readonly after?: (dir: string, staged: Staged) => void;
+  readonly good: boolean;
+  /** What is at the name at the end, and nothing else is left; null for nothing. */
+  readonly want: string | null;
+}
+
+const putAppsFile = (path: string) => {
+  Deno.writeTextFileSync(`${path}.app`, "the app's");
+  Deno.renameSync(`${path}.app`, path);
+};
+
+const CASES: readonly Case[] = [
+  { name: "good: the new one stays", old: true, good: true, want: "new" },
+  { name: "refused: the old one is back", old: true, good: false, want: "old" },
+  { name: "refused, and there was no old one: nothing", old: false, good: false, want: null },
+  {
+    name: "refused, and the app has put its own file there, where none was: it stays",
+    old: false,
+    after: (dir) => putAppsFile(`${dir}/a`),
+    good: false,
+    want: "the app's",
+  },
+  {
+    name: "refused, and another file has the old one's second name: it is not put into place",
+    old: true,
+    after: (dir, { backup }) => putAppsFile(`${dir}/${backup}`),
+    good: false,
+    want: "new",
+  },
+  {
+    name: "refused, and another file had the name before the new one: it does not come back",
+    old: true,
+    before: (dir) => putAppsFile(`${dir}/a`),
+    good: false,
+    want: "new",
+  },
+];
+
+for (const { name, old, before, after, good, want } of CASES) {
+  test(`an output, ${name}`, () =>
+    inDir(async (dir) => {
+      if (old) Deno.writeTextFileSync(`${dir}/a`, "old");
+      const { ino } = old ? Deno.statSync(`${dir}/a`) : { ino: null };
+      const root = await openOutputDirectory(dir, await makeOutputDirectory(dir));
+      const staged = await stage(root, "a", bytes("new"), 0o644);
+      before?.(dir, staged);
+      await place(root, [staged], true);
+      assert.equal(Deno.readTextFileSync(`${dir}/a`), "new");
+      after?.(dir, staged);
+      await settle(root, [staged], good);
+      await root.close();
+      const left = [...Deno.readDirSync(dir)].map((
+        { name },
+      ) => [name, Deno.readTextFileSync(`${dir}/${name}`)]);
+      assert.deepEqual(left, want === null ? [] : [["a", want]]);
+      if (want === "old") assert.equal(Deno.statSync(`${dir}/a`).ino, ino, "the very file");
+    }));
+}
+
+test("an output that cannot be replaced is named with the reason, and nothing of it is left", () =>
+  inDir(async (dir) => {
+    const root = await openOutputDirectory(dir, await makeOutputDirectory(dir));
+    const staged = await stage(root, "sub/a", bytes("new"), 0o644);
+    Deno.mkdirSync(`${dir}/sub/a`);
+    await assert.rejects(
+      place(root, [staged], true),
+      new Error(`Cannot replace "${dir}/sub/a": a directory is there`),
+    );
+    await settle(root, [staged], false);
+    await root.close();
+    assert.deepEqual([...Deno.readDirSync(`${dir}/sub`)].map(({ name }) => name), ["a"]);
+  }));
