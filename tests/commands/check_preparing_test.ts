@@ -69,7 +69,17 @@ test("a place that cannot be written to is a fault, and nothing is written to tr
     await Deno.writeTextFile(`${dir}/file`, "");
     const [, file] = await find(dir, "a: 1\n", { outputDir: `${dir}/file` });
     assert.match(file!.message, /is not a directory$/);
-    assert.equal(await whyNotWritable(`${dir}/to/be/made`), null);
+    const [, made] = await find(dir, "a: 1\n", { outputDir: `${dir}/to/be/made` });
+    assert.equal(
+      made!.message,
+      `User ${Deno.uid()} may make ${dir}/to/be/made, which is not there yet`,
+    );
+    await Deno.symlink("nowhere", `${dir}/link`);
+    const [, link] = await find(dir, "a: 1\n", { outputDir: `${dir}/link/below` });
+    assert.equal(
+      link!.message,
+      `Cannot write to "${dir}/link/below": "${dir}/link" is a link that leads to no directory`,
+    );
     await Deno.mkdir(`${dir}/closed`, { mode: 0o555 });
     // Root may write anywhere; the pod test has another user.
     if (Deno.uid() !== 0) assert.equal((await whyNotWritable(`${dir}/closed`))?.kind, "user");

@@ -16,11 +16,20 @@ const KERNEL_FILE_SYSTEMS = ["proc", "sysfs", "cgroup", "cgroup2", "devpts", "se
 /** Bits of CapEff, linux/capability.h: CAP_DAC_OVERRIDE is 1. */
 const DAC_OVERRIDE = 1;
 
-/** Null where the directory, or the nearest one above it that is there, can be written to. */
+/** The path, or the nearest one above it where something is. */
+export async function nearestThere(path: string): Promise<string> {
+  const isThere = await Deno.lstat(path).then(
+    () => true,
+    (error) => !(error instanceof Deno.errors.NotFound),
+  );
+  return isThere || path === "/" ? path : await nearestThere(parentOf(path));
+}
+
+/** Null where the directory can be written to. */
 export async function whyNotWritable(directory: string): Promise<NotWritable | null> {
   const info = await Deno.stat(directory).catch((error: Error) => error);
-  if (info instanceof Deno.errors.NotFound && directory !== "/") {
-    return await whyNotWritable(parentOf(directory));
+  if (info instanceof Deno.errors.NotFound) {
+    return { kind: "place", reason: `"${directory}" is a link that leads to no directory` };
   }
   if (info instanceof Error) return { kind: "place", reason: `${info.message}` };
   if (!info.isDirectory) return { kind: "place", reason: `"${directory}" is not a directory` };

@@ -11,7 +11,7 @@ import { runCheckCommand } from "../../prepare/check_command.ts";
 import { createConverter, type Environment } from "../../prepare/convert.ts";
 import { type Finding, findingsIn } from "./finding.ts";
 import { argsFix, envFix, mountFix, userFix } from "./fixes.ts";
-import { findProgram, whyNotWritable } from "./access.ts";
+import { findProgram, nearestThere, whyNotWritable } from "./access.ts";
 
 const say = findingsIn("checking");
 
@@ -66,8 +66,12 @@ async function checkContent(
 async function checkOutput(config: Config): Promise<Finding[]> {
   if (!rendersOutput(config)) return [];
   const directory = config.outputDir ?? parentOf(config.configEnvsubstFile!);
-  const why = await whyNotWritable(directory);
-  if (why === null) return [say("ok", "output", `User ${Deno.uid()} may write to ${directory}`)];
+  const there = await nearestThere(directory);
+  const why = await whyNotWritable(there);
+  if (why === null) {
+    const what = there === directory ? `write to ${directory}` : `make ${directory}, which is not there yet`;
+    return [say("ok", "output", `User ${Deno.uid()} may ${what}`)];
+  }
   const fix = why.kind === "user"
     ? userFix(why.uid)
     : mountFix("mount a volume that both containers share", "config-reloader", directory, "rendered");
