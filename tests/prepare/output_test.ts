@@ -2,39 +2,18 @@
 
 import assert from "node:assert/strict";
 import { createClock } from "../../src/clock.ts";
-import type { Snapshot } from "../../src/model.ts";
 import type { Prepare } from "../../src/ports.ts";
 import { createPrepare, type PrepareConfig } from "../../src/prepare/prepare.ts";
 import { inDir } from "../support/in_dir.ts";
 import { clearlyLater, until } from "../support/poll.ts";
-import { STRICT } from "../support/strict.ts";
-
-const BASE: PrepareConfig = {
-  configFiles: [],
-  validate: "none",
-  checkCommand: null,
-  configEnvsubstFile: null,
-  outputDir: null,
-  maxFileSizeBytes: 1_000_000,
-  maxUnpackedBytes: 1_000_000,
-  httpTimeoutMs: 5_000,
-};
-const LOGGER = { debug() {}, info() {}, warn() {}, error() {} };
+import { test } from "../support/strict.ts";
+import { BASE, createLog, snapshotOf } from "./content.ts";
 
 function createRender(dir: string, more: Partial<PrepareConfig> = {}) {
   const config = { ...BASE, outputDir: dir, ...more };
-  const prepare: Prepare = createPrepare(config, LOGGER, createClock(), { PATH: "/usr/bin:/bin" });
-  return (files: Record<string, string>, mode = 0o644) => {
-    const snapshot: Snapshot = {
-      digest: "",
-      changedWallMs: 0,
-      files: Object.entries(files).map(([name, text]) => {
-        const bytes = new TextEncoder().encode(text);
-        return { path: `/in/${name}`, name, digest: "", sizeBytes: bytes.length, mode, bytes, error: null };
-      }),
-    };
-    return prepare(snapshot, new AbortController().signal);
-  };
+  const prepare: Prepare = createPrepare(config, createLog(), createClock(), { PATH: "/usr/bin:/bin" });
+  return async (files: Record<string, string>, mode = 0o644) =>
+    await prepare(await snapshotOf(files, mode), new AbortController().signal);
 }
 
 const reasonOf = (result: Awaited<ReturnType<Prepare>>) => result.kind === "ok" ? "" : result.reason;
@@ -50,10 +29,7 @@ async function makeFifo(path: string): Promise<void> {
   assert.ok(success);
 }
 
-Deno.test({
-  ...STRICT,
-  name: "an output that has become a link, a FIFO or a directory is refused, with the way out",
-}, () =>
+test("an output that has become a link, a FIFO or a directory is refused, with the way out", () =>
   inDir(async (dir) => {
     const [out, secret] = [`${dir}/out`, `${dir}/secret`];
     Deno.writeTextFileSync(secret, "only for the sidecar", { mode: 0o600 });
@@ -84,10 +60,7 @@ Deno.test({
     assert.deepEqual(factsOf(secret), before);
   }));
 
-Deno.test({
-  ...STRICT,
-  name: "links at each name that a file of this process could have change nothing behind them",
-}, () =>
+test("links at each name that a file of this process could have change nothing behind them", () =>
   inDir(async (dir) => {
     const [out, secret] = [`${dir}/out`, `${dir}/secret`];
     Deno.mkdirSync(out);
@@ -103,10 +76,7 @@ Deno.test({
     assert.deepEqual(factsOf(secret), before);
   }));
 
-Deno.test({
-  ...STRICT,
-  name: "another mode is a new file: the old one, which may have other names, stays as it is",
-}, () =>
+test("another mode is a new file: the old one, which may have other names, stays as it is", () =>
   inDir(async (dir) => {
     const [out, other] = [`${dir}/out`, `${dir}/other`];
     await createRender(out)({ "app.yaml": "a: 1" }, 0o600);
@@ -117,10 +87,7 @@ Deno.test({
     assert.deepEqual({ ...factsOf(other) as object, nlink: 2 }, before);
   }));
 
-Deno.test({
-  ...STRICT,
-  name: "the output directory is the one of the start: replaced by a link or another, nothing is written",
-}, () =>
+test("the output directory is the one of the start: replaced by a link or another, nothing is written", () =>
   inDir(async (dir) => {
     const [out, first, elsewhere] = [`${dir}/out`, `${dir}/first`, `${dir}/elsewhere`];
     for (const path of [out, elsewhere]) Deno.mkdirSync(path);
@@ -157,8 +124,8 @@ Deno.test({
     assert.deepEqual([...Deno.readDirSync(out)].map(({ name }) => name), ["app.yaml"]);
   }));
 
-Deno.test(
-  { ...STRICT, name: "the directory of the start counts, also where nothing was written to it yet" },
+test(
+  "the directory of the start counts, also where nothing was written to it yet",
   () =>
     inDir(async (dir) => {
       const out = `${dir}/out`;
@@ -176,11 +143,8 @@ Deno.test(
     }),
 );
 
-Deno.test(
-  {
-    ...STRICT,
-    name: "a directory that is not there at the start is made then, so that nobody puts a link there",
-  },
+test(
+  "a directory that is not there at the start is made then, so that nobody puts a link there",
   () =>
     inDir(async (dir) => {
       const [out, elsewhere] = [`${dir}/new/out`, `${dir}/elsewhere`];
@@ -202,8 +166,8 @@ Deno.test(
     }),
 );
 
-Deno.test(
-  { ...STRICT, name: "a link to a directory is all right from the start, as long as it leads there" },
+test(
+  "a link to a directory is all right from the start, as long as it leads there",
   () =>
     inDir(async (dir) => {
       const [real, link] = [`${dir}/real`, `${dir}/link`];
@@ -220,10 +184,7 @@ Deno.test(
     }),
 );
 
-Deno.test({
-  ...STRICT,
-  name: "a directory below that has become a link, also to a sibling, is refused with its path",
-}, () =>
+test("a directory below that has become a link, also to a sibling, is refused with its path", () =>
   inDir(async (dir) => {
     const out = `${dir}/out`;
     const render = createRender(out);
@@ -238,10 +199,7 @@ Deno.test({
     assert.equal(Deno.readTextFileSync(`${out}/other/b.yaml`), "1");
   }));
 
-Deno.test({
-  ...STRICT,
-  name: "what is in an output's place is removed with its input, and nothing behind a link",
-}, () =>
+test("what is in an output's place is removed with its input, and nothing behind a link", () =>
   inDir(async (dir) => {
     const [out, elsewhere] = [`${dir}/out`, `${dir}/elsewhere`];
     const render = createRender(out);

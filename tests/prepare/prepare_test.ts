@@ -1,42 +1,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { createClock } from "../../src/clock.ts";
-import type { Snapshot, SnapshotFile } from "../../src/model.ts";
 import type { Logger, Prepare } from "../../src/ports.ts";
 import type { Environment } from "../../src/prepare/convert.ts";
 import { createPrepare, type PrepareConfig } from "../../src/prepare/prepare.ts";
-import { digestOf } from "../../src/watch/digest.ts";
 import { inDir } from "../support/in_dir.ts";
-import { STRICT } from "../support/strict.ts";
+import { test } from "../support/strict.ts";
+import { BASE, createLog, snapshotOf } from "./content.ts";
 
 const signal = new AbortController().signal;
-const BASE: PrepareConfig = {
-  configFiles: ["/in/in.yaml"],
-  validate: "none",
-  checkCommand: null,
-  configEnvsubstFile: null,
-  outputDir: null,
-  maxFileSizeBytes: 1_000_000,
-  maxUnpackedBytes: 1_000_000,
-  httpTimeoutMs: 5_000,
-};
-
-async function snapshotOf(files: Record<string, string>, mode = 0o644, dir = "/in"): Promise<Snapshot> {
-  const all: SnapshotFile[] = [];
-  for (const [name, text] of Object.entries(files)) {
-    const bytes = new TextEncoder().encode(text);
-    const digest = await digestOf(bytes);
-    all.push({ path: `${dir}/${name}`, name, digest, sizeBytes: bytes.length, mode, bytes, error: null });
-  }
-  return { digest: "", files: all, changedWallMs: 0 };
-}
-
-function createLog(): Logger & { lines: string[] } {
-  const lines: string[] = [];
-  const push = (text: string) => void lines.push(text);
-  return { lines, debug: push, info: push, warn: push, error: push };
-}
-
 /** The preparation without the time of its output, which has a test of its own. */
 function createTimeless(config: PrepareConfig, logger: Logger, environment: Environment = {}): Prepare {
   const prepare = createPrepare(config, logger, createClock(), environment);
@@ -57,59 +29,53 @@ function listing(dir: string, below = ""): Record<string, string> {
   return found;
 }
 
-Deno.test({ ...STRICT, name: "with nothing asked for everything is ok" }, async () => {
+test("with nothing asked for everything is ok", async () => {
   const prepare = createTimeless(BASE, createLog());
   assert.deepEqual(await prepare(await snapshotOf({ a: "{" }), signal), { kind: "ok", written: false });
 });
 
-Deno.test(
-  { ...STRICT, name: "one file is expanded, written with its mode, and not rewritten" },
-  () =>
-    inDir(async (dir) => {
-      const log = createLog();
-      const output = join(dir, "sub", "out.yaml");
-      const prepare = createTimeless({ ...BASE, configEnvsubstFile: output }, log, {
-        PREPARE_TEST_SET: "value",
-      });
-      const first = await snapshotOf({ "in.yaml": "a: $(PREPARE_TEST_SET) $(PREPARE_TEST_UNSET)" }, 0o440);
-      assert.deepEqual(await prepare(first, signal), { kind: "ok", written: true });
-      assert.equal(Deno.readTextFileSync(output), "a: value $(PREPARE_TEST_UNSET)");
-      const info = Deno.statSync(output);
-      assert.equal(info.mode! & 0o777, 0o440);
-      assert.deepEqual(await prepare(first, signal), { kind: "ok", written: false });
-      assert.equal(Deno.statSync(output).ino, info.ino);
-      assert.deepEqual(log.lines, [
-        'Left as they are in "/in/in.yaml", since no such variable is set: $(PREPARE_TEST_UNSET)',
-      ]);
-      const second = await snapshotOf({ "in.yaml": "b $(PREPARE_TEST_UNSET)" });
-      assert.deepEqual(await prepare(second, signal), { kind: "ok", written: true });
-      assert.equal(log.lines.length, 1, "told once");
-      assert.deepEqual(listing(dir), { "sub/out.yaml": "b $(PREPARE_TEST_UNSET)" });
-    }),
-);
+test("one file is expanded, written with its mode, and not rewritten", () =>
+  inDir(async (dir) => {
+    const log = createLog();
+    const output = join(dir, "sub", "out.yaml");
+    const prepare = createTimeless({ ...BASE, configEnvsubstFile: output }, log, {
+      PREPARE_TEST_SET: "value",
+    });
+    const first = await snapshotOf({ "in.yaml": "a: $(PREPARE_TEST_SET) $(PREPARE_TEST_UNSET)" }, 0o440);
+    assert.deepEqual(await prepare(first, signal), { kind: "ok", written: true });
+    assert.equal(Deno.readTextFileSync(output), "a: value $(PREPARE_TEST_UNSET)");
+    const info = Deno.statSync(output);
+    assert.equal(info.mode! & 0o777, 0o440);
+    assert.deepEqual(await prepare(first, signal), { kind: "ok", written: false });
+    assert.equal(Deno.statSync(output).ino, info.ino);
+    assert.deepEqual(log.lines, [
+      'Left as they are in "/in/in.yaml", since no such variable is set: $(PREPARE_TEST_UNSET)',
+    ]);
+    const second = await snapshotOf({ "in.yaml": "b $(PREPARE_TEST_UNSET)" });
+    assert.deepEqual(await prepare(second, signal), { kind: "ok", written: true });
+    assert.equal(log.lines.length, 1, "told once");
+    assert.deepEqual(listing(dir), { "sub/out.yaml": "b $(PREPARE_TEST_UNSET)" });
+  }));
 
-Deno.test(
-  { ...STRICT, name: "beside a watched directory only the --config-file is written and expanded" },
-  () =>
-    inDir(async (dir) => {
-      const log = createLog();
-      const output = join(dir, "out.yaml");
-      const config = { ...BASE, configEnvsubstFile: output };
-      const files = { "in.yaml": "a: $(PREPARE_TEST_UNSET)", "rules/b.yaml": "b: $(PREPARE_TEST_OTHER)" };
-      assert.deepEqual(await createTimeless(config, log)(await snapshotOf(files), signal), {
-        kind: "ok",
-        written: true,
-      });
-      assert.deepEqual(listing(dir), { "out.yaml": "a: $(PREPARE_TEST_UNSET)" });
-      assert.equal(log.lines.length, 1, `nobody expands the other: ${log.lines}`);
-      const checked = createTimeless({ ...config, validate: "yaml" }, log);
-      const broken = await checked(await snapshotOf({ ...files, "rules/b.yaml": "b: [" }), signal);
-      assert.equal(broken.kind, "invalid", "validated it is, all the same");
-    }),
-);
+test("beside a watched directory only the --config-file is written and expanded", () =>
+  inDir(async (dir) => {
+    const log = createLog();
+    const output = join(dir, "out.yaml");
+    const config = { ...BASE, configEnvsubstFile: output };
+    const files = { "in.yaml": "a: $(PREPARE_TEST_UNSET)", "rules/b.yaml": "b: $(PREPARE_TEST_OTHER)" };
+    assert.deepEqual(await createTimeless(config, log)(await snapshotOf(files), signal), {
+      kind: "ok",
+      written: true,
+    });
+    assert.deepEqual(listing(dir), { "out.yaml": "a: $(PREPARE_TEST_UNSET)" });
+    assert.equal(log.lines.length, 1, `nobody expands the other: ${log.lines}`);
+    const checked = createTimeless({ ...config, validate: "yaml" }, log);
+    const broken = await checked(await snapshotOf({ ...files, "rules/b.yaml": "b: [" }), signal);
+    assert.equal(broken.kind, "invalid", "validated it is, all the same");
+  }));
 
-Deno.test(
-  { ...STRICT, name: "the time of the output is that of the newest file, also for the next process" },
+test(
+  "the time of the output is that of the newest file, also for the next process",
   () =>
     inDir(async (dir) => {
       const config = { ...BASE, outputDir: dir };
@@ -143,10 +109,7 @@ Deno.test(
     }),
 );
 
-Deno.test({
-  ...STRICT,
-  name: "several files go to a directory; what is gone is removed, what is foreign stays",
-}, () =>
+test("several files go to a directory; what is gone is removed, what is foreign stays", () =>
   inDir(async (dir) => {
     const prepare = createTimeless({ ...BASE, outputDir: dir }, createLog());
     Deno.writeTextFileSync(join(dir, "foreign"), "f");
@@ -168,64 +131,55 @@ Deno.test({
     assert.deepEqual(listing(dir), { foreign: "f", b: "2" });
   }));
 
-Deno.test(
-  { ...STRICT, name: "a name or a link that leaves the output directory is refused" },
-  () =>
-    inDir(async (dir) => {
-      const out = join(dir, "out");
-      Deno.mkdirSync(out);
-      Deno.mkdirSync(join(dir, "elsewhere"));
-      Deno.symlinkSync("../elsewhere", join(out, "link"));
-      const prepare = createTimeless({ ...BASE, outputDir: out }, createLog());
-      for (const name of ["../x", "a/../../x", "link/x", "/x", "."]) {
-        const result = await prepare(await snapshotOf({ [name]: "1" }), signal);
-        assert.equal(result.kind, "failed", name);
-      }
-      assert.deepEqual(listing(join(dir, "elsewhere")), {});
-    }),
-);
+test("a name or a link that leaves the output directory is refused", () =>
+  inDir(async (dir) => {
+    const out = join(dir, "out");
+    Deno.mkdirSync(out);
+    Deno.mkdirSync(join(dir, "elsewhere"));
+    Deno.symlinkSync("../elsewhere", join(out, "link"));
+    const prepare = createTimeless({ ...BASE, outputDir: out }, createLog());
+    for (const name of ["../x", "a/../../x", "link/x", "/x", "."]) {
+      const result = await prepare(await snapshotOf({ [name]: "1" }), signal);
+      assert.equal(result.kind, "failed", name);
+    }
+    assert.deepEqual(listing(join(dir, "elsewhere")), {});
+  }));
 
-Deno.test(
-  { ...STRICT, name: "two inputs with one name are an error, and nothing is written" },
-  () =>
-    inDir(async (dir) => {
-      const one = await snapshotOf({ same: "1" }, 0o644, "/one");
-      const two = await snapshotOf({ same: "2" }, 0o644, "/two");
-      const prepare = createTimeless({ ...BASE, outputDir: dir }, createLog());
-      const result = await prepare({ ...one, files: [...one.files, ...two.files] }, signal);
-      assert.deepEqual(result, {
-        kind: "failed",
-        reason: `Cannot write "same" to "${dir}": both "/one/same" and "/two/same" have that name`,
-      });
-      assert.deepEqual(listing(dir), {});
-    }),
-);
+test("two inputs with one name are an error, and nothing is written", () =>
+  inDir(async (dir) => {
+    const one = await snapshotOf({ same: "1" }, 0o644, "/one");
+    const two = await snapshotOf({ same: "2" }, 0o644, "/two");
+    const prepare = createTimeless({ ...BASE, outputDir: dir }, createLog());
+    const result = await prepare({ ...one, files: [...one.files, ...two.files] }, signal);
+    assert.deepEqual(result, {
+      kind: "failed",
+      reason: `Cannot write "same" to "${dir}": both "/one/same" and "/two/same" have that name`,
+    });
+    assert.deepEqual(listing(dir), {});
+  }));
 
-Deno.test(
-  { ...STRICT, name: "an error in the last file leaves all old outputs and no temporary files" },
-  () =>
-    inDir(async (dir) => {
-      const prepare = createTimeless({ ...BASE, outputDir: dir, validate: "auto" }, createLog());
-      await prepare(await snapshotOf({ "a.yaml": "v: 1", "b.yaml": "v: 1" }), signal);
-      const bad = await prepare(await snapshotOf({ "a.yaml": "v: 2", "b.yaml": "v: [" }), signal);
-      assert.equal(bad.kind, "invalid");
-      assert.match(
-        bad.kind === "invalid" ? bad.reason : "",
-        /^"\/in\/b.yaml" is no valid YAML: line 1, column 5: /,
-      );
-      assert.deepEqual(listing(dir), { "a.yaml": "v: 1", "b.yaml": "v: 1" });
-      Deno.removeSync(join(dir, "b.yaml"));
-      Deno.mkdirSync(join(dir, "b.yaml"));
-      const blocked = await prepare(await snapshotOf({ "a.yaml": "v: 3", "b.yaml": "v: 3" }), signal);
-      assert.deepEqual(blocked, {
-        kind: "failed",
-        reason: `Cannot write "${dir}/b.yaml": a directory is there; remove it`,
-      });
-      assert.deepEqual(listing(dir), { "a.yaml": "v: 1" });
-    }),
-);
+test("an error in the last file leaves all old outputs and no temporary files", () =>
+  inDir(async (dir) => {
+    const prepare = createTimeless({ ...BASE, outputDir: dir, validate: "auto" }, createLog());
+    await prepare(await snapshotOf({ "a.yaml": "v: 1", "b.yaml": "v: 1" }), signal);
+    const bad = await prepare(await snapshotOf({ "a.yaml": "v: 2", "b.yaml": "v: [" }), signal);
+    assert.equal(bad.kind, "invalid");
+    assert.match(
+      bad.kind === "invalid" ? bad.reason : "",
+      /^"\/in\/b.yaml" is no valid YAML: line 1, column 5: /,
+    );
+    assert.deepEqual(listing(dir), { "a.yaml": "v: 1", "b.yaml": "v: 1" });
+    Deno.removeSync(join(dir, "b.yaml"));
+    Deno.mkdirSync(join(dir, "b.yaml"));
+    const blocked = await prepare(await snapshotOf({ "a.yaml": "v: 3", "b.yaml": "v: 3" }), signal);
+    assert.deepEqual(blocked, {
+      kind: "failed",
+      reason: `Cannot write "${dir}/b.yaml": a directory is there; remove it`,
+    });
+    assert.deepEqual(listing(dir), { "a.yaml": "v: 1" });
+  }));
 
-Deno.test({ ...STRICT, name: "validation looks at what would be written" }, () =>
+test("validation looks at what would be written", () =>
   inDir(async (dir) => {
     const config = { ...BASE, configEnvsubstFile: join(dir, "out"), validate: "yaml" as const };
     const good = await createTimeless(config, createLog(), { PREPARE_TEST_LIST: "]" })(
@@ -235,64 +189,52 @@ Deno.test({ ...STRICT, name: "validation looks at what would be written" }, () =
     assert.deepEqual(good, { kind: "ok", written: true });
   }));
 
-Deno.test(
-  { ...STRICT, name: "the check command sees the new output; after a no the old one is back" },
-  () =>
-    inDir(async (dir) => {
-      const output = join(dir, "out.conf");
-      const checkCommand = ["sh", "-c", `grep -q good ${output} || { cat ${output} >&2; exit 7; }`];
-      const prepare = createTimeless(
-        { ...BASE, configEnvsubstFile: output, checkCommand },
-        createLog(),
-        { PATH: "/usr/bin:/bin" },
-      );
-      const reason = 'check command "sh": exit code 7: bad 1';
-      const failing = { kind: "invalid", reason, retry: true };
-      assert.deepEqual(await prepare(await snapshotOf({ "in.yaml": "bad 1" }), signal), failing);
-      assert.deepEqual(listing(dir), {}, "there was no old one");
-      assert.deepEqual(await prepare(await snapshotOf({ "in.yaml": "good" }), signal), {
-        kind: "ok",
-        written: true,
-      });
-      const { ino } = Deno.statSync(output);
-      assert.deepEqual(await prepare(await snapshotOf({ "in.yaml": "bad 1" }), signal), failing);
-      assert.deepEqual(listing(dir), { "out.conf": "good" });
-      assert.equal(Deno.statSync(output).ino, ino, "the very file");
-      assert.deepEqual(await prepare(await snapshotOf({ "in.yaml": "good 2" }), signal), {
-        kind: "ok",
-        written: true,
-      });
-      assert.deepEqual(listing(dir), { "out.conf": "good 2" });
-    }),
-);
+test("the check command sees the new output; after a no the old one is back", () =>
+  inDir(async (dir) => {
+    const output = join(dir, "out.conf");
+    const checkCommand = ["sh", "-c", `grep -q good ${output} || { cat ${output} >&2; exit 7; }`];
+    const prepare = createTimeless(
+      { ...BASE, configEnvsubstFile: output, checkCommand },
+      createLog(),
+      { PATH: "/usr/bin:/bin" },
+    );
+    const reason = 'check command "sh": exit code 7: bad 1';
+    const failing = { kind: "invalid", reason, retry: true };
+    assert.deepEqual(await prepare(await snapshotOf({ "in.yaml": "bad 1" }), signal), failing);
+    assert.deepEqual(listing(dir), {}, "there was no old one");
+    assert.deepEqual(await prepare(await snapshotOf({ "in.yaml": "good" }), signal), {
+      kind: "ok",
+      written: true,
+    });
+    const { ino } = Deno.statSync(output);
+    assert.deepEqual(await prepare(await snapshotOf({ "in.yaml": "bad 1" }), signal), failing);
+    assert.deepEqual(listing(dir), { "out.conf": "good" });
+    assert.equal(Deno.statSync(output).ino, ino, "the very file");
+    assert.deepEqual(await prepare(await snapshotOf({ "in.yaml": "good 2" }), signal), {
+      kind: "ok",
+      written: true,
+    });
+    assert.deepEqual(listing(dir), { "out.conf": "good 2" });
+  }));
 
-Deno.test(
-  {
-    ...STRICT,
-    name: "what is rendered is what was hashed, whatever the file has become since",
-  },
-  () =>
-    inDir(async (dir) => {
-      const input = join(dir, "in");
-      const snapshot = await snapshotOf({ in: "content" }, 0o644, dir);
-      // A read of it would never end.
-      Deno.symlinkSync("/dev/zero", input);
-      const prepare = createTimeless({ ...BASE, outputDir: join(dir, "out") }, createLog());
-      assert.deepEqual(await prepare(snapshot, signal), { kind: "ok", written: true });
-      assert.equal(Deno.readTextFileSync(join(dir, "out", "in")), "content");
-      const lean = { ...snapshot, files: snapshot.files.map((file) => ({ ...file, bytes: null })) };
-      assert.deepEqual(await prepare(lean, signal), {
-        kind: "failed",
-        reason: `Cannot use config file "${input}": its bytes were not kept`,
-      });
-    }),
-);
+test("what is rendered is what was hashed, whatever the file has become since", () =>
+  inDir(async (dir) => {
+    const input = join(dir, "in");
+    const snapshot = await snapshotOf({ in: "content" }, 0o644, dir);
+    // A read of it would never end.
+    Deno.symlinkSync("/dev/zero", input);
+    const prepare = createTimeless({ ...BASE, outputDir: join(dir, "out") }, createLog());
+    assert.deepEqual(await prepare(snapshot, signal), { kind: "ok", written: true });
+    assert.equal(Deno.readTextFileSync(join(dir, "out", "in")), "content");
+    const lean = { ...snapshot, files: snapshot.files.map((file) => ({ ...file, bytes: null })) };
+    assert.deepEqual(await prepare(lean, signal), {
+      kind: "failed",
+      reason: `Cannot use config file "${input}": its bytes were not kept`,
+    });
+  }));
 
-Deno.test(
-  {
-    ...STRICT,
-    name: "a file or a broken link where an output directory is to be made is named, with the way out",
-  },
+test(
+  "a file or a broken link where an output directory is to be made is named, with the way out",
   () =>
     inDir(async (dir) => {
       Deno.writeTextFileSync(join(dir, "file"), "");
@@ -317,28 +259,25 @@ Deno.test(
     }),
 );
 
-Deno.test(
-  { ...STRICT, name: "gzip is unpacked, a damaged one is invalid content" },
-  () =>
-    inDir(async (dir) => {
-      const stream = new Blob(["hello $(HOME"]).stream().pipeThrough(new CompressionStream("gzip"));
-      const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-      const snapshot = await snapshotOf({ "a.gz": "" });
-      const of = (data: Uint8Array) => ({
-        ...snapshot,
-        files: snapshot.files.map((file) => ({ ...file, bytes: data })),
-      });
-      const prepare = createTimeless({ ...BASE, outputDir: dir }, createLog());
-      assert.deepEqual(await prepare(of(bytes), signal), { kind: "ok", written: true });
-      assert.deepEqual(listing(dir), { "a.gz": "hello $(HOME" });
-      const bad = await prepare(of(bytes.slice(0, 20)), signal);
-      assert.equal(bad.kind, "invalid");
-      assert.match(bad.kind === "invalid" ? bad.reason : "", /^"\/in\/a.gz" is .*damaged/);
-    }),
-);
+test("gzip is unpacked, a damaged one is invalid content", () =>
+  inDir(async (dir) => {
+    const stream = new Blob(["hello $(HOME"]).stream().pipeThrough(new CompressionStream("gzip"));
+    const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+    const snapshot = await snapshotOf({ "a.gz": "" });
+    const of = (data: Uint8Array) => ({
+      ...snapshot,
+      files: snapshot.files.map((file) => ({ ...file, bytes: data })),
+    });
+    const prepare = createTimeless({ ...BASE, outputDir: dir }, createLog());
+    assert.deepEqual(await prepare(of(bytes), signal), { kind: "ok", written: true });
+    assert.deepEqual(listing(dir), { "a.gz": "hello $(HOME" });
+    const bad = await prepare(of(bytes.slice(0, 20)), signal);
+    assert.equal(bad.kind, "invalid");
+    assert.match(bad.kind === "invalid" ? bad.reason : "", /^"\/in\/a.gz" is .*damaged/);
+  }));
 
-Deno.test(
-  { ...STRICT, name: "old temporary files of a killed predecessor are removed, young ones are not" },
+test(
+  "old temporary files of a killed predecessor are removed, young ones are not",
   () =>
     inDir(async (dir) => {
       Deno.writeTextFileSync(join(dir, ".config-reloader-1-1.tmp"), "old");
@@ -349,7 +288,7 @@ Deno.test(
     }),
 );
 
-Deno.test({ ...STRICT, name: "a reader never sees half an output" }, () =>
+test("a reader never sees half an output", () =>
   inDir(async (dir) => {
     const output = join(dir, "out");
     const prepare = createTimeless({ ...BASE, configEnvsubstFile: output }, createLog());
@@ -367,11 +306,8 @@ Deno.test({ ...STRICT, name: "a reader never sees half an output" }, () =>
     await reader;
   }));
 
-Deno.test(
-  {
-    ...STRICT,
-    name: "content that expands without bounds is invalid, and a flood of unset names is told in part",
-  },
+test(
+  "content that expands without bounds is invalid, and a flood of unset names is told in part",
   () =>
     inDir(async (dir) => {
       const log = createLog();
@@ -393,11 +329,8 @@ Deno.test(
     }),
 );
 
-Deno.test(
-  {
-    ...STRICT,
-    name: "an output directory that has become a link elsewhere: nothing behind it is removed or written",
-  },
+test(
+  "an output directory that has become a link elsewhere: nothing behind it is removed or written",
   () =>
     inDir(async (dir) => {
       const [out, elsewhere] = [join(dir, "out"), join(dir, "elsewhere")];
@@ -415,14 +348,11 @@ Deno.test(
     }),
 );
 
-Deno.test(
-  { ...STRICT, name: "an output is no program with special rights, whatever the input's mode" },
-  () =>
-    inDir(async (dir) => {
-      const prepare = createTimeless({ ...BASE, outputDir: dir }, createLog());
-      await prepare(await snapshotOf({ a: "1" }, 0o6755), signal);
-      assert.equal(Deno.statSync(join(dir, "a")).mode! & 0o7777, 0o755);
-      await prepare(await snapshotOf({ a: "1" }, 0o6644), signal);
-      assert.equal(Deno.statSync(join(dir, "a")).mode! & 0o7777, 0o644);
-    }),
-);
+test("an output is no program with special rights, whatever the input's mode", () =>
+  inDir(async (dir) => {
+    const prepare = createTimeless({ ...BASE, outputDir: dir }, createLog());
+    await prepare(await snapshotOf({ a: "1" }, 0o6755), signal);
+    assert.equal(Deno.statSync(join(dir, "a")).mode! & 0o7777, 0o755);
+    await prepare(await snapshotOf({ a: "1" }, 0o6644), signal);
+    assert.equal(Deno.statSync(join(dir, "a")).mode! & 0o7777, 0o644);
+  }));

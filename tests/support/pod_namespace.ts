@@ -9,7 +9,9 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { Config } from "../../src/config.ts";
 import type { Resolution, StaleMount, Target, TargetView, TriggerResult } from "../../src/model.ts";
+import { readLines } from "./lines.ts";
 import { until } from "./poll.ts";
+import { STRICT } from "./strict.ts";
 
 const HERE = import.meta.dirname!;
 const ROOT = join(HERE, "..", "..");
@@ -130,6 +132,22 @@ interface Container {
   firstHostPid: number;
 }
 
+/** A test in a pod of its own. */
+export function podTest(name: string, options: PodOptions, run: (pod: Pod) => Promise<void>): void {
+  Deno.test({
+    name,
+    ...STRICT,
+    fn: async () => {
+      const pod = await createPod(options);
+      try {
+        await run(pod);
+      } finally {
+        await pod.close();
+      }
+    },
+  });
+}
+
 /** Makes an empty pod. */
 export async function createPod({ pause = {}, cgroups = true }: PodOptions = {}): Promise<Pod> {
   const built = await buildPrograms();
@@ -221,7 +239,7 @@ export async function createPod({ pause = {}, cgroups = true }: PodOptions = {})
       ...options,
     });
     const lines: string[] = [];
-    const pump = pumpLines(child.stdout, (line) => lines.push(line));
+    const pump = readLines(child.stdout, (line) => lines.push(line));
     const done = Promise.all([pump, child.status]);
     children.push({ child, done });
     const podPid = () => podPidOf(hostPid);
@@ -355,18 +373,6 @@ function podPidOf(hostPid: number): number | null {
   }
 }
 
-async function pumpLines(
-  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
-  take: (line: string) => void,
-): Promise<void> {
-  let rest = "";
-  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-    const parts = (rest + text).split("\n");
-    rest = parts.pop()!;
-    parts.forEach(take);
-  }
-}
-
 async function linkOrCopy(from: string, to: string): Promise<void> {
   if (await Deno.stat(to).then(() => true, () => false)) return;
   await Deno.link(from, to).catch(() => Deno.copyFile(from, to));
@@ -388,7 +394,7 @@ function createSidecar(
   const waiting: ((answer: string) => void)[] = [];
   children.push({
     child,
-    done: Promise.all([pumpLines(child.stdout, (line) => waiting.shift()?.(line)), child.status]),
+    done: Promise.all([readLines(child.stdout, (line) => waiting.shift()?.(line)), child.status]),
   });
   const call = async <T>(verb: string, config: PodConfig, more: Record<string, unknown> = {}): Promise<T> => {
     const answer = new Promise<string>((resolve) => waiting.push(resolve));

@@ -28,8 +28,8 @@
  * | `--status-ms N` | time before a status request is answered (0) |
  * | `--handler-ms N` | time after the start before SIGHUP has a handler (0): before that it is fatal |
  *
- * On standard output it prints one line when ready: `ready port=N pid=N`. `POST /control?mode=…&reload-ms=…` changes
- * options while it runs; `GET /control` answers with its counts. SIGTERM ends it with exit code 0.
+ * On standard output it prints one line when ready: `ready port=N pid=N`. `POST /control` with
+ * `{"mode":…,"reloadMs":…,"statusMs":…}` changes options while it runs; `GET /control` answers with its counts. SIGTERM ends it with exit code 0.
  */
 
 /** The options of one app; see the table at the top of this file. */
@@ -97,16 +97,10 @@ export async function startTargetApp(options: TargetAppOptions): Promise<TargetA
   const [program = Deno.execPath(), ...before] = options.prefix ?? [];
   const self = [Deno.execPath(), "run", "--no-config", "--no-check", "-A", "--quiet", import.meta.filename!];
   const args = options.prefix ? [...before, ...self] : self.slice(1);
-  const flags: [string, string | number | undefined][] = [
-    ["--config", options.config],
-    ["--port", options.port],
-    ["--log", options.log],
-    ["--mode", options.mode],
-    ["--reload-ms", options.reloadMs],
-    ["--status-ms", options.statusMs],
-    ["--handler-ms", options.handlerMs],
-  ];
-  for (const [flag, value] of flags) if (value !== undefined) args.push(flag, String(value));
+  const { prefix: _, ...flags } = options;
+  for (const [name, value] of Object.entries(flags)) {
+    if (value !== undefined) args.push(`--${name.replace("Ms", "-ms")}`, String(value));
+  }
   const child = new Deno.Command(program, {
     args,
     stdin: "null",
@@ -139,11 +133,7 @@ export async function startTargetApp(options: TargetAppOptions): Promise<TargetA
     status: child.status,
     counts: async () => await (await fetch(`${base}/control`)).json() as TargetAppCounts,
     control: async (change) => {
-      const query = new URLSearchParams();
-      if (change.mode !== undefined) query.set("mode", change.mode);
-      if (change.reloadMs !== undefined) query.set("reload-ms", String(change.reloadMs));
-      if (change.statusMs !== undefined) query.set("status-ms", String(change.statusMs));
-      const response = await fetch(`${base}/control?${query}`, { method: "POST" });
+      const response = await fetch(`${base}/control`, { method: "POST", body: JSON.stringify(change) });
       await response.body?.cancel();
     },
     kill,
@@ -268,8 +258,7 @@ async function readConfig(path: string): Promise<{ ok: boolean; readable: boolea
 }
 
 async function answer(request: Request, state: AppState): Promise<Response> {
-  const url = new URL(request.url);
-  if (url.pathname === "/control") return control(request, url, state);
+  if (new URL(request.url).pathname === "/control") return await control(request, state);
   if (state.statusMs > 0) await new Promise((resolve) => setTimeout(resolve, state.statusMs));
   const hanging = state.mode === "hang" || (state.mode === "hang-after" && state.signals > 0);
   if (hanging) await new Promise(() => {});
@@ -296,15 +285,8 @@ async function answer(request: Request, state: AppState): Promise<Response> {
   }, { status: healthy ? 200 : 503 });
 }
 
-function control(request: Request, url: URL, state: AppState): Response {
-  if (request.method === "POST") {
-    const mode = url.searchParams.get("mode");
-    if (mode !== null) state.mode = mode as TargetAppMode;
-    const reloadMs = url.searchParams.get("reload-ms");
-    if (reloadMs !== null) state.reloadMs = Number(reloadMs);
-    const statusMs = url.searchParams.get("status-ms");
-    if (statusMs !== null) state.statusMs = Number(statusMs);
-  }
+async function control(request: Request, state: AppState): Promise<Response> {
+  if (request.method === "POST") Object.assign(state, await request.json());
   const { signals, attempts, successes, status, hash, running, overlaps } = state;
   return Response.json({ signals, attempts, successes, status, hash, running, overlaps });
 }

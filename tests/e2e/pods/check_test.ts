@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Finding } from "../../../src/commands/check/finding.ts";
-import { createPod, type Pod, type PodOptions } from "../../support/pod_namespace.ts";
+import { type Pod, podTest } from "../../support/pod_namespace.ts";
 import { STRICT } from "../../support/strict.ts";
 
 const USER = 65532;
@@ -14,21 +14,6 @@ const AMP = {
   healthy: true,
   last_reload: "2026-11-24T08:00:00Z",
 };
-
-function podTest(name: string, options: PodOptions, run: (pod: Pod) => Promise<void>): void {
-  Deno.test({
-    name,
-    ...STRICT,
-    fn: async () => {
-      const pod = await createPod(options);
-      try {
-        await run(pod);
-      } finally {
-        await pod.close();
-      }
-    },
-  });
-}
 
 /** A status URL, in the network namespace that the pods of these tests share with the machine. */
 function serveStatus(body: unknown, status = 200) {

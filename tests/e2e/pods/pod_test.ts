@@ -2,32 +2,10 @@
 
 import assert from "node:assert/strict";
 import type { Resolution, Target } from "../../../src/model.ts";
-import {
-  createPod,
-  type Pod,
-  type PodOptions,
-  type PodProcess,
-  type PodSidecar,
-} from "../../support/pod_namespace.ts";
+import { type Pod, type PodProcess, type PodSidecar, podTest } from "../../support/pod_namespace.ts";
 import { until } from "../../support/poll.ts";
-import { STRICT } from "../../support/strict.ts";
 
 const USER = 65532;
-
-function podTest(name: string, options: PodOptions, run: (pod: Pod) => Promise<void>): void {
-  Deno.test({
-    name,
-    ...STRICT,
-    fn: async () => {
-      const pod = await createPod(options);
-      try {
-        await run(pod);
-      } finally {
-        await pod.close();
-      }
-    },
-  });
-}
 
 function targetOf(resolution: Resolution): Target {
   assert.equal(resolution.kind, "target", JSON.stringify(resolution));
@@ -36,6 +14,14 @@ function targetOf(resolution: Resolution): Target {
 
 function codeOf(resolution: Resolution): string {
   return resolution.kind === "none" ? resolution.code : resolution.kind;
+}
+
+/** No target: why, in which words, and whether it is looked for again. */
+function isRefused(resolution: Resolution, code: string, says = /./, again?: boolean): void {
+  assert.ok(resolution.kind === "none", JSON.stringify(resolution));
+  assert.equal(resolution.code, code, JSON.stringify(resolution));
+  assert.match(resolution.message, says);
+  if (again !== undefined) assert.equal(resolution.again, again);
 }
 
 /** Resolves, sends, and waits until exactly `who` has got it. */
@@ -94,7 +80,7 @@ podTest("pod: the app among pause, execs and probes", {}, async (pod) => {
   assert.equal(await sidecar.isAlive({ ...target, startTicks: target.startTicks + 1 }), false);
   // A thread has an entry of its own in /proc that no listing shows, and signals to it arrive.
   const threads = await sidecar.resolve({ pid: app.pid + 4 });
-  assert.equal(codeOf(threads.resolution), "bad-pid", JSON.stringify(threads.resolution));
+  isRefused(threads.resolution, "bad-pid");
   assert.match((threads.resolution as { message: string }).message, new RegExp(`thread of PID ${app.pid}`));
   for (const name of ["amp", "probe"]) {
     const named = await sidecar.resolve({ processName: name });
@@ -143,7 +129,7 @@ podTest("pod: two applications, told apart by the port of --reload-url", {}, asy
   app.kill("SIGKILL");
   await Promise.all([app.ended, third.ended]);
   const left = await sidecar.resolve(config);
-  assert.equal(codeOf(left.resolution), "not-there", JSON.stringify(left.resolution));
+  isRefused(left.resolution, "not-there");
 });
 
 podTest("pod: another user's app is found, and not permitted", {}, async (pod) => {
@@ -169,16 +155,14 @@ podTest("pod: pause with the app's user is never signalled", { pause: { uid: USE
   assert.equal(codeOf((await sidecar.resolve()).resolution), "not-there");
   for (const config of [{ pid: 1 }, { processName: "pause" }, { processCmdline: "pause" }]) {
     const { resolution } = await sidecar.resolve({ ...config, allowUnhandledSignal: true });
-    assert.equal(codeOf(resolution), "pause", JSON.stringify(resolution));
-    assert.match((resolution as { message: string }).message, /--process-name/);
+    isRefused(resolution, "pause", /--process-name/);
   }
 });
 
 podTest("pod: no shared process namespace", { pause: null }, async (pod) => {
   const sidecar = await pod.sidecar({ uid: USER });
   const { resolution } = await sidecar.resolve();
-  assert.equal(codeOf(resolution), "no-shared-process-namespace");
-  assert.match((resolution as { message: string }).message, /shareProcessNamespace: true/);
+  isRefused(resolution, "no-shared-process-namespace", /shareProcessNamespace: true/);
   assert.equal(codeOf((await sidecar.resolve({ pid: sidecar.pid })).resolution), "self");
 });
 
@@ -262,8 +246,7 @@ podTest("pod: a zombie is nobody, and nobody takes its place", {}, async (pod) =
   const target = targetOf((await sidecar.resolve(config)).resolution);
   await app.becomeZombie();
   const { resolution } = await sidecar.resolve(config, target);
-  assert.equal(codeOf(resolution), "not-there", JSON.stringify(resolution));
-  assert.equal((resolution as { again?: boolean }).again, true);
+  isRefused(resolution, "not-there", /./, true);
   assert.equal(codeOf((await sidecar.resolve({ pid: app.pid })).resolution), "not-there");
   assert.equal(await sidecar.isAlive(target), false);
   const sent = await sidecar.send(target);
@@ -282,8 +265,7 @@ podTest("pod: what an exec left behind never takes the place of an app that ende
   await app.ended;
   // A runtime ends it within some 30 ms. Until then it is the oldest of its container, and does not listen.
   const { resolution } = await sidecar.resolve(config);
-  assert.equal(codeOf(resolution), "not-there", JSON.stringify(resolution));
-  assert.equal((resolution as { again?: boolean }).again, true);
+  isRefused(resolution, "not-there", /./, true);
   before.kill("SIGKILL");
   await before.ended;
   const again = await pod.start({ program: "amp2", args: ["handle", "listen"], container: "amp", uid: USER });
@@ -297,9 +279,7 @@ podTest("pod: an init container beside a native sidecar is not the application",
   listener.close();
   const config = { reloadUrl: `http://localhost:${listener.addr.port}/health/reload` };
   const { resolution } = await sidecar.resolve(config);
-  assert.equal(codeOf(resolution), "not-there", JSON.stringify(resolution));
-  assert.match((resolution as { message: string }).message, /nothing listens on port .*--process-name/);
-  assert.equal((resolution as { again?: boolean }).again, true);
+  isRefused(resolution, "not-there", /nothing listens on port .*--process-name/, true);
   migration.kill("SIGKILL");
   await migration.ended;
   const app = await pod.start({ program: "amp", args: ["handle", "listen"], uid: USER });
@@ -354,11 +334,7 @@ for (
     assert.match(target.reason, /started by (runsvdir|s6-svscan) \(PID \d+\)/);
     // The port tells nothing: refused, and the error says to name the app.
     const elsewhere = (await sidecar.resolve({ reloadUrl: "http://10.1.2.3/" })).resolution;
-    assert.equal(codeOf(elsewhere), "supervisor", JSON.stringify(elsewhere));
-    assert.match(
-      (elsewhere as { message: string }).message,
-      /it is a supervisor.*name the application with --process-name/,
-    );
+    isRefused(elsewhere, "supervisor", /it is a supervisor.*name the application with --process-name/);
     await signalReaches(sidecar, app, [], { processName: "amp" });
     await signalReaches(sidecar, app, [], { processCmdline: "amp|app" });
     assert.equal(app.hups().length, 3);
@@ -372,8 +348,7 @@ podTest("pod: another user's app below a supervisor cannot be seen: refused", {}
   const app = await pod.start({ program, args: [services], container: "app" });
   const sidecar = await pod.sidecar({ uid: USER });
   const { resolution } = await sidecar.resolve({ reloadUrl: `http://localhost:${app.port}/` });
-  assert.equal(codeOf(resolution), "supervisor", JSON.stringify(resolution));
-  assert.match((resolution as { message: string }).message, /none that can be seen listens on port/);
+  isRefused(resolution, "supervisor", /none that can be seen listens on port/);
   assert.equal(app.hups().length, 0);
 });
 
@@ -450,11 +425,7 @@ podTest("pod: after 5 s without a handler the signal is refused; signalfd counts
   // The youngest of them.
   await until("5 s of age", async () => (await look("half")).kind !== "starting", { everyMs: 100 });
   const refused = await look("none");
-  assert.equal(codeOf(refused), "no-handler");
-  assert.match(
-    (refused as { message: string }).message,
-    /no handler.*would die.*--trigger http.*--allow-unhandled-signal/,
-  );
+  isRefused(refused, "no-handler", /no handler.*would die.*--trigger http.*--allow-unhandled-signal/);
   assert.equal(codeOf(await look("deaf")), "no-handler");
   assert.equal(
     codeOf(await look("half")),
@@ -507,8 +478,7 @@ podTest("pod: the runtime is never a target on its way to becoming the app", {},
   });
   const sidecar = await pod.sidecar({ uid: USER });
   const { resolution } = await sidecar.resolve();
-  assert.equal(codeOf(resolution), "runtime", JSON.stringify(resolution));
-  assert.equal((resolution as { again?: boolean }).again, true);
+  isRefused(resolution, "runtime", /./, true);
   for (const config of [{ pid: app.pid }, { processName: "runc" }, { processCmdline: "runc" }]) {
     assert.equal(
       codeOf((await sidecar.resolve({ ...config, allowUnhandledSignal: true })).resolution),
@@ -555,7 +525,7 @@ for (const hidepid of [1, 2]) {
     await pod.start({ program: "amp", args: ["handle"], uid: 1000 });
     const sidecar = await pod.sidecar({ uid: USER, setup: `mount -t proc -o hidepid=${hidepid} proc /proc` });
     const { resolution } = await sidecar.resolve();
-    assert.equal(codeOf(resolution), "hidden-proc", JSON.stringify(resolution));
+    isRefused(resolution, "hidden-proc");
   });
 }
 
@@ -563,7 +533,7 @@ podTest("pod: the /proc of another namespace is not used", {}, async (pod) => {
   const app = await pod.start({ program: "amp", args: ["handle"], uid: USER });
   const sidecar = await pod.sidecar({ uid: USER, setup: "mount -t tmpfs none /proc" });
   const { resolution } = await sidecar.resolve();
-  assert.equal(codeOf(resolution), "bad-proc", JSON.stringify(resolution));
+  isRefused(resolution, "bad-proc");
   assert.ok(app.isAlive());
 });
 

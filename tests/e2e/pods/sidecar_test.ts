@@ -1,28 +1,17 @@
 /** The product itself in a pod made of namespaces, with an app that answers in AMP's format: what real use found. */
 
 import assert from "node:assert/strict";
-import { createPod, type Pod, type PodProcess } from "../../support/pod_namespace.ts";
+import { type Pod, type PodProcess, podTest } from "../../support/pod_namespace.ts";
 import { until } from "../../support/poll.ts";
 import { freePort, PRODUCT } from "../../support/scene.ts";
-import { STRICT } from "../../support/strict.ts";
 
 const APP = new URL("../../support/target_app.ts", import.meta.url).pathname;
 
-function podTest(name: string, run: (pod: Pod) => Promise<void>): void {
-  Deno.test({
-    name,
-    ...STRICT,
-    fn: async () => {
-      const pod = await createPod();
-      try {
-        await Deno.mkdir(`${pod.dir}/etc`);
-        await run(pod);
-      } finally {
-        await pod.close();
-      }
-    },
+const etcTest = (name: string, run: (pod: Pod) => Promise<void>) =>
+  podTest(name, {}, async (pod) => {
+    await Deno.mkdir(`${pod.dir}/etc`);
+    await run(pod);
   });
-}
 
 /** The real sidecar; its log grows in a file. */
 async function startSidecar(pod: Pod, appPort: number) {
@@ -63,7 +52,7 @@ const appArgs = (pod: Pod, port: number) =>
   ["run", "-A", "--no-config", APP, `--config=${pod.dir}/etc/config.yaml`, `--port=${port}`]
     .flatMap((arg) => arg.startsWith("--config=") || arg.startsWith("--port=") ? arg.split("=") : [arg]);
 
-podTest(
+etcTest(
   "a sidecar reloads the app below runit, and goes on while a debug container is there",
   async (pod) => {
     await Deno.stat("/usr/bin/runsvdir").catch(() => assert.fail("This test needs runsvdir (Debian: runit)"));
@@ -114,7 +103,7 @@ podTest(
   },
 );
 
-podTest(
+etcTest(
   "an init container beside a native sidecar is never signalled; the app gets the change when it is there",
   async (pod) => {
     await write(pod, "version: 1\n");
