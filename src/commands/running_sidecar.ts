@@ -6,9 +6,10 @@
 import { createProcReader, type ProcReader } from "../proc/reader.ts";
 import { type ProcessStat, programName } from "../proc/process.ts";
 import { isLauncher } from "../target/launchers.ts";
-import { mainProcesses } from "../target/main_processes.ts";
+
 import { byAge, isDead } from "../target/rules.ts";
-import { type ProcessTable, readTable, topOf } from "../target/table.ts";
+import { type ProcessTable, readTable } from "../target/table.ts";
+import { mainProcesses, topOf } from "../target/tree.ts";
 
 /** The sidecar that runs. */
 export interface RunningSidecar {

@@ -5,8 +5,7 @@
 
 import type { ProcessStat } from "../proc/process.ts";
 import { ambiguous, none, NOTES, type Selection, type SelectOptions, type Trace } from "./choice.ts";
-import { applicationsIn, childrenOf, isSupervisor, isWrapper, treeOf } from "./launchers.ts";
-import { isMain, type MainProcesses, mainProcesses } from "./main_processes.ts";
+import { applicationsIn, isSupervisor, isWrapper } from "./launchers.ts";
 import {
   describe,
   forbids,
@@ -17,7 +16,8 @@ import {
   type Refusal,
   refusal,
 } from "./rules.ts";
-import { isAncestor, type ProcessTable, topOf } from "./table.ts";
+import type { ProcessTable } from "./table.ts";
+import { childrenOf, isAncestor, isMain, type MainProcesses, mainProcesses, topOf, treeOf } from "./tree.ts";
 
 const MOUNT_PROC = "mount the container's own /proc";
 

@@ -85,17 +85,9 @@ function gone({ pid }: ProcessStat): Resolution {
 
 function unhandled(who: string, ignored: boolean, signalName: string): Resolution {
   const ways = `let the application handle ${signalName}, choose another --signal, or use --trigger http`;
-  return ignored
-    ? {
-      kind: "none",
-      code: "no-handler",
-      message:
-        `Cannot reload ${who} with ${signalName}: it ignores ${signalName}, so nothing would happen; ${ways}`,
-    }
-    : {
-      kind: "none",
-      code: "no-handler",
-      message: `Cannot send ${signalName} to ${who}: it has no handler for it and would die of it; ${ways} ` +
-        "(--allow-unhandled-signal sends it all the same, for a program that takes it with sigwait)",
-    };
+  const message = ignored
+    ? `Cannot reload ${who} with ${signalName}: it ignores ${signalName}, so nothing would happen; ${ways}`
+    : `Cannot send ${signalName} to ${who}: it has no handler for it and would die of it; ${ways} ` +
+      "(--allow-unhandled-signal sends it all the same, for a program that takes it with sigwait)";
+  return { kind: "none", code: "no-handler", message };
 }

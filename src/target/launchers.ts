@@ -5,8 +5,9 @@
 
 import { type ProcessStat, programName } from "../proc/process.ts";
 import { hasSignal } from "../proc/signals.ts";
-import { byAge, isDead, isRuntime, isSidecar, isWord } from "./rules.ts";
+import { isWord } from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
+import { childrenOf, treeOf } from "./tree.ts";
 
 /** Start one program, wait for it and pass signals on. */
 const INITS = "tini tini-static docker-init podman-init dumb-init catatonit su sudo runuser";
@@ -87,17 +88,6 @@ function listenerIn(table: ProcessTable, root: ProcessStat, port: number): Proce
   return null;
 }
 
-/** `root` and what is below it, level by level, without what `childrenOf` leaves out. */
-export function* treeOf(table: ProcessTable, root: ProcessStat): Generator<ProcessStat> {
-  const children = Map.groupBy(table.processes.values(), ({ ppid }) => ppid);
-  // A set, since a table read while processes come and go may hold a loop of parents.
-  const tree = new Set([root]);
-  for (const stat of tree) {
-    yield stat;
-    for (const child of candidatesAmong(table, children.get(stat.pid) ?? [])) tree.add(child);
-  }
-}
-
 /**
  * The first process of the program that `worker` is part of: a fork without exec keeps name and command line, and
  * HAProxy's master, for one, leaves the socket to its worker.
@@ -111,15 +101,4 @@ function programOf(table: ProcessTable, worker: ProcessStat, root: ProcessStat):
     current = parent;
   }
   return current;
-}
-
-/** Living children without runtime and sidecar, oldest first. */
-export function childrenOf(table: ProcessTable, parent: ProcessStat): ProcessStat[] {
-  return candidatesAmong(table, [...table.processes.values()].filter(({ ppid }) => ppid === parent.pid));
-}
-
-function candidatesAmong(table: ProcessTable, stats: readonly ProcessStat[]): ProcessStat[] {
-  return stats.filter((stat) =>
-    !isDead(stat) && !isSidecar(table, stat) && !isRuntime(stat, table.argv(stat.pid))
-  ).sort(byAge);
 }

@@ -13,10 +13,10 @@ import {
   type Wanted,
 } from "./choice.ts";
 import { isSupervisor, isWrapper } from "./launchers.ts";
-import { isMain, mainProcesses } from "./main_processes.ts";
 import { displayName, type ProcessStat, programName } from "../proc/process.ts";
 import { isDead, isPause, isRuntime, isSidecar, type Refusal, refusal } from "./rules.ts";
-import { isAncestor, type ProcessTable, topOf } from "./table.ts";
+import type { ProcessTable } from "./table.ts";
+import { isAncestor, isMain, mainProcesses, topOf } from "./tree.ts";
 
 type Match = Extract<Wanted, { kind: "match" }>;
 

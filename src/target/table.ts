@@ -136,25 +136,3 @@ function readUptime(reader: ProcReader, self: ProcessStat | undefined, sinceStar
   const possible = uptimeMs !== null && uptimeMs - startedMs >= sinceStartMs - 1000;
   return possible ? uptimeMs : startedMs + sinceStartMs;
 }
-
-/** The process at the top of the tree that `stat` is in. */
-export function topOf(table: ProcessTable, stat: ProcessStat): ProcessStat {
-  let current = stat;
-  // A table read while processes come and go may hold a loop of parents: no tree is deeper than the table is long.
-  for (let depth = table.processes.size; depth > 0; depth--) {
-    const parent = table.processes.get(current.ppid);
-    if (!parent || parent === current) break;
-    current = parent;
-  }
-  return current;
-}
-
-/** True where `stat` was started by `above`, or by what that has started. */
-export function isAncestor(table: ProcessTable, above: ProcessStat, stat: ProcessStat): boolean {
-  let current = table.processes.get(stat.ppid);
-  for (let depth = table.processes.size; current && depth > 0; depth--) {
-    if (current === above) return true;
-    current = table.processes.get(current.ppid);
-  }
-  return false;
-}

@@ -1,0 +1,74 @@
+/**
+ * Who started whom: the main process of each container, and the tree below a process. Of all that have parent 0 in the
+ * shared PID namespace the oldest is its container's main process; what `kubectl exec`, an exec probe or a hook starts has
+ * parent 0 too, and is younger. Pure; a table read while processes come and go may hold a loop of parents.
+ */
+
+import type { ProcessStat } from "../proc/process.ts";
+import { byAge, isDead, isRuntime, isSidecar } from "./rules.ts";
+import type { ProcessTable } from "./table.ts";
+
+/** The main processes by container. A zombie counts as there, so that no exec takes its place. */
+export type MainProcesses = ReadonlyMap<string, ProcessStat>;
+
+/** Finds the main process of each container. */
+export function mainProcesses(table: ProcessTable): MainProcesses {
+  const found = new Map<string, ProcessStat>();
+  for (const stat of table.processes.values()) {
+    if (stat.ppid !== 0 || stat.kernelThread) continue;
+    const key = table.container(stat.pid);
+    const other = found.get(key);
+    if (!other || byAge(stat, other) < 0) found.set(key, stat);
+  }
+  return found;
+}
+
+/** True where the top of a tree is its container's main process, and not an exec, probe or hook. */
+export function isMain(mains: MainProcesses, table: ProcessTable, top: ProcessStat): boolean {
+  // A tree whose top has a parent that is not in the table (hidden, or just gone) was not started by an exec.
+  return top.ppid !== 0 || top.kernelThread || mains.get(table.container(top.pid)) === top;
+}
+
+/** The process at the top of the tree that `stat` is in. */
+export function topOf(table: ProcessTable, stat: ProcessStat): ProcessStat {
+  let current = stat;
+  // A table read while processes come and go may hold a loop of parents: no tree is deeper than the table is long.
+  for (let depth = table.processes.size; depth > 0; depth--) {
+    const parent = table.processes.get(current.ppid);
+    if (!parent || parent === current) break;
+    current = parent;
+  }
+  return current;
+}
+
+/** True where `stat` was started by `above`, or by what that has started. */
+export function isAncestor(table: ProcessTable, above: ProcessStat, stat: ProcessStat): boolean {
+  let current = table.processes.get(stat.ppid);
+  for (let depth = table.processes.size; current && depth > 0; depth--) {
+    if (current === above) return true;
+    current = table.processes.get(current.ppid);
+  }
+  return false;
+}
+
+/** `root` and what is below it, level by level, without what `childrenOf` leaves out. */
+export function* treeOf(table: ProcessTable, root: ProcessStat): Generator<ProcessStat> {
+  const children = Map.groupBy(table.processes.values(), ({ ppid }) => ppid);
+  // A set, since a table read while processes come and go may hold a loop of parents.
+  const tree = new Set([root]);
+  for (const stat of tree) {
+    yield stat;
+    for (const child of candidatesAmong(table, children.get(stat.pid) ?? [])) tree.add(child);
+  }
+}
+
+/** Living children without runtime and sidecar, oldest first. */
+export function childrenOf(table: ProcessTable, parent: ProcessStat): ProcessStat[] {
+  return candidatesAmong(table, [...table.processes.values()].filter(({ ppid }) => ppid === parent.pid));
+}
+
+function candidatesAmong(table: ProcessTable, stats: readonly ProcessStat[]): ProcessStat[] {
+  return stats.filter((stat) =>
+    !isDead(stat) && !isSidecar(table, stat) && !isRuntime(stat, table.argv(stat.pid))
+  ).sort(byAge);
+}
