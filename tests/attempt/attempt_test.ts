@@ -334,12 +334,21 @@ test("--verify none: a delivered signal is the end of it, and no status is read"
 });
 
 test("content that is invalid, or cannot be written, sends nothing", async () => {
-  for (const kind of ["invalid", "failed"] as const) {
+  const reason = "line 3";
+  for (
+    const [prepared, code] of [
+      [{ kind: "invalid", reason }, "invalid"],
+      [{ kind: "failed", reason }, "failed"],
+      // A check command may pass later: this code is retried.
+      [{ kind: "invalid", reason, retry: true }, "check-command"],
+    ] as const
+  ) {
     const bench = createBench({ validate: "auto" });
-    bench.set({ prepared: { kind, reason: "line 3" } });
+    bench.set({ prepared });
     const run = bench.start();
     await bench.clock.advance(0);
-    assert.deepEqual([run.result?.outcome, bench.signals()], [kind, 0]);
+    const { outcome, code: found } = run.result ?? {};
+    assert.deepEqual([outcome, found, bench.signals()], [prepared.kind, code, 0]);
   }
 });
 

@@ -1,7 +1,10 @@
 /** A PID file whose writer is hostile; `tests/e2e/pods` has the others. */
 
 import assert from "node:assert/strict";
+import { createClock } from "../../src/clock.ts";
 import { createPidFileReader } from "../../src/target/pid_file.ts";
+import { createTargetPort } from "../../src/target/target.ts";
+import { createTestConfig } from "../support/config.ts";
 import { inDir } from "../support/in_dir.ts";
 import { test } from "../support/strict.ts";
 
@@ -15,6 +18,25 @@ test("a PID file that leads to a secret: nothing of it is told", () =>
       message:
         `Cannot use PID file "${dir}/app.pid": its first line is no PID; waiting for the application to write it`,
     });
+  }));
+
+test("a PID file from before the process it names is waited for", () =>
+  inDir(async (dir) => {
+    const child = new Deno.Command("sleep", { args: ["60"] }).spawn();
+    try {
+      const pidFile = `${dir}/app.pid`;
+      Deno.writeTextFileSync(pidFile, `${child.pid}\n`);
+      const port = await createTargetPort(createTestConfig({ pidFile }), { clock: createClock() });
+      assert.equal(port.resolve(null).kind, "starting");
+      const hourAgo = new Date(Date.now() - 3_600_000);
+      Deno.utimeSync(pidFile, hourAgo, hourAgo);
+      const found = port.resolve(null);
+      assert.ok(found.kind === "none" && found.again && found.code === "pid-file", JSON.stringify(found));
+      assert.match(found.message, /it is older than the process it names/);
+    } finally {
+      child.kill("SIGKILL");
+      await child.status;
+    }
   }));
 
 /** Puts a FIFO and a file in each other's place, over and over. */
