@@ -4,7 +4,7 @@
  */
 
 import type { ProcessStat } from "../proc/process.ts";
-import { ambiguous, none, NOTES, type Selection, type SelectOptions, type Trace } from "./choice.ts";
+import { ambiguous, none, type Selection, type SelectOptions, type Trace } from "./choice.ts";
 import { applicationsIn, isSupervisor, isWrapper } from "./launchers.ts";
 import {
   describe,
@@ -13,6 +13,7 @@ import {
   isSidecar,
   isWholeMachine,
   NAME_IT,
+  noteOn,
   type Refusal,
   refusal,
 } from "./rules.ts";
@@ -76,7 +77,7 @@ function findCandidates(
     }
     const code = forbids(table, main);
     if (code !== null) {
-      trace?.(main, NOTES[code] ?? code);
+      trace?.(main, noteOn(code));
       if (code === "runtime" || code === "not-there") waitFor = refusal(table, main, "");
       continue;
     }

@@ -42,16 +42,6 @@ export type Selection =
 /** Told about each process that was looked at: why it is not, or could be, the one. For `check`. */
 export type Trace = (stat: ProcessStat, note: string) => void;
 
-/** What is wrong with a process, in a word or two, by code of its refusal; for `Trace`. */
-export const NOTES: Readonly<Record<string, string>> = {
-  "self": "another config-reloader",
-  "pause": "the pause process",
-  "runtime": "the container runtime, not yet an application",
-  "not-there": "a zombie",
-  "host-init": "the init process of this machine",
-  "bad-pid": "a kernel thread",
-};
-
 /**
  * The error for more than one, which names them all.
  */

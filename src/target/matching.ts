@@ -3,18 +3,10 @@
  * error, since nothing says which was meant.
  */
 
-import {
-  ambiguous,
-  none,
-  NOTES,
-  type Selection,
-  type SelectOptions,
-  type Trace,
-  type Wanted,
-} from "./choice.ts";
+import { ambiguous, none, type Selection, type SelectOptions, type Trace, type Wanted } from "./choice.ts";
 import { isSupervisor, isWrapper } from "./launchers.ts";
 import { displayName, type ProcessStat, programName } from "../proc/process.ts";
-import { isDead, isPause, isRuntime, isSidecar, type Refusal, refusal } from "./rules.ts";
+import { isDead, isPause, isRuntime, isSidecar, noteOn, type Refusal, refusal } from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
 import { isAncestor, isMain, mainProcesses, topOf } from "./tree.ts";
 
@@ -39,7 +31,7 @@ export function selectMatching(
   for (const stat of findMatches(table, wanted)) {
     const why = refusal(table, stat, asked);
     if (why) {
-      trace?.(stat, NOTES[why.code] ?? why.code);
+      trace?.(stat, noteOn(why.code));
       refused ??= why;
     } else if (!isMain(mains, table, topOf(table, stat))) {
       trace?.(stat, "matches, but was started beside a container's first process (exec or probe)");

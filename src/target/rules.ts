@@ -85,42 +85,63 @@ export function forbids(table: ProcessTable, stat: ProcessStat): ForbidCode | nu
   return stat.pid === 1 && isWholeMachine(table) ? "host-init" : null;
 }
 
-type ForbidCode = "bad-pid" | "self" | "pause" | "runtime" | "not-there" | "host-init";
+/** What each of them is: a word or two for `check`, and why it is not signalled, with the way out. */
+const FORBIDDEN = {
+  "bad-pid": {
+    note: "a kernel thread",
+    why: ({ kernelThread }: ProcessStat) =>
+      kernelThread ? `it is a thread of the kernel; ${NAME_IT}` : `a PID is an integer from 1 to ${PID_MAX}`,
+  },
+  "self": {
+    note: "another config-reloader",
+    why: () => `it is config-reloader itself; ${NAME_IT}`,
+  },
+  "pause": {
+    note: "the pause process",
+    why: () =>
+      "it is the pause process, which holds the pod's namespaces, and not the application; " +
+      `leave --pid at auto, or ${NAME_IT}`,
+  },
+  "runtime": {
+    note: "the container runtime, not yet an application",
+    why: () => "it is the container runtime, about to become a container's process; looking again",
+  },
+  "not-there": {
+    note: "a zombie",
+    why: ({ state }: ProcessStat) =>
+      state === "Z"
+        ? "it has ended and is a zombie; looking again when the application is back"
+        : "it has just ended; looking again when the application is back",
+  },
+  "host-init": {
+    note: "the init process of this machine",
+    why: ({ comm }: ProcessStat) => `it is the init process of this machine ("${comm}"); ${NAME_IT}`,
+  },
+} as const;
+
+type ForbidCode = keyof typeof FORBIDDEN;
+
+/** What is wrong with the process, in a word or two. */
+export function noteOn(code: ForbidCode): string {
+  return FORBIDDEN[code].note;
+}
 
 /**
  * `forbids` with its text; apart from it, since a text reads more of /proc. `asked` is how the user named it: `--pid 1`.
  */
-export function refusal(table: ProcessTable, stat: ProcessStat, asked: string): Refusal | null {
+export function refusal(
+  table: ProcessTable,
+  stat: ProcessStat,
+  asked: string,
+): Refusal & { code: ForbidCode } | null {
   const code = forbids(table, stat);
   if (code === null) return null;
   const who = describe(table, stat) + (asked && `, named by ${asked}`);
   return {
     code,
-    message: `Cannot signal ${who}: ${refusalText(code, stat)}`,
+    message: `Cannot signal ${who}: ${FORBIDDEN[code].why(stat)}`,
     ...((code === "runtime" || code === "not-there") && { again: true }),
   };
-}
-
-function refusalText(code: ForbidCode, stat: ProcessStat): string {
-  switch (code) {
-    case "bad-pid":
-      return stat.kernelThread
-        ? `it is a thread of the kernel; ${NAME_IT}`
-        : `a PID is an integer from 1 to ${PID_MAX}`;
-    case "self":
-      return `it is config-reloader itself; ${NAME_IT}`;
-    case "pause":
-      return "it is the pause process, which holds the pod's namespaces, and not the application; " +
-        `leave --pid at auto, or ${NAME_IT}`;
-    case "runtime":
-      return "it is the container runtime, about to become a container's process; looking again";
-    case "not-there":
-      return stat.state === "Z"
-        ? "it has ended and is a zombie; looking again when the application is back"
-        : "it has just ended; looking again when the application is back";
-    case "host-init":
-      return `it is the init process of this machine ("${stat.comm}"); ${NAME_IT}`;
-  }
 }
 
 /**
