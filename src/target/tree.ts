@@ -51,14 +51,13 @@ export function isAncestor(table: ProcessTable, above: ProcessStat, stat: Proces
   return false;
 }
 
-/** `root` and what is below it, level by level, without what `childrenOf` leaves out. */
+/** `root`, whose ancestors end at 0, and what is below it, level by level, without what `childrenOf` leaves out. */
 export function* treeOf(table: ProcessTable, root: ProcessStat): Generator<ProcessStat> {
   const children = Map.groupBy(table.processes.values(), ({ ppid }) => ppid);
-  // A set, since a table read while processes come and go may hold a loop of parents.
-  const tree = new Set([root]);
+  const tree = [root];
   for (const stat of tree) {
     yield stat;
-    for (const child of candidatesAmong(table, children.get(stat.pid) ?? [])) tree.add(child);
+    for (const child of candidatesAmong(table, children.get(stat.pid) ?? [])) tree.push(child);
   }
 }
 
