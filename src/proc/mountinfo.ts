@@ -75,15 +75,6 @@ function unescapeOctal(text: string): string {
  * also after that payload was removed (`//deleted`: an old file is still readable, a directory is empty).
  * `replaced`: kubelet tore the whole volume down and made a new one that running containers never see.
  * Both were seen with kubelet 1.34 and runc 1.1; the first is kubernetes#50345, by design.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const volume = "/pods/1/volumes/kubernetes.io~configmap/config";
- * const mountWith = (root: string) => parseMountinfo(`1 0 8:1 ${root} /etc/app rw - ext4 /dev/sda1 rw`)[0]!;
- * assert.equal(staleReason(mountWith(volume)), null);
- * assert.equal(staleReason(mountWith(`${volume}/..2026_11_24_08_16_55.1234567890/app.yaml`)), "subpath");
- * assert.equal(staleReason(mountWith(`${volume}//deleted`)), "replaced");
- * ```
  */
 export function staleReason(mount: Mount): "subpath" | "replaced" | null {
   if (isInPayload(mount.root) || SUBPATH_VOLUME.test(mount.root)) return "subpath";
@@ -95,15 +86,6 @@ export function staleReason(mount: Mount): "subpath" | "replaced" | null {
  * bind mount, and the kubelet's directory may be anywhere, so ConfigMap volumes are recognised by pod directory and name
  * (unique in a pod); secret and projected volumes are a tmpfs each, so their device decides. Elsewhere, with
  * `docker run -v` or in tests, the directory must be the same.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const mountWith = (root: string) => parseMountinfo(`1 0 8:1 ${root} /etc/app rw - ext4 /dev/sda1 rw`)[0]!;
- * const volume = "/pods/1/volumes/kubernetes.io~configmap/config";
- * const key = mountWith(`${volume}/..2026_11_24_08_16_55.1234567890/app.yaml`);
- * assert.equal(sameVolume(mountWith(volume), key), true);
- * assert.equal(sameVolume(mountWith("/pods/1/volumes/kubernetes.io~configmap/other"), key), false);
- * ```
  */
 export function sameVolume(a: Mount, b: Mount): boolean {
   if (a.device !== b.device) return false;
@@ -126,15 +108,7 @@ function plainRoot(root: string): string {
   return payload ? whole.slice(0, payload.index) || "/" : whole || "/";
 }
 
-/**
- * Whether a real path leads through a payload directory, and so into a volume that is swapped as a whole.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(isInPayload("/etc/app/..2026_11_24_08_16_55.1234567890/x.yaml"), true);
- * assert.equal(isInPayload("/etc/app/..data/x.yaml"), false); // a link, and no real path
- * ```
- */
+/** Whether a real path leads through a payload directory, and so into a volume that is swapped as a whole. */
 export function isInPayload(path: string): boolean {
   return TIMESTAMPED.test(path);
 }

@@ -41,13 +41,6 @@ const FLAG_EXITING = 0x00000004;
 /**
  * Parses /proc/PID/stat. The fields start after the last `)`, since comm may hold anything.
  * @throws when it is not a stat line
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const stat = parseStat("7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 2 1 0 0 20 0 1 0 88123 0 0");
- * assert.equal(stat.comm, "a) b"); // a process writes its name itself
- * assert.equal(stat.startTicks, 88123);
- * ```
  */
 export function parseStat(text: string): ProcessStat {
   const open = text.indexOf("(");
@@ -74,14 +67,6 @@ export function parseStat(text: string): ProcessStat {
 /**
  * Parses /proc/PID/status. The kernel escapes line ends in the name, so a name cannot fake a field.
  * @throws when a field is missing
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const masks = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000004001\n";
- * const { uid, caught } = parseStatus(`Name:\tamp\nTgid:\t7\nUid:\t65532\t0\t0\t0\n${masks}`);
- * assert.deepEqual({ uid, caught }, { uid: 65532, caught: 0x4001 }); // the real user, not the effective one
- * assert.throws(() => parseStatus("Name:\tTgid:\t7\n"), /no line "Tgid"/);
- * ```
  */
 export function parseStatus(text: string): ProcessStatus {
   return {
@@ -104,15 +89,7 @@ function mask(hex: string): number {
   return parseInt(hex.slice(-8), 16) >>> 0;
 }
 
-/**
- * Parses /proc/PID/cmdline: arguments end in NUL; empty for zombies, kernel threads and just after an exec.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.deepEqual(parseCmdline("/bin/amp\0--config\0\0"), ["/bin/amp", "--config"]);
- * assert.deepEqual(parseCmdline(""), []); // a zombie, a kernel thread
- * ```
- */
+/** Parses /proc/PID/cmdline: arguments end in NUL; empty for zombies, kernel threads and just after an exec. */
 export function parseCmdline(text: string): string[] {
   // A process that writes its own title (nginx, postgres) leaves a tail of NULs behind.
   let end = text.length;
@@ -130,15 +107,7 @@ export function parseEnviron(text: string): Readonly<Record<string, string>> {
   return variables;
 }
 
-/**
- * Base name of a program path; of a title such as `nginx: master process` the program's name.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(programName("/usr/sbin/nginx"), "nginx");
- * assert.equal(programName("nginx: master process /usr/sbin/nginx"), "nginx");
- * ```
- */
+/** Base name of a program path; of a title such as `nginx: master process` the program's name. */
 export function programName(argv0: string): string {
   const title = argv0.indexOf(": ");
   const path = title > 0 ? argv0.slice(0, title) : argv0;
@@ -187,15 +156,7 @@ export function containerId(cgroup: string): string | null {
   return null;
 }
 
-/**
- * ID of the first mount in /proc/PID/mountinfo: unique on the machine, so the same only in one mount namespace.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(firstMountId("1204 1150 0:97 / / rw,relatime master:1 - overlay overlay rw"), "1204");
- * assert.equal(firstMountId(""), "");
- * ```
- */
+/** ID of the first mount in /proc/PID/mountinfo: unique on the machine, so the same only in one mount namespace. */
 export function firstMountId(mountinfo: string): string {
   return mountinfo.slice(0, Math.max(0, mountinfo.indexOf(" ")));
 }

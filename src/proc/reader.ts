@@ -54,16 +54,7 @@ const CMDLINE_BYTES_MAX = 64 * 1024;
 /** Most command lines fit into these. */
 const CMDLINE_BYTES = 4096;
 
-/**
- * A reader of the /proc mounted at `root`.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const reader = createProcReader();
- * assert.equal(reader.self(), Deno.pid);
- * assert.equal(reader.stat(0), null); // what is not there is no error
- * ```
- */
+/** A reader of the /proc mounted at `root`. */
 export function createProcReader(root = "/proc"): ProcReader {
   const read = (path: string) => readText(`${root}/${path}`);
   return {

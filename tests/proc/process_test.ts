@@ -76,6 +76,7 @@ Deno.test("signalNumber agrees with the kernel, through a real handler for each"
     Deno.removeSignalListener(name, listener);
   }
   assert.equal(signalNumber("SIGSYS"), 31);
+  assert.equal(signalNumber("SIGPOLL"), signalNumber("SIGIO"));
   assert.equal(signalNumber("SIGSTKFLT"), 16);
   assert.throws(() => signalNumber("SIGBREAK"), /Linux has no such signal/);
 });
