@@ -28,12 +28,8 @@ export async function readInTime(
   deps: Pick<BaselineDeps, "clock" | "probe">,
   signal: AbortSignal,
 ): Promise<StatusReading | null> {
-  const giveUp = new AbortController();
-  const late = deps.clock.sleep(BASELINE_WAIT_MS, giveUp.signal).then(() => null);
-  const first = await Promise.race([deps.probe.read(signal), late]);
-  // With a reason of its own it makes no DOMException: this is on the way to the signal.
-  giveUp.abort("over");
-  return first;
+  const late = deps.clock.sleep(BASELINE_WAIT_MS).then(() => null);
+  return await Promise.race([deps.probe.read(signal), late]);
 }
 
 /** A request that has been begun. */

@@ -91,7 +91,7 @@ async function createParts(config: Config, logger: ProcessLogger) {
   forgetProxies();
   const { send } = createSender();
   const clock = createClock();
-  const collect = createCollector();
+  const collectGarbage = createCollector();
   const metrics = createMetrics({ version: VERSION, revision: REVISION, deno: Deno.version.deno }, config);
   const reader = createSnapshotReader(config, clock);
   const watcher = createWatcher(config, reader, clock, logger);
@@ -111,11 +111,11 @@ async function createParts(config: Config, logger: ProcessLogger) {
     httpTrigger,
     probe,
     random: Math.random,
-    collect,
+    collectGarbage,
     recorder,
     ...fleet?.ports,
   });
-  return { clock, collect, metrics, reader, watcher, recorder, probe, loop, fleet };
+  return { clock, collectGarbage, metrics, reader, watcher, recorder, probe, loop, fleet };
 }
 
 async function startServer(config: Config, logger: ProcessLogger, parts: Parts) {
@@ -133,7 +133,7 @@ async function startServer(config: Config, logger: ProcessLogger, parts: Parts) 
   const server = createServer(
     config,
     (ask, large) => {
-      parts.collect(1);
+      parts.collectGarbage(1);
       return handler(ask, large);
     },
     logger,

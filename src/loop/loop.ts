@@ -19,7 +19,7 @@ import { createMailbox } from "./mailbox.ts";
 export interface LoopDeps extends Omit<EffectDeps, "mailbox" | "beat" | "stopping" | "aborted"> {
   readonly random: Random;
   /** Called with the work done, so that memory is given back now and then. */
-  readonly collect: (work: number) => void;
+  readonly collectGarbage: (work: number) => void;
   readonly recorder: Recorder;
   /** For a printed trace: sees every step. */
   readonly trace?: (before: Model, event: Event, after: Model, effect: Effect) => void;
@@ -66,7 +66,7 @@ export function createLoop(deps: LoopDeps): Loop {
       if (effect.do !== "end") pending = perform(effect, model);
       if (deps.rollout !== undefined) tellGroup(deps.rollout, before, model);
       recorder.record(before, event, model, at);
-      if (event.kind === "ended") deps.collect(RELOAD_WORK);
+      if (event.kind === "ended") deps.collectGarbage(RELOAD_WORK);
       if (effect.do === "end") return effect.code;
     }
   }

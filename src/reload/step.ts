@@ -72,7 +72,10 @@ function onHint(model: Model, hint: Hint, now: Now, policy: Policy): Step {
   return next({ ...asked, owed: asked.owed === null ? hint : mergeHints(asked.owed, hint) }, now, policy);
 }
 
-/** A date has come: of a look, of a reload that is due, of newer content, or of a look at who was signalled. */
+/**
+ * A date has come (on a change, 1 and 6): of a look, of a reload that is due, of newer content, or of a look at whether who was
+ * signalled lives.
+ */
 function onDate(model: Model, now: Now, policy: Policy): Step {
   const { phase } = model;
   if (dateOf(model, policy) > now.nowMs) {
@@ -170,14 +173,14 @@ function mayWait(
   return resolution.kind !== "none" || resolution.again === true || !isChange && !policy.once;
 }
 
-/** The trigger is out: now there is time to look at what was hinted at meanwhile. */
+/** On a change, 4: the trigger is out. Now there is time to look at what was hinted at meanwhile. */
 function onSent(model: Model, event: Event & { kind: "sent" }, now: Now, policy: Policy): Step {
   const sent = withReload(model, { sentAtMs: event.atMs });
   if (sent.phase.is !== "reloading" || sent.owed === null) return next(sent, now, policy);
   return [{ ...sent, owed: null }, { do: "look", hint: sent.owed }];
 }
 
-/** The attempt is over: one more look, by content and time, says what it was worth. */
+/** On a change, 5 and 6: the attempt is over. One more look, by content and time, says what it was worth. */
 function onEnd(model: Model, { result }: Event & { kind: "ended" }, now: Now, policy: Policy): Step {
   const { phase } = model;
   if (phase.is !== "reloading") return next(model, now, policy);
@@ -195,7 +198,7 @@ function onEnd(model: Model, { result }: Event & { kind: "ended" }, now: Now, po
   ];
 }
 
-/** Choosing the target: who it is, and whether the signal killed it. */
+/** Choosing the target: who it is, and, by the last paragraph, whether the signal killed it. */
 function onCheck(model: Model, event: Event & { kind: "checked" }, now: Now, policy: Policy): Step {
   const living = noteLife(model, event.alive, now, policy);
   if (event.found === null) return next(living, now, policy);
@@ -230,7 +233,7 @@ function onStatus(model: Model, event: Event & { kind: "told" }, now: Now, polic
   }
 }
 
-/** SIGTERM: a reload in progress is finished; without one the end comes at once. */
+/** `--shutdown-timeout`: at SIGTERM a reload in progress is finished; without one the end comes at once. */
 function onStop(model: Model, now: Now, policy: Policy): Step {
   const stopping = { ...model, isStopping: true };
   const { phase } = model;

@@ -182,7 +182,7 @@ export function createLoopBench(
       },
     },
     random: () => bench.random,
-    collect: nothing,
+    collectGarbage: nothing,
   });
   return Object.assign(bench, { loop, status: () => recorder.view(loop.model()) });
 }

@@ -157,7 +157,7 @@ function createRun(
       probe: world.probe,
       reader: world.reader,
       random: random.next,
-      collect: () => {},
+      collectGarbage: () => {},
       recorder,
       trace: (before, event, after, effect) =>
         trace?.(`${clock.nowMs()} ${stepText(before, event, after, effect)}`),
