@@ -11,10 +11,14 @@ import { earliestTriggerWallMs } from "../verify/judge.ts";
 
 /**
  * How long a trigger waits for the answer to the baseline request, in milliseconds. A healthy app on the same
- * machine answers within a few; an app that hangs must not put the signal off. An older baseline is read again: what the
- * app did while the content was being checked and written, for others or by itself, proves nothing.
+ * machine answers within a few; an app that hangs must not put the signal off.
  */
 export const BASELINE_WAIT_MS = 1_000;
+/**
+ * A request that is older than this when its attempt begins, in milliseconds, is made again: what the app did while the
+ * content was being checked, or waited for its time, proves nothing about this trigger.
+ */
+export const FRESH_MS = 100;
 
 /** What it needs. */
 export interface BaselineDeps {
@@ -87,7 +91,7 @@ export async function baselineOf(
 ): Promise<StatusReading | null> {
   const { clock } = deps;
   if (deps.config.verify === "none") return null;
-  const isFresh = begun !== null && clock.nowMs() - begun.atMs < BASELINE_WAIT_MS;
+  const isFresh = begun !== null && clock.nowMs() - begun.atMs <= FRESH_MS;
   const reading = await (isFresh ? begun.answer : readInTime(deps, aborted));
   const earliestMs = earliestTriggerWallMs(statusIn(reading), clock.wallMs());
   const untilMs = clock.nowMs() + earliestMs - clock.wallMs();

@@ -4,7 +4,7 @@
  */
 
 import { attemptReload, prepareContent } from "../attempt/attempt.ts";
-import { type BaselineRequest, createPrefetcher, readInTime } from "../attempt/baseline.ts";
+import { type BaselineRequest, createPrefetcher, FRESH_MS, readInTime } from "../attempt/baseline.ts";
 import { type AttemptDeps, resultOf } from "../attempt/input.ts";
 import { momentOf } from "../clock.ts";
 import { rendersOutput } from "../config.ts";
@@ -30,8 +30,6 @@ import type { Mailbox } from "./mailbox.ts";
 
 /** Least time between two starts for changes that are only foreseen: a directory may be busy with other things. */
 const FORESEE_PAUSE_MS = 1_000;
-/** A change that is seen asks anew where the last request is older. */
-const FRESH_MS = 100;
 
 /** What effects work with. */
 export interface EffectDeps extends AttemptDeps {

@@ -100,6 +100,15 @@ Deno.test("the same where nobody saw the other one: only the time of the last ch
   assert.notEqual(swapped[0].owed, null, "looked at again");
 });
 
+Deno.test("nothing is done beside a trigger that is on its way: a hint is looked at after it", () => {
+  const begun = look(running("a"), content("b"), at(10_000));
+  const hint = { causes: ["event"], firstAtMs: 10_001 } as const;
+  const hinted = send(begun, { kind: "hinted", hint }, at(10_001));
+  assert.equal(hinted[1].do, "wait");
+  const sent = { kind: "sent", how: "request", target: null, atMs: 10_002, isAgain: false } as const;
+  assert.deepEqual(send(hinted, sent, at(10_002))[1], { do: "look", hint });
+});
+
 Deno.test("a file that is being written at the end of an attempt: what the app read is not certain", () => {
   const begun = look(running("a"), content("b"), at(10_000));
   const over = send(
