@@ -47,6 +47,58 @@ test("I6: what wakes the loop before its date takes the timer of that date back"
   assert.ok(bench.clock.pending() < 5, `${bench.clock.pending()} timers`);
 });
 
+test("a reload that a shutdown cuts short is no failure", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never" });
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.onTrigger = () => {};
+  bench.write("b");
+  await bench.clock.advance(1_000);
+  bench.stopping.abort();
+  await bench.clock.advance(10_000);
+  assert.deepEqual([bench.exitCode, bench.started], [null, 1]);
+  bench.aborted.abort();
+  await bench.clock.advance(1_000);
+  assert.deepEqual([bench.exitCode, bench.outcomes, bench.status().reloads], [0, [], []]);
+  assert.ok(bench.logged("INFO Stopped before the reload was proved"));
+  assert.equal(bench.log.some((line) => line.startsWith("ERROR")), false);
+});
+
+test("a SIGHUP during an attempt that fails is answered by another try right after it", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never" });
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.onTrigger = () => {
+    const attempts = bench.triggers.length + 1;
+    bench.clock.sleep(1_500).then(() => bench.reading = ampStatus(attempts, "validation_failed"));
+  };
+  bench.write("b");
+  await bench.clock.advance(500);
+  bench.loop.hint("signal");
+  await bench.clock.advance(2_000);
+  assert.equal(bench.triggers.length, 2, "not only after the pause of 5 s");
+});
+
+test("--verify-token that is a value of the content: going back to what was proved is proved by its token", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never", verify: "json", verifyToken: "/hash" });
+  const tells = (token: string): StatusReading => ({
+    kind: "status",
+    status: { format: "json", ok: null, token },
+  });
+  bench.reading = tells("a");
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.onTrigger = () => bench.reading = tells("b");
+  bench.write("b");
+  await bench.clock.advance(2_000);
+  bench.onTrigger = () => {}; // it refuses c, and says nothing
+  bench.write("c");
+  await bench.clock.advance(31_000);
+  bench.write("b");
+  await bench.clock.advance(2_000);
+  assert.deepEqual([bench.outcomes, bench.inSync], [["success", "timeout", "success"], true]);
+});
+
 test("--trigger http, no answer: waits at the start and says so once; a change is tried all the same", async () => {
   const bench = createLoopBench({ trigger: "http", triggerUrls: ["http://app/-/reload"] });
   bench.reading = DOWN;
