@@ -148,9 +148,8 @@ async function ask(
   model: Model,
 ): Promise<Event> {
   const { clock, config } = deps;
-  // Nothing is sent where content counts as applied, or is back as it was: then it need not pass any check.
-  const isNew = asked.question.goneSinceAtMs === null && !asked.question.isAdopted;
-  const isToPrepare = isNew || rendersOutput(config);
+  // Content that is back as it was has passed its check before, and nothing is sent for it.
+  const isToPrepare = asked.question.goneSinceAtMs === null || rendersOutput(config);
   const prepared: PrepareResult = isToPrepare
     ? await prepareContent(deps, asked.snapshot, deps.aborted)
     : { kind: "ok", written: false };

@@ -45,16 +45,6 @@ test("a change before our eyes is told as one, also where the content before it 
   assert.ok(bench.logged("Config change detected (hash: a -> b)"), bench.log.join("\n"));
 });
 
-test("--reload-on-start never: what is found counts as applied, and no check is asked about it", async () => {
-  for (const [settings, isAsked] of [[{}, false], [{ outputDir: "/out" }, true]] as const) {
-    const bench = createLoopBench({ reloadOnStart: "never", checkCommand: ["check"], ...settings });
-    bench.prepare = () => Promise.resolve({ kind: "invalid", reason: "exit code 1", retry: true });
-    bench.start();
-    await bench.clock.advance(1_000);
-    assert.deepEqual([bench.inSync, bench.started], isAsked ? [false, 1] : [true, 0], bench.log.join("\n"));
-  }
-});
-
 test("an app that started with the content is proved by that", async () => {
   const bench = await begun();
   bench.target = null;
