@@ -200,9 +200,10 @@ function createRun(script: Script, method: Method, root: string) {
     chmod: ([mode, path]) => Deno.chmodSync(at(path!), parseInt(mode!, 8)),
     touch: ([path]) => Deno.utimeSync(at(path!), new Date(), new Date()),
     sh: ([command]) => shell(command!, root),
-    many: ([dir, count]) => {
+    many: async ([dir, count]) => {
       Deno.mkdirSync(at(dir!), { recursive: true });
-      for (let i = 0; i < Number(count); i++) Deno.writeTextFileSync(join(at(dir!), `f${i}`), `v${i}`);
+      // Thousands of files take seconds: the scripts beside this one have deadlines.
+      for (let i = 0; i < Number(count); i++) await Deno.writeTextFile(join(at(dir!), `f${i}`), `v${i}`);
     },
     volume: ([dir, ...keys]) => volumes.set(dir!, createKubeletVolume(at(dir!), parseKeys(keys))),
     swap: ([dir, ...keys]) => volumes.get(dir!)!.swap(parseKeys(keys)),
