@@ -8,7 +8,8 @@ import { parentOf } from "../paths.ts";
 import { isInPayload } from "../proc/mountinfo.ts";
 import { digestOfListing, sortPaths } from "./digest.ts";
 import { type Disk, fileError, orNull } from "./disk.ts";
-import type { FileLook, Look } from "./look.ts";
+import type { Look } from "./look.ts";
+import type { FileLook } from "./reading.ts";
 import { isSameStat } from "./read_file.ts";
 
 /** Directories whose own times are asked when names came or went. */
@@ -72,9 +73,11 @@ export function compareLook(look: Look, { last, settled, content }: Earlier): Co
     if (before === file || stateOf(file) === null) continue;
     if (stateOf(file) !== stateOf(before)) differing.push(file);
   }
-  const gone = Array.from(settled?.files.values() ?? []).filter((file) =>
-    stateOf(file) !== null && stateOf(look.files.get(file.path)) === null
-  );
+  const gone: FileLook[] = [];
+  for (const file of settled?.files.values() ?? []) {
+    const found = look.files.get(file.path);
+    if (found !== file && stateOf(file) !== null && stateOf(found) === null) gone.push(file);
+  }
   const isPlain = (file: FileLook) => file.volume === null;
   return {
     moved: last === null || hasMoved(look, last),

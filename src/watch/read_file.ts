@@ -1,7 +1,7 @@
 /**
  * The one reader of files: a file's times by stat(2), then its bytes and their digest, within limits. A FIFO, a device, a
  * directory, a loop, an endless file are answers and not accidents; what leads to /proc, /sys or /dev is refused. Must not
- * touch Node's layer, except for the stream hash of a file beyond 1 MiB.
+ * touch Node's layer, except for the hash of a file beyond 1 MiB.
  */
 
 import { isWithin } from "../paths.ts";
@@ -39,10 +39,9 @@ export interface ReadLimits {
 
 /** What the kernel shows of itself: read by accident it never ends, or shows what is nobody's business. */
 export const KERNEL_DIRS = ["/proc", "/sys", "/dev"] as const;
-/** The digest built into the runtime takes a file whole; a larger one is hashed piece by piece. */
+/** The digest built into the runtime makes a copy of what it is given; a larger file is hashed in pieces. */
 const WHOLE_BYTES_MAX = 1024 * 1024;
-const CHUNK_BYTES = 64 * 1024;
-const NO_BYTES = new Uint8Array(0);
+const PIECE_BYTES = 64 * 1024;
 
 /** The words for a link into one of `KERNEL_DIRS`. */
 export function leadsToKernel(dir: string): string {
@@ -160,10 +159,9 @@ async function readOpened(disk: Disk, path: string, limits: ReadLimits): Promise
   const before = await stat();
   if (!isStat(before)) return before;
   if (before.sizeBytes > limits.sizeBytesMax) return tooLarge(before.sizeBytes, limits.sizeBytesMax);
-  const streamed = before.sizeBytes > WHOLE_BYTES_MAX && !limits.keepBytes;
-  const read = streamed
-    ? await hashStream(file, limits)
-    : await hashWhole(file, before.sizeBytes, limits, disk.local && before.sizeBytes <= CHUNK_BYTES);
+  const read = before.sizeBytes > WHOLE_BYTES_MAX
+    ? await hashPieces(file, before.sizeBytes, limits.keepBytes)
+    : await hashWhole(file, before.sizeBytes, limits, disk.local && before.sizeBytes <= PIECE_BYTES);
   if (read === null) return tooLarge(before.sizeBytes, limits.sizeBytesMax);
   const after = await stat();
   const stable = isStat(after) && after.mtimeMs === before.mtimeMs && after.sizeBytes === before.sizeBytes &&
@@ -196,23 +194,35 @@ async function hashWhole(
     if (length < buffer.length) break;
     const larger = new Uint8Array(Math.min(buffer.length * 2, limits.sizeBytesMax + 1));
     larger.set(buffer);
+    release(buffer);
     buffer = larger;
   }
-  const bytes = length === 0 ? NO_BYTES : buffer.subarray(0, length);
-  return { digest: await digestOf(bytes), length, bytes: limits.keepBytes ? bytes : null };
+  const bytes = buffer.subarray(0, length);
+  const digest = await digestOf(bytes);
+  if (limits.keepBytes) return { digest, length, bytes };
+  release(buffer);
+  return { digest, length, bytes: null };
 }
 
-/** Null where the file grew past the limit. */
-async function hashStream(file: Deno.FsFile, limits: ReadLimits): Promise<Hashed | null> {
-  // The only streaming SHA-256 there is; loading it costs tens of milliseconds, so only for the first large file.
+/** Gives memory back at once: V8 lets tens of MiB of what was read lie. `bytes` are gone then. */
+function release(bytes: Uint8Array): void {
+  (bytes.buffer as ArrayBuffer).transfer(0);
+}
+
+/** No more than `sizeBytes`: growth shows in the times. */
+async function hashPieces(file: Deno.FsFile, sizeBytes: number, keepBytes: boolean): Promise<Hashed> {
+  // The only SHA-256 there is that takes a file in pieces. Loading it takes tens of milliseconds.
   const { createHash } = await import("node:crypto");
   const hash = createHash("sha256");
-  const chunk = new Uint8Array(CHUNK_BYTES);
+  const buffer = new Uint8Array(keepBytes ? sizeBytes : PIECE_BYTES);
   let length = 0;
-  for (let count = await file.read(chunk); count !== null; count = await file.read(chunk)) {
+  while (length < sizeBytes) {
+    const start = keepBytes ? length : 0;
+    const piece = buffer.subarray(start, start + Math.min(PIECE_BYTES, sizeBytes - length));
+    const count = await file.read(piece);
+    if (count === null) break;
+    hash.update(piece.subarray(0, count));
     length += count;
-    if (length > limits.sizeBytesMax) return null;
-    hash.update(chunk.subarray(0, count));
   }
-  return { digest: hash.digest("hex"), length, bytes: null };
+  return { digest: hash.digest("hex"), length, bytes: keepBytes ? buffer.subarray(0, length) : null };
 }

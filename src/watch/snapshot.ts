@@ -68,8 +68,12 @@ const NOTHING_YET: Reading = { last: null, settled: null, content: null, settlin
  * await Deno.remove(dir, { recursive: true });
  * ```
  */
-export function createSnapshotReader(config: ReaderConfig, clock: Clock): WatchedReader {
-  const reader = createReader(config, clock);
+export function createSnapshotReader(
+  config: ReaderConfig,
+  clock: Clock,
+  collect: (work: number) => void = () => {},
+): WatchedReader {
+  const reader = createReader(config, clock, collect);
   let running: Promise<unknown> = Promise.resolve();
   return {
     look: async ({ signal, onLikelyChange }) => {
@@ -142,7 +146,7 @@ async function judgeLook(
   return [observation, { ...counted, content: { look, snapshot } }];
 }
 
-function createReader(config: ReaderConfig, clock: Clock) {
+function createReader(config: ReaderConfig, clock: Clock, collect: (work: number) => void) {
   const sources = createSources(config.configFiles, config.watchedDirs);
   const limits = { sizeBytesMax: config.maxFileSizeBytes, keepBytes: usesBytes(config) };
   const timeout = createDiskTimeout(clock);
@@ -158,11 +162,11 @@ function createReader(config: ReaderConfig, clock: Clock) {
   };
 
   const optionsNow = (onTimes: LookOptions["onTimes"]): LookOptions => {
-    const nowMs = clock.nowMs();
+    const [nowMs, wallMs] = [clock.nowMs(), clock.wallMs()];
     const full = nowMs - fullAtMs >= FULL_EVERY_MS;
     if (full) fullAtMs = nowMs;
-    const time = { nowMs, wallMs: clock.wallMs() };
-    return { config, sources, disk: diskNow(), limits, ...time, full, pause: () => clock.sleep(0), onTimes };
+    const pause = () => clock.sleep(0);
+    return { config, sources, disk: diskNow(), limits, nowMs, wallMs, full, collect, pause, onTimes };
   };
 
   const observeReplaced = async (path: string): Promise<Observation> => {

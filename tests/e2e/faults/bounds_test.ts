@@ -34,6 +34,7 @@ const CASES: readonly [string, () => Promise<Uint8Array> | string, string, strin
   ["40 MB of zeros as gzip", () => createBomb(40e6), "--config-envsubst-file=OUT", UNPACKED],
   ["1 GB of zeros as gzip", () => createBomb(1e9), "--validate=json", UNPACKED],
   ["8 MiB as gzip, variables", () => createBomb(8 * MIB), "--config-envsubst-file=OUT", ""],
+  ["as much as --max-file-size", () => rows("a", 16 * MIB), "--config-envsubst-file=OUT", ""],
   ["variables", () => rows("$(HOME)", 900_000), "--config-envsubst-file=OUT", ""],
   ["JSON lists", () => `[${rows("[],", 1_000_000)}`, "--validate=json", "no valid JSON"],
   ["YAML dashes", () => rows("- ", 800_000), "--validate=yaml", "Nested too deep"],

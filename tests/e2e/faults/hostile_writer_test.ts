@@ -1,8 +1,7 @@
 /**
- * Somebody hostile writes the content and shares the output directory, against the running program as UID 65532 in 96 MiB
- * (224 from source): what one piece of content takes has its bound in 50 MiB in `bounds_test.ts`, here hundreds of them come
- * in seconds, and health is asked without a pause. Each run has a seed, which its step's name shows; `HOSTILE_SEED=N` plays
- * that one again, or another.
+ * Somebody hostile writes the content and shares the output directory, against the running program as UID 65532 in the
+ * 50 MiB of the manifests (224 from source): hundreds of pieces of content come in seconds, and health is asked without a
+ * pause. Each run has a seed, which its step's name shows; `HOSTILE_SEED=N` plays that one again, or another.
  */
 
 import assert from "node:assert/strict";
@@ -27,6 +26,9 @@ const MIB = 1048576;
 const UID = 65532;
 const WRITER_UID = 65533;
 const PLAY_MS = 5_000;
+/** So many tricks are played at least; on a busy machine that takes longer. */
+const TRICKS_MIN = 10;
+const PLAY_MS_MAX = 30_000;
 const TOKEN = "only-the-sidecar-may-read-this";
 const given = Deno.env.get("HOSTILE_SEED");
 const SEEDS = given ? [Number(given)] : [1, 2, 3];
@@ -197,7 +199,10 @@ async function play(
   });
   const writer = await startWriter(dir, seed);
   try {
-    for (const endMs = performance.now() + PLAY_MS; playing && performance.now() < endMs;) {
+    const begunMs = performance.now();
+    const isOver = () =>
+      performance.now() - begunMs > (writer.played.length > TRICKS_MIN ? PLAY_MS : PLAY_MS_MAX);
+    while (playing && !isOver()) {
       // The author of the ConfigMap, whose volume only kubelet writes.
       volume.swap({
         "app.yaml": random.chance(0.2) ? bomb : random.pick([`v: ${random.int(0, 1e6)}\n`, ...TEXTS]),
@@ -213,7 +218,7 @@ async function play(
     await asking;
   }
   assert.equal(problem, "");
-  assert.ok(writer.played.length > 10, `only ${writer.played.length} tricks`);
+  assert.ok(writer.played.length > TRICKS_MIN, `only ${writer.played.length} tricks`);
   assert.deepEqual([factsOf(`${dir}/secrets`), factsOf(`${dir}/elsewhere`)], before);
   assert.deepEqual(leaksIn(`${dir}/shared`, originals), []);
   const foreign = [...Deno.readDirSync(`${dir}/shared`)].filter(({ name }) => name.includes(".written-"));
@@ -267,7 +272,7 @@ Deno.test({
         name: `HOSTILE_SEED=${seed}`,
         fn: async () => {
           const group = createGroup(`hostile-${crypto.randomUUID().slice(0, 8)}`, {
-            memoryBytes: (BINARY ? 96 : 224) * MIB,
+            memoryBytes: (BINARY ? 50 : 224) * MIB,
           });
           const dir = await Deno.makeTempDir({ prefix: "hostile-" });
           let sidecar: Sidecar | null = null;
