@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { createClock } from "../../src/clock.ts";
 import type { Cause } from "../../src/model.ts";
 import type { Logger } from "../../src/ports.ts";
-import { breakPauseMs, createEventBudget, nextPauseMs, takeEvent } from "../../src/watch/events/budget.ts";
+import { breakPauseMs, createBudget, EVENTS, nextPauseMs, take } from "../../src/watch/events/budget.ts";
 import { createSnapshotReader } from "../../src/watch/snapshot.ts";
 import type { WatcherConfig } from "../../src/watch/events/arming.ts";
 import { createWatcher } from "../../src/watch/events/watcher.ts";
@@ -154,14 +154,14 @@ Deno.test(
 );
 
 Deno.test("a budget bears a burst and a steady trickle, not a steady stream", () => {
-  let budget = createEventBudget(0);
-  for (let i = 0; i < 4_000; i++) budget = takeEvent(budget, 1);
+  let budget = createBudget(EVENTS, 0);
+  for (let i = 0; i < 4_000; i++) budget = take(budget, EVENTS, 1);
   assert.ok(budget.tokens > 0, "a checkout");
   const last = (eventsPerSecond: number) => {
-    let trickle = createEventBudget(0);
+    let trickle = createBudget(EVENTS, 0);
     let least = Infinity;
     for (let i = 0; i < eventsPerSecond * 600; i++) {
-      trickle = takeEvent(trickle, i * 1000 / eventsPerSecond);
+      trickle = take(trickle, EVENTS, i * 1000 / eventsPerSecond);
       least = Math.min(least, trickle.tokens);
     }
     return least;

@@ -8,7 +8,7 @@ import type { Clock, Logger, TakeHint } from "../../ports.ts";
 import { commonParent } from "../../paths.ts";
 import { createDiskTimeout, type Disk, orNull } from "../disk.ts";
 import { isSamePlaces, type Places } from "../places.ts";
-import { breakPauseMs, type Budget, createEventBudget, limitOf, nextPauseMs } from "./budget.ts";
+import { breakPauseMs, type Budget, createBudget, EVENTS, limitOf, nextPauseMs } from "./budget.ts";
 import { holdsFifo, isNotifyThreadStuck } from "./fifo.ts";
 
 /** What of the configuration the watcher needs. */
@@ -200,7 +200,7 @@ function open(
     try {
       const watcher = Deno.watchFs([...paths], { recursive: false });
       state.broken = false;
-      state.eventBudget = createEventBudget(clock.nowMs());
+      state.eventBudget = createBudget(EVENTS, clock.nowMs());
       state.armed = { watcher, pump: pump(watcher), places, identities };
       if (state.warned !== "") logger.info("Watching by kernel events again");
       state.warned = "";

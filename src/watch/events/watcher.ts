@@ -7,14 +7,7 @@ import type { Clock, Logger, Watcher } from "../../ports.ts";
 import { beginsUpdate, isInPlaces, isRelevant } from "../places.ts";
 import type { WatchedReader } from "../snapshot.ts";
 import { type Context, createArming, type State, type WatcherConfig } from "./arming.ts";
-import {
-  breakPauseMs,
-  createEventBudget,
-  createHintBudget,
-  gatherMs,
-  takeEvent,
-  takeHint,
-} from "./budget.ts";
+import { breakPauseMs, createBudget, EVENTS, GATHER_MS, HINTS, take } from "./budget.ts";
 
 /** Breaks of the watcher with less than this between them are in a row. */
 const BREAKS_APART_MS = 60_000;
@@ -56,8 +49,8 @@ export function createWatcher(
     breaks: 0,
     brokeAtMs: -Infinity,
     pause: null,
-    eventBudget: createEventBudget(clock.nowMs()),
-    hintBudget: createHintBudget(clock.nowMs()),
+    eventBudget: createBudget(EVENTS, clock.nowMs()),
+    hintBudget: createBudget(HINTS, clock.nowMs()),
     gathering: false,
     upkeep: false,
     upkeepAtMs: -Infinity,
@@ -89,7 +82,7 @@ async function pumpEvents(context: Context, watcher: Deno.FsWatcher, wake: () =>
       // Below the root lies everything: what is in no planned directory is another watcher's of this process.
       if (places !== null && !isInPlaces(places, event.paths)) continue;
       state.events++;
-      state.eventBudget = takeEvent(state.eventBudget, clock.nowMs());
+      state.eventBudget = take(state.eventBudget, EVENTS, clock.nowMs());
       if (state.eventBudget.tokens < 0 && config.watchMethod === "auto") wake();
       // Removed or renamed away: another directory in its place may even have its inode number.
       const isOfPlace = event.paths.some((path) => places?.dirs.has(path));
@@ -113,10 +106,10 @@ async function pumpEvents(context: Context, watcher: Deno.FsWatcher, wake: () =>
 /** Gives the hint: at once, or where there are very many of them a little later for all. */
 function tell({ state, clock, hint, signal }: Context): void {
   if (state.gathering) return;
-  state.hintBudget = takeHint(state.hintBudget, clock.nowMs());
+  state.hintBudget = take(state.hintBudget, HINTS, clock.nowMs());
   if (state.hintBudget.tokens >= 0) return void hint("event");
   state.gathering = true;
-  clock.sleep(gatherMs, signal).then(() => {
+  clock.sleep(GATHER_MS, signal).then(() => {
     state.gathering = false;
     if (!signal.aborted) hint("event");
   });
