@@ -11,7 +11,7 @@ import { createDiskTimeout, type Disk, fileError, orNull } from "./disk.ts";
 import { type Glob, isGlob, parseGlob } from "./glob.ts";
 import { createPlaceNotes, followFile, followPath, type Places } from "./places.ts";
 import { createVolumeFinder, type KnownVolume, pinPath, type Place, type Volume } from "./volumes.ts";
-import { createWalker, type Listing, stampOf, type Visitor, type WalkContext } from "./walk.ts";
+import { createWalk, EVERYTHING, type Listing, stampOf, type Visitor, type WalkContext } from "./walk.ts";
 
 /** More files than this are refused: a link to `/` must not fill the memory. */
 const FILES_MAX = 50_000;
@@ -173,7 +173,7 @@ export async function planPlaces(config: SourceConfig, clock: Clock): Promise<Pl
 /** Gathers the files of one look. */
 function createList(config: SourceConfig, context: WalkContext) {
   const { finder } = context;
-  const walker = createWalker(context);
+  const walk = createWalk(context);
   const candidates = new Map<string, Candidate>();
   const isOwn = createOwnCheck(config, createSources(config.configFiles, config.watchedDirs).map(baseOf));
   let pathsLength = 0;
@@ -226,14 +226,14 @@ function createList(config: SourceConfig, context: WalkContext) {
       const visitor = createVisitor(baseName, roots);
       let matches = 0;
       const counted: Visitor = { ...visitor, add: (...file) => (matches++, visitor.add(...file)) };
-      await walker.matching(place, glob.parts, counted);
+      await walk(place, glob.parts, counted);
       const isTold = finder.replacedDir !== null || context.torn ||
         context.errors.length + finder.errors.length > errorsBefore;
       if (matches === 0 && !isTold) context.errors.push(fileError(glob.pattern, "no file matches"));
     },
     directory: (place: Place, roots: readonly string[] | null): Promise<void> => {
       const cut = place.path === "/" ? 1 : place.path.length + 1;
-      return walker.all(place, createVisitor((path) => path.slice(cut), roots));
+      return walk(place, [EVERYTHING], createVisitor((path) => path.slice(cut), roots));
     },
   };
 }

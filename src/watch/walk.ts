@@ -13,6 +13,8 @@ import { KERNEL_DIRS, leadsToKernel } from "./read_file.ts";
 import { pinPath, type Place, type VolumeFinder } from "./volumes.ts";
 
 const [DIRS_MAX, DEPTH_MAX] = [10_000, 32];
+/** Stands for all that lies below a directory. */
+export const EVERYTHING = Symbol("everything");
 /** Files that one link to a directory may bring: a link to `/usr/lib` must not become the content. */
 const LINKED_FILES_MAX = 5_000;
 /** Where every file system of the ext family keeps what a check of it has found; only root can read it. */
@@ -57,16 +59,14 @@ export interface Visitor {
   skips(path: string): boolean;
 }
 
-/** Walks during one look; a walk that was ended goes nowhere any more. */
-export interface Walker {
-  /** All files below `place`. */
-  all(place: Place, visitor: Visitor): Promise<void>;
-  /** The files below `place` that match `parts`. */
-  matching(place: Place, parts: readonly GlobPart[], visitor: Visitor): Promise<void>;
-}
+/** A part of a path: of a pattern, or of a `--watched-dir`, where all that lies below counts and links are followed. */
+export type WalkPart = GlobPart | typeof EVERYTHING;
 
-/** Makes the walker of one look. */
-export function createWalker(context: WalkContext): Walker {
+/** Gives `visitor` the files below `place` that match `parts`. A walk that was ended goes nowhere any more. */
+export type Walk = (place: Place, parts: readonly WalkPart[], visitor: Visitor) => Promise<void>;
+
+/** Makes the walk of one look. */
+export function createWalk(context: WalkContext): Walk {
   const lister = createLister(context);
   let going = true;
   /** Files that the link being followed may still bring. */
@@ -76,32 +76,52 @@ export function createWalker(context: WalkContext): Walker {
     going = visitor.add(place, name);
   };
 
-  const all = async (place: Place, visitor: Visitor, followed: readonly string[]): Promise<void> => {
-    if (!going || followed.length > DEPTH_MAX || visitor.skips(place.path)) return;
-    for (const group of await lister.groups(place, null)) {
+  /** `above`: one entry a directory above `place`; for a link that was followed where it led, else empty. */
+  const walk = async (
+    place: Place,
+    parts: readonly WalkPart[],
+    visitor: Visitor,
+    above: readonly string[],
+  ): Promise<void> => {
+    const [part, ...rest] = parts;
+    if (!going || part === undefined || above.length > DEPTH_MAX) return;
+    if (part === EVERYTHING && visitor.skips(place.path)) return;
+    const isLast = rest.length === 0;
+    const isDeep = part === "**" || part === EVERYTHING;
+    const deeper = isDeep ? parts : rest;
+    // `**` is no directory, or any one directory followed by `**` again; as in bash it follows no links.
+    if (part === "**" && !isLast) await walk(place, rest, visitor, [...above, ""]);
+    for (const group of await lister.groups(place, isDeep ? null : part)) {
       for (const entry of group.entries) {
-        if (!going || linkedLeft < 0) return;
         // Without a wait for each: ten thousand of them take their time.
-        if (!entry.isDirectory && !entry.isSymlink) add(visitor, group.place, entry.name);
-        else if (entry.isDirectory) await all(below(group.place, entry.name), visitor, [...followed, ""]);
-        else await follow(group.place, entry.name, visitor, followed);
+        if (!going || linkedLeft < 0) return;
+        if (part === "**" ? entry.name.startsWith(".") : part !== EVERYTHING && !part(entry.name)) continue;
+        if (entry.isDirectory) {
+          await walk(below(group.place, entry.name), deeper, visitor, [...above, ""]);
+          continue;
+        }
+        const link = entry.isSymlink && part !== "**"
+          ? await lister.readLink(group.place, entry.name)
+          : "file";
+        if (link === "refused") continue;
+        if (link !== "file") await follow(link, deeper, visitor, above);
+        else if (isLast) add(visitor, group.place, entry.name);
       }
     }
   };
 
+  /** Goes where a link leads; below a `--watched-dir` not twice to one place, and not to very many files. */
   const follow = async (
-    place: Place,
-    name: string,
+    link: Place,
+    parts: readonly WalkPart[],
     visitor: Visitor,
-    followed: readonly string[],
+    above: readonly string[],
   ): Promise<void> => {
-    const link = await lister.readLink(place, name);
-    if (link === "refused") return;
-    if (link === "file") return add(visitor, place, name);
-    if (followed.includes(link.readPath)) return;
-    const isOutermost = linkedLeft === Infinity;
+    const isBounded = parts[0] === EVERYTHING;
+    if (isBounded && above.includes(link.readPath)) return;
+    const isOutermost = isBounded && linkedLeft === Infinity;
     if (isOutermost) linkedLeft = LINKED_FILES_MAX;
-    await all(link, visitor, [...followed, link.readPath]);
+    await walk(link, parts, visitor, [...above, link.readPath]);
     if (!isOutermost) return;
     if (linkedLeft < 0) {
       visitor.dropBelow(link.path);
@@ -113,45 +133,7 @@ export function createWalker(context: WalkContext): Walker {
     linkedLeft = Infinity;
   };
 
-  return {
-    all: (place, visitor) => all(place, visitor, []),
-    matching: createMatching(lister, add, () => going),
-  };
-}
-
-/** Walks along a pattern, part by part. */
-function createMatching(
-  lister: ReturnType<typeof createLister>,
-  add: (visitor: Visitor, place: Place, name: string) => void,
-  isGoing: () => boolean,
-): Walker["matching"] {
-  const matching = async (
-    place: Place,
-    parts: readonly GlobPart[],
-    visitor: Visitor,
-    depth: number,
-  ): Promise<void> => {
-    const [part, ...rest] = parts;
-    if (!isGoing() || part === undefined || depth > DEPTH_MAX) return;
-    const isLast = rest.length === 0;
-    // `**` is no directory, or any one directory followed by `**` again; as in bash it follows no links.
-    if (part === "**" && !isLast) await matching(place, rest, visitor, depth + 1);
-    for (const group of await lister.groups(place, part === "**" ? null : part)) {
-      for (const entry of group.entries) {
-        if (part === "**" ? entry.name.startsWith(".") : !part(entry.name)) continue;
-        const link = part !== "**" && entry.isSymlink
-          ? await lister.readLink(group.place, entry.name)
-          : "file";
-        if (link === "refused") continue;
-        const inner = link !== "file" ? link : entry.isDirectory ? below(group.place, entry.name) : null;
-        if (inner === null) {
-          if (isLast) add(visitor, group.place, entry.name);
-        } else if (part === "**") await matching(inner, parts, visitor, depth + 1);
-        else if (!isLast) await matching(inner, rest, visitor, depth + 1);
-      }
-    }
-  };
-  return (place, parts, visitor) => matching(place, parts, visitor, 0);
+  return (place, parts, visitor) => walk(place, parts, visitor, []);
 }
 
 /** Entries of one directory that lie in one place. */

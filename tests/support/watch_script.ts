@@ -141,7 +141,7 @@ export async function runScript(script: Script, method: Method): Promise<void> {
   } finally {
     await run.stop();
     try {
-      Deno.removeSync(root, { recursive: true });
+      await Deno.remove(root, { recursive: true });
     } catch {
       // A script that failed may have left a mount; the namespace ends with the process.
     }
