@@ -13,6 +13,7 @@ export interface Rate {
 export const EVENTS: Rate = { burst: 5_000, perSecond: 200 };
 /** Hints that are given at once; beyond it they are gathered for `GATHER_MS`. */
 export const HINTS: Rate = { burst: 50, perSecond: 20 };
+/** How long hints beyond their budget are gathered. */
 export const GATHER_MS = 50;
 /** First and longest pause before events are tried again after they were given up. */
 const PAUSE_MS = 60_000;
