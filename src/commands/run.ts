@@ -93,7 +93,7 @@ async function createParts(config: Config, logger: ProcessLogger) {
   const clock = createClock();
   const collectGarbage = createCollector();
   const metrics = createMetrics({ version: VERSION, revision: REVISION, deno: Deno.version.deno }, config);
-  const reader = createSnapshotReader(config, clock, collect);
+  const reader = createSnapshotReader(config, clock, collectGarbage);
   const watcher = createWatcher(config, reader, clock, logger);
   metrics.setWatcher(() => watcher.view());
   const target = await createTargetPort(config, { clock });
