@@ -29,11 +29,33 @@ export interface Setting {
   readonly variable?: string;
 }
 
+/** The sidecar that runs in this container already: `check` and `healthcheck` take its settings. */
+export interface RunningSidecar {
+  readonly pid: number;
+  /** Without the program's name. */
+  readonly args: readonly string[];
+  /** Its variables; null where they may not be read (another user's). */
+  readonly environment: Readonly<Record<string, string>> | null;
+}
+
 /** How much of a running sidecar's settings `check` or `healthcheck` took: flags and variables that are set. */
 export interface TakenSettings {
   readonly pid: number;
   readonly flags: number;
   readonly variables: number;
+}
+
+/** What `check` is given. */
+export interface CheckInput {
+  readonly config: Config;
+  /** Those of the command line. */
+  readonly warnings: readonly string[];
+  /** From which sidecar settings were taken; null where none runs. */
+  readonly taken: TakenSettings | null;
+  /** `--run-checks`: whether to run the check command, too. */
+  readonly runChecks: boolean;
+  /** The variables that count for `$(VAR)` and the check command. */
+  readonly environment: Readonly<Record<string, string>>;
 }
 
 /** Files with credentials for requests to the app; each is read afresh at each reload. */

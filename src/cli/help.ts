@@ -4,10 +4,12 @@
  */
 
 import { REVISION, VERSION } from "../version.ts";
-import { findFlag, type Flag, FLAG_NAMES, type FlagName, GROUPS, variableOf } from "./flags.ts";
+import { findFlag, type Flag, FLAG_NAMES, type FlagName, variableOf } from "./flags.ts";
 
 /** Widest line of `--help`. */
 const COLUMNS = 80;
+/** Headings, in the order of the table. */
+const GROUPS = [...new Set(FLAG_NAMES.map((name) => findFlag(name)!.group))];
 /** Where the text of a flag begins. */
 const TEXT_COLUMN = 31;
 /** The flags that a health check heeds: where the sidecar listens, and how long to wait for it. */
@@ -117,7 +119,7 @@ function renderEntry(name: FlagName): string {
   const flag = findFlag(name)!;
   const notes = [
     ...(flag.repeatable ? ["[repeatable]"] : []),
-    ...(flag.default === null ? [] : [`[default: ${flag.default}]`]),
+    ...(flag.default === undefined ? [] : [`[default: ${flag.default}]`]),
     ...variablesOf(name, flag).map((variable) => `[${variable}]`),
   ];
   const width = COLUMNS - TEXT_COLUMN;
@@ -168,7 +170,7 @@ export function renderFlagTable(): string {
     `| **${group}** | | | |`,
     ...FLAG_NAMES.filter((name) => findFlag(name)!.group === group).map((name) => {
       const flag = findFlag(name)!;
-      const value = flag.default === null ? "–" : code(flag.default);
+      const value = flag.default === undefined ? "–" : code(flag.default);
       const help = flag.help + (flag.repeatable ? "; repeatable" : "");
       return `| ${code(headOf(name, flag))} | ${value} | ${variablesOf(name, flag).map(code).join(", ")} | ${
         escapeCell(help)

@@ -20,6 +20,8 @@ export interface Kind<T = unknown> {
    * @throws {UsageError}
    */
   readonly parse: (text: string, cwd: string) => T;
+  /** What the field of the Config counts in, at the end of its name; for numbers with a unit. */
+  readonly unit?: "Ms" | "Bytes";
   /** Text for people where the text given may hold a secret; else the parsed text or the text given is shown. */
   readonly show?: (text: string) => string;
 }
@@ -47,29 +49,28 @@ export const SWITCH: Kind<boolean> = {
 };
 
 /** A duration of at least 1 ms, in milliseconds: anything less would be a busy loop or a timeout that is over at once. */
-export const DURATION: Kind<number> = {
+export const DURATION = {
   placeholder: "DURATION",
-  parse: (text) => {
+  unit: "Ms",
+  parse: (text: string) => {
     const ms = parseDurationMs(text);
     if (ms < 1) throw new UsageError(`${quote(text)} is too short, want at least ${formatDuration(1)}`);
     return ms;
   },
-};
+} as const satisfies Kind;
 
 /** A duration that may be zero, in milliseconds. */
-export const DURATION_OR_ZERO: Kind<number> = {
-  placeholder: "DURATION",
-  parse: (text) => parseDurationMs(text),
-};
+export const DURATION_OR_ZERO = { ...DURATION, parse: (text: string) => parseDurationMs(text) } as const;
 
 /** `auto`, or a duration that may be zero. */
-export const AUTO_OR_DURATION: Kind<number | "auto"> = {
+export const AUTO_OR_DURATION = {
   placeholder: "auto|DURATION",
-  parse: (text) => text === "auto" ? text : parseDurationMs(text, "auto or "),
-};
+  unit: "Ms",
+  parse: (text: string) => text === "auto" ? text : parseDurationMs(text, "auto or "),
+} as const satisfies Kind;
 
 /** A size in bytes. */
-export const SIZE: Kind<number> = { placeholder: "SIZE", parse: parseSizeBytes };
+export const SIZE = { placeholder: "SIZE", unit: "Bytes", parse: parseSizeBytes } as const satisfies Kind;
 
 /** A file, made absolute. */
 export const FILE: Kind<string> = {

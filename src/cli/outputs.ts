@@ -13,62 +13,61 @@ import { quote } from "./usage_error.ts";
  * The first conflict between inputs and outputs as a message, or null.
  */
 export function findOutputConflict({ config, givenAs }: Resolved): string | null {
-  if (config.configEnvsubstFile !== null && config.outputDir !== null) {
-    return `${givenAs("output-dir")}: ${
-      quote(config.outputDir)
-    } and --config-envsubst-file both say where to write, ` +
+  const { configEnvsubstFile: file, outputDir: dir } = config;
+  if (file !== null && dir !== null) {
+    return `${givenAs("output-dir")}: ${quote(dir)} and --config-envsubst-file both say where to write, ` +
       "want one of them";
   }
-  if (config.configEnvsubstFile !== null) return findFileConflict(config, givenAs("config-envsubst-file")!);
-  if (config.outputDir !== null) return findDirConflict(config, config.outputDir, givenAs("output-dir")!);
-  return null;
+  if (file !== null) {
+    return findFileConflict(config, file, `${givenAs("config-envsubst-file")}: ${quote(file)}`);
+  }
+  return dir === null ? null : findDirConflict(config, dir, givenAs("output-dir")!);
 }
 
-function findFileConflict(config: Config, label: string): string | null {
-  const output = quote(config.configEnvsubstFile!);
-  const [input, ...more] = config.configFiles;
-  if (input === undefined) {
-    return `${label}: ${output} holds one file, but --watched-dir is given, want --output-dir instead`;
-  }
-  if (more.length > 0) {
-    return `${label}: ${output} holds one file, but ${config.configFiles.length} config files are given, ` +
-      "want --output-dir instead";
-  }
-  if (isPattern(input)) {
-    return `${label}: ${output} holds one file, but --config-file ${quote(input)} is a glob, ` +
-      "want --output-dir instead";
-  }
-  if (input === config.configEnvsubstFile) {
-    return `${label}: ${output} is the --config-file itself, want another file`;
-  }
-  const outer = config.watchedDirs.find((watched) => isWithin(config.configEnvsubstFile!, watched));
+/** `begin` of a message: the flag and its value. */
+function findFileConflict({ configFiles, watchedDirs }: Config, file: string, begin: string): string | null {
+  const [input, ...more] = configFiles;
+  const several = input === undefined
+    ? "--watched-dir is given"
+    : more.length > 0
+    ? `${configFiles.length} config files are given`
+    : isPattern(input)
+    ? `--config-file ${quote(input)} is a glob`
+    : null;
+  if (several !== null) return `${begin} holds one file, but ${several}, want --output-dir instead`;
+  if (input === file) return `${begin} is the --config-file itself, want another file`;
+  return findWatched(watchedDirs, file, begin, "a file");
+}
+
+function findWatched(dirs: readonly string[], path: string, begin: string, wanted: string): string | null {
+  const outer = dirs.find((watched) => isWithin(path, watched));
   return outer === undefined
     ? null
-    : `${label}: ${output} lies in --watched-dir ${quote(outer)} and would be watched itself, ` +
-      "want a file outside of it";
+    : `${begin} lies in --watched-dir ${
+      quote(outer)
+    } and would be watched itself, want ${wanted} outside of it`;
 }
 
-function findDirConflict(config: Config, dir: string, label: string): string | null {
-  const output = quote(dir);
-  const outer = config.watchedDirs.find((watched) => isWithin(dir, watched));
-  if (outer !== undefined) {
-    return `${label}: ${output} lies in --watched-dir ${quote(outer)} and would be watched itself, ` +
-      "want a directory outside of it";
+function findDirConflict({ configFiles, watchedDirs }: Config, dir: string, label: string): string | null {
+  const begin = `${label}: ${quote(dir)}`;
+  const watched = findWatched(watchedDirs, dir, begin, "a directory");
+  if (watched !== null) return watched;
+  const overwritten = configFiles.find((file) =>
+    isPattern(file) ? couldMatchIn(dir, file) : isDirectlyIn(file, dir)
+  );
+  if (overwritten !== undefined) {
+    return `${begin} would overwrite what --config-file ${
+      quote(overwritten)
+    } watches, want another directory`;
   }
-  const names = new Map<string, string>();
-  for (const file of config.configFiles) {
-    if (isPattern(file) ? couldMatchIn(dir, file) : isDirectlyIn(file, dir)) {
-      return `${label}: ${output} would overwrite what --config-file ${
-        quote(file)
-      } watches, want another directory`;
-    }
-    if (isPattern(file)) continue;
-    const other = names.get(baseName(file));
+  const byName = new Map<string, string>();
+  for (const file of configFiles.filter((file) => !isPattern(file))) {
+    const [name, other] = [baseName(file), byName.get(baseName(file))];
     if (other !== undefined) {
-      return `${label}: --config-file ${quote(other)} and ${quote(file)} would both be written as ` +
-        `${quote(baseName(file))}, want inputs with different names`;
+      return `${label}: --config-file ${quote(other)} and ${quote(file)} would both be ` +
+        `written as ${quote(name)}, want inputs with different names`;
     }
-    names.set(baseName(file), file);
+    byName.set(name, file);
   }
   return null;
 }

@@ -3,36 +3,18 @@
  * `--help` and `--version` are loaded when asked for, so that the sidecar's start does not pay for them.
  */
 
-import type { Config, TakenSettings } from "../config.ts";
+import type { CheckInput, Config, RunningSidecar, TakenSettings } from "../config.ts";
 import { findContradiction, SELECTORS } from "./contradictions.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import { resolveConfig } from "./resolve.ts";
 import { tokenize, type Tokens } from "./tokens.ts";
 import { orList, quote, suggestion, UsageError } from "./usage_error.ts";
 
-/** The sidecar that runs in this container already: `check` and `healthcheck` take its settings. */
-export interface RunningSettings {
-  readonly pid: number;
-  readonly args: readonly string[];
-  /** Null where they may not be read: then those of this process count, which are the container's, too. */
-  readonly environment: Environment | null;
-}
-
 /** What the command line asks for. */
 export type CommandLine =
   /** `warnings` are whole lines for the log, before anything else. */
   | { readonly kind: "run"; readonly config: Config; readonly warnings: readonly string[] }
-  | {
-    readonly kind: "check";
-    readonly config: Config;
-    readonly warnings: readonly string[];
-    /** From which sidecar settings were taken; null where none runs. */
-    readonly taken: TakenSettings | null;
-    /** `--run-checks` */
-    readonly runChecks: boolean;
-    /** The variables that count for `$(VAR)` and the check command. */
-    readonly environment: Environment;
-  }
+  | { readonly kind: "check" } & CheckInput
   | { readonly kind: "healthcheck"; readonly config: Config; readonly taken: TakenSettings | null }
   /** Text for standard output, exit code 0. */
   | { readonly kind: "print"; readonly topic: string; readonly render: () => Promise<string> }
@@ -50,7 +32,7 @@ export function parseCommandLine(
   args: readonly string[],
   environment: Environment,
   cwd: string,
-  running: RunningSettings | null = null,
+  running: RunningSidecar | null = null,
 ): CommandLine {
   const tokens = tokenize(args);
   const [command = "run", ...words] = tokens.words;
@@ -91,7 +73,7 @@ function resolveQuestion(
   tokens: Tokens,
   ownEnvironment: Environment,
   cwd: string,
-  running: RunningSettings | null,
+  running: RunningSidecar | null,
 ): CommandLine {
   const theirs = running && tokenize(running.args);
   const isOfUse = theirs !== null && theirs.mistake === null && theirs.words.every((word) => word === "run");
@@ -116,14 +98,8 @@ function resolveQuestion(
   if (command === "healthcheck") return { kind: command, config, taken };
   const contradiction = findContradiction(resolved);
   if (contradiction) return { kind: "usage", message: contradiction };
-  return {
-    kind: command,
-    config,
-    warnings: variables.warnings,
-    taken,
-    runChecks: tokens.runChecks,
-    environment,
-  };
+  const { warnings } = variables;
+  return { kind: command, config, warnings, taken, runChecks: tokens.runChecks, environment };
 }
 
 function printHelp(command: string): CommandLine {

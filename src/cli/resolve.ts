@@ -3,9 +3,9 @@
  * judge no combination of flags; `contradictions.ts` does.
  */
 
-import type { Config, CredentialFiles, Setting } from "../config.ts";
+import type { Config, Setting } from "../config.ts";
 import type { EnvironmentTexts } from "./environment.ts";
-import { findFlag, type Flag, FLAG_NAMES, type FlagName, type Values } from "./flags.ts";
+import { fieldOf, findFlag, type Flag, FLAG_NAMES, type FlagName, type Values } from "./flags.ts";
 import { formatDuration } from "./units.ts";
 import { quote, UsageError } from "./usage_error.ts";
 
@@ -19,6 +19,9 @@ export interface Resolved {
 /** The first of two may not be longer than the second; a default gives way to what the user set. */
 const ORDERED = [["retry-interval", "max-backoff"], ["poll-interval", "reload-timeout"]] as const;
 
+/** Packed content needs memory twice, and a sidecar has 50 MiB. */
+const MAX_UNPACKED_BYTES_DEFAULT = 8 * 1024 * 1024;
+
 /**
  * Parses every value.
  * @throws {UsageError} with the whole message, flag or variable first
@@ -28,15 +31,15 @@ export function resolveConfig(
   environment: EnvironmentTexts["flags"],
   cwd: string,
 ): Resolved {
-  const values: Record<string, unknown> = {};
+  const values: Partial<Record<keyof Values, unknown>> = {};
   const settings: Setting[] = [];
+  const givenAs = (name: FlagName) => given.has(name) ? `--${name}` : environment.get(name)?.variable ?? null;
   for (const name of FLAG_NAMES) {
     const flag = findFlag(name)!;
     const variable = environment.get(name);
     const texts = given.get(name) ?? variable?.texts;
-    const label = given.has(name) ? `--${name}` : variable?.variable ?? name;
-    const parsed = texts?.map((text) => parseValue(flag, label, text, cwd)) ?? parseDefault(flag);
-    values[name] = flag.repeatable ? Object.freeze([...new Set(parsed)]) : parsed[0] ?? null;
+    const parsed = texts?.map((text) => parseValue(flag, givenAs(name)!, text, cwd)) ?? parseDefault(flag);
+    values[fieldOf(name)] = flag.repeatable ? Object.freeze([...new Set(parsed)]) : parsed[0] ?? null;
     const value = texts?.map((text, at) => showValue(flag, text, parsed[at])).join(",") ?? flag.default ?? "";
     settings.push(Object.freeze(
       given.has(name)
@@ -46,26 +49,23 @@ export function resolveConfig(
         : { name, value, source: "default" },
     ));
   }
-  const givenAs = (name: FlagName) => given.has(name) ? `--${name}` : environment.get(name)?.variable ?? null;
   const replaceDefault = (name: FlagName, parsed: unknown, value: string) => {
-    values[name] = parsed;
+    values[fieldOf(name)] = parsed;
     settings[FLAG_NAMES.indexOf(name)] = Object.freeze({ name, value, source: "default" });
   };
   // The default file counts only where nothing else is to be watched.
-  if (!givenAs("config-file") && (values["watched-dir"] as string[]).length > 0) {
-    replaceDefault("config-file", Object.freeze([]), "");
-  }
+  if (!givenAs("config-file") && givenAs("watched-dir")) replaceDefault("config-file", Object.freeze([]), "");
   for (const [shorter, longer] of ORDERED) {
-    const [shortMs, longMs] = [values[shorter] as number, values[longer] as number];
+    const [shortMs, longMs] = [values[fieldOf(shorter)] as number, values[fieldOf(longer)] as number];
     if (shortMs <= longMs) continue;
     if (!givenAs(shorter)) replaceDefault(shorter, longMs, formatDuration(longMs));
     else if (!givenAs(longer)) replaceDefault(longer, shortMs, formatDuration(shortMs));
   }
-  return { config: toConfig(values as Values, settings), givenAs };
+  return { config: toConfig(values as Values, givenAs("max-file-size") !== null, settings), givenAs };
 }
 
 function parseDefault(flag: Flag): unknown[] {
-  return flag.default === null ? [] : [flag.parse(flag.default, "/")];
+  return flag.default === undefined ? [] : [flag.parse(flag.default, "/")];
 }
 
 function parseValue(flag: Flag, label: string, text: string, cwd: string): unknown {
@@ -85,75 +85,20 @@ function showValue(flag: Flag, text: string, parsed: unknown): string {
   return typeof parsed === "string" || typeof parsed === "boolean" ? String(parsed) : text;
 }
 
-/** `contract`: packed content needs memory twice, and a sidecar has 50 MiB. */
-const MAX_UNPACKED_BYTES_DEFAULT = 8 * 1024 * 1024;
-
-function toConfig(values: Values, settings: Setting[]): Config {
+function toConfig(values: Values, limitsSize: boolean, settings: readonly Setting[]): Config {
+  const { basicAuthFile, bearerTokenFile, headerFile, caFile, clientCertFile, clientKeyFile, ...others } =
+    values;
   return Object.freeze({
-    configFiles: values["config-file"],
-    watchedDirs: values["watched-dir"],
-    intervalMs: values["interval"],
-    watchMethod: values["watch-method"],
-    delayIntervalMs: values["delay-interval"],
-    maxFileSizeBytes: values["max-file-size"],
-    maxUnpackedBytes: isDefault(settings, "max-file-size")
-      ? MAX_UNPACKED_BYTES_DEFAULT
-      : values["max-file-size"],
-    validate: values["validate"],
-    checkCommand: values["check-command"],
-    configEnvsubstFile: values["config-envsubst-file"],
-    outputDir: values["output-dir"],
-    trigger: values["trigger"],
-    signal: values["signal"],
-    pid: values["pid"],
-    pidFile: values["pid-file"],
-    processName: values["process-name"],
-    processCmdline: values["process-cmdline"],
-    allowUnhandledSignal: values["allow-unhandled-signal"],
-    triggerUrls: values["trigger-url"],
-    triggerMethod: values["trigger-method"],
-    reloadUrl: values["reload-url"],
-    verify: values["verify"],
-    verifyOk: values["verify-ok"],
-    verifyToken: values["verify-token"],
-    reloadTimeoutMs: values["reload-timeout"],
-    pollIntervalMs: values["poll-interval"],
-    httpTimeoutMs: values["http-timeout"],
-    credentials: toCredentials(values),
-    retryIntervalMs: values["retry-interval"],
-    maxBackoffMs: values["max-backoff"],
-    jitterMs: values["jitter"],
-    minReloadIntervalMs: values["min-reload-interval"],
-    reloadOnStart: values["reload-on-start"],
-    once: values["once"],
-    metricsPort: values["metrics-port"],
-    metricsHost: values["metrics-host"],
-    tlsCertFile: values["tls-cert-file"],
-    tlsKeyFile: values["tls-key-file"],
-    authFile: values["auth-file"],
-    readyWhen: values["ready-when"],
-    rollout: values["rollout"],
-    rolloutGroup: values["rollout-group"],
-    rolloutSoakMs: values["rollout-soak"],
-    kubernetesEvents: values["kubernetes-events"],
-    logLevel: values["log-level"],
-    logFormat: values["log-format"],
-    shutdownTimeoutMs: values["shutdown-timeout"],
+    ...others,
+    maxUnpackedBytes: limitsSize ? values.maxFileSizeBytes : MAX_UNPACKED_BYTES_DEFAULT,
+    credentials: Object.freeze({
+      basicAuthFile,
+      bearerTokenFile,
+      headerFile,
+      caFile,
+      clientCertFile,
+      clientKeyFile,
+    }),
     settings: Object.freeze(settings),
-  });
-}
-
-function isDefault(settings: readonly Setting[], name: string): boolean {
-  return settings.some((setting) => setting.name === name && setting.source === "default");
-}
-
-function toCredentials(values: Values): CredentialFiles {
-  return Object.freeze({
-    basicAuthFile: values["basic-auth-file"],
-    bearerTokenFile: values["bearer-token-file"],
-    headerFile: values["header-file"],
-    caFile: values["ca-file"],
-    clientCertFile: values["client-cert-file"],
-    clientKeyFile: values["client-key-file"],
   });
 }

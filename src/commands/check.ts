@@ -4,7 +4,7 @@
  */
 
 import { createClock } from "../clock.ts";
-import type { Config, TakenSettings } from "../config.ts";
+import type { CheckInput } from "../config.ts";
 import { forgetProxies } from "../http/proxies.ts";
 import { sendRequest } from "../http/request.ts";
 import type { Clock, SnapshotReader, StatusProbe, WriteOut } from "../ports.ts";
@@ -29,19 +29,6 @@ export interface CheckDeps {
   readonly finder: TargetFinder;
   readonly probe: StatusProbe;
   readonly colour: boolean;
-}
-
-/** What is to be checked. */
-export interface CheckInput {
-  readonly config: Config;
-  /** Those of the command line. */
-  readonly warnings: readonly string[];
-  /** From which sidecar the settings were taken; null where none runs. */
-  readonly taken: TakenSettings | null;
-  /** Whether to run the check command, too. */
-  readonly runChecks: boolean;
-  /** The variables that count for `$(VAR)` and the check command. */
-  readonly environment: Readonly<Record<string, string>>;
 }
 
 /**

@@ -3,6 +3,7 @@
  * about the settings that count. Reads /proc; changes nothing.
  */
 
+import type { RunningSidecar } from "../config.ts";
 import { createProcReader, type ProcReader } from "../proc/reader.ts";
 import { type ProcessStat, programName } from "../proc/process.ts";
 import { isLauncher } from "../target/launchers.ts";
@@ -10,15 +11,6 @@ import { isLauncher } from "../target/launchers.ts";
 import { byAge, isDead } from "../target/rules.ts";
 import { type ProcessTable, readTable } from "../target/table.ts";
 import { mainProcesses, topOf } from "../target/tree.ts";
-
-/** The sidecar that runs. */
-export interface RunningSidecar {
-  readonly pid: number;
-  /** Without the program's name. */
-  readonly args: readonly string[];
-  /** Its variables; null where they may not be read (another user's). */
-  readonly environment: Readonly<Record<string, string>> | null;
-}
 
 /** Other commands of this program are no sidecar. */
 const OTHER_COMMAND = /^(check|healthcheck|help|version|-h|--help|--version)$/;
