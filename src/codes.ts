@@ -86,6 +86,7 @@ export const CHECK_CODES = {
   "kubernetes-role": "the service account may not make a request that the flags lead to",
   "port-taken": "another process listens on the own port",
   "tls-file": "certificate or key of the own server cannot be used",
+  "not-in-sync": "the config-reloader that runs is not in sync with the disk",
   "auth-file": "the file with the own server's passwords cannot be used",
 } as const;
 /** What `check` finds to be in order, or what passes by itself. */
@@ -107,6 +108,7 @@ type FineCode =
   | "valid"
   | "kubernetes"
   | "port"
-  | "port-ours";
+  | "port-ours"
+  | "in-sync";
 /** A code of `check`. */
 export type CheckCode = keyof typeof CHECK_CODES | FineCode | ReloadCode;

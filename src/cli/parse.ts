@@ -94,8 +94,12 @@ function resolveQuestion(
   for (const [name, texts] of tokens.flags) flags.set(name, texts);
   const resolved = resolveConfig(flags, variableFlags, cwd);
   const { config } = resolved;
-  // A health check may have been given half of the settings: that is no fault there.
-  if (command === "healthcheck") return { kind: command, config, taken };
+  // A health check may have been given half of the settings: that is no fault there. Where it is told whom to ask, nobody's
+  // settings decide that.
+  if (command === "healthcheck") {
+    const isTold = tokens.flags.has("metrics-port") || tokens.flags.has("metrics-host");
+    return { kind: command, config, taken: isTold ? null : taken };
+  }
   const contradiction = findContradiction(resolved);
   if (contradiction) return { kind: "usage", message: contradiction };
   const { warnings } = variables;

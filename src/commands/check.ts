@@ -19,7 +19,8 @@ import { checkPreparing } from "./check/preparing.ts";
 import { type Finding, isOk, renderJson, renderText } from "./check/finding.ts";
 import { checkKubernetes } from "./check/kubernetes.ts";
 import { checkServer } from "./check/server.ts";
-import { askKnownTarget, checkTarget } from "./check/target.ts";
+import { askRunning, checkRunning, knownTarget } from "./check/running.ts";
+import { checkTarget } from "./check/target.ts";
 
 /** Replaced in tests only. */
 export interface CheckDeps {
@@ -43,6 +44,7 @@ export async function runCheck(
   forgetProxies();
   const clock = deps.clock ?? createClock();
   const proc = deps.proc ?? createProcReader();
+  const running = taken && await askRunning(config);
   const disk = await checkDisk(config, deps.reader ?? createSnapshotReader(config, clock), clock);
   const findings: Finding[] = [
     ...warnings.map((message): Finding => ({ area: "settings", level: "warn", code: "setting", message })),
@@ -52,11 +54,12 @@ export async function runCheck(
       config,
       deps.finder ?? await createTargetPort(config, { clock }),
       proc,
-      taken && await askKnownTarget(config, proc),
+      running && knownTarget(running, proc),
     ),
     ...await checkApp(config, deps.probe ?? createStatusProbe(config, sendRequest)),
     ...await checkServer(config),
     ...await checkKubernetes(config),
+    ...(running ? [checkRunning(running)] : []),
   ];
   const colour = deps.colour ?? (!Deno.noColor && Deno.stdout.isTerminal());
   await write(

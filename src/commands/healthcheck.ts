@@ -52,9 +52,8 @@ export async function runHealthcheck(
     );
     return status === 200 ? 0 : 1;
   } catch (error) {
-    await print(
-      `Cannot ask ${url}: ${(error as Error).message}; is the sidecar running with the same --metrics-port`,
-    );
+    const question = taken ? "" : "; is the sidecar running with the same --metrics-port";
+    await print(`Cannot ask ${url}: ${(error as Error).message}${question}`);
     return 1;
   }
 }

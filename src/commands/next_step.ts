@@ -69,13 +69,7 @@ function targetStep(
 ): NextStep | null {
   const listed = [...message.matchAll(/PID \d+ \(([^,)]+)/g)].map((match) => match[1]!);
   const names = [...new Set([...name === null ? [] : [name], ...listed])];
-  return targetFix(code, { signal: config.signal, uid, names, by: howNamed(config) }) ?? null;
-}
-
-function howNamed(config: Config) {
-  if (config.pidFile !== null) return "pid-file";
-  if (config.processName !== null || config.processCmdline !== null) return "name";
-  return config.pid === "auto" ? "auto" : "pid";
+  return targetFix(code, config, { uid, names });
 }
 
 /** A timeout whose reason is that the status URL gives no status. */

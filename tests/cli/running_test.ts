@@ -39,6 +39,11 @@ test("flags that are given win, also over variables and as another way to name t
   assert.equal(config.metricsPort, 9092);
 });
 
+test("a health check that is told whom to ask says nothing of the running sidecar's settings", () => {
+  const { config, taken } = parse(["healthcheck", "--metrics-port=9300"]);
+  assert.deepEqual([config.metricsPort, taken], [9300, null]);
+});
+
 test("variables of this process count where those of the sidecar may not be read", () => {
   const own = { CONFIG_RELOADER_VERIFY: "http" };
   assert.equal(parse(["check"], { ...RUNNING, environment: null }, own).config.verify, "http");

@@ -285,7 +285,8 @@ Deno.test("check: colours mark the lines, and the marks say the same without", S
 });
 
 Deno.test("check: every fix is YAML that says what to set", STRICT, () => {
-  const facts = { signal: "SIGHUP", uid: 1000, names: ["amp: x", "envoy"], by: "name" as const };
+  const facts = { uid: 1000, names: ["amp: x", "envoy"] };
+  const byName = createTestConfig({ processName: "amp" });
   const wanted: readonly [TargetCode, string][] = [
     ["no-shared-process-namespace", "shareProcessNamespace"],
     ["own-container", "--process-name=NAME"],
@@ -301,20 +302,20 @@ Deno.test("check: every fix is YAML that says what to set", STRICT, () => {
     ["pid-file", "--process-name"],
   ];
   for (const [code, part] of wanted) {
-    const { yaml, say } = targetFix(code, facts)!;
+    const { yaml, say } = targetFix(code, byName, facts)!;
     assert.ok(JSON.stringify(parseYaml(yaml!)).includes(part), `${code}: ${yaml}`);
     assert.ok(say.length > 10 && !say.endsWith("."));
   }
   for (const code of Object.keys(TARGET_CODES) as TargetCode[]) {
-    for (const by of ["auto", "pid", "pid-file", "name"] as const) {
-      const fix = targetFix(code, { ...facts, by });
-      assert.equal(fix === undefined, code === "ready", code);
+    for (const by of [{}, { pid: 7 }, { pidFile: "/p" }, { processName: "amp" }]) {
+      const fix = targetFix(code, createTestConfig(by), facts);
+      assert.equal(fix === null, code === "ready", code);
       if (fix?.yaml) parseYaml(fix.yaml);
     }
   }
-  assert.match(targetFix("not-there", { ...facts, by: "pid-file" })!.say, /mount a volume/);
+  assert.match(targetFix("not-there", createTestConfig({ pidFile: "/p" }), facts)!.say, /mount a volume/);
   // A name that several have does not tell them apart.
-  const alike = targetFix("ambiguous", { ...facts, names: ["node"] })!;
+  const alike = targetFix("ambiguous", byName, { ...facts, names: ["node"] })!;
   assert.match(alike.yaml!, /- --process-cmdline=PATTERN/);
   assert.doesNotMatch(alike.yaml!, /--process-name/);
   for (

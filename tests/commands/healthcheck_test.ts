@@ -104,6 +104,14 @@ for (const tlsCertFile of [null, `${CERTIFICATES}server.pem`]) {
   });
 }
 
+test("nobody there, by the settings of a sidecar that runs: it is not asked whether one does", async () => {
+  const lines: string[] = [];
+  const config = { metricsPort: 6697, metricsHost: null, tlsCertFile: null, httpTimeoutMs: 5_000 };
+  assert.equal(await runHealthcheck(config, collect(lines), { pid: 3, flags: 1, variables: 0 }), 1);
+  assert.match(lines[0]!, /: .*refused.* \(settings of the running config-reloader, PID 3\)$/i);
+  assert.doesNotMatch(lines[0]!, /is the sidecar running/);
+});
+
 for (const tlsCertFile of [null, `${CERTIFICATES}server.pem`]) {
   test(`a sidecar that accepts and never answers: --http-timeout ends it${tlsCertFile ? ", TLS" : ""}`, async () => {
     const listener = Deno.listen({ port: 0 });

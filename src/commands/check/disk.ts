@@ -35,7 +35,7 @@ export async function checkDisk(
 
 async function checkPaths(config: Config, seen: Observation): Promise<Finding[]> {
   if (seen.kind === "replaced") {
-    return [{ ...say("fault", "replaced", seen.message), fix: RESTART }];
+    return [say("fault", "replaced", seen.message, RESTART)];
   }
   if (seen.kind === "settling") {
     return [say("warn", "settling", "The content is being written at this moment; check again")];
@@ -76,16 +76,10 @@ async function unreadable({ path, error }: FileState, config: Config): Promise<F
   const denied = /permission/i.test(error!);
   const directories = [...watchedDirs, ...configFiles.filter(isPattern).map(directoryOf)];
   const mountPath = directories.includes(path) ? path : directoryOf(path);
-  return {
-    ...say(
-      "fault",
-      missing ? "missing" : denied ? "unreadable" : "bad-file",
-      `Cannot read "${path}": ${error}`,
-    ),
-    ...(missing && { fix: await missingFix(path, mountPath, watchedDirs) }),
-    ...(denied && { fix: readableFix(Deno.uid() ?? 65532) }),
-    ...(!missing && !denied && { fix: badFileFix(path, error!) }),
-  };
+  const message = `Cannot read "${path}": ${error}`;
+  if (missing) return say("fault", "missing", message, await missingFix(path, mountPath, watchedDirs));
+  if (denied) return say("fault", "unreadable", message, readableFix(Deno.uid() ?? 65532));
+  return say("fault", "bad-file", message, badFileFix(path, error!));
 }
 
 function badFileFix(path: string, error: string): Fix {
@@ -102,10 +96,8 @@ const NAMES_SHOWN_MAX = 10;
 /** Nothing is mounted there; or it is, and has other keys. */
 async function missingFix(path: string, mountPath: string, watchedDirs: readonly string[]): Promise<Fix> {
   const entries = await Array.fromAsync(Deno.readDir(mountPath)).catch(() => []);
-  const keys = entries.filter(({ name, isDirectory }) => !isDirectory && !name.startsWith("..")).map((
-    { name },
-  ) => name)
-    .sort();
+  const keys = entries.filter((entry) => !entry.isDirectory && !entry.name.startsWith(".."))
+    .map(({ name }) => name).sort();
   if (keys.length === 0 || watchedDirs.includes(path)) return volumeFix(mountPath);
   const shown = keys.slice(0, NAMES_SHOWN_MAX).join(", ") + (keys.length > NAMES_SHOWN_MAX ? ", …" : "");
   return argsFix(
@@ -137,27 +129,24 @@ async function checkPath(
   const real = await Deno.realPath(parentOf(base)).then((dir) => `${dir}/${baseName(base)}`, () => base);
   const mount = mountOf(mounts, real);
   const reason = mount && staleReason(mount);
-  if (mount && reason) {
-    const subpath = reason === "subpath";
-    const message = subpath
-      ? `"${path}" is on a subPath mount (${mount.mountPoint}), which never receives updates`
-      : `"${path}" is on a volume that was taken down and made anew (${mount.mountPoint}): this container never sees it`;
-    const fix = subpath
-      ? mountFix("mount the whole volume", "config-reloader", parentOf(mount.mountPoint))
-      : RESTART;
-    return { ...say("fault", reason, message), fix };
+  if (mount && reason === "subpath") {
+    const message = `"${path}" is on a subPath mount (${mount.mountPoint}), which never receives updates`;
+    const fix = mountFix("mount the whole volume", "config-reloader", parentOf(mount.mountPoint));
+    return say("fault", reason, message, fix);
   }
-  if (
-    mount !== null && glob === null && mount.mountPoint === real && files.some((file) => file.path === path)
-  ) {
-    return {
-      ...say(
-        "warn",
-        "file-mount",
-        `"${path}" is mounted as a single file: once it is moved away or replaced outside, this container keeps the old one`,
-      ),
-      fix: mountFix("mount its directory", "config-reloader", parentOf(path)),
-    };
+  if (mount && reason === "replaced") {
+    const where = `a volume that was taken down and made anew (${mount.mountPoint})`;
+    return say("fault", reason, `"${path}" is on ${where}: this container never sees it`, RESTART);
+  }
+  if (mount?.mountPoint === real && glob === null && files.some((file) => file.path === path)) {
+    const message =
+      `"${path}" is mounted as a single file: once it is moved away or replaced outside, this container keeps the old one`;
+    return say(
+      "warn",
+      "file-mount",
+      message,
+      mountFix("mount its directory", "config-reloader", parentOf(path)),
+    );
   }
   const isSwapped = await isAtomicVolume(base) || await isAtomicVolume(parentOf(base));
   const kind = isSwapped ? "a volume that is swapped as a whole" : "plain, settles before it counts";
@@ -175,6 +164,11 @@ async function isAtomicVolume(directory: string): Promise<boolean> {
   return await Deno.readLink(`${directory}/..data`).then(() => true, () => false);
 }
 
+const WATCH_LIMIT_FIX: Fix = {
+  say:
+    "raise the node's limits, shared by all pods of one user: sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288",
+};
+
 /** Whether the kernel would tell of changes. Opens watches for a moment; where a FIFO lies that could block for ever. */
 async function checkWatcher(config: Config, clock: Clock): Promise<Finding> {
   const every = `a full re-check every ${config.intervalMs / 1000} s`;
@@ -183,31 +177,18 @@ async function checkWatcher(config: Config, clock: Clock): Promise<Finding> {
   }
   const { dirs, missing } = await planPlaces(config, clock);
   if (await holdsFifo(dirs.keys())) {
-    return sayWatcher(
-      "warn",
-      "fifo",
-      `A FIFO lies in a watched directory, so there are no kernel events; ${every} finds changes`,
-    );
+    const message =
+      `A FIFO lies in a watched directory, so there are no kernel events; ${every} finds changes`;
+    return sayWatcher("warn", "fifo", message);
   }
   try {
     Deno.watchFs([...dirs.keys()], { recursive: false }).close();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    const limit = /limit|os error 24|os error 28/.test(reason);
-    return {
-      ...sayWatcher(
-        "warn",
-        limit ? "watch-limit" : "no-events",
-        `The kernel gives no events (${reason}); ${every} finds changes`,
-      ),
-      ...(limit &&
-        {
-          fix: {
-            say:
-              "raise the node's limits, shared by all pods of one user: sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288",
-          },
-        }),
-    };
+    const message = `The kernel gives no events (${reason}); ${every} finds changes`;
+    return /limit|os error 24|os error 28/.test(reason)
+      ? sayWatcher("warn", "watch-limit", message, WATCH_LIMIT_FIX)
+      : sayWatcher("warn", "no-events", message);
   }
   const count = dirs.size === 1 ? "1 directory" : `${dirs.size} directories`;
   const wait = missing ? " (what is to be watched is not all there yet)" : "";

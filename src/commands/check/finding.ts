@@ -4,25 +4,27 @@
  */
 
 import type { CheckCode } from "../../codes.ts";
-import { escapeUnsafe } from "../../text.ts";
 import type { TakenSettings } from "../../config.ts";
+import type { NextStep } from "../../model.ts";
+import { escapeUnsafe } from "../../text.ts";
 
 /** `ok` ✓ works, `warn` ! works with a limit, `fault` ✗ does not work. */
 export type Level = "ok" | "warn" | "fault";
 
-/** Parts of the report, in its order. */
-const AREAS = [
-  "settings",
-  "paths",
-  "watcher",
-  "checking",
-  "target",
-  "status",
-  "server",
-  "kubernetes",
-] as const;
+/** Parts of the report, in its order, with their titles. */
+const AREAS = {
+  settings: "Settings",
+  paths: "Watched paths",
+  watcher: "Watcher",
+  checking: "Checking and rendering",
+  target: "Target",
+  status: "Status URL and trigger",
+  server: "Own server",
+  kubernetes: "Kubernetes API",
+  running: "The config-reloader that runs",
+} as const;
 /** One of them. */
-export type Area = typeof AREAS[number];
+export type Area = keyof typeof AREAS;
 
 /** One fact. */
 export interface Finding {
@@ -33,19 +35,14 @@ export interface Finding {
   readonly message: string;
   /** Further lines beneath it: who else was there. */
   readonly details?: readonly string[];
-  /** What to change: a sentence for a comment and YAML to paste. */
   readonly fix?: Fix;
 }
 
-/** What to change. */
-export interface Fix {
-  /** Without full stop. */
-  readonly say: string;
-  readonly yaml?: string;
-}
+/** What to change: a sentence without full stop, and YAML to paste. */
+export type Fix = Omit<NextStep, "command">;
 
 /**
- * Makes the findings of one area, without details or fix.
+ * Makes the findings of one area.
  * @example
  * ```ts
  * import assert from "node:assert/strict";
@@ -54,34 +51,28 @@ export interface Fix {
  * });
  * ```
  */
-export function findingsIn(area: Area): (level: Level, code: CheckCode, message: string) => Finding {
-  return (level, code, message) => ({ area, level, code, message });
+export function findingsIn(area: Area) {
+  return (
+    level: Level,
+    code: CheckCode,
+    message: string,
+    fix: Fix | null = null,
+    details: readonly string[] = [],
+  ): Finding => ({
+    area,
+    level,
+    code,
+    message,
+    ...(details.length > 0 && { details }),
+    ...(fix && { fix }),
+  });
 }
 
-const TITLES: Readonly<Record<Area, string>> = {
-  settings: "Settings",
-  paths: "Watched paths",
-  watcher: "Watcher",
-  checking: "Checking and rendering",
-  target: "Target",
-  status: "Status URL and trigger",
-  server: "Own server",
-  kubernetes: "Kubernetes API",
-};
 const MARKS: Readonly<Record<Level, string>> = { ok: "✓", warn: "!", fault: "✗" };
 /** Green, yellow, red; the marks tell the same without them. */
 const COLOURS: Readonly<Record<Level, number>> = { ok: 32, warn: 33, fault: 31 };
 
-/**
- * The report for people.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const finding = findingsIn("server")("fault", "port-taken", "Cannot listen on port 9091");
- * const text = renderText([{ ...finding, fix: { say: "take a free port" } }], "0.1.0", false);
- * assert.match(text, /\nOwn server\n✗ Cannot listen on port 9091 \[port-taken\]\n    → take a free port\n/);
- * ```
- */
+/** The report for people. */
 export function renderText(
   findings: readonly Finding[],
   version: string,
@@ -90,10 +81,10 @@ export function renderText(
 ): string {
   const paint = (text: string, code: number) => colour ? `\x1b[${code}m${text}\x1b[0m` : text;
   const lines = [`config-reloader ${version} check${taken ? describeTaken(taken) : ""}`];
-  for (const area of AREAS) {
+  for (const [area, title] of Object.entries(AREAS)) {
     const here = findings.filter((finding) => finding.area === area);
     if (here.length === 0) continue;
-    lines.push("", paint(TITLES[area], 1));
+    lines.push("", paint(title, 1));
     for (const { level, code, message, details = [], fix } of here) {
       const suffix = level === "ok" ? "" : paint(` [${code}]`, 2);
       lines.push(`${paint(MARKS[level], COLOURS[level])} ${escapeUnsafe(message)}${suffix}`);
@@ -107,9 +98,10 @@ export function renderText(
   return lines.join("\n");
 }
 
+const plural = (n: number, word: string) => `${n} ${word}${n === 1 ? "" : "s"}`;
+
 /** Whose settings were checked. */
 function describeTaken({ pid, flags, variables }: TakenSettings): string {
-  const plural = (n: number, word: string) => `${n} ${word}${n === 1 ? "" : "s"}`;
   return `, with the settings of the running config-reloader (PID ${pid}): ${plural(flags, "flag")}, ` +
     plural(variables, "variable");
 }
@@ -117,7 +109,6 @@ function describeTaken({ pid, flags, variables }: TakenSettings): string {
 function summary(findings: readonly Finding[], paint: (text: string, code: number) => string): string {
   const count = (level: Level) => findings.filter((finding) => finding.level === level).length;
   const [faults, warnings] = [count("fault"), count("warn")];
-  const plural = (n: number, word: string) => `${n} ${word}${n === 1 ? "" : "s"}`;
   if (faults > 0) {
     return paint(`${plural(faults, "fault")} to fix, ${plural(warnings, "warning")}`, COLOURS.fault);
   }
@@ -125,17 +116,7 @@ function summary(findings: readonly Finding[], paint: (text: string, code: numbe
   return paint(`Nothing stands in the way of a reload${rest}`, COLOURS.ok);
 }
 
-/**
- * The same as one JSON document.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const finding = findingsIn("paths")("warn", "settling", "\x9b");
- * const text = renderJson([finding], "0.1.0");
- * assert.match(text, /\\u009b/);
- * assert.deepEqual(JSON.parse(text), { version: "0.1.0", settingsOf: null, ok: true, findings: [finding] });
- * ```
- */
+/** The same as one JSON document. */
 export function renderJson(
   findings: readonly Finding[],
   version: string,
@@ -146,16 +127,7 @@ export function renderJson(
   return text.replace(/[^\n]+/g, escapeUnsafe) + "\n";
 }
 
-/**
- * Whether nothing is ✗.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const say = findingsIn("target");
- * assert.equal(isOk([say("ok", "target", "PID 7"), say("warn", "starting", "not yet")]), true);
- * assert.equal(isOk([say("fault", "not-there", "no such process")]), false);
- * ```
- */
+/** Whether nothing is ✗. */
 export function isOk(findings: readonly Finding[]): boolean {
   return findings.every((finding) => finding.level !== "fault");
 }

@@ -1,6 +1,7 @@
 /** The YAML to paste for each fault. Pure; in the words of a pod's spec, since that is where it goes. */
 
 import type { TargetCode } from "../../codes.ts";
+import type { Config } from "../../config.ts";
 import type { Fix } from "./finding.ts";
 
 /** Where the sidecar stands in a pod's spec, which it cannot see from within. */
@@ -20,19 +21,20 @@ export function argsFix(say: string, ...args: string[]): Fix {
   };
 }
 
-/** Facts that the fix of a target needs. */
-export interface TargetFacts {
-  readonly signal: string;
-  /** User of the application; null where it is not known. */
-  readonly uid: number | null;
-  /** Names of those that could be meant. */
-  readonly names: readonly string[];
-  /** How the settings name it. */
-  readonly by: "auto" | "pid" | "pid-file" | "name";
-}
+const PID_FILE_FIX = argsFix(
+  "let the application write it where both containers mount a volume, or name its program",
+  "--process-name=NAME",
+);
 
-/** The fix for a target's code; undefined where nothing is wrong. */
-export function targetFix(code: TargetCode, { signal, uid, names, by }: TargetFacts): Fix | undefined {
+/** The settings that say which process is meant. */
+export type TargetSettings = Pick<Config, "signal" | "pid" | "pidFile" | "processName" | "processCmdline">;
+
+/** The fix for a target's code; null where nothing is wrong. `names` are of those that could be meant, `uid` is the app's user. */
+export function targetFix(
+  code: TargetCode,
+  { signal, pid, pidFile, processName, processCmdline }: TargetSettings,
+  { uid, names }: { readonly uid: number | null; readonly names: readonly string[] },
+): Fix | null {
   switch (code) {
     case "no-shared-process-namespace":
       return {
@@ -50,15 +52,17 @@ export function targetFix(code: TargetCode, { signal, uid, names, by }: TargetFa
       if (names.length === 1) return argsFix("say which it is by its arguments", "--process-cmdline=PATTERN");
       return argsFix(`say which it is, one of ${names.join(", ")}`, `--process-name=${names[0] ?? "NAME"}`);
     case "not-there":
-      if (by === "pid-file") return pidFileFix();
-      if (by === "pid") return argsFix("find it by its program, since numbers change", "--process-name=NAME");
-      if (by === "auto") {
-        return argsFix(
-          "start the application; where it runs, give its own status URL, or name its program with --process-name",
-          "--reload-url=http://localhost:PORT/PATH",
-        );
+      if (pidFile !== null) return PID_FILE_FIX;
+      if (processName !== null || processCmdline !== null) {
+        return argsFix("start the application, or name its program as it is visible", "--process-name=NAME");
       }
-      return argsFix("start the application, or name its program as it is visible", "--process-name=NAME");
+      if (pid !== "auto") {
+        return argsFix("find it by its program, since numbers change", "--process-name=NAME");
+      }
+      return argsFix(
+        "start the application; where it runs, give its own status URL, or name its program with --process-name",
+        "--reload-url=http://localhost:PORT/PATH",
+      );
     case "bad-pid":
     case "self":
     case "pause":
@@ -78,7 +82,7 @@ export function targetFix(code: TargetCode, { signal, uid, names, by }: TargetFa
         "--trigger-url=http://localhost:PORT/-/reload",
       );
     case "pid-file":
-      return pidFileFix();
+      return PID_FILE_FIX;
     case "bad-proc":
       return { say: "take the mount of another /proc out of the sidecar's volumeMounts" };
     case "stale-mount":
@@ -87,15 +91,8 @@ export function targetFix(code: TargetCode, { signal, uid, names, by }: TargetFa
     case "starting":
       return { say: "wait a moment, and check again" };
     case "ready":
-      return undefined;
+      return null;
   }
-}
-
-function pidFileFix(): Fix {
-  return argsFix(
-    "let the application write it where both containers mount a volume, or name its program",
-    "--process-name=NAME",
-  );
 }
 
 /** The sidecar as the user of the application, or of a volume; null where that is not known. */

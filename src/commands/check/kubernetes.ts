@@ -2,7 +2,7 @@
 
 import type { Config } from "../../config.ts";
 import type { Permissions } from "../../fleet/permissions.ts";
-import { type Finding, findingsIn } from "./finding.ts";
+import { type Finding, findingsIn, type Fix } from "./finding.ts";
 
 const say = findingsIn("kubernetes");
 
@@ -15,14 +15,15 @@ export async function checkKubernetes(
   const answer = await ask(config);
   if (answer.is === "failed") {
     const waits = config.rollout === "none" ? "" : "; without it nothing is ever reloaded";
-    const fault = say("fault", "kubernetes-api", `Cannot ask the Kubernetes API: ${answer.message}${waits}`);
-    return [{ ...fault, fix: { say: "add the component k8s/components/rollout, which mounts the account" } }];
+    return [say("fault", "kubernetes-api", `Cannot ask the Kubernetes API: ${answer.message}${waits}`, {
+      say: "add the component k8s/components/rollout, which mounts the account",
+    })];
   }
   const { namespace } = answer;
   return answer.permissions.map(({ what, allowed }) =>
     allowed
       ? say("ok", "kubernetes", `May ${what} in namespace ${namespace}`)
-      : { ...say("fault", "kubernetes-role", `May not ${what} in namespace ${namespace}`), fix: fixOf(what) }
+      : say("fault", "kubernetes-role", `May not ${what} in namespace ${namespace}`, fixOf(what))
   );
 }
 
@@ -32,7 +33,7 @@ async function askNow(config: Config): Promise<Permissions> {
 }
 
 /** The rule that the Role lacks. */
-function fixOf(what: string): NonNullable<Finding["fix"]> {
+function fixOf(what: string): Fix {
   const [verb, resource, name] = what.split(" ");
   const [plural, ...group] = resource!.split(".");
   return {

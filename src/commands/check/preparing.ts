@@ -40,7 +40,7 @@ async function checkContent(
   const findings: Finding[] = [];
   const warn: Logger["warn"] = (message, fields) => {
     const names = Array.isArray(fields?.variables) ? fields.variables as string[] : [];
-    findings.push({ ...say("warn", "unset-variable", message), fix: envFix(names) });
+    findings.push(say("warn", "unset-variable", message, envFix(names)));
   };
   const none = () => {};
   const convert = createConverter(config, { debug: none, info: none, warn, error: none }, environment);
@@ -48,13 +48,11 @@ async function checkContent(
     try {
       await convert(file, renders, () => Promise.resolve());
     } catch (error) {
-      findings.push({
-        ...say("fault", "invalid", `Config is invalid: ${(error as Error).message}`),
-        fix: argsFix(
-          "correct the content; where the application understands more than the parser, do not validate it",
-          "--validate=none",
-        ),
-      });
+      const fix = argsFix(
+        "correct the content; where the application understands more than the parser, do not validate it",
+        "--validate=none",
+      );
+      findings.push(say("fault", "invalid", `Config is invalid: ${(error as Error).message}`, fix));
     }
   }
   if (findings.some(({ level }) => level === "fault")) return findings;
@@ -75,7 +73,7 @@ async function checkOutput(config: Config): Promise<Finding[]> {
   const fix = why.kind === "user"
     ? userFix(why.uid)
     : mountFix("mount a volume that both containers share", "config-reloader", directory, "rendered");
-  return [{ ...say("fault", "output", `Cannot write to "${directory}": ${why.reason}`), fix }];
+  return [say("fault", "output", `Cannot write to "${directory}": ${why.reason}`, fix)];
 }
 
 async function checkCommand(
@@ -87,13 +85,11 @@ async function checkCommand(
   if (program === undefined) return [];
   const found = await findProgram(program, environment["PATH"]);
   if (found.kind === "missing") {
-    return [{
-      ...say("fault", "check-command", `Cannot run check command "${program}": ${found.reason}`),
-      fix: argsFix(
-        "put the program into the sidecar's image, and give its path",
-        `--check-command=${["/PATH/OF/THE/PROGRAM", ...args].join(" ")}`,
-      ),
-    }];
+    const fix = argsFix(
+      "put the program into the sidecar's image, and give its path",
+      `--check-command=${["/PATH/OF/THE/PROGRAM", ...args].join(" ")}`,
+    );
+    return [say("fault", "check-command", `Cannot run check command "${program}": ${found.reason}`, fix)];
   }
   if (!runChecks) {
     const message = `Check command ${found.path}: there and executable, not run (--run-checks runs it)`;
@@ -101,8 +97,8 @@ async function checkCommand(
   }
   const never = new AbortController().signal;
   const result = await runCheckCommand(config.checkCommand!, config.httpTimeoutMs, never, environment);
-  return result.kind === "ok" ? [say("ok", "check-command", `Check command ${found.path} passed`)] : [{
-    ...say("fault", "check-failed", result.reason),
-    fix: { say: "correct what the command names; until it passes, nothing is sent to the application" },
-  }];
+  if (result.kind === "ok") return [say("ok", "check-command", `Check command ${found.path} passed`)];
+  return [say("fault", "check-failed", result.reason, {
+    say: "correct what the command names; until it passes, nothing is sent to the application",
+  })];
 }

@@ -8,44 +8,46 @@ import { argsFix, SECRET_FIX } from "./fixes.ts";
 
 const say = findingsIn("server");
 
-/** The finding about the own server; nothing where there is none (`--once`). */
+/** The findings about the own server; nothing where there is none (`--once`). */
 export async function checkServer(config: Config): Promise<Finding[]> {
-  if (config.once) return [];
-  const findings: Finding[] = [];
-  if (config.authFile !== null) {
-    const { readAuthFile } = await import("../../serve/auth.ts");
-    const problem = await messageOf(() => readAuthFile(config.authFile!));
-    findings.push(
-      problem
-        ? { ...say("fault", "auth-file", problem), fix: SECRET_FIX }
-        : say("ok", "auth-file", `${config.authFile}: can be read`),
-    );
-  }
+  return config.once ? [] : [...await checkAuth(config), await checkPort(config)];
+}
+
+async function checkAuth({ authFile }: Config): Promise<Finding[]> {
+  if (authFile === null) return [];
+  const { readAuthFile } = await import("../../serve/auth.ts");
+  const problem = await messageOf(() => readAuthFile(authFile));
+  return [
+    problem
+      ? say("fault", "auth-file", problem, SECRET_FIX)
+      : say("ok", "auth-file", `${authFile}: can be read`),
+  ];
+}
+
+async function checkPort(config: Config): Promise<Finding> {
+  const { metricsPort: port } = config;
   const tls = await messageOf(async () => {
     const files = readTlsFiles(config);
     // On a port of its own, whether or not the real one is free.
     if (files !== null) await tryListening({ ...config, metricsHost: "127.0.0.1" }, 0, files);
   });
-  if (tls) return [...findings, { ...say("fault", "tls-file", tls), fix: SECRET_FIX }];
-  const { metricsPort: port } = config;
+  if (tls) return say("fault", "tls-file", tls, SECRET_FIX);
   const problem = await messageOf(() => tryListening(config, port, readTlsFiles(config)));
   if (problem === null) {
-    const which = port === 0 ? "a free port, which the log will name" : `port ${port}`;
-    return [...findings, say("ok", "port", `Can listen on ${which}`)];
+    return say(
+      "ok",
+      "port",
+      `Can listen on ${port === 0 ? "a free port, which the log will name" : `port ${port}`}`,
+    );
   }
   if (await isOurs(config)) {
-    return [
-      ...findings,
-      say("ok", "port-ours", `Port ${port} is in use, by a config-reloader that is running now`),
-    ];
+    return say("ok", "port-ours", `Port ${port} is in use, by a config-reloader that is running now`);
   }
-  return [
-    ...findings,
-    {
-      ...say("fault", "port-taken", problem),
-      fix: argsFix("take a free port, and scrape that one", `--metrics-port=${port === 9091 ? 9092 : 9091}`),
-    },
-  ];
+  const fix = argsFix(
+    "take a free port, and scrape that one",
+    `--metrics-port=${port === 9091 ? 9092 : 9091}`,
+  );
+  return say("fault", "port-taken", problem, fix);
 }
 
 /** Null where it works, else why not. */
