@@ -29,5 +29,10 @@ test("not in sync: what its last reload came to, and the fix that its status giv
     found.message,
     "It is not in sync: its last reload ended with timeout: reload verification timeout after 30s",
   );
-  assert.match(checkRunning({ ...view, inSync: false, reloads: [] }).message, /no reload has ended yet$/);
+  assert.match(checkRunning({ ...view, inSync: false, reloads: [] }).message, /no reload was tried yet$/);
+  const running = { ...reload!, outcome: "in progress" } as const;
+  assert.match(
+    checkRunning({ ...view, inSync: false, reloads: [running] }).message,
+    /a reload is in progress$/,
+  );
 });

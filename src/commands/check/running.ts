@@ -35,7 +35,9 @@ export function checkRunning({ inSync, appliedDigest, reloads, fix }: StatusView
   if (inSync) return say("ok", "in-sync", `It is in sync: the app runs hash ${shortHash(appliedDigest)}`);
   const [last] = reloads;
   const why = last === undefined
-    ? "no reload has ended yet"
+    ? "no reload was tried yet"
+    : last.outcome === "in progress"
+    ? "a reload is in progress"
     : `its last reload ended with ${last.outcome}: ${last.reason || "its log says more"}`;
   return say("warn", "not-in-sync", `It is not in sync: ${why}`, fix);
 }
