@@ -5,12 +5,12 @@
 
 import type { EventReason } from "../model.ts";
 import type { Clock, EventSink } from "../ports.ts";
-import { ApiError, describeRefusal, type KubernetesApi, type Self } from "./kubernetes_api.ts";
+import { ApiError, type KubernetesApi, type Self } from "./kubernetes_api.ts";
 import { microTime } from "./leases.ts";
 import type { JsonObject } from "./lease.ts";
 
 /** The resource as a Role names it. */
-const EVENTS = "events.events.k8s.io";
+export const EVENTS = "events.events.k8s.io";
 
 /** What the queue works with. */
 export interface EventQueueDeps {
@@ -54,15 +54,11 @@ export function createEventQueue(deps: EventQueueDeps): EventSink {
   async function post(event: Waiting): Promise<string | null> {
     try {
       const namespace = await self.namespace();
-      const path = `/apis/events.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/events`;
-      const answer = await api.request("POST", path, render(event, self, namespace));
-      if (answer.status === 201) return null;
-      return describeRefusal(answer, {
-        verb: "create",
-        resource: EVENTS,
-        name: null,
-        namespace,
-      });
+      const { status, refusal } = await api.request(
+        { verb: "create", resource: EVENTS },
+        render(event, self, namespace),
+      );
+      return status === 201 ? null : refusal;
     } catch (error) {
       return error instanceof ApiError ? error.message : `internal error: ${error}`;
     }

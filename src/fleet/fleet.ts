@@ -37,7 +37,7 @@ export function createFleet(deps: FleetDeps): Fleet {
   const { config, clock, logger, metrics } = deps;
   const env = (name: string) => Deno.env.get(name);
   const self = findSelf(env, Deno.hostname);
-  const api = createKubernetesApi(() => findApi(env), config.httpTimeoutMs);
+  const api = createKubernetesApi(() => findApi(env), self, config.httpTimeoutMs);
   const onError = () => metrics.kubernetesError();
   const durationMs = turnDurationMs(config);
   const { rollout: mode, rolloutGroup: group } = config;
@@ -45,7 +45,7 @@ export function createFleet(deps: FleetDeps): Fleet {
   const rollout = mode === "none" || group === null ? null : createRollout({
     ...deps,
     policy: { pod: self.pod, mode, durationMs, soakMs: config.rolloutSoakMs },
-    leases: createLeaseClient(api, self, { group, durationMs, wallMs: clock.wallMs, onError }),
+    leases: createLeaseClient(api, { group, durationMs, wallMs: clock.wallMs, onError }),
     stopping: stopping.signal,
   });
   return {

@@ -3,8 +3,8 @@
  * since both rotate; bounds each request in time and its answer in size. Must never put the token or a body into a message.
  */
 
-import { HttpError, toHttpError } from "../http/errors.ts";
-import { formatMs, plainReason } from "../text.ts";
+import { createSender, NO_TLS } from "../http/request.ts";
+import { plainReason } from "../text.ts";
 import type { JsonObject } from "./lease.ts";
 
 /** Where the API server is, and where the kubelet puts the service account. */
@@ -15,6 +15,15 @@ export interface ApiPlace {
   readonly accountDir: string;
 }
 
+/** A request, in the words of a Role. */
+export interface ApiRequest {
+  readonly verb: "get" | "create" | "update";
+  /** With its group: `leases.coordination.k8s.io`. */
+  readonly resource: string;
+  /** Of what is there already; a new object has its name in the body. */
+  readonly name?: string;
+}
+
 /** What the API server said. */
 export interface ApiAnswer {
   readonly status: number;
@@ -22,12 +31,17 @@ export interface ApiAnswer {
   readonly body: JsonObject | null;
   /** `Retry-After` in milliseconds; null where there is none. */
   readonly retryAfterMs: number | null;
+  /** Why it cannot be used, with the way out; for an answer other than the one that was wanted. */
+  readonly refusal: string;
 }
 
 /** Makes requests. */
 export interface KubernetesApi {
-  /** @throws ApiError where there is no answer: no token, no connection, no end within the time for a request. */
-  request(method: "GET" | "POST" | "PUT", path: string, body?: JsonObject): Promise<ApiAnswer>;
+  /**
+   * Makes one request in the pod's namespace.
+   * @throws ApiError where there is no answer: no token, no connection, no end within the time for a request.
+   */
+  request(request: ApiRequest, body?: JsonObject): Promise<ApiAnswer>;
   close(): void;
 }
 
@@ -38,9 +52,6 @@ export class ApiError extends Error {
 
 /** Where the kubelet mounts it: kubernetes.io/docs/tasks/run-application/access-api-from-pod. */
 const ACCOUNT_DIR = "/var/run/secrets/kubernetes.io/serviceaccount";
-/** Most of an answer that is read; a Lease or a review has a few KiB. */
-const BODY_BYTES_MAX = 1024 * 1024;
-
 /** The API server as each container in a pod is told. @throws ApiError outside of a pod. */
 export function findApi(env: (name: string) => string | undefined): ApiPlace {
   const [host, port] = [env("KUBERNETES_SERVICE_HOST"), env("KUBERNETES_SERVICE_PORT")];
@@ -92,92 +103,64 @@ async function readAccountFile(accountDir: string, name: string): Promise<string
   return text;
 }
 
-/** Makes requests to the API server at `find()`, asked each time, each ended after `timeoutMs`. */
-export function createKubernetesApi(find: () => ApiPlace, timeoutMs: number): KubernetesApi {
-  /** One for each CA that was seen last: a client keeps its connection. */
-  let secured: { readonly ca: string; readonly client: Deno.HttpClient } | null = null;
+const METHODS = { get: "GET", create: "POST", update: "PUT" } as const;
+/** The one resource that is in no namespace. */
+export const ACCESS_REVIEWS = "selfsubjectaccessreviews.authorization.k8s.io";
 
-  async function clientOf(accountDir: string): Promise<Deno.HttpClient> {
+/** Makes requests to the API server at `find()`, asked each time, each ended after `timeoutMs`. */
+export function createKubernetesApi(
+  find: () => ApiPlace,
+  self: Pick<Self, "namespace">,
+  timeoutMs: number,
+): KubernetesApi {
+  const { send, close } = createSender();
+  const never = new AbortController().signal;
+
+  async function sendTo(
+    { url, accountDir }: ApiPlace,
+    path: string,
+    verb: ApiRequest["verb"],
+    body?: JsonObject,
+  ) {
+    const token = await readAccountFile(accountDir, "token");
     const ca = await readAccountFile(accountDir, "ca.crt");
-    if (secured?.ca === ca) return secured.client;
-    let client: Deno.HttpClient;
     try {
-      client = Deno.createHttpClient({ caCerts: [ca] });
+      return await send({
+        url: url + path,
+        method: METHODS[verb],
+        headers: [["accept", "application/json"], ["authorization", `Bearer ${token}`], [
+          "content-type",
+          "application/json",
+        ]],
+        tls: { ...NO_TLS, caCerts: [ca] },
+        timeoutMs,
+        isRepeatable: verb === "get",
+        ...(body && { body: JSON.stringify(body) }),
+      }, never);
     } catch (error) {
-      throw new ApiError(`${accountDir}/ca.crt holds no certificate that can be read`, {
-        cause: error,
-      });
+      // What is said of flags for the app does not hold for the API server.
+      const reason = (error as Error).message.replace(/; see --[a-z-]+$/, "");
+      throw new ApiError(`the Kubernetes API at ${url} cannot be reached: ${reason}`, { cause: error });
     }
-    secured?.client.close();
-    secured = { ca, client };
-    return client;
   }
 
   return {
-    async request(method, path, body) {
+    async request(request, body) {
+      const { verb, resource, name } = request;
       const place = find();
-      const token = await readAccountFile(place.accountDir, "token");
-      const client = await clientOf(place.accountDir);
-      try {
-        const init: RequestInit & { client: Deno.HttpClient } = {
-          method,
-          client,
-          redirect: "manual",
-          signal: AbortSignal.timeout(timeoutMs),
-          headers: {
-            accept: "application/json",
-            authorization: `Bearer ${token}`,
-            ...(body === undefined ? {} : { "content-type": "application/json" }),
-          },
-          body: body === undefined ? null : JSON.stringify(body),
-        };
-        const response = await fetch(place.url + path, init);
-        const text = await readBody(response);
-        return {
-          status: response.status,
-          body: parseObject(text),
-          retryAfterMs: parseRetryAfter(response.headers.get("retry-after")),
-        };
-      } catch (error) {
-        if (error instanceof ApiError) throw error;
-        const isOver = error instanceof DOMException && error.name === "TimeoutError";
-        const reason = isOver ? `timed out after ${formatMs(timeoutMs)}` : reasonOf(error);
-        throw new ApiError(`the Kubernetes API at ${place.url} cannot be reached: ${reason}`, {
-          cause: error,
-        });
-      }
+      const namespace = await self.namespace();
+      const [plural, ...group] = resource.split(".");
+      const inNamespace = resource === ACCESS_REVIEWS ? "" : `/namespaces/${encodeURIComponent(namespace)}`;
+      const ofName = name === undefined ? "" : `/${encodeURIComponent(name)}`;
+      const path = `/apis/${group.join(".")}/v1${inNamespace}/${plural}${ofName}`;
+      const { status, body: bytes, truncated, retryAfter } = await sendTo(place, path, verb, body);
+      if (truncated) throw new ApiError("the Kubernetes API answers with more than 1 MiB");
+      const said = parseObject(new TextDecoder().decode(bytes));
+      const refusal = describeRefusal(status, said, request, namespace);
+      return { status, body: said, retryAfterMs: parseRetryAfter(retryAfter ?? ""), refusal };
     },
-    close() {
-      secured?.client.close();
-      secured = null;
-    },
+    close,
   };
-}
-
-/** The reason in the product's words; what they say of flags for the app does not hold for the API server. */
-function reasonOf(error: unknown): string {
-  const texts: string[] = [];
-  for (let at = error; at instanceof Error && texts.length < 5; at = at.cause) texts.push(at.message);
-  const { message }: HttpError = toHttpError(new Error(texts.at(-1) ?? String(error)));
-  return message.replace(/; see --[a-z-]+$/, "");
-}
-
-async function readBody(response: Response): Promise<string> {
-  if (response.body === null) return "";
-  const decoder = new TextDecoder();
-  let text = "";
-  let size = 0;
-  const reader = response.body.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return text + decoder.decode();
-    size += value.byteLength;
-    if (size > BODY_BYTES_MAX) {
-      await reader.cancel();
-      throw new ApiError("the Kubernetes API answers with more than 1 MiB");
-    }
-    text += decoder.decode(value, { stream: true });
-  }
 }
 
 function parseObject(text: string): JsonObject | null {
@@ -190,25 +173,23 @@ function parseObject(text: string): JsonObject | null {
 }
 
 /** Seconds, as the API server sends them; a date is not understood. */
-function parseRetryAfter(text: string | null): number | null {
-  return text !== null && /^\d{1,6}$/.test(text) ? Number(text) * 1000 : null;
+function parseRetryAfter(text: string): number | null {
+  return /^\d{1,6}$/.test(text) ? Number(text) * 1000 : null;
 }
 
-/** What was asked for, in the words of a Role. */
-export interface Request {
-  readonly verb: "get" | "create" | "update";
-  /** `leases` or `events`, with its group. */
-  readonly resource: string;
-  readonly name: string | null;
-  readonly namespace: string;
+/** `get leases.coordination.k8s.io config-reloader-web in namespace shop` */
+export function describeRequest({ verb, resource, name }: ApiRequest, namespace: string): string {
+  return `${verb} ${resource}${name === undefined ? "" : ` ${name}`} in namespace ${namespace}`;
 }
 
-/** Why an answer is none that can be used, with the way out. */
-export function describeRefusal(
-  { status, body }: ApiAnswer,
-  { verb, resource, name, namespace }: Request,
+function describeRefusal(
+  status: number,
+  body: JsonObject | null,
+  request: ApiRequest,
+  namespace: string,
 ): string {
-  const what = `${verb} ${resource}${name === null ? "" : ` ${name}`} in namespace ${namespace}`;
+  const { verb, resource } = request;
+  const what = describeRequest(request, namespace);
   switch (status) {
     case 401:
       return `the Kubernetes API does not accept the pod's token (401) to ${what}: it has expired, or its service account is gone`;

@@ -91,7 +91,6 @@ export function parseLease(object: JsonObject): Lease {
 /** What is written beside the Lease's own words. */
 export interface LeaseHead {
   readonly name: string;
-  readonly namespace: string;
   readonly durationMs: number;
   /** RFC 3339 with microseconds: the sign of life of who writes, and for people. */
   readonly nowTime: string;
@@ -122,12 +121,8 @@ export function renderLease(lease: Lease, head: LeaseHead): JsonObject {
     ...lease.object,
     apiVersion: "coordination.k8s.io/v1",
     kind: "Lease",
-    metadata: {
-      ...before,
-      name: head.name,
-      namespace: head.namespace,
-      annotations: Object.fromEntries([...kept, ...said]),
-    },
+    // The API adds the namespace.
+    metadata: { ...before, name: head.name, annotations: Object.fromEntries([...kept, ...said]) },
     spec: {
       ...rest,
       ...(holder === "" ? {} : { holderIdentity: holder }),

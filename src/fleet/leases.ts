@@ -2,19 +2,12 @@
  * Turns a request of the protocol into one of the API, and its answer into an event of the protocol. Decides nothing.
  */
 
+import { ApiError, type KubernetesApi } from "./kubernetes_api.ts";
 import { type Lease, parseLease, renderLease } from "./lease.ts";
-import {
-  type ApiAnswer,
-  ApiError,
-  describeRefusal,
-  type KubernetesApi,
-  type Request,
-  type Self,
-} from "./kubernetes_api.ts";
 import type { TurnEvent, TurnRequest } from "./turn_state.ts";
 
 /** The resource as a Role names it. */
-const LEASES = "leases.coordination.k8s.io";
+export const LEASES = "leases.coordination.k8s.io";
 
 /** The Lease of a group. */
 export interface LeaseClient {
@@ -38,70 +31,50 @@ export function leaseName(group: string): string {
 }
 
 /** Makes the client; nothing is asked yet. */
-export function createLeaseClient(
-  api: KubernetesApi,
-  self: Pick<Self, "namespace">,
-  settings: LeaseSettings,
-): LeaseClient {
+export function createLeaseClient(api: KubernetesApi, settings: LeaseSettings): LeaseClient {
+  const { durationMs } = settings;
   const name = leaseName(settings.group);
-  const failed = (message: string, retryAfterMs: number | null): TurnEvent => {
+  const failed = (message: string, retryAfterMs: number | null = null): TurnEvent => {
     settings.onError();
     return { is: "failed", message, retryAfterMs };
   };
 
-  function refused(answer: ApiAnswer, request: Omit<Request, "resource">): TurnEvent {
-    const message = describeRefusal(answer, { ...request, resource: LEASES });
-    return failed(message, answer.retryAfterMs);
-  }
-
-  async function read(namespace: string): Promise<TurnEvent> {
-    const answer = await api.request("GET", `${leasesPath(namespace)}/${encodeURIComponent(name)}`);
-    if (answer.status === 404) return { is: "read", lease: null };
-    if (answer.status !== 200 || answer.body === null) {
-      return refused(answer, { verb: "get", name, namespace });
-    }
-    return { is: "read", lease: parseLease(answer.body) };
-  }
-
-  async function write(namespace: string, lease: Lease): Promise<TurnEvent> {
-    const object = renderLease(lease, {
+  async function read(): Promise<TurnEvent> {
+    const { status, body, refusal, retryAfterMs } = await api.request({
+      verb: "get",
+      resource: LEASES,
       name,
-      namespace,
-      durationMs: settings.durationMs,
-      nowTime: microTime(settings.wallMs()),
     });
+    if (status === 404) return { is: "read", lease: null };
+    return status === 200 && body !== null
+      ? { is: "read", lease: parseLease(body) }
+      : failed(refusal, retryAfterMs);
+  }
+
+  async function write(lease: Lease): Promise<TurnEvent> {
+    const object = renderLease(lease, { name, durationMs, nowTime: microTime(settings.wallMs()) });
     const isNew = lease.object === null;
-    const path = leasesPath(namespace);
-    const answer = isNew
-      ? await api.request("POST", path, object)
-      : await api.request("PUT", `${path}/${encodeURIComponent(name)}`, object);
+    const request = isNew
+      ? { verb: "create", resource: LEASES } as const
+      : { verb: "update", resource: LEASES, name } as const;
+    const { status, body, refusal, retryAfterMs } = await api.request(request, object);
     // Somebody was quicker, or has deleted it since it was read.
-    if (answer.status === 409 || answer.status === 404 && !isNew) return { is: "refused" };
-    if (answer.status !== 200 && answer.status !== 201 || answer.body === null) {
-      return refused(answer, {
-        verb: isNew ? "create" : "update",
-        name: isNew ? null : name,
-        namespace,
-      });
-    }
-    return { is: "written", lease: parseLease(answer.body) };
+    if (status === 409 || status === 404 && !isNew) return { is: "refused" };
+    return (status === 200 || status === 201) && body !== null
+      ? { is: "written", lease: parseLease(body) }
+      : failed(refusal, retryAfterMs);
   }
 
   return {
     async send(request) {
       try {
-        const namespace = await self.namespace();
-        return request.is === "read" ? await read(namespace) : await write(namespace, request.lease);
+        return request.is === "read" ? await read() : await write(request.lease);
       } catch (error) {
         // A fault of ours must not end the sidecar: it is reported and tried again like any other.
-        return failed(error instanceof ApiError ? error.message : `internal error: ${error}`, null);
+        return failed(error instanceof ApiError ? error.message : `internal error: ${error}`);
       }
     },
   };
-}
-
-function leasesPath(namespace: string): string {
-  return `/apis/coordination.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/leases`;
 }
 
 /** A time as the API's MicroTime has it: RFC 3339 with six digits. */

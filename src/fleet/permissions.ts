@@ -1,13 +1,20 @@
 /** Asks the Kubernetes API what this pod's service account may do, for `check`. Changes nothing. */
 
 import type { Config } from "../config.ts";
-import { ApiError, type ApiPlace, createKubernetesApi, findApi, findSelf } from "./kubernetes_api.ts";
-import { leaseName } from "./leases.ts";
+import { EVENTS } from "./events.ts";
+import {
+  ACCESS_REVIEWS,
+  ApiError,
+  type ApiPlace,
+  type ApiRequest,
+  createKubernetesApi,
+  findApi,
+  findSelf,
+} from "./kubernetes_api.ts";
+import { leaseName, LEASES } from "./leases.ts";
 
 /** One request that the sidecar will make, and whether it would be allowed. */
-export interface Permission {
-  /** In the words of a Role: `get leases.coordination.k8s.io config-reloader-web`. */
-  readonly what: string;
+export interface Permission extends ApiRequest {
   readonly allowed: boolean;
 }
 
@@ -16,26 +23,17 @@ export type Permissions =
   | { readonly is: "answered"; readonly namespace: string; readonly permissions: readonly Permission[] }
   | { readonly is: "failed"; readonly message: string };
 
-interface Wanted {
-  readonly verb: "get" | "create" | "update";
-  readonly group: string;
-  readonly resource: "leases" | "events";
-  readonly name: string;
-}
-
 /** Every request that these settings lead to. */
-function wantedBy({ rollout, rolloutGroup, kubernetesEvents }: Config): Wanted[] {
-  const lease = { group: "coordination.k8s.io", resource: "leases" } as const;
+function requestsOf({ rollout, rolloutGroup, kubernetesEvents }: Config): ApiRequest[] {
   const name = leaseName(rolloutGroup ?? "");
+  const ofLease: ApiRequest[] = [
+    { verb: "get", resource: LEASES, name },
+    { verb: "create", resource: LEASES },
+    { verb: "update", resource: LEASES, name },
+  ];
   return [
-    ...(rollout === "none" ? [] : [
-      { ...lease, verb: "get", name } as const,
-      { ...lease, verb: "create", name: "" } as const,
-      { ...lease, verb: "update", name } as const,
-    ]),
-    ...(kubernetesEvents
-      ? [{ group: "events.k8s.io", resource: "events", verb: "create", name: "" } as const]
-      : []),
+    ...(rollout === "none" ? [] : ofLease),
+    ...(kubernetesEvents ? [{ verb: "create", resource: EVENTS } as const] : []),
   ];
 }
 
@@ -45,27 +43,26 @@ export async function askPermissions(
   env: (name: string) => string | undefined,
   find: () => ApiPlace = () => findApi(env),
 ): Promise<Permissions> {
-  const api = createKubernetesApi(find, config.httpTimeoutMs);
+  const self = { namespace: () => findSelf(env, Deno.hostname, find().accountDir).namespace() };
+  const api = createKubernetesApi(find, self, config.httpTimeoutMs);
   try {
-    const namespace = await findSelf(env, Deno.hostname, find().accountDir).namespace();
+    const namespace = await self.namespace();
     const permissions: Permission[] = [];
-    for (const { verb, group, resource, name } of wantedBy(config)) {
-      const { status, body } = await api.request(
-        "POST",
-        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-        {
-          apiVersion: "authorization.k8s.io/v1",
-          kind: "SelfSubjectAccessReview",
-          spec: {
-            resourceAttributes: { namespace, verb, group, resource, ...(name === "" ? {} : { name }) },
-          },
+    for (const request of requestsOf(config)) {
+      const { resource, ...attributes } = request;
+      const [plural, ...group] = resource.split(".");
+      const { status, body } = await api.request({ verb: "create", resource: ACCESS_REVIEWS }, {
+        apiVersion: "authorization.k8s.io/v1",
+        kind: "SelfSubjectAccessReview",
+        spec: {
+          resourceAttributes: { namespace, group: group.join("."), resource: plural, ...attributes },
         },
-      );
+      });
       if (status !== 201) {
         throw new ApiError(`the Kubernetes API answers ${status} to the question what the pod may do`);
       }
       const { allowed } = (body?.["status"] ?? {}) as { allowed?: unknown };
-      permissions.push({ what: `${verb} ${resource}.${group} ${name}`.trim(), allowed: allowed === true });
+      permissions.push({ ...request, allowed: allowed === true });
     }
     return { is: "answered", namespace, permissions };
   } catch (error) {

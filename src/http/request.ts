@@ -35,6 +35,7 @@ export interface HttpRequest {
   readonly method: string;
   /** Sent after, and instead of, the client's own headers of the same name. */
   readonly headers: readonly (readonly [string, string])[];
+  readonly body?: string;
   readonly tls: TlsMaterial;
   /** One deadline over connect, headers and body. */
   readonly timeoutMs: number;
@@ -50,6 +51,8 @@ export interface HttpResponse {
   readonly body: Uint8Array<ArrayBuffer>;
   /** The body was longer than `bodyBytesMax` and was cut. */
   readonly truncated: boolean;
+  /** The header `Retry-After`; null, or left out, where there is none. */
+  readonly retryAfter?: string | null;
 }
 
 /**
@@ -176,6 +179,7 @@ async function exchange(
   const init: RequestInit & { client: Deno.HttpClient } = {
     client,
     method: request.method,
+    body: request.body ?? null,
     headers: headersOf(request, destination),
     redirect: "manual",
     signal,
@@ -183,7 +187,9 @@ async function exchange(
   const response = await fetch(url, init);
   try {
     checkHead(response);
-    return { status: response.status, ...await readBody(response, request.bodyBytesMax ?? BODY_BYTES_MAX) };
+    const { status, headers } = response;
+    const body = await readBody(response, request.bodyBytesMax ?? BODY_BYTES_MAX);
+    return { status, ...body, retryAfter: headers.get("retry-after") };
   } finally {
     // What is not read must not come in for ever.
     if (response.body?.locked === false) await response.body.cancel();

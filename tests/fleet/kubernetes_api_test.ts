@@ -14,6 +14,7 @@ import { type FakeKubernetes, startFakeKubernetes } from "../support/fake_kubern
 import { test } from "../support/strict.ts";
 
 const DIGEST = "a".repeat(64);
+const TEAM = { namespace: () => Promise.resolve("team") };
 const TRYING: Trial = { ...freeTrial(DIGEST), state: "trying", pod: "web-1" };
 
 interface Bench extends AsyncDisposable {
@@ -25,9 +26,9 @@ interface Bench extends AsyncDisposable {
 
 async function bench(timeoutMs = 5_000): Promise<Bench> {
   const server = await startFakeKubernetes();
-  const api = createKubernetesApi(() => server.place, timeoutMs);
+  const api = createKubernetesApi(() => server.place, TEAM, timeoutMs);
   let errors = 0;
-  const leases = createLeaseClient(api, { namespace: () => Promise.resolve("team") }, {
+  const leases = createLeaseClient(api, {
     group: "web",
     durationMs: 30_000,
     wallMs: () => 1_700_000_000_123,
@@ -165,10 +166,11 @@ test("a server that hangs or is not there ends the request in its time", async (
   assert.match(await failure(b), /cannot be reached: timed out after 300ms/);
   const nobody = createKubernetesApi(
     () => ({ ...b.server.place, url: `https://127.0.0.1:${closedPort()}` }),
+    TEAM,
     1_000,
   );
   await assert.rejects(
-    nobody.request("GET", "/"),
+    nobody.request({ verb: "get", resource: "leases.coordination.k8s.io", name: "x" }),
     /^ApiError: .*127\.0\.0\.1:\d+ cannot be reached: connection refused/,
   );
   nobody.close();

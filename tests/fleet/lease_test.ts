@@ -16,7 +16,7 @@ import {
 } from "../../src/fleet/lease.ts";
 import { test } from "../support/strict.ts";
 
-const HEAD = { name: "config-reloader-web", namespace: "team", durationMs: 55_000, nowTime: "now" };
+const HEAD = { name: "config-reloader-web", durationMs: 55_000, nowTime: "now" };
 const trial = (letter: string, more: Partial<Trial> = {}): Trial => ({
   ...freeTrial(letter.repeat(64)),
   ...more,

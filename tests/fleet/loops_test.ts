@@ -4,13 +4,14 @@
  */
 
 import assert from "node:assert/strict";
-import { freeTrial, type JsonObject, parseLease, renderLease } from "../../src/fleet/lease.ts";
+import { findTrial, freeTrial, NO_LEASE } from "../../src/fleet/lease.ts";
 import type { LeaseClient } from "../../src/fleet/leases.ts";
 import { createRollout } from "../../src/fleet/rollout.ts";
 import type { TurnEvent, TurnRequest } from "../../src/fleet/turn_state.ts";
 import type { Clock } from "../../src/ports.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
 import { digestOf } from "../support/fleet_group.ts";
+import { createLeaseStore } from "../support/lease_store.ts";
 import { createLoopBench } from "../support/loop_bench.ts";
 import { createRandom, type SeededRandom } from "../support/random.ts";
 import { amp } from "../support/status.ts";
@@ -25,31 +26,20 @@ const DIES_IN_SOAK = "d";
 
 /** One Lease behind a network; `lost` and `late` are chances. */
 function createApi(clock: Clock, random: SeededRandom, lost: number, late: number) {
-  let object: JsonObject | null = null;
-  let version = 0;
-  const versionOf = (of: JsonObject | null) =>
-    (of?.["metadata"] as JsonObject | undefined)?.["resourceVersion"];
+  const store = createLeaseStore(DURATION_MS, () => `t${clock.nowMs()}`);
   /** When each pod last wrote that it tries a content. */
   const tried = new Map<string, number>();
   const proved = new Set<string>();
 
   function serve(request: TurnRequest, pod: string): TurnEvent {
-    if (request.is === "read") return { is: "read", lease: object && parseLease(object) };
-    if (versionOf(request.lease.object) !== versionOf(object)) return { is: "refused" };
-    version++;
-    const head = { name: "n", namespace: "n", durationMs: DURATION_MS, nowTime: `t${clock.nowMs()}` };
-    const written = renderLease(request.lease, head);
-    object = {
-      ...written,
-      metadata: { ...written["metadata"] as JsonObject, resourceVersion: `${version}` },
-    };
-    const lease = parseLease(object);
-    const { current } = lease;
+    const event = store.serve(request);
+    if (event.is !== "written") return event;
+    const { current, earlier } = event.lease;
     if (current?.state === "trying" && current.pod === pod) {
       tried.set(`${pod} ${current.digest}`, clock.nowMs());
     }
-    for (const trial of [current, ...lease.earlier]) if (trial?.state === "proved") proved.add(trial.digest);
-    return { is: "written", lease };
+    for (const trial of [current, ...earlier]) if (trial?.state === "proved") proved.add(trial.digest);
+    return event;
   }
 
   const clientOf = (pod: string): LeaseClient => ({
@@ -68,11 +58,7 @@ function createApi(clock: Clock, random: SeededRandom, lost: number, late: numbe
   });
   return {
     clientOf,
-    trialOf: (digest: string) => {
-      const lease = object && parseLease(object);
-      return [lease?.current, ...lease?.earlier ?? []].find((trial) => trial?.digest === digest) ??
-        freeTrial(digest);
-    },
+    trialOf: (digest: string) => findTrial(store.lease() ?? NO_LEASE, digest) ?? freeTrial(digest),
     proved,
     tried,
   };

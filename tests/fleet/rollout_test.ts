@@ -24,7 +24,7 @@ interface Pod extends AsyncDisposable {
 
 function createPod(server: FakeKubernetes, name: string, { durationMs = 3_000, soakMs = 300 } = {}): Pod {
   const stop = new AbortController();
-  const api = createKubernetesApi(() => server.place, 500);
+  const api = createKubernetesApi(() => server.place, { namespace: () => Promise.resolve("team") }, 500);
   const clock = createClock();
   const pod: Pod = {
     trouble: null,
@@ -32,7 +32,7 @@ function createPod(server: FakeKubernetes, name: string, { durationMs = 3_000, s
     errors: 0,
     rollout: createRollout({
       policy: { pod: name, mode: "canary", durationMs, soakMs },
-      leases: createLeaseClient(api, { namespace: () => Promise.resolve("team") }, {
+      leases: createLeaseClient(api, {
         group: "web",
         durationMs,
         wallMs: clock.wallMs,

@@ -65,7 +65,11 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
 
   function store(name: string, object: JsonObject): JsonObject {
     version++;
-    const metadata = { ...object["metadata"] as JsonObject, resourceVersion: `${version}` };
+    const metadata = {
+      ...object["metadata"] as JsonObject,
+      namespace: "team",
+      resourceVersion: `${version}`,
+    };
     leases.set(name, { ...object, metadata });
     return leases.get(name)!;
   }

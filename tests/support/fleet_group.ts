@@ -4,7 +4,6 @@
  */
 
 import type { Turn } from "../../src/model.ts";
-import { type JsonObject, type Lease, parseLease, renderLease } from "../../src/fleet/lease.ts";
 import { stepTurn } from "../../src/fleet/protocol.ts";
 import {
   dueAtMs,
@@ -16,6 +15,7 @@ import {
   type TurnRequest,
   type TurnState,
 } from "../../src/fleet/turn_state.ts";
+import { createLeaseStore, type LeaseStore } from "./lease_store.ts";
 
 /** How the API behaves towards a pod. */
 export type Reach = "ok" | "down" | "silent" | { readonly retryAfterMs: number };
@@ -37,16 +37,11 @@ export interface Member {
   requests: number;
 }
 
-/** The group. */
-export interface Group {
+/** The group, with its Lease. */
+export interface Group extends Pick<LeaseStore, "lease" | "object" | "annotate" | "put"> {
   readonly members: readonly Member[];
   /** Lets time pass, with all that pods do by themselves. */
   advance(ms: number): void;
-  lease(): Lease | null;
-  object(): JsonObject | null;
-  annotate(values: Readonly<Record<string, string>>): void;
-  /** Replaces the Lease, or deletes it with null. */
-  put(object: JsonObject | null): void;
 }
 
 export const DURATION_MS = 60_000;
@@ -58,29 +53,7 @@ export const digestOf = (content: string) => content.repeat(64).slice(0, 64);
 /** Makes `count` pods, `web-0` and so on. */
 export function createGroup(count: number, mode: TurnPolicy["mode"] = "canary"): Group {
   let now = 0;
-  let version = 0;
-  let object: JsonObject | null = null;
-
-  function put(next: JsonObject | null): void {
-    version++;
-    object = next &&
-      { ...next, metadata: { ...next["metadata"] as JsonObject, resourceVersion: `${version}` } };
-  }
-
-  const versionOf = (of: JsonObject | null) =>
-    (of?.["metadata"] as JsonObject | undefined)?.["resourceVersion"];
-
-  function serve(request: TurnRequest): TurnEvent {
-    if (request.is === "read") return { is: "read", lease: object && parseLease(object) };
-    if (versionOf(request.lease.object) !== versionOf(object)) return { is: "refused" };
-    put(renderLease(request.lease, {
-      name: "config-reloader-web",
-      namespace: "team",
-      durationMs: DURATION_MS,
-      nowTime: `t${now}`,
-    }));
-    return { is: "written", lease: parseLease(object!) };
-  }
+  const store = createLeaseStore(DURATION_MS, () => `t${now}`);
 
   function createMember(pod: string): Member {
     const policy: TurnPolicy = { pod, mode, durationMs: DURATION_MS, soakMs: SOAK_MS };
@@ -101,7 +74,7 @@ export function createGroup(count: number, mode: TurnPolicy["mode"] = "canary"):
     function reply(request: TurnRequest): TurnEvent | null {
       member.requests++;
       if (member.reach === "silent") return null;
-      if (member.reach === "ok") return serve(request);
+      if (member.reach === "ok") return store.serve(request);
       const retryAfterMs = member.reach === "down" ? null : member.reach.retryAfterMs;
       return { is: "failed", message: "the API is down", retryAfterMs };
     }
@@ -139,15 +112,6 @@ export function createGroup(count: number, mode: TurnPolicy["mode"] = "canary"):
       }
       now = end;
     },
-    lease: () => object && parseLease(object),
-    object: () => object,
-    annotate(values) {
-      const metadata = object!["metadata"] as JsonObject;
-      put({
-        ...object,
-        metadata: { ...metadata, annotations: { ...metadata["annotations"] as JsonObject, ...values } },
-      });
-    },
-    put,
+    ...store,
   };
 }

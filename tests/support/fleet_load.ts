@@ -1,9 +1,9 @@
 /** What a group of many pods asks of the API server, in requests a second: the figures of docs/fleet.md. */
 
-import { type JsonObject, parseLease, renderLease } from "../../src/fleet/lease.ts";
 import { stepTurn } from "../../src/fleet/protocol.ts";
 import { dueAtMs, INITIAL_TURN, type TurnEvent, type TurnPolicy } from "../../src/fleet/turn_state.ts";
 import { createTimeline } from "./fleet_simulation.ts";
+import { createLeaseStore } from "./lease_store.ts";
 import { createRandom } from "./random.ts";
 
 /** Requests in each second. */
@@ -32,10 +32,7 @@ export function measureLoad(count: number, verdict: Verdict, withinMs: number, l
   const random = createRandom(count);
   const digest = "a".repeat(64);
   const bySecond: number[] = Array.from({ length: Math.ceil(lastsMs / 1000) }, () => 0);
-  let object: JsonObject | null = null;
-  let version = 0;
-  const versionOf = (of: JsonObject | null) =>
-    (of?.["metadata"] as JsonObject | undefined)?.["resourceVersion"];
+  const store = createLeaseStore(DURATION_MS, () => `${timeline.nowMs()}`);
   const states = Array.from({ length: count }, () => INITIAL_TURN);
 
   function tell(index: number, event: TurnEvent): void {
@@ -52,19 +49,7 @@ export function measureLoad(count: number, verdict: Verdict, withinMs: number, l
     if (request !== null) {
       bySecond[Math.floor(timeline.nowMs() / 1000)]!++;
       timeline.at(timeline.nowMs() + REQUEST_MS / 2, () => {
-        let answer: TurnEvent;
-        if (request.is === "read") answer = { is: "read", lease: object && parseLease(object) };
-        else if (versionOf(request.lease.object) !== versionOf(object)) answer = { is: "refused" };
-        else {
-          const head = { name: "n", namespace: "n", durationMs: DURATION_MS, nowTime: `${timeline.nowMs()}` };
-          const written = renderLease(request.lease, head);
-          version++;
-          object = {
-            ...written,
-            metadata: { ...written["metadata"] as JsonObject, resourceVersion: `${version}` },
-          };
-          answer = { is: "written", lease: parseLease(object) };
-        }
+        const answer = store.serve(request);
         timeline.at(timeline.nowMs() + REQUEST_MS / 2, () => tell(index, answer));
       });
     }

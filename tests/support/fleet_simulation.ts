@@ -5,7 +5,7 @@
  */
 
 import assert from "node:assert/strict";
-import { type JsonObject, type Lease, parseLease, renderLease } from "../../src/fleet/lease.ts";
+import type { Lease } from "../../src/fleet/lease.ts";
 import { stepTurn } from "../../src/fleet/protocol.ts";
 import {
   dueAtMs,
@@ -17,6 +17,7 @@ import {
   type TurnRequest,
   type TurnState,
 } from "../../src/fleet/turn_state.ts";
+import { createLeaseStore } from "./lease_store.ts";
 import { createRandom, type SeededRandom } from "./random.ts";
 
 /** Mechanisms that a run may be without, so that a test can see each promise break. */
@@ -112,39 +113,6 @@ export function createTimeline(): Timeline {
   };
 }
 
-/** The API server's one Lease. */
-function createStore(without: Without) {
-  let object: JsonObject | null = null;
-  let version = 0;
-  const put = (next: JsonObject) => {
-    version++;
-    const metadata = next["metadata"] as JsonObject;
-    object = JSON.parse(
-      JSON.stringify({ ...next, metadata: { ...metadata, resourceVersion: `${version}` } }),
-    );
-    return object!;
-  };
-  return {
-    read: () => object,
-    /** The written object, or null where it is refused. */
-    write(next: JsonObject, isUpdate: boolean): JsonObject | null {
-      if (without.versions) return put(next);
-      const has = (object?.["metadata"] as JsonObject | undefined)?.["resourceVersion"];
-      const wants = (next["metadata"] as JsonObject)["resourceVersion"];
-      return isUpdate === (object !== null) && (!isUpdate || has === wants) ? put(next) : null;
-    },
-    remove: () => object = null,
-    annotate(values: Readonly<Record<string, string>>) {
-      if (object === null) return;
-      const metadata = object["metadata"] as JsonObject;
-      put({
-        ...object,
-        metadata: { ...metadata, annotations: { ...metadata["annotations"] as JsonObject, ...values } },
-      });
-    },
-  };
-}
-
 /** How badly the network behaves. */
 interface Weather {
   lost: number;
@@ -189,7 +157,7 @@ export function simulateFleet(seed: number, without: Without = {}): FleetSummary
 
 function createRun(random: SeededRandom, without: Without, log: string[]) {
   const timeline = createTimeline();
-  const store = createStore(without);
+  const store = createLeaseStore(DURATION_MS, () => `${timeline.nowMs()}`, !without.versions);
   const weather: Weather = random.pick([
     { lost: 0, late: 0, doubled: 0 },
     { lost: 0.05, late: 0.1, doubled: 0.05 },
@@ -273,37 +241,23 @@ function createRun(random: SeededRandom, without: Without, log: string[]) {
   const travelMs = () => random.chance(weather.late) ? random.int(100, 20_000) : random.int(1, 20);
 
   function serve(pod: Pod, request: TurnRequest): TurnEvent {
-    const lease = (object: JsonObject | null): Lease | null => {
-      if (object === null) return null;
-      const parsed = parseLease(object);
-      const current = without.rejections && parsed.current?.state === "rejected"
-        ? { ...parsed.current, state: "free" as const }
-        : without.expiry && parsed.current?.state === "trying"
-        ? { ...parsed.current, renewTime: `${timeline.nowMs()}` }
-        : parsed.current;
-      return {
-        ...parsed,
-        current,
-        earlier: without.memory ? [] : parsed.earlier,
-      };
-    };
-    if (request.is === "read") return { is: "read", lease: lease(store.read()) };
-    const object = renderLease(request.lease, {
-      name: "config-reloader-web",
-      namespace: "default",
-      durationMs: DURATION_MS,
-      nowTime: `${timeline.nowMs()}`,
-    });
-    const stored = store.write(object, request.lease.object !== null);
-    if (stored === null) return { is: "refused" };
-    const said = parseLease(stored);
-    truth.stored(said);
-    say(
-      `${pod.policy.pod} wrote ${
-        said.current?.digest.slice(0, 12)
-      } ${said.current?.state} ${said.current?.pod}`,
-    );
-    return { is: "written", lease: lease(stored)! };
+    const event = store.serve(request);
+    if (event.is === "written") {
+      truth.stored(event.lease);
+      const { digest, state, pod: by } = event.lease.current ?? {};
+      say(`${pod.policy.pod} wrote ${digest?.slice(0, 12)} ${state} ${by}`);
+    }
+    return "lease" in event ? { ...event, lease: event.lease && weaken(event.lease) } as TurnEvent : event;
+  }
+
+  /** The Lease as a pod sees it that is without some mechanism. */
+  function weaken(lease: Lease): Lease {
+    const current = without.rejections && lease.current?.state === "rejected"
+      ? { ...lease.current, state: "free" as const }
+      : without.expiry && lease.current?.state === "trying"
+      ? { ...lease.current, renewTime: `${timeline.nowMs()}` }
+      : lease.current;
+    return { ...lease, current, earlier: without.memory ? [] : lease.earlier };
   }
 
   /** Stands in for the reload loop: wants what is on disk and not applied, and reloads where the fleet says go. */
@@ -409,7 +363,7 @@ function createRun(random: SeededRandom, without: Without, log: string[]) {
       pod.canSend = false;
       timeline.at(timeline.nowMs() + random.int(1_000, 60_000), () => pod.canSend = true);
     } else if (what < 0.55) {
-      const current = store.read() === null ? null : parseLease(store.read()!).current;
+      const current = store.lease()?.current;
       if (current?.state !== "rejected") return;
       say("a person says proved");
       store.annotate({ "config-reloader/state": "proved" });

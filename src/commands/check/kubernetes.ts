@@ -1,7 +1,7 @@
 /** What the Kubernetes API allows: with `--rollout` or `--kubernetes-events`, each request that the sidecar would make. */
 
 import type { Config } from "../../config.ts";
-import type { Permissions } from "../../fleet/permissions.ts";
+import type { Permission, Permissions } from "../../fleet/permissions.ts";
 import { type Finding, findingsIn, type Fix } from "./finding.ts";
 
 const say = findingsIn("kubernetes");
@@ -19,12 +19,13 @@ export async function checkKubernetes(
       say: "add the component k8s/components/rollout, which mounts the account",
     })];
   }
-  const { namespace } = answer;
-  return answer.permissions.map(({ what, allowed }) =>
-    allowed
-      ? say("ok", "kubernetes", `May ${what} in namespace ${namespace}`)
-      : say("fault", "kubernetes-role", `May not ${what} in namespace ${namespace}`, fixOf(what))
-  );
+  const { describeRequest } = await import("../../fleet/kubernetes_api.ts");
+  return answer.permissions.map((permission) => {
+    const what = describeRequest(permission, answer.namespace);
+    return permission.allowed
+      ? say("ok", "kubernetes", `May ${what}`)
+      : say("fault", "kubernetes-role", `May not ${what}`, fixOf(permission));
+  });
 }
 
 async function askNow(config: Config): Promise<Permissions> {
@@ -33,9 +34,8 @@ async function askNow(config: Config): Promise<Permissions> {
 }
 
 /** The rule that the Role lacks. */
-function fixOf(what: string): Fix {
-  const [verb, resource, name] = what.split(" ");
-  const [plural, ...group] = resource!.split(".");
+function fixOf({ verb, resource, name }: Permission): Fix {
+  const [plural, ...group] = resource.split(".");
   return {
     say: "add this rule to the Role of the pod's service account, as k8s/components/rollout has it",
     yaml: [
