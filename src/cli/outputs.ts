@@ -41,11 +41,9 @@ function findFileConflict({ configFiles, watchedDirs }: Config, file: string, be
 
 function findWatched(dirs: readonly string[], path: string, begin: string, wanted: string): string | null {
   const outer = dirs.find((watched) => isWithin(path, watched));
-  return outer === undefined
-    ? null
-    : `${begin} lies in --watched-dir ${
-      quote(outer)
-    } and would be watched itself, want ${wanted} outside of it`;
+  if (outer === undefined) return null;
+  return `${begin} lies in --watched-dir ${quote(outer)} and would be watched itself, ` +
+    `want ${wanted} outside of it`;
 }
 
 function findDirConflict({ configFiles, watchedDirs }: Config, dir: string, label: string): string | null {
@@ -56,9 +54,8 @@ function findDirConflict({ configFiles, watchedDirs }: Config, dir: string, labe
     isPattern(file) ? couldMatchIn(dir, file) : isDirectlyIn(file, dir)
   );
   if (overwritten !== undefined) {
-    return `${begin} would overwrite what --config-file ${
-      quote(overwritten)
-    } watches, want another directory`;
+    return `${begin} would overwrite what --config-file ${quote(overwritten)} watches, ` +
+      "want another directory";
   }
   const byName = new Map<string, string>();
   for (const file of configFiles.filter((file) => !isPattern(file))) {

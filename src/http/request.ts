@@ -80,11 +80,20 @@ export function createSender(): Sender {
 
   function clientFor({ socket }: Destination, tls: TlsMaterial): Deno.HttpClient {
     const key = JSON.stringify([socket, tls]);
-    if (kept?.key !== key) {
-      close();
-      kept = { key, client: createClient(socket, tls) };
-    }
-    return kept.client;
+    if (kept?.key === key) return kept.client;
+    close();
+    const { caCerts, clientCert, clientKey } = tls;
+    const client = Deno.createHttpClient({
+      // HTTP/1.1 is what every app speaks.
+      http2: false,
+      poolMaxIdlePerHost: 1,
+      poolIdleTimeout: IDLE_MS,
+      caCerts: [...caCerts],
+      ...(clientCert !== null && clientKey !== null ? { cert: clientCert, key: clientKey } : {}),
+      ...(socket === null ? {} : { proxy: { transport: "unix", path: socket } }),
+    });
+    kept = { key, client };
+    return client;
   }
 
   const send: SendRequest = (request, signal) =>
@@ -113,21 +122,6 @@ export const sendRequest: SendRequest = async (request, signal) => {
     sender.close();
   }
 };
-
-function createClient(
-  socket: string | null,
-  { caCerts, clientCert, clientKey }: TlsMaterial,
-): Deno.HttpClient {
-  return Deno.createHttpClient({
-    // HTTP/1.1 is what every app speaks.
-    http2: false,
-    poolMaxIdlePerHost: 1,
-    poolIdleTimeout: IDLE_MS,
-    caCerts: [...caCerts],
-    ...(clientCert !== null && clientKey !== null ? { cert: clientCert, key: clientKey } : {}),
-    ...(socket === null ? {} : { proxy: { transport: "unix", path: socket } }),
-  });
-}
 
 /** One deadline for all that `act` does; its errors come out as HttpError. */
 async function withDeadline<T>(
@@ -187,9 +181,8 @@ async function exchange(
   const response = await fetch(url, init);
   try {
     checkHead(response);
-    const { status, headers } = response;
-    const body = await readBody(response, request.bodyBytesMax ?? BODY_BYTES_MAX);
-    return { status, ...body, retryAfter: headers.get("retry-after") };
+    const read = await readBody(response, request.bodyBytesMax ?? BODY_BYTES_MAX);
+    return { status: response.status, retryAfter: response.headers.get("retry-after"), ...read };
   } finally {
     // What is not read must not come in for ever.
     if (response.body?.locked === false) await response.body.cancel();
