@@ -53,70 +53,58 @@ interface World {
 interface Trouble {
   readonly name: string;
   readonly weight: number;
-  make(world: World): Promise<void>;
+  make(world: World): void | Promise<void>;
 }
 
 const TROUBLES: readonly Trouble[] = [
-  { name: "swap", weight: 40, make: (world) => swap(world, `version: ${++world.version}\n`) },
+  { name: "swap", weight: 40, make: change },
   { name: "swap of the same", weight: 6, make: (world) => swap(world, world.text) },
   { name: "rejected content", weight: 5, make: (world) => swap(world, `REJECT ${++world.version}\n`) },
-  { name: "three swaps at once", weight: 5, make: threeSwaps },
-  { name: "big content", weight: 2, make: (world) => swap(world, bigText(world)) },
+  { name: "three swaps at once", weight: 5, make: (world) => [1, 2, 3].forEach(() => change(world)) },
+  {
+    name: "big content",
+    weight: 2,
+    make: (world) => change(world, "# filler of a large file\n".repeat(20_000)),
+  },
   { name: "app rejects", weight: 3, make: (world) => moody(world, "reject") },
   { name: "app ignores", weight: 1, make: (world) => moody(world, "ignore") },
   { name: "app restarts", weight: 2, make: restartApp },
-  { name: "app stops and goes on", weight: 2, make: stopApp },
-  { name: "sidecar stops and goes on", weight: 1, make: stopSidecar },
+  { name: "app stops and goes on", weight: 2, make: (world) => stopAndGoOn(world, world.app, 1500) },
+  { name: "sidecar stops and goes on", weight: 1, make: (world) => stopAndGoOn(world, world.sidecar, 300) },
   { name: "scrapes", weight: 20, make: scrapes },
   { name: "bad client", weight: 10, make: badClient },
   { name: "volume torn down", weight: 1, make: tearDown },
   { name: "file missing", weight: 2, make: missing },
-  {
-    name: "hangup to the sidecar",
-    weight: 5,
-    make: (world) => Promise.resolve(world.sidecar.kill("SIGHUP")),
-  },
+  { name: "hangup to the sidecar", weight: 5, make: (world) => world.sidecar.kill("SIGHUP") },
 ];
 
-async function swap(world: World, text: string): Promise<void> {
+function swap(world: World, text: string): void {
   world.text = text;
   world.volume.swap({ "config.yaml": text });
-  await Promise.resolve();
 }
 
-async function threeSwaps(world: World): Promise<void> {
-  for (let i = 0; i < 3; i++) await swap(world, `version: ${++world.version}\n`);
-}
-
-function bigText(world: World): string {
-  return `version: ${++world.version}\n` + "# filler of a large file\n".repeat(20_000);
+function change(world: World, rest = ""): void {
+  swap(world, `version: ${++world.version}\n${rest}`);
 }
 
 async function moody(world: World, mode: "reject" | "ignore"): Promise<void> {
   await world.app.control({ mode });
-  await swap(world, `version: ${++world.version}\n`);
+  change(world);
   await pause(300 + world.random() * 500);
   await world.app.control({ mode: "ok" });
 }
 
 async function restartApp(world: World): Promise<void> {
   await world.app.stop();
-  if (world.random() < 0.5) await swap(world, `version: ${++world.version}\n`);
+  if (world.random() < 0.5) change(world);
   world.app = await startApp(world.dir, world.volume, world.appPort);
 }
 
-async function stopApp(world: World): Promise<void> {
-  world.app.kill("SIGSTOP");
-  await swap(world, `version: ${++world.version}\n`);
-  await pause(world.random() * 1500);
-  world.app.kill("SIGCONT");
-}
-
-async function stopSidecar(world: World): Promise<void> {
-  world.sidecar.kill("SIGSTOP");
-  await swap(world, `version: ${++world.version}\n`);
-  await pause(world.random() * 300);
-  world.sidecar.kill("SIGCONT");
+async function stopAndGoOn(world: World, process: Pick<Sidecar, "kill">, msMax: number): Promise<void> {
+  process.kill("SIGSTOP");
+  change(world);
+  await pause(world.random() * msMax);
+  process.kill("SIGCONT");
 }
 
 async function scrapes(world: World): Promise<void> {
@@ -145,16 +133,15 @@ async function badClient(world: World): Promise<void> {
 }
 
 /** A directory made anew in its place: the watcher is deaf from then on and must notice. */
-async function tearDown(world: World): Promise<void> {
+function tearDown(world: World): void {
   world.text = `version: ${++world.version}\n`;
   world.volume.replace({ "config.yaml": world.text });
-  await Promise.resolve();
 }
 
 async function missing(world: World): Promise<void> {
   world.volume.swap({ "other.yaml": "x: 1\n" });
   await pause(world.random() * 700);
-  await swap(world, `version: ${++world.version}\n`);
+  change(world);
 }
 
 function pause(ms: number): Promise<void> {
@@ -170,7 +157,7 @@ async function startApp(dir: string, volume: KubeletVolume, port: number): Promi
 
 /** I1: once all is quiet, the app runs what is on disk and the sidecar says so; or content is bad and it says that. */
 async function checkConverged(world: World): Promise<void> {
-  if (world.text.startsWith("REJECT")) await swap(world, `version: ${++world.version}\n`);
+  if (world.text.startsWith("REJECT")) change(world);
   const hash = await sha256(world.text);
   const end = performance.now() + CONVERGE_MS;
   let last = "";
@@ -274,25 +261,16 @@ async function createWorld(seed: number, pollInterval: string): Promise<World> {
   const app = await startApp(dir, volume, appPort);
   const sidecar = await startSidecar({
     args: [
-      ...[
-        "--config-file",
-        volume.path("config.yaml"),
-        "--reload-url",
-        app.url,
-        "--pid-file",
-        `${dir}/app.pid`,
-      ],
-      ...[
-        "--interval",
-        "1s",
-        "--retry-interval",
-        "200ms",
-        "--max-backoff",
-        "1s",
-        "--min-reload-interval",
-        "0s",
-      ],
-      ...["--reload-timeout", "2s", "--http-timeout", "1s", "--poll-interval", pollInterval],
+      `--config-file=${volume.path("config.yaml")}`,
+      `--reload-url=${app.url}`,
+      `--pid-file=${dir}/app.pid`,
+      "--interval=1s",
+      "--retry-interval=200ms",
+      "--max-backoff=1s",
+      "--min-reload-interval=0s",
+      "--reload-timeout=2s",
+      "--http-timeout=1s",
+      `--poll-interval=${pollInterval}`,
     ],
   });
   return {
@@ -310,60 +288,61 @@ async function createWorld(seed: number, pollInterval: string): Promise<World> {
   };
 }
 
-/** Runs trouble until the time is over; returns the samples. */
-async function soak(world: World, minutes: number): Promise<Sample[]> {
-  const { sidecar, random } = world;
-  const began = performance.now();
-  const endMs = minutes * 60_000;
+/** Runs `work` with the health watched beside it, and a last look; returns the samples that it took and the last. */
+async function observe(
+  world: World,
+  work: (take: () => void, stop: AbortSignal) => Promise<void>,
+): Promise<Sample[]> {
+  const beganMs = performance.now();
   const samples: Sample[] = [];
+  const take = () => void samples.push(sample(world.sidecar.pid, beganMs));
   const stop = new AbortController();
   const health = watchHealth(world, stop.signal);
-  let sinceCheck = 0;
-  while (performance.now() - began < endMs && world.broken.length === 0) {
-    const trouble = choose(random);
-    world.done.set(trouble.name, (world.done.get(trouble.name) ?? 0) + 1);
-    await trouble.make(world);
-    await pause(random() * 120);
-    if (++sinceCheck >= 60) {
-      sinceCheck = 0;
-      await checkConverged(world);
-      samples.push(sample(sidecar.pid, began));
-    }
-  }
+  await work(take, stop.signal);
   await checkConverged(world);
-  samples.push(sample(sidecar.pid, began));
+  take();
   stop.abort();
   await health;
   return samples;
 }
 
-/** Nothing but reloads, each proved before the next, and scrapes beside them; a hundred samples. */
-async function steady(world: World, reloads: number, scrapes: number): Promise<Sample[]> {
-  const { sidecar } = world;
-  const began = performance.now();
-  const samples: Sample[] = [];
-  const stop = new AbortController();
-  const health = watchHealth(world, stop.signal);
-  let scraped = 0;
-  const scraping = (async () => {
-    for (; scraped < scrapes && !stop.signal.aborted; scraped++) {
-      await get(`http://127.0.0.1:${sidecar.port}/metrics`, 2000);
-      // Spread over the whole run.
-      while (scraped / scrapes > world.version / reloads && !stop.signal.aborted) await pause(2);
+/** Runs trouble until the time is over. */
+function soak(world: World, minutes: number): Promise<Sample[]> {
+  const { random, done } = world;
+  return observe(world, async (take) => {
+    const endMs = performance.now() + minutes * 60_000;
+    for (let made = 1; performance.now() < endMs && world.broken.length === 0; made++) {
+      const trouble = choose(random);
+      done.set(trouble.name, (done.get(trouble.name) ?? 0) + 1);
+      await trouble.make(world);
+      await pause(random() * 120);
+      if (made % 60 !== 0) continue;
+      await checkConverged(world);
+      take();
     }
-  })();
-  while (world.version < reloads && world.broken.length === 0) {
-    await swap(world, `version: ${++world.version}\n`);
-    await sidecar.metricIs("config_reload_successes_total", (value) => value >= world.version);
-    if (world.version % Math.ceil(reloads / 100) === 0) samples.push(sample(sidecar.pid, began));
-  }
-  await scraping;
-  await checkConverged(world);
-  samples.push(sample(sidecar.pid, began));
-  stop.abort();
-  await health;
-  world.done.set("swap", world.version).set("scrape", scraped);
-  return samples;
+  });
+}
+
+/** Nothing but reloads, each proved before the next, and scrapes beside them; a hundred samples. */
+function steady(world: World, reloads: number, scrapes: number): Promise<Sample[]> {
+  const { sidecar } = world;
+  return observe(world, async (take, stop) => {
+    let scraped = 0;
+    const scraping = (async () => {
+      for (; scraped < scrapes && !stop.aborted; scraped++) {
+        await get(`http://127.0.0.1:${sidecar.port}/metrics`, 2000);
+        // Spread over the whole run.
+        while (scraped / scrapes > world.version / reloads && !stop.aborted) await pause(2);
+      }
+    })();
+    while (world.version < reloads && world.broken.length === 0) {
+      change(world);
+      await sidecar.metricIs("config_reload_successes_total", (value) => value >= world.version);
+      if (world.version % Math.ceil(reloads / 100) === 0) take();
+    }
+    await scraping;
+    world.done.set("swap", world.version).set("scrape", scraped);
+  });
 }
 
 function say(text: string): void {
