@@ -106,8 +106,8 @@ export function createMetrics(
     readError: () => all.config_reload_read_errors_total.inc(),
     scanned: (wallMs) => setFinite(all.config_reload_last_scan_timestamp_seconds, wallMs / 1000),
     setStaleMounts: (mounts) => setStaleMounts(all.config_reload_stale_mounts, mounts),
-    setRolloutHeld: (held) => all.config_reload_rollout_held?.set(Number(held)),
-    kubernetesError: () => all.config_reload_kubernetes_errors_total?.inc(),
+    setRolloutHeld: (held) => all.config_reload_rollout_held.set(Number(held)),
+    kubernetesError: () => all.config_reload_kubernetes_errors_total.inc(),
     render: () => {
       collectWatcher(all, readWatcher);
       collectProcess(all, readProcess);
@@ -117,31 +117,26 @@ export function createMetrics(
 }
 
 /** The metrics that make no sense with these settings. */
-function missing({ trigger, rollout, kubernetesEvents }: MetricSettings): readonly OptionalName[] {
+function missing({ trigger, rollout, kubernetesEvents }: MetricSettings): readonly MetricName[] {
+  const asksApi = rollout !== "none" || kubernetesEvents;
   return [
     ...(trigger === "signal" ? [] : ["config_reload_target_ready"] as const),
     ...(rollout === "none" ? ["config_reload_rollout_held"] as const : []),
-    ...(rollout === "none" && !kubernetesEvents ? ["config_reload_kubernetes_errors_total"] as const : []),
+    ...(asksApi ? [] : ["config_reload_kubernetes_errors_total"] as const),
   ];
 }
 
-type OptionalName =
-  | "config_reload_target_ready"
-  | "config_reload_rollout_held"
-  | "config_reload_kubernetes_errors_total";
 type MetricOf<N extends MetricName> = (typeof CATALOGUE)[N]["type"] extends "counter" ? prom.Counter
   : (typeof CATALOGUE)[N]["type"] extends "gauge" ? prom.Gauge
   : prom.Histogram;
-type All =
-  & { readonly [N in Exclude<MetricName, OptionalName>]: MetricOf<N> }
-  & { readonly [N in OptionalName]?: MetricOf<N> };
+type All = { readonly [N in MetricName]: MetricOf<N> };
 
-/** One metric a row of the catalogue, in its order. */
+/** One metric a row of the catalogue, in its order; those of `without` count and are never shown. */
 function createAll(registry: prom.Registry, without: readonly string[]): All {
   const all: Record<string, prom.Metric> = {};
   for (const [name, { type, help, labels = [], buckets = [] }] of Object.entries<MetricInfo>(CATALOGUE)) {
-    if (without.includes(name)) continue;
-    const common = { name, help, labelNames: [...labels], registers: [registry] };
+    const registers = without.includes(name) ? [] : [registry];
+    const common = { name, help, labelNames: [...labels], registers };
     all[name] = type === "counter"
       ? new Counter(common)
       : type === "gauge"
@@ -160,13 +155,9 @@ function observe(histogram: prom.Histogram, ms: number): void {
 }
 
 /** Makes one series the only one of its metric; no series for null. */
-function setOnly(
-  gauge: prom.Gauge | undefined,
-  labels: Readonly<Record<string, string>> | null,
-  value: number,
-): void {
-  gauge?.reset();
-  if (labels !== null) gauge?.set(labels, value);
+function setOnly(gauge: prom.Gauge, labels: Readonly<Record<string, string>> | null, value: number): void {
+  gauge.reset();
+  if (labels !== null) gauge.set(labels, value);
 }
 
 /** All four combinations, so that an alert on one of them has a series to look at. */

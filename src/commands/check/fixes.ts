@@ -4,21 +4,29 @@ import type { TargetCode } from "../../codes.ts";
 import type { Config } from "../../config.ts";
 import type { Fix } from "./finding.ts";
 
-/** Where the sidecar stands in a pod's spec, which it cannot see from within. */
-const SIDECAR = ["containers:  # initContainers: for a native sidecar", "  - name: config-reloader"];
+/** Lines of the sidecar's part in a pod's spec, where it stands as what cannot be seen from within. */
+const inSidecar = (...lines: string[]) =>
+  ["containers:  # initContainers: for a native sidecar", "  - name: config-reloader", ...lines].join("\n");
+
+/** A volume that the sidecar mounts: its source, and where. */
+const withVolume = (name: string, source: string[], directory: string) =>
+  [
+    "spec:",
+    "  volumes:",
+    `    - name: ${name}`,
+    ...source.map((line) => `      ${line}`),
+    inSidecar(
+      "    volumeMounts:",
+      `      - name: ${name}`,
+      `        mountPath: ${yamlString(directory)}`,
+    ).replace(/^/gm, "  "),
+  ].join("\n");
 
 /**
  * Arguments for the sidecar.
  */
 export function argsFix(say: string, ...args: string[]): Fix {
-  return {
-    say,
-    yaml: [
-      ...SIDECAR,
-      "    args:",
-      ...args.map((arg) => `      - ${yamlString(arg)}`),
-    ].join("\n"),
-  };
+  return { say, yaml: inSidecar("    args:", ...args.map((arg) => `      - ${yamlString(arg)}`)) };
 }
 
 const PID_FILE_FIX = argsFix(
@@ -99,11 +107,7 @@ export function targetFix(
 export function userFix(uid: number | null): Fix {
   return {
     say: "run both containers as the same user",
-    yaml: [
-      ...SIDECAR,
-      "    securityContext:",
-      `      runAsUser: ${uid ?? "USER_OF_THE_APPLICATION"}`,
-    ].join("\n"),
+    yaml: inSidecar("    securityContext:", `      runAsUser: ${uid ?? "USER_OF_THE_APPLICATION"}`),
   };
 }
 
@@ -111,11 +115,10 @@ export function userFix(uid: number | null): Fix {
 export function envFix(names: readonly string[]): Fix {
   return {
     say: "give the sidecar a value for each, or leave it as text",
-    yaml: [
-      ...SIDECAR,
+    yaml: inSidecar(
       "    env:",
       ...names.flatMap((name) => [`      - name: ${name}`, '        value: "VALUE"']),
-    ].join("\n"),
+    ),
   };
 }
 
@@ -129,34 +132,24 @@ export function mountFix(
   directory: string,
   volume = "config",
 ): Fix {
-  return {
-    say,
-    yaml: [
-      ...container === "config-reloader"
-        ? SIDECAR
-        : ["containers:", `  - name: APP_CONTAINER  # the one that runs ${container.process}`],
-      "    volumeMounts:",
-      `      - name: ${volume}`,
-      `        mountPath: ${yamlString(directory)}  # a directory, without subPath`,
-    ].join("\n"),
-  };
+  const lines = [
+    "    volumeMounts:",
+    `      - name: ${volume}`,
+    `        mountPath: ${yamlString(directory)}  # a directory, without subPath`,
+  ];
+  if (container === "config-reloader") return { say, yaml: inSidecar(...lines) };
+  const name = `  - name: APP_CONTAINER  # the one that runs ${container.process}`;
+  return { say, yaml: ["containers:", name, ...lines].join("\n") };
 }
 
 /** Credentials, or certificate and key, as files of a Secret. */
 export const SECRET_FIX: Fix = {
   say: "mount the Secret that holds it into the sidecar, whole and readable for its user",
-  yaml: [
-    "spec:",
-    "  volumes:",
-    "    - name: credentials",
-    "      secret:",
-    "        secretName: NAME_OF_THE_SECRET",
-    "        defaultMode: 0440",
-    ...SIDECAR.map((line) => `  ${line}`),
-    "      volumeMounts:",
-    "        - name: credentials",
-    "          mountPath: /etc/credentials",
-  ].join("\n"),
+  yaml: withVolume(
+    "credentials",
+    ["secret:", "  secretName: NAME_OF_THE_SECRET", "  defaultMode: 0440"],
+    "/etc/credentials",
+  ),
 };
 
 /**
@@ -209,17 +202,7 @@ export function statusFix(url: string, reason: string, httpTimeoutMs: number): F
 export function volumeFix(directory: string): Fix {
   return {
     say: "mount the ConfigMap into both containers",
-    yaml: [
-      "spec:",
-      "  volumes:",
-      "    - name: config",
-      "      configMap:",
-      "        name: NAME_OF_THE_CONFIGMAP",
-      ...SIDECAR.map((line) => `  ${line}`),
-      "      volumeMounts:",
-      "        - name: config",
-      `          mountPath: ${yamlString(directory)}`,
-    ].join("\n"),
+    yaml: withVolume("config", ["configMap:", "  name: NAME_OF_THE_CONFIGMAP"], directory),
   };
 }
 
