@@ -13,7 +13,7 @@ import type { StatusView } from "../model.ts";
 import { readPod } from "../pod.ts";
 import { createLogger, type ProcessLogger } from "../observe/logger.ts";
 import { createMetrics } from "../observe/metrics.ts";
-import type { Clock, Logger, Watcher } from "../ports.ts";
+import type { Clock, Watcher } from "../ports.ts";
 import { createRecorder, type Recorder } from "../record/recorder.ts";
 import { reloadOf } from "../reload/model.ts";
 import { formatMs } from "../text.ts";
@@ -39,12 +39,14 @@ const END_GRACE_MS = 300;
  * @returns the exit code: 0 stopped as asked, 1 it could not do its work
  */
 export async function runSidecar(config: Config, warnings: readonly string[]): Promise<number> {
-  const stop = createStop(config);
+  let parts: Parts | null = null;
+  const stop = createStop(config.shutdownTimeoutMs, () => parts);
   const logger = createLogger(config.logLevel, config.logFormat);
   try {
     logger.info(startLine(config), { version: VERSION, revision: REVISION });
     for (const warning of warnings) logger.warn(warning);
-    return await Promise.race([runParts(config, logger, stop), stop.atOnce]);
+    const whole = createParts(config, logger).then((made) => runParts(config, parts = made, stop));
+    return await Promise.race([whole, stop.atOnce]);
   } catch (error) {
     logger.error(error instanceof Error ? error.message : String(error));
     return 1;
@@ -53,12 +55,9 @@ export async function runSidecar(config: Config, warnings: readonly string[]): P
   }
 }
 
-async function runParts(config: Config, logger: ProcessLogger, stop: Stop): Promise<number> {
-  const parts = await createParts(config, logger);
-  const { clock, loop, watcher } = parts;
-  stop.onHangup(() => loop.hint("signal"));
-  stop.use(clock, logger, () => reloadOf(loop.model()) !== null);
-  const server = config.once ? keepAlive() : await startServer(config, logger, parts);
+async function runParts(config: Config, parts: Parts, stop: Stop): Promise<number> {
+  const { loop, watcher, logger } = parts;
+  const server = config.once ? keepAlive() : await startServer(config, parts);
   const ended = new AbortController();
   const watching = watcher.run(loop.hint, AbortSignal.any([stop.stopping, ended.signal]));
   // The watcher ends only when it is told to; the first part that fails ends the rest.
@@ -115,11 +114,11 @@ async function createParts(config: Config, logger: ProcessLogger) {
     recorder,
     ...fleet?.ports,
   });
-  return { clock, collectGarbage, metrics, reader, watcher, recorder, probe, loop, fleet };
+  return { logger, clock, collect, metrics, reader, watcher, recorder, probe, loop, fleet };
 }
 
-async function startServer(config: Config, logger: ProcessLogger, parts: Parts) {
-  const { metrics, loop, clock } = parts;
+async function startServer(config: Config, parts: Parts) {
+  const { logger, metrics, loop, clock } = parts;
   const startedWallMs = clock.wallMs();
   const handler = createHandler({
     clock,
@@ -183,7 +182,7 @@ function keepAlive() {
   return { failed: new Promise<never>(() => {}), stop: () => Promise.resolve(clearInterval(timer)) };
 }
 
-/** The two steps of an end, and the signals that ask for it. */
+/** The steps of an end. */
 interface Stop {
   /** No new work. */
   readonly stopping: AbortSignal;
@@ -191,53 +190,42 @@ interface Stop {
   readonly aborted: AbortSignal;
   /** Resolves at the second signal. */
   readonly atOnce: Promise<number>;
-  /** What a SIGHUP to the sidecar itself does from now on; before this it does nothing. */
-  onHangup(act: () => void): void;
-  /** From now on an end is told, and waits for the reload in progress; before this there is none. */
-  use(clock: Clock, logger: Logger, isReloading: () => boolean): void;
 }
 
 /**
  * Listens for the signals. First thing of all: as PID 1, Deno crashes on a SIGTERM without a listener, and a SIGHUP
- * that comes before its listener would end any process.
+ * that comes before its listener would end any process. Until there are `parts` a SIGHUP does nothing, and an end, of which
+ * nobody is told, waits for nothing.
  */
-function createStop(config: Config): Stop {
+function createStop(shutdownTimeoutMs: number, parts: () => Parts | null): Stop {
   const stopping = new AbortController();
   const aborted = new AbortController();
   const atOnce = Promise.withResolvers<number>();
-  let hangup = () => {};
-  let begin: (signal: string) => void = () => {};
-  let again: (signal: string) => void = () => {};
-  const stop = (signal: string) => () => {
-    if (stopping.signal.aborted) {
-      again(signal);
-      return atOnce.resolve(0);
-    }
-    stopping.abort();
-    begin(signal);
-  };
-  Deno.addSignalListener("SIGTERM", stop("SIGTERM"));
-  Deno.addSignalListener("SIGINT", stop("SIGINT"));
-  Deno.addSignalListener("SIGHUP", () => hangup());
-  return {
-    stopping: stopping.signal,
-    aborted: aborted.signal,
-    atOnce: atOnce.promise,
-    onHangup: (act) => hangup = act,
-    use: (clock, logger, isReloading) => {
-      again = (signal) => logger.info(`Stopping at once: ${signal} received again`, { signal });
-      begin = async (signal) => {
-        const waits = isReloading();
-        const what = waits ? `; up to ${formatMs(config.shutdownTimeoutMs)} for the reload in progress` : "";
-        logger.info(`Stopping: ${signal} received${what}`, { signal });
-        if (waits) await clock.sleep(config.shutdownTimeoutMs);
-        aborted.abort();
-        // What hangs, such as a read of a dead disk or a slow client, must not hold up the end.
-        await clock.sleep(END_GRACE_MS);
-        atOnce.resolve(0);
-      };
-    },
-  };
+
+  async function end(signal: string, { clock, logger, loop }: Parts): Promise<void> {
+    const waits = reloadOf(loop.model()) !== null;
+    const what = waits ? `; up to ${formatMs(shutdownTimeoutMs)} for the reload in progress` : "";
+    logger.info(`Stopping: ${signal} received${what}`, { signal });
+    if (waits) await clock.sleep(shutdownTimeoutMs);
+    aborted.abort();
+    // What hangs, such as a read of a dead disk or a slow client, must not hold up the end.
+    await clock.sleep(END_GRACE_MS);
+    atOnce.resolve(0);
+  }
+
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    Deno.addSignalListener(signal, () => {
+      const made = parts();
+      if (stopping.signal.aborted) {
+        made?.logger.info(`Stopping at once: ${signal} received again`, { signal });
+        return atOnce.resolve(0);
+      }
+      stopping.abort();
+      if (made !== null) end(signal, made);
+    });
+  }
+  Deno.addSignalListener("SIGHUP", () => parts()?.loop.hint("signal"));
+  return { stopping: stopping.signal, aborted: aborted.signal, atOnce: atOnce.promise };
 }
 
 /** The first line of the log: what runs with which settings that are not the defaults. */
