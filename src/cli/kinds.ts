@@ -26,6 +26,11 @@ export interface Kind<T = unknown> {
   readonly show?: (text: string) => string;
 }
 
+/** @throws {UsageError} with the value and what is wrong with it. */
+function refuse(text: string, problem: string): never {
+  throw new UsageError(`${quote(text)} ${problem}`);
+}
+
 /** One of a closed set, in any case. */
 export function oneOf<const C extends readonly [string, ...string[]]>(...choices: C): Kind<C[number]> {
   return {
@@ -33,7 +38,7 @@ export function oneOf<const C extends readonly [string, ...string[]]>(...choices
     parse: (text) => {
       const choice = choices.find((candidate) => candidate === text.toLowerCase());
       if (choice !== undefined) return choice;
-      throw new UsageError(`${quote(text)} is unknown, want ${orList(choices)}`);
+      return refuse(text, `is unknown, want ${orList(choices)}`);
     },
   };
 }
@@ -44,7 +49,7 @@ export const SWITCH: Kind<boolean> = {
   parse: (text) => {
     if (/^(?:true|1)$/i.test(text)) return true;
     if (/^(?:false|0)$/i.test(text)) return false;
-    throw new UsageError(`${quote(text)} is neither, want true or false`);
+    return refuse(text, "is neither, want true or false");
   },
 };
 
@@ -54,7 +59,7 @@ export const DURATION = {
   unit: "Ms",
   parse: (text: string) => {
     const ms = parseDurationMs(text);
-    if (ms < 1) throw new UsageError(`${quote(text)} is too short, want at least ${formatDuration(1)}`);
+    if (ms < 1) return refuse(text, `is too short, want at least ${formatDuration(1)}`);
     return ms;
   },
 } as const satisfies Kind;
@@ -78,7 +83,7 @@ export const FILE: Kind<string> = {
   parse: (text, cwd) => {
     // Brackets alone may well belong to a name.
     if (isGlob(text) && /[*?]/.test(text)) {
-      throw new UsageError(`${quote(text)} is a glob, want one path (only --config-file takes globs)`);
+      return refuse(text, "is a glob, want one path (only --config-file takes globs)");
     }
     return absolutePath(text, cwd);
   },
@@ -92,7 +97,7 @@ export const FILE_OR_GLOB: Kind<string> = {
   placeholder: "FILE",
   parse: (text, cwd) => {
     if (!text.endsWith("/")) return absolutePath(text, cwd);
-    throw new UsageError(`${quote(text)} is a directory, want a file (or use --watched-dir)`);
+    return refuse(text, "is a directory, want a file (or use --watched-dir)");
   },
 };
 
@@ -125,15 +130,12 @@ export const APP_URL: Kind<string> = {
     if (clean && /^https?:\/\/[^/?#\\]/i.test(text) && URL.canParse(text)) {
       const port = refusedPortOf(text);
       if (port === null) return text;
-      throw new UsageError(
-        `${
-          quote(hideUrlSecrets(text))
-        } has the port ${port}, to which the Fetch standard forbids requests, ` +
-          "want another port or a unix socket",
-      );
+      const problem = `has the port ${port}, to which the Fetch standard forbids requests, `;
+      return refuse(hideUrlSecrets(text), problem + "want another port or a unix socket");
     }
-    throw new UsageError(
-      `${quote(hideUrlSecrets(text))} is no URL, want http://HOST:PORT/PATH, https://… or unix:/SOCKET:/PATH`,
+    return refuse(
+      hideUrlSecrets(text),
+      "is no URL, want http://HOST:PORT/PATH, https://… or unix:/SOCKET:/PATH",
     );
   },
 };
@@ -155,7 +157,7 @@ export const PROCESS_NAME: Kind<string> = {
   placeholder: "NAME",
   parse: (text) => {
     if (!text.includes("/")) return text;
-    throw new UsageError(`${quote(text)} is a path, want the name alone such as nginx`);
+    return refuse(text, "is a path, want the name alone such as nginx");
   },
 };
 
@@ -178,10 +180,10 @@ export const SIGNAL: Kind<Deno.Signal> = {
       ? SIGNALS[Number(text) - 1]
       : SIGNALS.find((name) => name === upper || name === `SIG${upper}`);
     if (signal === "SIGKILL" || signal === "SIGSTOP") {
-      throw new UsageError(`${quote(text)} cannot be handled by any app, want one such as SIGHUP or SIGUSR1`);
+      return refuse(text, "cannot be handled by any app, want one such as SIGHUP or SIGUSR1");
     }
     if (signal) return signal;
-    throw new UsageError(`${quote(text)} is no signal, want a name or number such as SIGHUP, HUP or 1`);
+    return refuse(text, "is no signal, want a name or number such as SIGHUP, HUP or 1");
   },
 };
 
@@ -195,7 +197,7 @@ export const PID: Kind<number | "auto"> = {
     if (text === "auto") return "auto";
     const pid = /^\d{1,7}$/.test(text) ? Number(text) : 0;
     if (pid >= 1 && pid <= PID_MAX) return pid;
-    throw new UsageError(`${quote(text)} is no PID, want auto or 1 to ${PID_MAX}`);
+    return refuse(text, `is no PID, want auto or 1 to ${PID_MAX}`);
   },
 };
 
@@ -207,10 +209,9 @@ export const LEASE_NAME: Kind<string> = {
   parse: (text) => {
     const label = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?";
     if (text.length <= 237 && new RegExp(`^${label}(?:\\.${label})*$`).test(text)) return text;
-    throw new UsageError(
-      `${
-        quote(text)
-      } cannot be part of a Lease's name, want lower-case letters, digits and dashes such as web`,
+    return refuse(
+      text,
+      "cannot be part of a Lease's name, want lower-case letters, digits and dashes such as web",
     );
   },
 };
@@ -221,7 +222,7 @@ export const PORT: Kind<number> = {
   parse: (text) => {
     const port = /^\d{1,5}$/.test(text) ? Number(text) : Infinity;
     if (port <= 65535) return port;
-    throw new UsageError(`${quote(text)} is no port, want 0 to 65535`);
+    return refuse(text, "is no port, want 0 to 65535");
   },
 };
 
@@ -238,9 +239,7 @@ export const HOST: Kind<string | null> = {
       ? URL.canParse(`http://[${host}]/`)
       : /^[0-9a-z_.-]+$/i.test(host) && URL.canParse(`http://${host}/`);
     if (valid) return host;
-    throw new UsageError(
-      `${quote(text)} is no host, want a name or address without port such as 127.0.0.1 or ::1`,
-    );
+    return refuse(text, "is no host, want a name or address without port such as 127.0.0.1 or ::1");
   },
 };
 
@@ -250,7 +249,7 @@ export const METHOD: Kind<string> = {
   parse: (text) => {
     const method = text.toUpperCase();
     if (/^[A-Z]+$/.test(method) && !["CONNECT", "TRACE", "TRACK"].includes(method)) return method;
-    throw new UsageError(`${quote(text)} cannot be sent, want a method such as POST, PUT or GET`);
+    return refuse(text, "cannot be sent, want a method such as POST, PUT or GET");
   },
 };
 
@@ -262,9 +261,7 @@ export const REGEXP: Kind<RegExp> = {
       return new RegExp(text);
     } catch (error) {
       const reason = String(error instanceof Error ? error.message : error).replace(/^.*: (?=[^:]*$)/s, "");
-      throw new UsageError(
-        `${quote(text)} is no regular expression (${reason}), want one such as "nginx: master"`,
-      );
+      return refuse(text, `is no regular expression (${reason}), want one such as "nginx: master"`);
     }
   },
 };
@@ -276,7 +273,7 @@ export const POINTER: Kind<string> = {
   placeholder: "POINTER",
   parse: (text) => {
     if (isPointer(text)) return text;
-    throw new UsageError(`${quote(text)} is no JSON pointer, want one such as /data/version`);
+    return refuse(text, "is no JSON pointer, want one such as /data/version");
   },
 };
 
@@ -288,6 +285,6 @@ export const POINTER_VALUE: Kind<{ readonly pointer: string; readonly value: str
     if (at >= 0 && isPointer(text.slice(0, at))) {
       return Object.freeze({ pointer: text.slice(0, at), value: text.slice(at + 1) });
     }
-    throw new UsageError(`${quote(text)} is no POINTER=VALUE, want one such as /status=ok`);
+    return refuse(text, "is no POINTER=VALUE, want one such as /status=ok");
   },
 };

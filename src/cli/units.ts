@@ -11,24 +11,16 @@ import { quote, UsageError } from "./usage_error.ts";
 export const DURATION_MS_MAX = 2 ** 31 - 1;
 
 /** Nanoseconds of each unit, as in Go's `time.ParseDuration`; both signs for micro (U+00B5 and U+03BC) count. */
-function unitNs(unit: string): bigint {
-  switch (unit) {
-    case "ns":
-      return 1n;
-    case "us":
-    case "\u00b5s":
-    case "\u03bcs":
-      return 1_000n;
-    case "ms":
-      return 1_000_000n;
-    case "s":
-      return 1_000_000_000n;
-    case "m":
-      return 60_000_000_000n;
-    default:
-      return 3_600_000_000_000n;
-  }
-}
+const UNIT_NS: Readonly<Record<string, bigint>> = {
+  "ns": 1n,
+  "us": 1_000n,
+  "\u00b5s": 1_000n,
+  "\u03bcs": 1_000n,
+  "ms": 1_000_000n,
+  "s": 1_000_000_000n,
+  "m": 60_000_000_000n,
+  "h": 3_600_000_000_000n,
+};
 
 /**
  * Reads a Go duration without sign, as milliseconds (a fraction where the text has micro- or nanoseconds).
@@ -53,7 +45,7 @@ export function parseDurationMs(text: string, or = ""): number {
   }
   let ns = 0n;
   for (const [, whole = "", fraction = "", unit = ""] of text.matchAll(/(\d*)\.?(\d*)([^\d.]+)/g)) {
-    const perUnit = unitNs(unit);
+    const perUnit = UNIT_NS[unit]!;
     ns += BigInt(whole) * perUnit + BigInt(fraction) * perUnit / 10n ** BigInt(fraction.length);
   }
   if (ns > BigInt(DURATION_MS_MAX) * 1_000_000n) {
@@ -102,18 +94,11 @@ export const SIZE_BYTES_MAX = 2 ** 30;
  * @throws {UsageError} where it is none, is zero, or above {@linkcode SIZE_BYTES_MAX}
  */
 export function parseSizeBytes(text: string): number {
-  const match = /^(\d+)(KiB|MiB|GiB)?$/.exec(text);
-  if (!match) {
+  const [, count, unit = ""] = /^(\d+)(KiB|MiB|GiB|)$/.exec(text) ?? [];
+  if (count === undefined) {
     throw new UsageError(`${quote(text)} is no size, want one such as 64KiB, 16MiB or 1048576 (bytes)`);
   }
-  const scale = match[2] === "KiB"
-    ? 2 ** 10
-    : match[2] === "MiB"
-    ? 2 ** 20
-    : match[2] === "GiB"
-    ? 2 ** 30
-    : 1;
-  const bytes = Number(match[1]) * scale;
+  const bytes = Number(count) * 2 ** (10 * ["", "KiB", "MiB", "GiB"].indexOf(unit));
   if (bytes < 1 || bytes > SIZE_BYTES_MAX) {
     throw new UsageError(`${quote(text)} is out of range, want 1 to 1GiB`);
   }
