@@ -79,7 +79,7 @@ export function story(
 }
 
 /** Compares a text with its golden file, or writes that. */
-export async function compare(name: string, text: string): Promise<void> {
+async function compare(name: string, text: string): Promise<void> {
   const path = `${GOLDEN}${name.replaceAll(" ", "_")}.txt`;
   if (UPDATE) return await Deno.writeTextFile(path, text);
   const golden = await Deno.readTextFile(path).catch(() => "");
@@ -97,7 +97,7 @@ export async function begun(sidecar: Sidecar): Promise<void> {
 }
 
 /** Replaces what differs from run to run: times, durations that were measured, versions, and the given words. */
-export function normalise(log: string, words: readonly (readonly [string, string])[]): string {
+function normalise(log: string, words: readonly (readonly [string, string])[]): string {
   let text = log
     .replace(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/gm, "TIME")
     // On a busy machine some of the pause is over when it is told.

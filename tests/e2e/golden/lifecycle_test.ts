@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "../../support/strict.ts";
 import { PRODUCT } from "../../support/scene.ts";
-import { begun, compare, normalise, story } from "./golden.ts";
+import { USAGE_ERRORS } from "../../support/usage_errors.ts";
+import { begun, story } from "./golden.ts";
 
 story("idle with SIGHUP then SIGTERM", {}, async ({ start }) => {
   const sidecar = await start();
@@ -113,91 +114,22 @@ story("variables that Kubernetes sets", {}, async ({ start }) => {
   await begun(sidecar);
 });
 
-/** A wrong command line, and what it ends with: one line on standard error, exit code 2, nothing else. */
-const USAGE: [args: string[], env?: Record<string, string>][] = [
-  [["--intervall=5s"]],
-  [["--no-once"]],
-  [["--interval"]],
-  [["--interval", "--once"]],
-  [["--interval=5s", "--interval=6s"]],
-  [["--interval="]],
-  [["--interval=5"]],
-  [["--interval=-5s"]],
-  [["--interval=0s"]],
-  [["--interval=1000h"]],
-  [["--max-file-size=16MB"]],
-  [["--max-file-size=2GiB"]],
-  [["--watch-method=fanotify"]],
-  [["--once=maybe"]],
-  [["--once", "yes"]],
-  [["start"]],
-  [["chekc"]],
-  [["--config-file=/etc/app/"]],
-  [["--config-envsubst-file=/out/*.yaml"]],
-  [["--reload-url=localhost:8080/status"]],
-  [["--trigger-url=http://me:SECRET@/x?token=SECRET", "--trigger=http"]],
-  [["--signal=SIGKILL"]],
-  [["--signal=SIGFOO"]],
-  [["--pid=0"]],
-  [["--process-name=/usr/sbin/nginx"]],
-  [["--process-cmdline=("]],
-  [["--verify-token=version", "--verify=json"]],
-  [["--verify-ok=status", "--verify=json"]],
-  [["--metrics-port=65536"]],
-  [["--metrics-host=http://here"]],
-  [["--trigger-method=CONNECT"]],
-  [["--check-command=sh -c 'open"]],
-  [["--check-command= "]],
-  [["--check-command=sh \\"]],
-  [["--trigger=http"]],
-  [["--trigger-url=http://localhost/-/reload"]],
-  [["--trigger=none", "--signal=SIGUSR1"]],
-  [["--trigger=none", "--verify=none"]],
-  [["--rollout=canary"]],
-  [["--rollout-group=web"]],
-  [["--rollout=serial", "--rollout-group=web", "--trigger=none"]],
-  [["--rollout=canary", "--rollout-group=my_app"]],
-  [["--pid=7", "--process-name=nginx"]],
-  [["--verify=json"]],
-  [["--verify-ok=/status=ok"]],
-  [["--client-cert-file=/tls/crt"]],
-  [["--basic-auth-file=/a", "--bearer-token-file=/b"]],
-  [["--retry-interval=10m", "--max-backoff=5m"]],
-  [["--poll-interval=500ms", "--reload-timeout=100ms"]],
-  [["--metrics-port=8080"]],
-  [["--output-dir=/out", "--config-envsubst-file=/out/x"]],
-  [["--watched-dir=/etc/app", "--config-envsubst-file=/out/x"]],
-  [["--config-file=/a/x", "--config-file=/b/y", "--config-envsubst-file=/out/x"]],
-  [["--config-file=/a/*", "--config-envsubst-file=/out/x"]],
-  [["--config-file=/a/x", "--config-envsubst-file=/a/x"]],
-  [["--watched-dir=/etc/app", "--output-dir=/etc/app/out"]],
-  [["--config-file=/a/x", "--output-dir=/a"]],
-  [["--config-file=/a/x", "--config-file=/b/x", "--output-dir=/out"]],
-  [[], { INTERVAL: "5" }],
-  [[], { CONFIG_RELOADER_MAX_BACKOFF: "soon" }],
-];
-
-test("golden log: usage errors", async () => {
-  const lines: string[] = [];
-  // Four at a time: most of it is waiting for the program to start.
-  for (let at = 0; at < USAGE.length; at += 4) {
-    const texts = await Promise.all(
-      USAGE.slice(at, at + 4).map(async ([args, env = {}]) => {
+test("a wrong command line ends with one line on standard error, exit code 2, nothing else", async () => {
+  // What each says is held by tests/cli; of these some, four at a time, since most of it is waiting for the start.
+  const some = USAGE_ERRORS.filter(({ args }, at) =>
+    at % 15 === 0 && !args.some((arg) => arg.includes("\0"))
+  );
+  for (let at = 0; at < some.length; at += 4) {
+    await Promise.all(
+      some.slice(at, at + 4).map(async ({ args, environment, message }) => {
         const { code, stdout, stderr } = await new Deno.Command(PRODUCT[0]!, {
           args: [...PRODUCT.slice(1), ...args],
-          env: { CONFIG_RELOADER_BIN: "", ...env },
+          env: { CONFIG_RELOADER_BIN: "", ...environment },
           stdin: "null",
         }).output();
-        const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-        assert.deepEqual([code, out], [2, ""], `${args}: ${err}`);
-        assert.match(err!, /^config-reloader: [^\n]+\n$/, "one line");
-        const variables = Object.entries(env).map(([name, value]) => `${name}=${value} `).join("");
-        return `$ ${variables}config-reloader ${args.map(quoted).join(" ")}\n${err}`;
+        const texts = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+        assert.deepEqual([code, ...texts], [2, "", `config-reloader: ${message}\n`], `${args}`);
       }),
     );
-    lines.push(...texts);
   }
-  await compare("usage errors", normalise(lines.join(""), []));
 });
-
-const quoted = (arg: string) => /^[\w./:=@?-]+$/.test(arg) ? arg : JSON.stringify(arg);
