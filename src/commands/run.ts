@@ -3,7 +3,7 @@
  * is all that is decided here. It never exits the process; `main.ts` does.
  */
 
-import { loadFleet } from "./load_fleet.ts";
+import { createAppCheck } from "../attempt/app_check.ts";
 import { createClock } from "../clock.ts";
 import { createCollector } from "../loop/garbage_collection.ts";
 import type { Config } from "../config.ts";
@@ -98,9 +98,19 @@ async function createParts(config: Config, logger: ProcessLogger) {
   const target = await createTargetPort(config, { clock });
   const httpTrigger = createHttpTrigger(config, send, clock);
   const probe = createStatusProbe(config, send);
-  const onChange = () => loop.hint("turn");
-  const fleet = await loadFleet({ config, clock, logger, metrics, target, httpTrigger, probe, onChange });
-  const recorder = createRecorder({ config, clock, logger, metrics, events: fleet?.events ?? undefined });
+  // Nothing of a fleet is loaded without its flags.
+  const asksKubernetes = config.rollout !== "none" || config.kubernetesEvents;
+  const fleet = !asksKubernetes ? null : (await import("../fleet/fleet.ts")).createFleet({
+    config,
+    clock,
+    logger,
+    metrics,
+    target,
+    httpTrigger,
+    checkApp: createAppCheck({ config, target, probe }),
+    onChange: () => loop.hint("turn"),
+  });
+  const recorder = createRecorder({ config, clock, logger, metrics, events: fleet?.events });
   const loop: Loop = createLoop({
     config,
     clock,

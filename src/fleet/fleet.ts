@@ -12,17 +12,24 @@ import { createLeaseClient } from "./leases.ts";
 import { createRollout, type Rollout, type RolloutDeps } from "./rollout.ts";
 
 /** What a fleet works with. */
-export interface FleetDeps extends Pick<RolloutDeps, "checkApp" | "onChange" | "random"> {
+export interface FleetDeps extends Pick<RolloutDeps, "checkApp" | "onChange"> {
   readonly config: Config;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, "kubernetesError">;
+  readonly target: TargetPort;
+  readonly httpTrigger: HttpTrigger;
 }
 
 /** The parts that the flags ask for. */
 export interface Fleet {
-  readonly rollout: Rollout | null;
-  readonly events: EventSink | null;
+  /** What the loop takes in place of its own; empty without a rollout. */
+  readonly ports: {
+    readonly rollout?: Rollout;
+    readonly target?: TargetPort;
+    readonly httpTrigger?: HttpTrigger;
+  };
+  readonly events?: EventSink;
   /** Writes what is left to write, for a moment, and ends. */
   close(): Promise<void>;
 }
@@ -41,29 +48,25 @@ export function createFleet(deps: FleetDeps): Fleet {
   const onError = () => metrics.kubernetesError();
   const durationMs = turnDurationMs(config);
   const { rollout: mode, rolloutGroup: group } = config;
-  const stopping = new AbortController();
+  const stop = new AbortController();
+  const stopping = stop.signal;
   const rollout = mode === "none" || group === null ? null : createRollout({
     ...deps,
     policy: { pod: self.pod, mode, durationMs, soakMs: config.rolloutSoakMs },
     leases: createLeaseClient(api, { group, durationMs, wallMs: clock.wallMs, onError }),
-    stopping: stopping.signal,
+    random: Math.random,
+    stopping,
   });
+  const onProblem = (message: string, dropped: number) =>
+    logger.warn(`Cannot write Events: ${message}; trying again, reloads go on`, { dropped });
   return {
-    rollout,
-    events: config.kubernetesEvents
-      ? createEventQueue({
-        ...deps,
-        api,
-        self,
-        onError,
-        stopping: stopping.signal,
-        onProblem: (message, dropped) =>
-          logger.warn(`Cannot write Events: ${message}; trying again, reloads go on`, { dropped }),
-      })
-      : null,
+    ports: rollout === null ? {} : { rollout, ...guardTriggers(deps, rollout) },
+    ...(config.kubernetesEvents && {
+      events: createEventQueue({ api, self, clock, onError, onProblem, stopping }),
+    }),
     async close() {
       await rollout?.settled(LAST_WRITE_MS);
-      stopping.abort("the end");
+      stop.abort("the end");
       api.close();
     },
   };
@@ -89,14 +92,11 @@ const TURN_LOST = {
   message: "the turn in the rollout ran out before the trigger: nothing was sent; asking for it again",
 } as const;
 
-/** What may send. */
-export interface FleetTriggers {
-  readonly target: TargetPort;
-  readonly httpTrigger: HttpTrigger;
-}
-
-/** The same with one more look at the turn right before anything is sent. */
-export function guardTriggers({ target, httpTrigger }: FleetTriggers, rollout: Rollout): FleetTriggers {
+/** What may send, with one more look at the turn right before anything is sent. */
+function guardTriggers(
+  { target, httpTrigger }: Pick<FleetDeps, "target" | "httpTrigger">,
+  rollout: Rollout,
+): Pick<FleetDeps, "target" | "httpTrigger"> {
   return {
     target: { ...target, send: (process) => rollout.mayTrigger() ? target.send(process) : TURN_LOST },
     httpTrigger: (signal) => rollout.mayTrigger() ? httpTrigger(signal) : Promise.resolve(TURN_LOST),
