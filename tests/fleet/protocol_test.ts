@@ -9,13 +9,13 @@ const REJECTED: TurnEnd = { is: "rejected", outcome: "rejected", reason: "valida
 const SUCCESS: TurnEnd = { is: "success" };
 const UNTRIED: TurnEnd = { is: "untried" };
 
-const trialOf = (group: Group) => {
+const trialOf = (group: Pick<Group, "lease">) => {
   const current = group.lease()?.current;
   return current && `${current.digest[0]} ${current.state} ${current.pod}`.trimEnd();
 };
 
 /** Reloads with success and survives the soak. */
-function prove(group: Group, member: Member, content: string): void {
+function prove(group: Pick<Group, "advance">, member: Member, content: string): void {
   member.end(content, SUCCESS);
   group.advance(SOAK_MS);
   member.soaked();
@@ -31,8 +31,7 @@ function heldGroup(count = 3): Group {
 }
 
 test("nobody has tried it: the first takes the turn, the others wait, and follow when it was proved", () => {
-  const group = createGroup(3);
-  const [first, second, third] = group.members as [Member, Member, Member];
+  const { first, second, third, ...group } = createGroup(3);
   assert.equal(first.want("a"), "go");
   assert.equal(second.want("a"), "waiting");
   assert.deepEqual(second.answer(), { is: "waiting", pod: "web-0" });
@@ -81,8 +80,7 @@ test("waiting asks again after 1 s, then less often, 10 s at most", () => {
 });
 
 test("a hold ends when the pod that tried it succeeds on a retry, after its soak", () => {
-  const group = heldGroup();
-  const first = group.members[0]!;
+  const { first, ...group } = heldGroup();
   assert.equal(first.want("b"), "go");
   first.end("b", REJECTED);
   assert.equal(first.want("b"), "go");
@@ -128,8 +126,7 @@ test("the volume arrives 90 s apart: the last pod goes at once with what was pro
 });
 
 test("two pods in the same millisecond: the second is refused by version, reads again and waits", () => {
-  const group = createGroup(2);
-  const [first, second] = group.members as [Member, Member];
+  const { first, second, ...group } = createGroup(2);
   second.reach = "silent"; // its request for the Lease is on its way
   second.want("a");
   const before = group.lease();
@@ -141,8 +138,7 @@ test("two pods in the same millisecond: the second is refused by version, reads 
 });
 
 test("the holder's pod is gone: it is replaced after its duration without a sign of life, by one", () => {
-  const group = createGroup(3);
-  const [first, second, third] = group.members as [Member, Member, Member];
+  const { first, second, third, ...group } = createGroup(3);
   first.want("a");
   second.want("a");
   third.want("a");
@@ -172,8 +168,7 @@ test("a holder whose reload never ends does not keep its turn for ever", () => {
 });
 
 test("a late holder triggers nothing and writes nothing", () => {
-  const group = createGroup(2);
-  const [late, next] = group.members as [Member, Member];
+  const { first: late, second: next, ...group } = createGroup(2);
   late.want("a");
   next.want("a");
   late.reach = "down";
@@ -189,8 +184,7 @@ test("a late holder triggers nothing and writes nothing", () => {
 });
 
 test("the turn is needed until the trigger is out, and lasts from when it was asked for", () => {
-  const group = createGroup(1);
-  const only = group.members[0]!;
+  const { first: only, ...group } = createGroup(1);
   only.want("a");
   assert.equal(only.mayTrigger("a"), true);
   assert.equal(only.mayTrigger("b"), false);
@@ -202,8 +196,7 @@ test("the turn is needed until the trigger is out, and lasts from when it was as
 });
 
 test("the sidecar is restarted in the middle: the same pod owns its own turn again", () => {
-  const group = createGroup(2);
-  const [first, second] = group.members as [Member, Member];
+  const { first, second, ...group } = createGroup(2);
   first.want("a");
   second.want("a");
   first.restart();
@@ -218,8 +211,7 @@ test("the sidecar is restarted in the middle: the same pod owns its own turn aga
 });
 
 test("a pod that could send nothing gives the turn back, and lets others go first", () => {
-  const group = createGroup(2);
-  const [first, second] = group.members as [Member, Member];
+  const { first, second, ...group } = createGroup(2);
   first.want("a");
   second.want("a");
   first.end("a", UNTRIED);
@@ -231,8 +223,7 @@ test("a pod that could send nothing gives the turn back, and lets others go firs
 });
 
 test("a pod that is alone gets the turn that it gave back again", () => {
-  const group = createGroup(1);
-  const only = group.members[0]!;
+  const { first: only, ...group } = createGroup(1);
   only.want("a");
   only.end("a", UNTRIED);
   only.want("a");
@@ -241,8 +232,7 @@ test("a pod that is alone gets the turn that it gave back again", () => {
 });
 
 test("a turn in which content may have been sent before is not given back: it runs out", () => {
-  const group = createGroup(2);
-  const [first, second] = group.members as [Member, Member];
+  const { first, second, ...group } = createGroup(2);
   first.want("a");
   first.restart(); // it may have sent the content
   first.want("a");
@@ -261,8 +251,7 @@ test("what was rejected stays rejected, also where a retry can send nothing", ()
 });
 
 test("killed by the content: rejected, and stays so when the app has started with it", () => {
-  const group = createGroup(2);
-  const [first, second] = group.members as [Member, Member];
+  const { first, second, ...group } = createGroup(2);
   first.want("a");
   first.end("a", { is: "rejected", outcome: "failed", reason: "the signal killed it" });
   assert.equal(second.want("a"), "held");
@@ -274,8 +263,7 @@ test("killed by the content: rejected, and stays so when the app has started wit
 });
 
 test("the app is proved and dies in the soak: rejected", () => {
-  const group = createGroup(2);
-  const [first, second] = group.members as [Member, Member];
+  const { first, second, ...group } = createGroup(2);
   first.want("a");
   second.want("a");
   first.end("a", SUCCESS);
@@ -287,8 +275,7 @@ test("the app is proved and dies in the soak: rejected", () => {
 });
 
 test("the content changes while it is tried: the turn moves on, and the content before is nobody else's for a while", () => {
-  const group = createGroup(3);
-  const [first, second, third] = group.members as [Member, Member, Member];
+  const { first, second, third, ...group } = createGroup(3);
   first.want("a");
   assert.equal(first.want("b"), "go");
   assert.equal(trialOf(group), "b trying web-0");
@@ -302,8 +289,7 @@ test("the content changes while it is tried: the turn moves on, and the content 
 });
 
 test("the content changes while it soaks: it is not proved", () => {
-  const group = createGroup(2);
-  const [first, second] = group.members as [Member, Member];
+  const { first, second, ...group } = createGroup(2);
   first.want("a");
   first.end("a", SUCCESS);
   assert.equal(first.want("b"), "go");
@@ -314,8 +300,7 @@ test("the content changes while it soaks: it is not proved", () => {
 });
 
 test("the content goes back to what was proved: go at once, and the turn for the other content ends", () => {
-  const group = createGroup(3);
-  const [first, second, third] = group.members as [Member, Member, Member];
+  const { first, second, third, ...group } = createGroup(3);
   first.want("a");
   prove(group, first, "a");
   assert.equal(second.want("b"), "go");
@@ -396,8 +381,7 @@ test("a scale-up during a hold: a new pod whose app has read the content has not
 });
 
 test("the API is down for the whole time: nothing goes, it is told, and asked again", () => {
-  const group = createGroup(1);
-  const only = group.members[0]!;
+  const { first: only, ...group } = createGroup(1);
   only.reach = "down";
   assert.equal(only.want("a"), "unreachable");
   group.advance(60_000);
@@ -409,8 +393,7 @@ test("the API is down for the whole time: nothing goes, it is told, and asked ag
 });
 
 test("429 with Retry-After: not before that", () => {
-  const group = createGroup(1);
-  const only = group.members[0]!;
+  const { first: only, ...group } = createGroup(1);
   only.reach = { retryAfterMs: 20_000 };
   only.want("a");
   group.advance(19_999);
@@ -421,8 +404,7 @@ test("429 with Retry-After: not before that", () => {
 });
 
 test("what came of a turn is written as soon as the API is back", () => {
-  const group = createGroup(2);
-  const [first, second] = group.members as [Member, Member];
+  const { first, second, ...group } = createGroup(2);
   first.want("a");
   first.reach = "down";
   first.end("a", REJECTED);
@@ -449,8 +431,7 @@ test("serial: one after the other, each when the one before was proved", () => {
 });
 
 test("serial: one that fails holds those after it; one that dies with its turn is replaced", () => {
-  const group = createGroup(3, "serial");
-  const [first, second, third] = group.members as [Member, Member, Member];
+  const { first, second, third, ...group } = createGroup(3, "serial");
   first.want("a");
   prove(group, first, "a");
   assert.equal(second.want("a"), "go");

@@ -40,6 +40,10 @@ export interface Member {
 /** The group, with its Lease. */
 export interface Group extends Pick<LeaseStore, "lease" | "object" | "annotate" | "put"> {
   readonly members: readonly Member[];
+  /** Of the members, where there are so many. */
+  readonly first: Member;
+  readonly second: Member;
+  readonly third: Member;
   /** Lets time pass, with all that pods do by themselves. */
   advance(ms: number): void;
 }
@@ -100,8 +104,12 @@ export function createGroup(count: number, mode: TurnPolicy["mode"] = "canary"):
 
   const members = Array.from({ length: count }, (_, index) => createMember(`web-${index}`));
   const all = members as (Member & { dueAtMs(): number; wake(): void })[];
+  const [first, second, third] = members as [Member, Member, Member];
   return {
     members,
+    first,
+    second,
+    third,
     advance(ms) {
       const end = now + ms;
       for (;;) {
