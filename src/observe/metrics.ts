@@ -31,40 +31,12 @@ export interface WatcherNumbers {
 /** The settings that decide which metrics there are. */
 export type MetricSettings = Pick<Config, "trigger" | "rollout" | "kubernetesEvents">;
 
-/** The numbers. Times are in milliseconds; the text has seconds. */
-export interface Metrics {
-  /** An attempt begins: it counts as one in progress until `attemptEnded`. */
-  attemptStarted(): void;
-  /** It ended; `durationMs` from the moment the change was seen, `wallMs` the time of the end. */
-  attemptEnded(outcome: Outcome, end: { readonly durationMs: number; readonly wallMs: number }): void;
-  /** A trigger went out, `delayMs` after the change was seen. */
-  triggerSent(delayMs: number): void;
-  setInSync(inSync: boolean): void;
-  /** How the last success was proved. */
-  setProof(proof: Proof): void;
-  /** Whether the next signal could be sent: `ready`, or the reason; null where it is not known. */
-  setTargetReady(code: TargetCode | null): void;
-  /** The content on disk: the first 12 hex digits of its digest (null before the first read) and its files. */
-  setContent(hash12: string | null, files: number): void;
-  /** How many parts need a restart of the app. */
-  setRestartRequired(count: number): void;
-  /** Where to ask for the watcher's numbers at each scrape. */
-  setWatcher(read: () => WatcherNumbers): void;
-  /** A look at the disk found something missing or unreadable. */
-  readError(): void;
-  /** A complete look at the disk ended. */
-  scanned(wallMs: number): void;
-  setStaleMounts(mounts: readonly StaleMount[]): void;
-  /** Whether content is held because it failed in the pod that tried it first. */
-  setRolloutHeld(held: boolean): void;
-  /** A request to the Kubernetes API failed. */
-  kubernetesError(): void;
-  /** The text for one scrape. Never rejects for a value that could not be had: that metric has no sample then. */
-  render(): Promise<string>;
-}
+/** The numbers of one run. */
+export type Metrics = ReturnType<typeof createMetrics>;
 
 /**
- * Creates the metrics of one run; every series of a closed set is there from the start.
+ * Creates the metrics of one run; every series of a closed set is there from the start. Times are in milliseconds; the text has
+ * seconds.
  * @param settings which of the optional metrics there are
  * @param readProcess the values of `process_*`, asked at each scrape
  */
@@ -72,7 +44,7 @@ export function createMetrics(
   build: { readonly version: string; readonly revision: string; readonly deno: string },
   settings: MetricSettings = { trigger: "signal", rollout: "none", kubernetesEvents: false },
   readProcess: () => ProcessStats = createProcessReader(),
-): Metrics {
+) {
   const registry = new Registry();
   const all = createAll(registry, missing(settings));
   for (const outcome of OUTCOMES) all.config_reload_outcomes_total.inc({ outcome }, 0);
@@ -81,8 +53,13 @@ export function createMetrics(
   setStaleMounts(all.config_reload_stale_mounts, []);
   let readWatcher: () => WatcherNumbers | null = () => null;
   return {
+    /** An attempt begins: it counts as one in progress until `attemptEnded`. */
     attemptStarted: () => all.config_reload_attempts_total.inc(),
-    attemptEnded: (outcome, { durationMs, wallMs }) => {
+    /** It ended; `durationMs` from the moment the change was seen, `wallMs` the time of the end. */
+    attemptEnded(
+      outcome: Outcome,
+      { durationMs, wallMs }: { readonly durationMs: number; readonly wallMs: number },
+    ) {
       const good = outcome === "success";
       all.config_reload_outcomes_total.inc({ outcome });
       (good ? all.config_reload_successes_total : all.config_reload_failures_total).inc();
@@ -90,25 +67,36 @@ export function createMetrics(
       if (good) setFinite(all.config_reload_last_success_timestamp, wallMs / 1000);
       observe(all.config_reload_duration_seconds, durationMs);
     },
-    triggerSent: (delayMs) => observe(all.config_reload_trigger_delay_seconds, delayMs),
-    setInSync: (inSync) => all.config_reload_in_sync.set(Number(inSync)),
-    setProof: (kind) => setOnly(all.config_reload_proof_info, { kind }, 1),
-    setTargetReady: (code) =>
+    /** A trigger went out, `delayMs` after the change was seen. */
+    triggerSent: (delayMs: number) => observe(all.config_reload_trigger_delay_seconds, delayMs),
+    setInSync: (inSync: boolean) => all.config_reload_in_sync.set(Number(inSync)),
+    /** How the last success was proved. */
+    setProof: (kind: Proof) => setOnly(all.config_reload_proof_info, { kind }, 1),
+    /** Whether the next signal could be sent: `ready`, or the reason; null where it is not known. */
+    setTargetReady: (code: TargetCode | null) =>
       setOnly(all.config_reload_target_ready, code === null ? null : { code }, Number(code === "ready")),
-    setContent: (hash, files) => {
-      setOnly(all.config_reload_config_info, hash === null ? null : { hash }, 1);
+    /** The content on disk: the first 12 hex digits of its digest (null before the first read) and its files. */
+    setContent(hash12: string | null, files: number) {
+      setOnly(all.config_reload_config_info, hash12 === null ? null : { hash: hash12 }, 1);
       setFinite(all.config_reload_files, files);
     },
-    setRestartRequired: (count) => setFinite(all.config_reload_restart_required, count),
-    setWatcher: (read) => {
+    /** How many parts need a restart of the app. */
+    setRestartRequired: (count: number) => setFinite(all.config_reload_restart_required, count),
+    /** Where to ask for the watcher's numbers at each scrape. */
+    setWatcher(read: () => WatcherNumbers): void {
       readWatcher = read;
     },
+    /** A look at the disk found something missing or unreadable. */
     readError: () => all.config_reload_read_errors_total.inc(),
-    scanned: (wallMs) => setFinite(all.config_reload_last_scan_timestamp_seconds, wallMs / 1000),
-    setStaleMounts: (mounts) => setStaleMounts(all.config_reload_stale_mounts, mounts),
-    setRolloutHeld: (held) => all.config_reload_rollout_held.set(Number(held)),
+    /** A complete look at the disk ended. */
+    scanned: (wallMs: number) => setFinite(all.config_reload_last_scan_timestamp_seconds, wallMs / 1000),
+    setStaleMounts: (mounts: readonly StaleMount[]) => setStaleMounts(all.config_reload_stale_mounts, mounts),
+    /** Whether content is held because it failed in the pod that tried it first. */
+    setRolloutHeld: (held: boolean) => all.config_reload_rollout_held.set(Number(held)),
+    /** A request to the Kubernetes API failed. */
     kubernetesError: () => all.config_reload_kubernetes_errors_total.inc(),
-    render: () => {
+    /** The text for one scrape. Never rejects for a value that could not be had: that metric has no sample then. */
+    render(): Promise<string> {
       collectWatcher(all, readWatcher);
       collectProcess(all, readProcess);
       return registry.metrics();
