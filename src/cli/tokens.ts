@@ -97,10 +97,9 @@ function unknownFlag(arg: string): string {
   if (Object.hasOwn(PEER_FLAGS, name)) {
     return `unknown flag ${quote(arg)}: ${PEER_FLAGS[name]} (docs/migrating.md)`;
   }
-  return `unknown flag ${quote(arg)}${
-    suggestion(name, [...FLAG_NAMES, "help", "version", RUN_CHECKS.slice(2)], (known) => `--${known}`) ||
-    ", see --help"
-  }`;
+  const names = [...FLAG_NAMES, "help", "version", RUN_CHECKS.slice(2)];
+  const hint = suggestion(name, names, (known) => `--${known}`) || ", see --help";
+  return `unknown flag ${quote(arg)}${hint}`;
 }
 
 function missingValue(name: string, placeholder: string, next: string | undefined): string {

@@ -91,18 +91,15 @@ async function readAccountFile(accountDir: string, name: string): Promise<string
   try {
     text = (await Deno.readTextFile(`${accountDir}/${name}`)).trim();
   } catch (error) {
-    throw new ApiError(
-      `cannot read ${accountDir}/${name}: ${
-        plainReason(error)
-      }; the sidecar needs its service account mounted, ` +
-        "as k8s/components/rollout does",
-      { cause: error },
-    );
+    const problem = `cannot read ${accountDir}/${name}: ${plainReason(error)}`;
+    const wayOut = "the sidecar needs its service account mounted, as k8s/components/rollout does";
+    throw new ApiError(`${problem}; ${wayOut}`, { cause: error });
   }
   if (text === "") throw new ApiError(`${accountDir}/${name} is empty; the kubelet writes it`);
   return text;
 }
 
+const JSON_TYPE = "application/json";
 const METHODS = { get: "GET", create: "POST", update: "PUT" } as const;
 /** The one resource that is in no namespace. */
 export const ACCESS_REVIEWS = "selfsubjectaccessreviews.authorization.k8s.io";
@@ -128,10 +125,7 @@ export function createKubernetesApi(
       return await send({
         url: url + path,
         method: METHODS[verb],
-        headers: [["accept", "application/json"], ["authorization", `Bearer ${token}`], [
-          "content-type",
-          "application/json",
-        ]],
+        headers: [["accept", JSON_TYPE], ["authorization", `Bearer ${token}`], ["content-type", JSON_TYPE]],
         tls: { ...NO_TLS, caCerts: [ca] },
         timeoutMs,
         isRepeatable: verb === "get",

@@ -46,9 +46,8 @@ export function checkTarget(
 
 function describe(reader: ProcReader, stat: ProcessStat): string {
   const uid = reader.status(stat.pid)?.uid;
-  return `PID ${stat.pid} (${displayName(stat, reader.argv(stat.pid))}${
-    uid === undefined ? "" : `, user ${uid}`
-  })`;
+  const user = uid === undefined ? "" : `, user ${uid}`;
+  return `PID ${stat.pid} (${displayName(stat, reader.argv(stat.pid))}${user})`;
 }
 
 function notFound(
