@@ -21,7 +21,7 @@ const AREAS = {
   status: "Status URL and trigger",
   server: "Own server",
   kubernetes: "Kubernetes API",
-  running: "The config-reloader that runs",
+  running: "Running config-reloader",
 } as const;
 /** One of them. */
 export type Area = keyof typeof AREAS;
