@@ -95,7 +95,6 @@ function findCredentialConflict({ givenAs }: Resolved): string | null {
   return basic && bearer ? `${bearer}: cannot be sent together with ${basic}, want one of them` : null;
 }
 
-/** Both were given: a default has given way already. */
 function findTimeConflict({ config, givenAs }: Resolved): string | null {
   const pairs = [
     ["retry-interval", config.retryIntervalMs, "max-backoff", config.maxBackoffMs],
@@ -103,8 +102,13 @@ function findTimeConflict({ config, givenAs }: Resolved): string | null {
   ] as const;
   for (const [shorter, shortMs, longer, longMs] of pairs) {
     if (shortMs <= longMs) continue;
-    return `${givenAs(shorter)}: ${formatDuration(shortMs)} is longer than ${givenAs(longer)} ` +
-      `(${formatDuration(longMs)}), want it no longer`;
+    const given = givenAs(shorter);
+    if (given) {
+      return `${given}: ${formatDuration(shortMs)} is longer than --${longer} ` +
+        `(${formatDuration(longMs)}), want it no longer`;
+    }
+    return `${givenAs(longer)}: ${formatDuration(longMs)} is shorter than --${shorter} ` +
+      `(${formatDuration(shortMs)}), want --${shorter} no longer`;
   }
   return null;
 }

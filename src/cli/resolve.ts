@@ -16,9 +16,6 @@ export interface Resolved {
   readonly givenAs: (name: FlagName) => string | null;
 }
 
-/** The first of two may not be longer than the second; a default gives way to what the user set. */
-const ORDERED = [["retry-interval", "max-backoff"], ["poll-interval", "reload-timeout"]] as const;
-
 /** Packed content needs memory twice, and a sidecar has 50 MiB. */
 const MAX_UNPACKED_BYTES_DEFAULT = 8 * 1024 * 1024;
 
@@ -55,11 +52,10 @@ export function resolveConfig(
   };
   // The default file counts only where nothing else is to be watched.
   if (!givenAs("config-file") && givenAs("watched-dir")) replaceDefault("config-file", Object.freeze([]), "");
-  for (const [shorter, longer] of ORDERED) {
-    const [shortMs, longMs] = [values[fieldOf(shorter)] as number, values[fieldOf(longer)] as number];
-    if (shortMs <= longMs) continue;
-    if (!givenAs(shorter)) replaceDefault(shorter, longMs, formatDuration(longMs));
-    else if (!givenAs(longer)) replaceDefault(longer, shortMs, formatDuration(shortMs));
+  // The default of the first pause gives way to a longest one that is shorter.
+  const maxBackoffMs = values.maxBackoffMs as number;
+  if (!givenAs("retry-interval") && (values.retryIntervalMs as number) > maxBackoffMs) {
+    replaceDefault("retry-interval", maxBackoffMs, formatDuration(maxBackoffMs));
   }
   return { config: toConfig(values as Values, givenAs("max-file-size") !== null, settings), givenAs };
 }
