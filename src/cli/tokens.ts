@@ -26,16 +26,6 @@ export interface Tokens {
 
 /**
  * Reads `--flag value`, `--flag=value`, `--switch`, `--switch=false`, `-h` and words; `--` ends the flags.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const { flags, words } = tokenize(["check", "--config-file=a", "--config-file", "b", "--once"]);
- * assert.deepEqual(words, ["check"]);
- * assert.deepEqual([...flags], [["config-file", ["a", "b"]], ["once", ["true"]]]);
- * assert.equal(tokenize(["--interval", "--once"]).mistake,
- *   '--interval: a value is missing before "--once", want --interval DURATION ' +
- *     "(--interval=DURATION where it begins with a dash)");
- * ```
  */
 export function tokenize(args: readonly string[]): Tokens {
   const flags = new Map<FlagName, string[]>();

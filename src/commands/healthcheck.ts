@@ -23,14 +23,6 @@ interface Reply {
  * @param taken from which sidecar the settings were taken
  * @param write takes the line, without newline, and is awaited
  * @returns the exit code: 0 healthy, 1 not, or no answer
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const config = { metricsPort: 0, metricsHost: null, tlsCertFile: null, httpTimeoutMs: 5_000 };
- * const lines: string[] = [];
- * assert.equal(await runHealthcheck(config, async (line) => void lines.push(line)), 1);
- * assert.match(lines[0]!, /--metrics-port 0 lets the kernel pick the port; set a fixed one$/);
- * ```
  */
 export async function runHealthcheck(
   config: HealthcheckConfig,

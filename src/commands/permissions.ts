@@ -9,11 +9,6 @@ const NEEDED = ["read", "write", "net", "env", "run", "sys", "ffi", "import"] as
 /**
  * The permissions that are missing, as one line for people; null where all are there. A compiled binary has those
  * that were baked in, so it saves the time.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(findMissingPermissions(), null); // examples run with -A
- * ```
  */
 export function findMissingPermissions(): string | null {
   if (Deno.build.standalone) return null;

@@ -67,44 +67,29 @@ export interface Timeline {
   until(ms: number): void;
 }
 
-/** Makes a timeline that starts at 0. A binary heap: a thousand pods have many dates. */
+/** Makes a timeline that starts at 0. */
 export function createTimeline(): Timeline {
-  const heap: { ms: number; order: number; act: () => void }[] = [];
+  /** The next one is the last. */
+  const waiting: { readonly ms: number; readonly act: () => void }[] = [];
   let now = 0;
-  let order = 0;
-  const before = (a: number, b: number) => heap[a]!.ms - heap[b]!.ms || heap[a]!.order - heap[b]!.order;
-  const swap = (a: number, b: number) => [heap[a], heap[b]] = [heap[b]!, heap[a]!];
-  const take = () => {
-    const first = heap[0]!;
-    const last = heap.pop()!;
-    if (heap.length > 0) {
-      heap[0] = last;
-      for (let at = 0;;) {
-        const [left, right] = [2 * at + 1, 2 * at + 2];
-        let least = at;
-        if (left < heap.length && before(left, least) < 0) least = left;
-        if (right < heap.length && before(right, least) < 0) least = right;
-        if (least === at) break;
-        swap(at, least);
-        at = least;
-      }
+
+  /** Where the first one stands that comes before `ms`, or at the same time, since it was there earlier. */
+  function placeOf(ms: number): number {
+    let [low, high] = [0, waiting.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (waiting[middle]!.ms > ms) low = middle + 1;
+      else high = middle;
     }
-    return first;
-  };
+    return low;
+  }
+
   return {
     nowMs: () => now,
-    at: (ms, act) => {
-      heap.push({ ms: Math.max(ms, now), order: order++, act });
-      for (let at = heap.length - 1; at > 0;) {
-        const parent = (at - 1) >> 1;
-        if (before(at, parent) >= 0) break;
-        swap(at, parent);
-        at = parent;
-      }
-    },
-    until: (ms) => {
-      while (heap.length > 0 && heap[0]!.ms <= ms) {
-        const next = take();
+    at: (ms, act) => void waiting.splice(placeOf(Math.max(ms, now)), 0, { ms: Math.max(ms, now), act }),
+    until(ms) {
+      while (waiting.length > 0 && waiting.at(-1)!.ms <= ms) {
+        const next = waiting.pop()!;
         now = Math.max(now, next.ms);
         next.act();
       }

@@ -43,13 +43,6 @@ export type Fix = Omit<NextStep, "command">;
 
 /**
  * Makes the findings of one area.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.deepEqual(findingsIn("server")("ok", "port", "Can listen on port 9091"), {
- *   area: "server", level: "ok", code: "port", message: "Can listen on port 9091",
- * });
- * ```
  */
 export function findingsIn(area: Area) {
   return (
