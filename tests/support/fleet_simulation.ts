@@ -173,13 +173,15 @@ function createRun(random: SeededRandom, without: Without, log: string[]) {
     });
   }
 
+  /** Something that happens to a pod, if it is the same process then. */
+  function at(ms: number, pod: Pod, act: () => void): void {
+    const { life } = pod;
+    timeline.at(ms, () => pod.life === life && act());
+  }
+
   function tell(pod: Pod, event: TurnEvent): void {
     if (!pod.isAlive) return;
-    if (pod.stoppedUntilMs > timeline.nowMs()) {
-      const { life } = pod;
-      timeline.at(pod.stoppedUntilMs, () => pod.life === life && tell(pod, event));
-      return;
-    }
+    if (pod.stoppedUntilMs > timeline.nowMs()) return at(pod.stoppedUntilMs, pod, () => tell(pod, event));
     const before = pod.state.turn;
     const [state, request] = stepTurn(
       pod.state,
@@ -191,10 +193,7 @@ function createRun(random: SeededRandom, without: Without, log: string[]) {
     truth.turn(pod, before);
     if (request !== null) send(pod, request);
     const dueMs = dueAtMs(state, pod.policy);
-    const { life } = pod;
-    if (dueMs < Infinity) {
-      timeline.at(dueMs, () => pod.life === life && pod.state === state && tell(pod, { is: "time" }));
-    }
+    if (dueMs < Infinity) at(dueMs, pod, () => pod.state === state && tell(pod, { is: "time" }));
     loop(pod);
   }
 
@@ -252,18 +251,13 @@ function createRun(random: SeededRandom, without: Without, log: string[]) {
     const isDue = pod.disk !== pod.applied && nowMs >= pod.retryAtMs;
     const wanted = isDue ? digestOf(pod.disk) : null;
     if (pod.state.wanted !== wanted) return tell(pod, { is: "wanted", digest: wanted });
-    if (!isDue && pod.disk !== pod.applied) {
-      const { life } = pod;
-      timeline.at(pod.retryAtMs, () => pod.life === life && loop(pod));
-    }
+    if (!isDue && pod.disk !== pod.applied) at(pod.retryAtMs, pod, () => loop(pod));
     if (isDue && pod.state.answer.is === "go") reload(pod, pod.disk);
   }
 
   function reload(pod: Pod, content: string): void {
     pod.reloading = true;
-    const { life } = pod;
-    const later = (ms: number, act: () => void) =>
-      timeline.at(timeline.nowMs() + ms, () => pod.isAlive && pod.life === life && act());
+    const later = (ms: number, act: () => void) => at(timeline.nowMs() + ms, pod, act);
     const finish = (end: TurnEnd) => {
       pod.reloading = false;
       if (end.is === "success" || end.is === "unproved") {
@@ -274,7 +268,7 @@ function createRun(random: SeededRandom, without: Without, log: string[]) {
         pod.retryAtMs = timeline.nowMs() + pod.backoffMs;
         pod.backoffMs = Math.min(pod.backoffMs * 2, 60_000);
       }
-      if (end.is === "rejected") truth.rejectedIn(pod, content);
+      if (end.is === "rejected") truth.rejected(content);
       say(`${pod.policy.pod} ended ${content} ${end.is}`);
       tell(pod, { is: "ended", digest: digestOf(content), end });
       later(SOAK_MS / 2, () => tell(pod, { is: "soaked", trouble: pod.soakTrouble }));
@@ -338,7 +332,6 @@ function createRun(random: SeededRandom, without: Without, log: string[]) {
     const what = random.next();
     if (what < 0.15 && alive.length > 2) {
       say(`${pod.policy.pod} is gone`);
-      truth.died(pod);
       Object.assign(pod, { isAlive: false, life: pod.life + 1 });
     } else if (what < 0.25 && pods.length < 24) {
       // A new pod's app reads what is there at its start, good or bad.
@@ -439,12 +432,10 @@ function createTruth(log: string[], nowMs: () => number) {
       const untilMs = turn?.digest !== digest || turn.isRetry ? 0 : turn.sentAtMs + DURATION_MS;
       others.set(policy.pod, { untilMs: Math.max(untilMs, others.get(policy.pod)?.untilMs ?? 0) });
     },
-    rejectedIn(_: Pod, content: string) {
+    rejected(content: string) {
       log.push(`${Math.round(nowMs())} rejected ${content}`);
       rejections++;
     },
-    /** Who is gone triggers nothing more; its turn still has to run out. */
-    died(_: Pod) {},
     stored({ current, earlier }: Lease) {
       for (const trial of [current, ...earlier]) {
         if (trial?.state === "proved") {
