@@ -10,17 +10,17 @@ import { hideUrlSecrets } from "../http/hide_url.ts";
 import { formatDuration } from "./units.ts";
 import { orList, quote } from "./usage_error.ts";
 
-/** What counts only with certain values of another flag, and how a message calls that one. */
-const COUNTS_ONLY_WITH: readonly (readonly [FlagName, other: FlagName, values: string[], called: string])[] =
-  [
-    ["rollout-group", "rollout", ["canary", "serial"], "the rollout"],
-    ["rollout-soak", "rollout", ["canary", "serial"], "the rollout"],
-    ["trigger-url", "trigger", ["http"], "the trigger"],
-    ["trigger-method", "trigger", ["http"], "the trigger"],
-    ["signal", "trigger", ["signal"], "the trigger"],
-    ["allow-unhandled-signal", "trigger", ["signal"], "the trigger"],
-    ["verify-ok", "verify", ["json"], "verify"],
-    ["verify-token", "verify", ["json"], "verify"],
+/** What counts only with certain values of another flag. */
+const COUNTS_ONLY_WITH:
+  readonly (readonly [FlagName, "rollout" | "trigger" | "verify", readonly string[]])[] = [
+    ["rollout-group", "rollout", ["canary", "serial"]],
+    ["rollout-soak", "rollout", ["canary", "serial"]],
+    ["trigger-url", "trigger", ["http"]],
+    ["trigger-method", "trigger", ["http"]],
+    ["signal", "trigger", ["signal"]],
+    ["allow-unhandled-signal", "trigger", ["signal"]],
+    ["verify-ok", "verify", ["json"]],
+    ["verify-token", "verify", ["json"]],
   ];
 
 /**
@@ -33,11 +33,12 @@ export function findContradiction(resolved: Resolved): string | null {
 }
 
 function findUnused({ config, givenAs }: Resolved): string | null {
-  for (const [name, other, values, called] of COUNTS_ONLY_WITH) {
-    const value = config[other as "trigger" | "verify" | "rollout"];
+  for (const [name, other, values] of COUNTS_ONLY_WITH) {
+    const value = config[other];
     // What is switched off changes nothing.
     const isOff = name === "allow-unhandled-signal" && !config.allowUnhandledSignal;
     if (values.includes(value) || givenAs(name) === null || isOff) continue;
+    const called = other === "verify" ? other : `the ${other}`;
     return `${givenAs(name)}: counts only with --${other} ${orList(values)}, but ${called} is ${value}`;
   }
   return null;

@@ -100,7 +100,7 @@ async function createParts(config: Config, logger: ProcessLogger) {
   const probe = createStatusProbe(config, send);
   // Nothing of a fleet is loaded without its flags.
   const asksKubernetes = config.rollout !== "none" || config.kubernetesEvents;
-  const fleet = !asksKubernetes ? null : (await import("../fleet/fleet.ts")).createFleet({
+  const fleet = !asksKubernetes ? null : await (await import("../fleet/fleet.ts")).createFleet({
     config,
     clock,
     logger,

@@ -5,7 +5,7 @@
 
 import type { EventReason } from "../model.ts";
 import type { Clock, EventSink } from "../ports.ts";
-import { ApiError, type KubernetesApi, type Self } from "./kubernetes_api.ts";
+import { ApiError, type KubernetesApi } from "./kubernetes_api.ts";
 import { microTime } from "./leases.ts";
 import type { JsonObject } from "./lease.ts";
 
@@ -15,7 +15,9 @@ export const EVENTS = "events.events.k8s.io";
 /** What the queue works with. */
 export interface EventQueueDeps {
   readonly api: KubernetesApi;
-  readonly self: Self;
+  readonly pod: string;
+  /** null where `POD_UID` is not set. */
+  readonly uid: string | null;
   readonly clock: Clock;
   /** Each request that failed. */
   readonly onError: () => void;
@@ -42,7 +44,7 @@ interface Waiting {
 
 /** Makes the queue; nothing is sent before the first Event. */
 export function createEventQueue(deps: EventQueueDeps): EventSink {
-  const { api, self, clock, stopping } = deps;
+  const { api, clock, stopping } = deps;
   let queue: readonly Waiting[] = [];
   /** The state that was reported last, so that a repetition is known as one. */
   let last: Waiting | null = null;
@@ -53,10 +55,9 @@ export function createEventQueue(deps: EventQueueDeps): EventSink {
   /** Why it was not taken, or null. */
   async function post(event: Waiting): Promise<string | null> {
     try {
-      const namespace = await self.namespace();
       const { status, refusal } = await api.request(
         { verb: "create", resource: EVENTS },
-        render(event, self, namespace),
+        render(event, deps, await api.namespace()),
       );
       return status === 201 ? null : refusal;
     } catch (error) {
@@ -103,7 +104,7 @@ export function createEventQueue(deps: EventQueueDeps): EventSink {
 /** The object for the API. */
 function render(
   { reason, note, atWallMs, count }: Waiting,
-  { pod, uid }: Self,
+  { pod, uid }: Pick<EventQueueDeps, "pod" | "uid">,
   namespace: string,
 ): JsonObject {
   const time = microTime(atWallMs);

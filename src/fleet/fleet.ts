@@ -5,9 +5,10 @@
 
 import type { Config } from "../config.ts";
 import type { Metrics } from "../observe/metrics.ts";
+import { readPod } from "../pod.ts";
 import type { Clock, EventSink, HttpTrigger, Logger, TargetPort } from "../ports.ts";
 import { createEventQueue } from "./events.ts";
-import { createKubernetesApi, findApi, findSelf } from "./kubernetes_api.ts";
+import { createKubernetesApi } from "./kubernetes_api.ts";
 import { createLeaseClient } from "./leases.ts";
 import { createRollout, type Rollout, type RolloutDeps } from "./rollout.ts";
 
@@ -40,11 +41,11 @@ const LAST_WRITE_MS = 1_000;
 const TURN_SLACK_MS = 10_000;
 
 /** Makes the parts; nothing is asked yet. */
-export function createFleet(deps: FleetDeps): Fleet {
+export async function createFleet(deps: FleetDeps): Promise<Fleet> {
   const { config, clock, logger, metrics } = deps;
   const env = (name: string) => Deno.env.get(name);
-  const self = findSelf(env, Deno.hostname);
-  const api = createKubernetesApi(() => findApi(env), self, config.httpTimeoutMs);
+  const { name: pod } = await readPod(env);
+  const api = createKubernetesApi(env, config.httpTimeoutMs);
   const onError = () => metrics.kubernetesError();
   const durationMs = turnDurationMs(config);
   const { rollout: mode, rolloutGroup: group } = config;
@@ -52,7 +53,7 @@ export function createFleet(deps: FleetDeps): Fleet {
   const stopping = stop.signal;
   const rollout = mode === "none" || group === null ? null : createRollout({
     ...deps,
-    policy: { pod: self.pod, mode, durationMs, soakMs: config.rolloutSoakMs },
+    policy: { pod, mode, durationMs, soakMs: config.rolloutSoakMs },
     leases: createLeaseClient(api, { group, durationMs, wallMs: clock.wallMs, onError }),
     random: Math.random,
     stopping,
@@ -62,7 +63,15 @@ export function createFleet(deps: FleetDeps): Fleet {
   return {
     ports: rollout === null ? {} : { rollout, ...guardTriggers(deps, rollout) },
     ...(config.kubernetesEvents && {
-      events: createEventQueue({ api, self, clock, onError, onProblem, stopping }),
+      events: createEventQueue({
+        api,
+        pod,
+        uid: env("POD_UID") || null,
+        clock,
+        onError,
+        onProblem,
+        stopping,
+      }),
     }),
     async close() {
       await rollout?.settled(LAST_WRITE_MS);

@@ -42,6 +42,8 @@ export interface KubernetesApi {
    * @throws ApiError where there is no answer: no token, no connection, no end within the time for a request.
    */
   request(request: ApiRequest, body?: JsonObject): Promise<ApiAnswer>;
+  /** The pod's: what the downward API says, else the service account. @throws ApiError where neither does. */
+  namespace(): Promise<string>;
   close(): void;
 }
 
@@ -52,8 +54,11 @@ export class ApiError extends Error {
 
 /** Where the kubelet mounts it: kubernetes.io/docs/tasks/run-application/access-api-from-pod. */
 const ACCOUNT_DIR = "/var/run/secrets/kubernetes.io/serviceaccount";
+/** The value of a variable. */
+export type Env = (name: string) => string | undefined;
+
 /** The API server as each container in a pod is told. @throws ApiError outside of a pod. */
-export function findApi(env: (name: string) => string | undefined): ApiPlace {
+export function findApi(env: Env): ApiPlace {
   const [host, port] = [env("KUBERNETES_SERVICE_HOST"), env("KUBERNETES_SERVICE_PORT")];
   if (!host || !port) {
     throw new ApiError(
@@ -61,28 +66,6 @@ export function findApi(env: (name: string) => string | undefined): ApiPlace {
     );
   }
   return { url: `https://${host.includes(":") ? `[${host}]` : host}:${port}`, accountDir: ACCOUNT_DIR };
-}
-
-/** Who this pod is, for the Lease and for Events. */
-export interface Self {
-  readonly pod: string;
-  /** null where `POD_UID` is not set. */
-  readonly uid: string | null;
-  /** @throws ApiError where it cannot be told. */
-  namespace(): Promise<string>;
-}
-
-/** Who this pod is: what the downward API says, else the host name and the service account's namespace. */
-export function findSelf(
-  env: (name: string) => string | undefined,
-  hostName: () => string,
-  accountDir: string = ACCOUNT_DIR,
-): Self {
-  return {
-    pod: env("POD_NAME") || hostName(),
-    uid: env("POD_UID") || null,
-    namespace: async () => env("POD_NAMESPACE") || await readAccountFile(accountDir, "namespace"),
-  };
 }
 
 /** A file of the service account, without the blanks around it. @throws ApiError that says how a pod gets it. */
@@ -106,9 +89,9 @@ export const ACCESS_REVIEWS = "selfsubjectaccessreviews.authorization.k8s.io";
 
 /** Makes requests to the API server at `find()`, asked each time, each ended after `timeoutMs`. */
 export function createKubernetesApi(
-  find: () => ApiPlace,
-  self: Pick<Self, "namespace">,
+  env: Env,
   timeoutMs: number,
+  find: () => ApiPlace = () => findApi(env),
 ): KubernetesApi {
   const { send, close } = createSender();
   const never = new AbortController().signal;
@@ -138,11 +121,14 @@ export function createKubernetesApi(
     }
   }
 
+  const namespaceAt = async ({ accountDir }: ApiPlace) =>
+    env("POD_NAMESPACE") || await readAccountFile(accountDir, "namespace");
+
   return {
     async request(request, body) {
       const { verb, resource, name } = request;
       const place = find();
-      const namespace = await self.namespace();
+      const namespace = await namespaceAt(place);
       const [plural, ...group] = resource.split(".");
       const inNamespace = resource === ACCESS_REVIEWS ? "" : `/namespaces/${encodeURIComponent(namespace)}`;
       const ofName = name === undefined ? "" : `/${encodeURIComponent(name)}`;
@@ -153,6 +139,7 @@ export function createKubernetesApi(
       const refusal = describeRefusal(status, said, request, namespace);
       return { status, body: said, retryAfterMs: parseRetryAfter(retryAfter ?? ""), refusal };
     },
+    namespace: async () => await namespaceAt(find()),
     close,
   };
 }

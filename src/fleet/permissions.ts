@@ -8,8 +8,7 @@ import {
   type ApiPlace,
   type ApiRequest,
   createKubernetesApi,
-  findApi,
-  findSelf,
+  type Env,
 } from "./kubernetes_api.ts";
 import { leaseName, LEASES } from "./leases.ts";
 
@@ -40,13 +39,12 @@ function requestsOf({ rollout, rolloutGroup, kubernetesEvents }: Config): ApiReq
 /** Asks for each request; never throws for what the API does. */
 export async function askPermissions(
   config: Config,
-  env: (name: string) => string | undefined,
-  find: () => ApiPlace = () => findApi(env),
+  env: Env,
+  find?: () => ApiPlace,
 ): Promise<Permissions> {
-  const self = { namespace: () => findSelf(env, Deno.hostname, find().accountDir).namespace() };
-  const api = createKubernetesApi(find, self, config.httpTimeoutMs);
+  const api = createKubernetesApi(env, config.httpTimeoutMs, find);
   try {
-    const namespace = await self.namespace();
+    const namespace = await api.namespace();
     const permissions: Permission[] = [];
     for (const request of requestsOf(config)) {
       const { resource, ...attributes } = request;

@@ -19,14 +19,14 @@ interface Bench extends AsyncDisposable {
 
 function bench(server: FakeKubernetes, clock = createClock()): Bench {
   const stop = new AbortController();
-  const self = { pod: "web-0", uid: "u-1", namespace: () => Promise.resolve("team") };
-  const api = createKubernetesApi(() => server.place, self, 500);
+  const api = createKubernetesApi(() => undefined, 500, () => server.place);
   const b: Bench = {
     problems: [],
     errors: 0,
     queue: createEventQueue({
       api,
-      self,
+      pod: "web-0",
+      uid: "u-1",
       clock,
       onError: () => b.errors++,
       onProblem: (message, dropped) => b.problems.push(`${message} (${dropped})`),

@@ -5,7 +5,6 @@ import {
   ApiError,
   createKubernetesApi,
   findApi,
-  findSelf,
   type KubernetesApi,
 } from "../../src/fleet/kubernetes_api.ts";
 import { createLeaseClient, type LeaseClient } from "../../src/fleet/leases.ts";
@@ -14,7 +13,7 @@ import { type FakeKubernetes, startFakeKubernetes } from "../support/fake_kubern
 import { test } from "../support/strict.ts";
 
 const DIGEST = "a".repeat(64);
-const TEAM = { namespace: () => Promise.resolve("team") };
+const NO_VARIABLES = () => undefined;
 const TRYING: Trial = { ...freeTrial(DIGEST), state: "trying", pod: "web-1" };
 
 interface Bench extends AsyncDisposable {
@@ -26,7 +25,7 @@ interface Bench extends AsyncDisposable {
 
 async function bench(timeoutMs = 5_000): Promise<Bench> {
   const server = await startFakeKubernetes();
-  const api = createKubernetesApi(() => server.place, TEAM, timeoutMs);
+  const api = createKubernetesApi(NO_VARIABLES, timeoutMs, () => server.place);
   let errors = 0;
   const leases = createLeaseClient(api, {
     group: "web",
@@ -165,9 +164,9 @@ test("a server that hangs or is not there ends the request in its time", async (
   b.server.fault = () => ({ is: "hang" });
   assert.match(await failure(b), /cannot be reached: timed out after 300ms/);
   const nobody = createKubernetesApi(
-    () => ({ ...b.server.place, url: `https://127.0.0.1:${closedPort()}` }),
-    TEAM,
+    NO_VARIABLES,
     1_000,
+    () => ({ ...b.server.place, url: `https://127.0.0.1:${closedPort()}` }),
   );
   await assert.rejects(
     nobody.request({ verb: "get", resource: "leases.coordination.k8s.io", name: "x" }),
@@ -176,19 +175,20 @@ test("a server that hangs or is not there ends the request in its time", async (
   nobody.close();
 });
 
-test("who this pod is: from the variables, else the host name and the service account", async () => {
+test("the namespace: from the variable, else of the service account", async () => {
   await using server = await startFakeKubernetes();
-  const { accountDir } = server.place;
-  const env = (values: Record<string, string>) => (name: string) => values[name];
-  const told = findSelf(
-    env({ POD_NAME: "web-1", POD_NAMESPACE: "shop", POD_UID: "u-1" }),
-    () => "host",
-    accountDir,
-  );
-  assert.deepEqual([told.pod, told.uid, await told.namespace()], ["web-1", "u-1", "shop"]);
-  const found = findSelf(env({}), () => "host", accountDir);
-  assert.deepEqual([found.pod, found.uid, await found.namespace()], ["host", null, "team"]);
-  await assert.rejects(findSelf(env({}), () => "host", "/nowhere").namespace(), ApiError);
+  const namespaceOf = (value: string | undefined, accountDir = server.place.accountDir) =>
+    createKubernetesApi(
+      (name) => name === "POD_NAMESPACE" ? value : undefined,
+      500,
+      () => ({ ...server.place, accountDir }),
+    ).namespace();
+  assert.deepEqual([await namespaceOf("shop"), await namespaceOf(""), await namespaceOf(undefined)], [
+    "shop",
+    "team",
+    "team",
+  ]);
+  await assert.rejects(namespaceOf(undefined, "/nowhere"), ApiError);
 });
 
 test("the API server is where the pod's variables say, IPv6 too; outside of a pod there is none", () => {

@@ -24,7 +24,7 @@ interface Pod extends AsyncDisposable {
 
 function createPod(server: FakeKubernetes, name: string, { durationMs = 3_000, soakMs = 300 } = {}): Pod {
   const stop = new AbortController();
-  const api = createKubernetesApi(() => server.place, { namespace: () => Promise.resolve("team") }, 500);
+  const api = createKubernetesApi(() => undefined, 500, () => server.place);
   const clock = createClock();
   const pod: Pod = {
     trouble: null,
