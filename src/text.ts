@@ -39,8 +39,12 @@ export function formatMs(ms: number): string {
 export function plainReason(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "no such file";
   if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
-  const text = error instanceof Error ? error.message : String(error);
-  return text.replace(/ \(os error \d+\).*$/s, "");
+  return messageOf(error).replace(/ \(os error \d+\).*$/s, "");
+}
+
+/** What was thrown, in its own words. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** C0, DEL, C1, line and paragraph separators, and the marks that turn the direction of text around. */

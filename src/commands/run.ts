@@ -16,7 +16,7 @@ import { createMetrics } from "../observe/metrics.ts";
 import type { Clock, Watcher } from "../ports.ts";
 import { createRecorder, type Recorder } from "../record/recorder.ts";
 import { reloadOf } from "../reload/model.ts";
-import { formatMs } from "../text.ts";
+import { formatMs, messageOf } from "../text.ts";
 import { createLoop, type Loop } from "../loop/loop.ts";
 import { createHandler } from "../serve/handler.ts";
 import { createServer } from "../serve/server.ts";
@@ -48,7 +48,7 @@ export async function runSidecar(config: Config, warnings: readonly string[]): P
     const whole = createParts(config, logger).then((made) => runParts(config, parts = made, stop));
     return await Promise.race([whole, stop.atOnce]);
   } catch (error) {
-    logger.error(error instanceof Error ? error.message : String(error));
+    logger.error(messageOf(error));
     return 1;
   } finally {
     await logger.flush(FLUSH_TIMEOUT_MS);

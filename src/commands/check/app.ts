@@ -10,6 +10,7 @@ import { readCredentials } from "../../http/credentials.ts";
 import { printable } from "../../http/errors.ts";
 import { hideUrlSecrets } from "../../http/hide_url.ts";
 import { hasFailed } from "../../reload/start.ts";
+import { messageOf } from "../../text.ts";
 import { type Finding, findingsIn } from "./finding.ts";
 import { SECRET_FIX, statusFix } from "./fixes.ts";
 
@@ -29,7 +30,7 @@ function checkCredentials({ credentials }: Config): Finding[] {
     readCredentials(credentials);
     return [];
   } catch (error) {
-    return [say("fault", "credentials", error instanceof Error ? error.message : String(error), SECRET_FIX)];
+    return [say("fault", "credentials", messageOf(error), SECRET_FIX)];
   }
 }
 

@@ -11,6 +11,7 @@ import { type Mount, mountOf, parseMountinfo, staleReason } from "../../proc/mou
 import { isPattern, matchesParts, parseGlob } from "../../watch/glob.ts";
 import { holdsFifo } from "../../watch/events/fifo.ts";
 import { planPlaces } from "../../watch/sources.ts";
+import { messageOf } from "../../text.ts";
 import { type Finding, findingsIn, type Fix } from "./finding.ts";
 import { argsFix, mountFix, readableFix, RESTART, volumeFix } from "./fixes.ts";
 
@@ -184,7 +185,7 @@ async function checkWatcher(config: Config, clock: Clock): Promise<Finding> {
   try {
     Deno.watchFs([...dirs.keys()], { recursive: false }).close();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     const message = `The kernel gives no events (${reason}); ${every} finds changes`;
     return /limit|os error 24|os error 28/.test(reason)
       ? sayWatcher("warn", "watch-limit", message, WATCH_LIMIT_FIX)

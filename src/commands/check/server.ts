@@ -2,6 +2,7 @@
 
 import type { Config } from "../../config.ts";
 import { readTlsFiles, tryListening } from "../../serve/listen.ts";
+import { messageOf } from "../../text.ts";
 import { askOwn, runHealthcheck } from "../healthcheck.ts";
 import { type Finding, findingsIn } from "./finding.ts";
 import { argsFix, SECRET_FIX } from "./fixes.ts";
@@ -16,7 +17,7 @@ export async function checkServer(config: Config): Promise<Finding[]> {
 async function checkAuth({ authFile }: Config): Promise<Finding[]> {
   if (authFile === null) return [];
   const { readAuthFile } = await import("../../serve/auth.ts");
-  const problem = await messageOf(() => readAuthFile(authFile));
+  const problem = await problemOf(() => readAuthFile(authFile));
   return [
     problem
       ? say("fault", "auth-file", problem, SECRET_FIX)
@@ -26,13 +27,13 @@ async function checkAuth({ authFile }: Config): Promise<Finding[]> {
 
 async function checkPort(config: Config): Promise<Finding> {
   const { metricsPort: port } = config;
-  const tls = await messageOf(async () => {
+  const tls = await problemOf(async () => {
     const files = readTlsFiles(config);
     // On a port of its own, whether or not the real one is free.
     if (files !== null) await tryListening({ ...config, metricsHost: "127.0.0.1" }, 0, files);
   });
   if (tls) return say("fault", "tls-file", tls, SECRET_FIX);
-  const problem = await messageOf(() => tryListening(config, port, readTlsFiles(config)));
+  const problem = await problemOf(() => tryListening(config, port, readTlsFiles(config)));
   if (problem === null) {
     return say(
       "ok",
@@ -51,12 +52,12 @@ async function checkPort(config: Config): Promise<Finding> {
 }
 
 /** Null where it works, else why not. */
-async function messageOf(act: () => unknown): Promise<string | null> {
+async function problemOf(act: () => unknown): Promise<string | null> {
   try {
     await act();
     return null;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 
