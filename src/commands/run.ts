@@ -124,7 +124,7 @@ async function createParts(config: Config, logger: ProcessLogger) {
     recorder,
     ...fleet?.ports,
   });
-  return { logger, clock, collect, metrics, reader, watcher, recorder, probe, loop, fleet };
+  return { logger, clock, collectGarbage, metrics, reader, watcher, recorder, probe, loop, fleet };
 }
 
 async function startServer(config: Config, parts: Parts) {
