@@ -38,6 +38,8 @@ export async function runCheckCommand(
       stderr: "piped",
       clearEnv: true,
       env: environment,
+      // A process group of its own: what a script has started goes with it, or each retry would leave one behind.
+      detached: true,
     }).spawn();
   } catch (error) {
     return { kind: "failed", reason: `Cannot run check command "${program}": ${whyNotRun(error)}` };
@@ -47,7 +49,7 @@ export async function runCheckCommand(
   const kill = (why: string) => {
     cut ||= why;
     try {
-      child.kill("SIGKILL");
+      Deno.kill(-child.pid, "SIGKILL");
     } catch {
       // It has just ended.
     }

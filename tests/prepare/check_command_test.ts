@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { runCheckCommand } from "../../src/prepare/check_command.ts";
+import { until } from "../support/poll.ts";
 import { test } from "../support/strict.ts";
 
 const never = () => new AbortController().signal;
@@ -40,6 +41,19 @@ test("a command that cannot be run says nothing about the content", async () => 
     reason: `Cannot run check command "${plain}": permission denied`,
   });
   Deno.removeSync(plain);
+});
+
+test("a command that hangs takes along what it has started", async () => {
+  const result = await sh("sleep 60 & echo $!; wait", 300);
+  const pid = /: (\d+)$/.exec(result.kind === "ok" ? "" : result.reason)?.[1];
+  assert.ok(pid, JSON.stringify(result));
+  await until("the grandchild to end", () => {
+    try {
+      return /^State:\s+Z/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+    } catch {
+      return true;
+    }
+  });
 });
 
 test("a command that hangs is killed, also when a grandchild holds its pipes", async () => {
