@@ -4,7 +4,7 @@
  */
 
 import type { ProcessStat } from "../proc/process.ts";
-import { ambiguous, none, type Selection, type SelectOptions, type Trace } from "./choice.ts";
+import { ambiguous, HIDDEN, none, type Selection, type SelectOptions, type Trace } from "./choice.ts";
 import { applicationsIn, isSupervisor, isWrapper } from "./launchers.ts";
 import {
   describe,
@@ -189,8 +189,7 @@ function nobody(table: ProcessTable, othersVisible: boolean, waitFor: Refusal | 
   if (table.isHidden()) {
     return none(
       "hidden-proc",
-      "Cannot look at the processes of other users: /proc is mounted with hidepid; mount it without, or run " +
-        "config-reloader as the application's user (securityContext.runAsUser)",
+      `Cannot look at the processes of other users: ${HIDDEN}`,
     );
   }
   if ([...table.processes.values()].some((stat) => isBesideUs(table, stat))) {

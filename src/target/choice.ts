@@ -61,3 +61,8 @@ export function ambiguous(table: ProcessTable, stats: readonly ProcessStat[], wh
 export function none(code: TargetCode, message: string, again = false): Selection {
   return { kind: "none", code, message, ...(again && { again }) };
 }
+
+/** What to do where /proc keeps the processes of other users to itself: only those of the same user can be found. */
+export const HIDDEN =
+  "/proc is mounted with hidepid; mount it without, or run config-reloader as the application's " +
+  "user (securityContext.runAsUser)";

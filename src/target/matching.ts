@@ -3,7 +3,15 @@
  * error, since nothing says which was meant.
  */
 
-import { ambiguous, none, type Selection, type SelectOptions, type Trace, type Wanted } from "./choice.ts";
+import {
+  ambiguous,
+  HIDDEN,
+  none,
+  type Selection,
+  type SelectOptions,
+  type Trace,
+  type Wanted,
+} from "./choice.ts";
 import { isSupervisor, isWrapper } from "./launchers.ts";
 import { displayName, type ProcessStat, programName } from "../proc/process.ts";
 import { isDead, isPause, isRuntime, isSidecar, noteOn, type Refusal, refusal } from "./rules.ts";
@@ -59,6 +67,13 @@ export function selectMatching(
   }
   if (roots.length > 1) return ambiguous(table, roots, `${roots.length} separate processes match ${asked}`);
   if (refused) return { kind: "none", ...refused };
+  if (table.isHidden()) {
+    return none(
+      "hidden-proc",
+      `No process of this user matches ${asked}, and others cannot be seen: ${HIDDEN}`,
+      true,
+    );
+  }
   return none("not-there", `No process matches ${asked}; visible are ${visible(table)}`, true);
 }
 

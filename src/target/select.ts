@@ -7,7 +7,7 @@ import { selectAuto } from "./auto.ts";
 import { selectMatching } from "./matching.ts";
 import { isPid, PID_MAX, refusal } from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
-import { none, type Selection, type SelectOptions, type Trace } from "./choice.ts";
+import { HIDDEN, none, type Selection, type SelectOptions, type Trace } from "./choice.ts";
 
 /**
  * The choice itself; see the contract, "Choosing the target".
@@ -35,6 +35,13 @@ function selectPid(table: ProcessTable, pid: number, asked: string): Selection {
       return none(
         "bad-pid",
         `Cannot signal PID ${pid}, named by ${asked}: it is a thread of PID ${leader}; use ${leader}`,
+      );
+    }
+    if (table.isHidden()) {
+      return none(
+        "hidden-proc",
+        `Cannot see PID ${pid}, named by ${asked}, as one of this user's: ${HIDDEN}`,
+        true,
       );
     }
     return none(

@@ -501,9 +501,14 @@ for (const [name, list, want, { says, ...how } = {}] of CASES) {
   });
 }
 
-Deno.test("select: hidepid is told apart from a missing namespace", () => {
-  const got = select(tableOf([SIDECAR], { isHidden: () => true }), OPTIONS);
-  assert.equal(got.kind === "none" && got.code, "hidden-proc");
+Deno.test("select: hidepid is told apart from a missing namespace and a missing process, however the app is named", () => {
+  const table = tableOf([SIDECAR], { isHidden: () => true });
+  for (const wanted of [AUTO, byName("nginx"), byCmdline(/nginx/), byPid(7)]) {
+    const got = select(table, { ...OPTIONS, wanted });
+    assert.ok(got.kind === "none");
+    assert.equal(got.code, "hidden-proc");
+    assert.match(got.message, /hidepid.*runAsUser/);
+  }
 });
 
 Deno.test("select: a thread is named as one", () => {
