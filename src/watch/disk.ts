@@ -188,7 +188,10 @@ export async function explain(path: string, error: unknown): Promise<FileProblem
       : problem("missing", "no such file");
   }
   if (error instanceof Deno.errors.NotADirectory) {
-    return problem("missing", "no such file: a parent is no directory");
+    const info = await Deno.stat(path).catch(() => null);
+    return info === null
+      ? problem("missing", "no such file: a parent is no directory")
+      : problem("missing", "a file, not a directory; use --config-file");
   }
   if (error instanceof Deno.errors.PermissionDenied) return problem("denied", await explainDenied(path));
   if (error instanceof Deno.errors.FilesystemLoop) return problem("skip", "a loop of symbolic links");

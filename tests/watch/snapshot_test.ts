@@ -231,6 +231,26 @@ Deno.test(
     }),
 );
 
+Deno.test(
+  { ...STRICT, name: "a watched directory that is a file is told apart from a missing one" },
+  () =>
+    inDir(async (dir) => {
+      Deno.writeTextFileSync(join(dir, "a.yaml"), "a");
+      for (
+        const [path, text] of [
+          ["a.yaml", "a file, not a directory; use --config-file"],
+          ["a.yaml/below", "no such file: a parent is no directory"],
+          ["none", "no such file"],
+        ] as const
+      ) {
+        const reader = createSnapshotReader({ ...BASE, watchedDirs: [join(dir, path)] }, clock);
+        const found = await settled(reader);
+        assert.ok(found.kind === "unreadable");
+        assert.deepEqual(found.files.map(({ error }) => error), [text]);
+      }
+    }),
+);
+
 Deno.test({
   ...STRICT,
   name: "inputs that lie below the output directory are watched, what is written there is not",
