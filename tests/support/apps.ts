@@ -140,58 +140,6 @@ export async function prometheusLabel(app: App): Promise<string> {
   return /version: "?(\w+)"?/.exec(data.yaml)?.[1] ?? "";
 }
 
-/** Rules for vmalert; `label` tells one from another, `comment` changes the bytes alone. Rejected where it is `BAD`. */
-export function vmalertRules(label: string, comment = ""): Payload {
-  const rules = label === "BAD"
-    ? "groups: ]["
-    : `groups: [{ name: all, rules: [{ alert: ${label}, expr: "up == 0" }] }]`;
-  return { "rules.yml": `# ${comment}\n${rules}\n` };
-}
-
-/** Starts vmalert; its first rule is called `v0`. */
-export function startVmalert(): Promise<App> {
-  return startApp({
-    program: "vmalert",
-    from: "the package victoria-metrics",
-    key: "rules.yml",
-    payload: () => vmalertRules("v0"),
-    args: (file, _dir, port) => [
-      `-rule=${file}`,
-      `-httpListenAddr=127.0.0.1:${port}`,
-      // It applies new rules between two evaluations.
-      "-evaluationInterval=200ms",
-      "-datasource.url=http://127.0.0.1:1",
-      "-notifier.url=http://127.0.0.1:1",
-    ],
-    ready: "/health",
-  });
-}
-
-/** Targets for vmagent; see `vmalertRules`. */
-export function vmagentConfig(label: string, comment = ""): Payload {
-  const jobs = label === "BAD"
-    ? "]["
-    : `[{ job_name: ${label}, static_configs: [{ targets: ["127.0.0.1:1"] }] }]`;
-  return { "scrape.yml": `# ${comment}\nscrape_configs: ${jobs}\n` };
-}
-
-/** Starts vmagent; its first job is called `v0`. Needs one that tells how its reload went, newer than Debian's. */
-export function startVmagent(): Promise<App> {
-  return startApp({
-    program: "vmagent",
-    from: "go install github.com/VictoriaMetrics/VictoriaMetrics/app/vmagent@v1.93.5",
-    key: "scrape.yml",
-    payload: () => vmagentConfig("v0"),
-    args: (file, dir, port) => [
-      `-promscrape.config=${file}`,
-      `-httpListenAddr=127.0.0.1:${port}`,
-      "-remoteWrite.url=http://127.0.0.1:1/",
-      `-remoteWrite.tmpDataPath=${dir}/data`,
-    ],
-    ready: "/health",
-  });
-}
-
 const TLS = new URL("../testdata/tls/", import.meta.url).pathname;
 
 /**

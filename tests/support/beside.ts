@@ -3,6 +3,11 @@
 import assert from "node:assert/strict";
 import { ready, type Sidecar, startSidecar } from "./scene.ts";
 
+/** `never`, since a second is long for an app that was started only just now. */
+export const ALWAYS: readonly string[] = ["--interval", "500ms", "--reload-on-start", "never"];
+/** The same, with retries that do not keep a test waiting. */
+export const QUICK: readonly string[] = [...ALWAYS, "--retry-interval", "300ms", "--max-backoff", "600ms"];
+
 /** How long a change may take until it is proved, in milliseconds. */
 const PROOF_MS = 15_000;
 

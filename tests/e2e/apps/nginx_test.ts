@@ -5,24 +5,12 @@
 
 import assert from "node:assert/strict";
 import { type Nginx, startNginx } from "../../support/apps.ts";
-import { beside, successes } from "../../support/beside.ts";
+import { beside, QUICK, successes } from "../../support/beside.ts";
 import { until } from "../../support/poll.ts";
 import { test } from "../../support/strict.ts";
 import { get, type Sidecar } from "../../support/scene.ts";
 
 const TLS = new URL("../../testdata/tls/", import.meta.url).pathname;
-/** `never`, since a second is long for an app that was started only just now. */
-const QUICK = [
-  "--interval",
-  "500ms",
-  "--reload-on-start",
-  "never",
-  "--retry-interval",
-  "300ms",
-  "--max-backoff",
-  "600ms",
-];
-
 /** As `beside`, and no secret gets into the log. */
 function besideNginx(app: Nginx, args: string[], fn: (sidecar: Sidecar) => Promise<void>): Promise<void> {
   const all = ["--config-file", app.file, "--process-name", app.name, "--verify", "json", ...QUICK, ...args];
@@ -36,37 +24,35 @@ async function versionOf(app: Nginx): Promise<string> {
   return JSON.parse(await get(`${app.url}/config`, 2000)).version;
 }
 
-for (const token of ["/version", "/worker"]) {
-  test(`nginx by SIGHUP to its master, proved by ${token}: good, bad, back`, async () => {
-    await using app = await startNginx();
-    const args = ["--reload-url", `${app.url}/config`, "--verify-token", token, "--reload-timeout", "2s"];
-    await besideNginx(app, args, async (sidecar) => {
-      app.swap("v1");
-      await successes(sidecar, 1);
-      assert.equal(await versionOf(app), "v1");
-      await sidecar.logged(`Sending SIGHUP to main process (PID ${app.pid})`);
+test("nginx by SIGHUP to its master, proved by a version: good, bad, back", async () => {
+  await using app = await startNginx();
+  const args = ["--reload-url", `${app.url}/config`, "--verify-token", "/version", "--reload-timeout", "2s"];
+  await besideNginx(app, args, async (sidecar) => {
+    app.swap("v1");
+    await successes(sidecar, 1);
+    assert.equal(await versionOf(app), "v1");
+    await sidecar.logged(`Sending SIGHUP to main process (PID ${app.pid})`);
 
-      app.swap("BAD");
-      await sidecar.metricIs(
-        'config_reload_outcomes_total{outcome="timeout"}',
-        (value) => value >= 1,
-        15_000,
-      );
-      assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
-      await sidecar.logged("reload verification timeout");
-      assert.ok(app.isAlive());
-      assert.equal(await versionOf(app), "v1");
-      assert.match(app.log(), /unknown directive "no_such_directive"/);
+    app.swap("BAD");
+    await sidecar.metricIs(
+      'config_reload_outcomes_total{outcome="timeout"}',
+      (value) => value >= 1,
+      15_000,
+    );
+    assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
+    await sidecar.logged("reload verification timeout");
+    assert.ok(app.isAlive());
+    assert.equal(await versionOf(app), "v1");
+    assert.match(app.log(), /unknown directive "no_such_directive"/);
 
-      app.swap("v1");
-      await successes(sidecar, 2);
-      app.swap("v2");
-      await successes(sidecar, 3);
-      // A worker of the old configuration may still answer: the master ends it after it has started the new ones.
-      await until("the new configuration answers", async () => await versionOf(app) === "v2");
-    });
+    app.swap("v1");
+    await successes(sidecar, 2);
+    app.swap("v2");
+    await successes(sidecar, 3);
+    // A worker of the old configuration may still answer: the master ends it after it has started the new ones.
+    await until("the new configuration answers", async () => await versionOf(app) === "v2");
   });
-}
+});
 
 /** Name, flags, and what to break so that the status can no longer be read. */
 const WAYS: readonly [what: string, args: (app: Nginx) => string[]][] = [

@@ -5,13 +5,13 @@
 
 import assert from "node:assert/strict";
 import { type App, prometheusConfig, prometheusLabel, startPrometheus } from "../../support/apps.ts";
-import { beside, successes } from "../../support/beside.ts";
+import { ALWAYS, beside, QUICK, successes } from "../../support/beside.ts";
 import { test } from "../../support/strict.ts";
 import type { Sidecar } from "../../support/scene.ts";
 
-/** `never`, since a second is long for an app that was started only just now. */
-const ALWAYS = ["--interval", "500ms", "--reload-on-start", "never"];
-const QUICK = [...ALWAYS, "--retry-interval", "300ms", "--max-backoff", "600ms"];
+/** The arguments beside an app that is signalled and asked at this path. */
+const asking = (app: App, path: string) =>
+  `--config-file ${app.file} --process-name ${app.name} --reload-url ${app.url}${path}`.split(" ");
 
 /** A good change, a bad one, the way back, another good one; each as Prometheus itself sees it. */
 async function goodBadBack(app: App, sidecar: Sidecar): Promise<void> {
@@ -44,17 +44,7 @@ const SIGNALLED: readonly [what: string, path: string, verify: string][] = [
 for (const [what, path, verify] of SIGNALLED) {
   test(`prometheus by SIGHUP, asked by ${what}: good, bad, back`, async () => {
     await using app = await startPrometheus();
-    const args = [
-      "--config-file",
-      app.file,
-      "--process-name",
-      app.name,
-      "--reload-url",
-      app.url + path,
-      "--verify",
-      verify,
-    ];
-    await beside(app, [...QUICK, ...args], async (sidecar) => {
+    await beside(app, [...QUICK, ...asking(app, path), "--verify", verify], async (sidecar) => {
       await goodBadBack(app, sidecar);
       await sidecar.logged(`Sending SIGHUP to main process (PID ${app.pid})`);
     });
@@ -76,18 +66,7 @@ test("prometheus by HTTP: good, bad, back", async () => {
 
 test("prometheus: several reloads within a second of its clock are each proved", async () => {
   await using app = await startPrometheus();
-  const url = `${app.url}/api/v1/status/runtimeinfo`;
-  const args = [
-    "--config-file",
-    app.file,
-    "--process-name",
-    app.name,
-    "--reload-url",
-    url,
-    "--min-reload-interval",
-    "0s",
-    ...QUICK,
-  ];
+  const args = [...QUICK, ...asking(app, "/api/v1/status/runtimeinfo"), "--min-reload-interval", "0s"];
   await beside(app, args, async (sidecar) => {
     for (let i = 1; i <= 6; i++) {
       const startMs = performance.now();
@@ -103,17 +82,7 @@ test("prometheus: several reloads within a second of its clock are each proved",
 
 test("prometheus: a second bad configuration in a row is rejected too, before the timeout", async () => {
   await using app = await startPrometheus();
-  const args = [
-    "--config-file",
-    app.file,
-    "--process-name",
-    app.name,
-    "--reload-url",
-    `${app.url}/metrics`,
-    "--retry-interval",
-    "5m",
-    ...ALWAYS,
-  ];
+  const args = [...ALWAYS, ...asking(app, "/metrics"), "--retry-interval", "5m"];
   await beside(app, args, async (sidecar) => {
     const rejected = 'config_reload_outcomes_total{outcome="rejected"}';
     app.volume.swap(prometheusConfig("BAD1"));

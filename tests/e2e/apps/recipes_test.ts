@@ -7,10 +7,9 @@
 import assert from "node:assert/strict";
 import { parse } from "yaml";
 import { type App, type AppRecipe, startApp } from "../../support/apps.ts";
-import { beside, ended, successes } from "../../support/beside.ts";
-import type { Payload } from "../../support/kubelet.ts";
+import { beside, ended, QUICK, successes } from "../../support/beside.ts";
 import { until } from "../../support/poll.ts";
-import { freePort, get } from "../../support/scene.ts";
+import { freePort, get, type Sidecar } from "../../support/scene.ts";
 import { test } from "../../support/strict.ts";
 
 const PAGE = Deno.readTextFileSync(new URL("../../../docs/recipes.md", import.meta.url));
@@ -63,6 +62,8 @@ interface Case {
   readonly proof: readonly string[];
   /** How bad content ends; null where nobody can say. */
   readonly bad: "rejected" | "timeout" | null;
+  /** Where an HTTP request reloads it too, which is tried as well: of those whose answer proves nothing. */
+  readonly http?: string;
   /** Whether the program itself says that it runs this content. */
   readonly runs: (app: App, label: string) => Promise<boolean>;
 }
@@ -128,6 +129,7 @@ const CASES: readonly Case[] = [
     // Its time is in whole seconds: two loads in one are told apart by the count.
     proof: ["time", "counter"],
     bad: "rejected",
+    http: "/-/reload",
     runs: async ({ url }, label) => (await get(`${url}/api/v1/rules`, 2_000)).includes(`"${label}"`),
   },
   {
@@ -145,6 +147,7 @@ const CASES: readonly Case[] = [
     // Its time is in whole seconds: two loads in one are told apart by the count.
     proof: ["time", "counter"],
     bad: "rejected",
+    http: "/-/reload",
     runs: async ({ url }, label) => (await get(`${url}/targets`, 2_000)).includes(label),
   },
   {
@@ -269,15 +272,6 @@ ${label === "BAD" ? "no_such_section" : "frontend status"}
   },
 ];
 
-const QUICK = [
-  "--interval",
-  "500ms",
-  "--retry-interval",
-  "300ms",
-  "--max-backoff",
-  "600ms",
-];
-
 /** A container's arguments as the test runs them. */
 function ours(container: Container, dir: string, pagePort: number, port: number): string[] {
   const [{ mountPath } = { mountPath: "" }] = container.volumeMounts;
@@ -289,9 +283,6 @@ function ours(container: Container, dir: string, pagePort: number, port: number)
 }
 
 async function start(of: Case, app: Container): Promise<App> {
-  const payload = (label: string, dir: string, port: number): Payload => ({
-    [of.key]: of.content(label, dir, port),
-  });
   return await startApp({
     program: of.program,
     ...(of.from !== undefined && { from: of.from }),
@@ -299,7 +290,7 @@ async function start(of: Case, app: Container): Promise<App> {
     payload: (dir, port) => {
       Deno.mkdirSync(`${dir}/tmp`);
       of.prepare?.(dir);
-      return payload("v0", dir, port);
+      return { [of.key]: of.content("v0", dir, port) };
     },
     args: (_file, dir, port) => {
       const args = ours(app, dir, of.pagePort, port);
@@ -312,39 +303,54 @@ async function start(of: Case, app: Container): Promise<App> {
   });
 }
 
+/** Good content, for some a comment more, bad content, the way back, and good content again. */
+async function changes(of: Case, app: App, sidecar: Sidecar): Promise<void> {
+  let good = 0;
+  const apply = async (label: string, comment = "") => {
+    app.volume.swap({ [of.key]: comment + of.content(label, app.dir, app.port) });
+    await successes(sidecar, ++good);
+    await runs(label);
+  };
+  const runs = (label: string) =>
+    until(`${of.heading} runs ${label}`, () => of.runs(app, label), { timeoutMs: 5_000 });
+  await apply("v1");
+  const metrics = await get(`http://127.0.0.1:${sidecar.port}/metrics`, 2_000);
+  const [, proof] = /config_reload_proof_info\{kind="(.+)"\} 1/.exec(metrics) ?? [];
+  assert.ok(of.proof.includes(proof!), proof);
+  const comment = of.bad === "rejected" ? "# a comment more\n" : "";
+  if (comment !== "") await apply("v1", comment);
+  if (of.bad !== null) {
+    app.volume.swap({ [of.key]: of.content("BAD", app.dir, app.port) });
+    await ended(sidecar, of.bad);
+    assert.ok(app.isAlive());
+    await runs("v1");
+    await apply("v1", comment);
+  }
+  await apply("v2");
+  if (of.bad === "rejected") {
+    await sidecar.logged("Reload rejected by the app: ");
+    assert.equal(await sidecar.metric('config_reload_outcomes_total{outcome="timeout"}'), 0);
+  }
+}
+
 for (const of of CASES) {
-  test(`recipe ${of.heading}: good, ${of.bad === null ? "" : "bad, back, "}good`, async () => {
-    const pod = podOf(of.heading);
-    await using app = await start(of, pod.app);
-    const swap = (label: string) => app.volume.swap({ [of.key]: of.content(label, app.dir, app.port) });
-    const runs = (label: string) =>
-      until(`${of.heading} runs ${label}`, () => of.runs(app, label), { timeoutMs: 5_000 });
-    const args = [
-      ...ours(pod.sidecar, app.dir, of.pagePort, app.port).filter((arg) => !arg.startsWith("--process-name")),
-      ...["--process-name", app.name, "--reload-on-start", "never", "--reload-timeout", "3s"],
-      ...QUICK,
-    ];
-    await beside(app, args, async (sidecar) => {
-      swap("v1");
-      await successes(sidecar, 1);
-      await runs("v1");
-      const [, proof] = /config_reload_proof_info\{kind="(.+)"\} 1/.exec(
-        await get(`http://127.0.0.1:${sidecar.port}/metrics`, 2_000),
-      ) ?? [];
-      assert.ok(of.proof.includes(proof!), proof);
-      if (of.bad !== null) {
-        swap("BAD");
-        await ended(sidecar, of.bad);
-        assert.ok(app.isAlive());
-        await runs("v1");
-        swap("v1");
-        await successes(sidecar, 2);
-      }
-      swap("v2");
-      await successes(sidecar, of.bad === null ? 2 : 3);
-      await runs("v2");
+  for (const trigger of of.http === undefined ? ["as on the page"] : ["as on the page", "by HTTP"]) {
+    test(`recipe ${of.heading}, ${trigger}: good, ${of.bad === null ? "" : "bad, back, "}good`, async () => {
+      const pod = podOf(of.heading);
+      await using app = await start(of, pod.app);
+      const args = [
+        ...ours(pod.sidecar, app.dir, of.pagePort, app.port).filter((arg) =>
+          !arg.startsWith("--process-name")
+        ),
+        ...(trigger === "by HTTP"
+          ? ["--trigger", "http", "--trigger-url", `${app.url}${of.http}`]
+          : ["--process-name", app.name]),
+        ...["--reload-timeout", "3s"],
+        ...QUICK,
+      ];
+      await beside(app, args, (sidecar) => changes(of, app, sidecar));
     });
-  });
+  }
 }
 
 test("recipe dnsmasq: hosts files are read again, dnsmasq.conf is not", async () => {
@@ -367,14 +373,8 @@ test("recipe dnsmasq: hosts files are read again, dnsmasq.conf is not", async ()
   const nameServer = { ipAddr: "127.0.0.1", port: app.port };
   const addressOf = async (name: string) => (await Deno.resolveDns(name, "A", { nameServer }))[0];
   assert.deepEqual([await addressOf("hosts.test"), await addressOf("conf.test")], ["10.0.0.1", "10.0.0.1"]);
-  const args = [
-    ...ours(pod.sidecar, app.dir, 0, 0),
-    "--process-name",
-    app.name,
-    "--reload-on-start",
-    "never",
-  ];
-  await beside(app, [...args, ...QUICK], async (sidecar) => {
+  const args = [...ours(pod.sidecar, app.dir, 0, 0), "--process-name", app.name, ...QUICK];
+  await beside(app, args, async (sidecar) => {
     Deno.writeTextFileSync(`${app.dir}/dnsmasq.conf`, config("10.0.0.2", app.port));
     app.volume.swap({ hosts: "10.0.0.2 hosts.test\n" });
     await successes(sidecar, 1);
@@ -397,15 +397,8 @@ test("recipe rsyslog: SIGHUP changes nothing of its configuration", async () => 
     args: (file, dir) => ["-n", "-f", file, "-i", `${dir}/pid`],
     ready: ({ port }) => Promise.resolve(listensOn(port)),
   });
-  const args = [
-    "--watched-dir",
-    `${app.dir}/volume`,
-    "--process-name",
-    app.name,
-    "--reload-on-start",
-    "never",
-  ];
-  await beside(app, [...args, "--verify", "none", ...QUICK], async (sidecar) => {
+  const args = ["--watched-dir", `${app.dir}/volume`, "--process-name", app.name, "--verify", "none"];
+  await beside(app, [...args, ...QUICK], async (sidecar) => {
     app.volume.swap({ "rsyslog.conf": config(other, app.dir) });
     await successes(sidecar, 1);
     const out = `${app.dir}/out`;

@@ -14,78 +14,42 @@ const EXTRAS = ["monitoring", "network-policy"];
 /** Versions whose schemas are used: the oldest with native sidecars on by default, the one of the cluster tests, the newest known. */
 const VERSIONS = ["1.29", "1.34", "1.37"];
 
-const FOREIGN = `
-apiVersion: apps/v1
-kind: Deployment
-metadata: { name: web, annotations: { config-reloader/inject: "true" } }
-spec:
-  selector: { matchLabels: { app: web } }
-  template:
-    metadata: { labels: { app: web } }
-    spec:
-      containers: [{ name: web, image: "nginx:1" }]
-      volumes: [{ name: config, configMap: { name: web } }]
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: { name: other }
-spec:
-  selector: { matchLabels: { app: other } }
-  template:
-    metadata: { labels: { app: other } }
-    spec: { containers: [{ name: other, image: "nginx:1" }] }
----
-apiVersion: batch/v1
-kind: Job
-metadata: { name: once, annotations: { config-reloader/inject: "true" } }
-spec:
-  template:
-    metadata: { labels: { app: once } }
-    spec:
-      restartPolicy: Never
-      containers: [{ name: once, image: "nginx:1" }]
-      volumes: [{ name: config, configMap: { name: web } }]
----
-apiVersion: apps/v1
-kind: StatefulSet
-metadata: { name: db, annotations: { config-reloader/inject: "true" } }
-spec:
-  serviceName: db
-  selector: { matchLabels: { app: db } }
-  template:
-    metadata: { labels: { app: db } }
-    spec:
-      containers: [{ name: db, image: "nginx:1" }]
-      volumes: [{ name: config, configMap: { name: web } }]
----
-apiVersion: apps/v1
-kind: DaemonSet
-metadata: { name: agent, annotations: { config-reloader/inject: "true" } }
-spec:
-  selector: { matchLabels: { app: agent } }
-  template:
-    metadata: { labels: { app: agent } }
-    spec:
-      containers: [{ name: agent, image: "nginx:1" }]
-      volumes: [{ name: config, configMap: { name: web } }]
----
-apiVersion: batch/v1
-kind: CronJob
-metadata: { name: nightly, annotations: { config-reloader/inject: "true" } }
-spec:
-  schedule: "0 3 * * *"
-  jobTemplate:
-    spec:
-      template:
-        metadata: { labels: { app: nightly } }
-        spec:
-          restartPolicy: Never
-          containers: [{ name: nightly, image: "nginx:1" }]
-          volumes: [{ name: config, configMap: { name: web } }]
-`;
+/** Kind and name of the workloads that ask for the sidecar. */
+const ASKING = [
+  ["Deployment", "web"],
+  ["StatefulSet", "db"],
+  ["DaemonSet", "agent"],
+  ["Job", "once"],
+  ["CronJob", "nightly"],
+] as const;
+
+/** Somebody's workload with a volume `config`. */
+function workload(kind: string, name: string, annotations: Readonly<Record<string, string>>): Manifest {
+  const ends = kind.endsWith("Job");
+  const volumes = [{ name: "config", configMap: { name: "web" } }];
+  const pod = { containers: [{ name, image: "nginx:1" }], volumes, ...(ends && { restartPolicy: "Never" }) };
+  const spec = {
+    ...(!ends && { selector: { matchLabels: { app: name } } }),
+    ...(kind === "StatefulSet" && { serviceName: name }),
+    template: { metadata: { labels: { app: name } }, spec: pod },
+  };
+  return {
+    apiVersion: ends ? "batch/v1" : "apps/v1",
+    kind,
+    metadata: { name, annotations },
+    spec: kind === "CronJob" ? { schedule: "0 3 * * *", jobTemplate: { spec } } : spec,
+  };
+}
+
+/** One workload of each kind that asks for the sidecar, and a Deployment that does not. */
+function workloads(more: Readonly<Record<string, string>> = {}): string {
+  const annotations = { "config-reloader/inject": "true", ...more };
+  const all = ASKING.map(([kind, name]) => workload(kind, name, annotations));
+  return [...all, workload("Deployment", "other", {})].map((object) => stringify(object)).join("---\n");
+}
 
 const foreign = (components: readonly string[], more = "") => ({
-  "foreign.yaml": FOREIGN,
+  "foreign.yaml": workloads(),
   "kustomization.yaml": `resources: [foreign.yaml]\ncomponents: [${
     components.map((name) => `K8S/components/${name}`).join(", ")
   }]\n${more}`,
@@ -98,12 +62,9 @@ const base = (components: readonly string[] = []) => ({
 
 /** The foreign workloads in one group, with the sidecar of that component. */
 const fleet = (component: string) => ({
-  "foreign.yaml": FOREIGN.replaceAll(
-    'config-reloader/inject: "true"',
-    `config-reloader/inject: "true", config-reloader/rollout: ${
-      component === "native-sidecar" ? "native" : "container"
-    }`,
-  ),
+  "foreign.yaml": workloads({
+    "config-reloader/rollout": component === "native-sidecar" ? "native" : "container",
+  }),
   "kustomization.yaml":
     `namespace: shop\nresources: [foreign.yaml]\ncomponents: [K8S/components/${component}, K8S/components/rollout]\n`,
 });
@@ -280,12 +241,6 @@ patches:
     assert.equal(sidecar["volumeMounts"].length, 1);
   });
 }
-
-/** Kind and name of the workloads that ask for the sidecar. */
-const ASKING = [["Deployment", "web"], ["StatefulSet", "db"], ["DaemonSet", "agent"], ["Job", "once"], [
-  "CronJob",
-  "nightly",
-]] as const;
 
 test("config-reloader: in all workloads but those that end, which the container would keep alive", async () => {
   const { objects } = await build(foreign(["config-reloader"]));

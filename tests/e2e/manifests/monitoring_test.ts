@@ -4,10 +4,9 @@
  */
 
 import assert from "node:assert/strict";
-import { stringify } from "yaml";
 import { CATALOGUE } from "../../../src/observe/catalogue.ts";
 import { DOCS_URL } from "../../../src/version.ts";
-import { build, filled, find, type Manifest, MONITORING, panels, ROOT, run } from "./support.ts";
+import { build, filled, find, type Manifest, MONITORING, panels, promtool, ROOT } from "./support.ts";
 import { test } from "../../support/strict.ts";
 
 /** Metric names in an expression or text, without the suffixes of a histogram. */
@@ -48,20 +47,6 @@ test("rules and dashboard name only metrics that the product has", async () => {
     assert.deepEqual(names.filter((name) => !known.has(name)), []);
   }
 });
-
-/** Runs promtool on files in a directory of their own. */
-async function promtool(args: string[], files: Readonly<Record<string, unknown>>): Promise<void> {
-  const dir = await Deno.makeTempDir({ prefix: "promtool-" });
-  try {
-    for (const [name, content] of Object.entries(files)) {
-      await Deno.writeTextFile(`${dir}/${name}`, stringify(content, { aliasDuplicateObjects: false }));
-    }
-    const { code, out, err } = await run("promtool", args, { cwd: dir });
-    assert.equal(code, 0, out + err);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
 
 test("the dashboard begins with three numbers and the pods that need a person; panels do not overlap", async () => {
   const all = await panels();

@@ -3,7 +3,7 @@
  * it, never a skipped test.
  */
 
-import { parseAllDocuments } from "yaml";
+import { parseAllDocuments, stringify } from "yaml";
 
 /** Repository root. */
 export const ROOT = decodeURIComponent(new URL("../../..", import.meta.url).pathname).replace(/\/$/, "");
@@ -105,4 +105,18 @@ export function filled(expr: string, intervalSeconds = 60): string {
     .replaceAll("$__interval_ms", String(intervalSeconds * 1000))
     .replaceAll("$__interval", `${intervalSeconds}s`)
     .replaceAll('"$namespace"', '".*"').replaceAll('"$pod"', '".*"').replaceAll("$workload", ".*");
+}
+
+/** Runs promtool on files in a directory of their own. @throws where it is not content. */
+export async function promtool(args: string[], files: Readonly<Record<string, unknown>>): Promise<void> {
+  const dir = await Deno.makeTempDir({ prefix: "promtool-" });
+  try {
+    for (const [name, content] of Object.entries(files)) {
+      await Deno.writeTextFile(`${dir}/${name}`, stringify(content, { aliasDuplicateObjects: false }));
+    }
+    const { code, out, err } = await run("promtool", args, { cwd: dir });
+    if (code !== 0) throw new Error(`promtool ${args.join(" ")}:\n${out}${err}`);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 }
