@@ -6,7 +6,17 @@
 import assert from "node:assert/strict";
 import { CATALOGUE } from "../../../src/observe/catalogue.ts";
 import { DOCS_URL } from "../../../src/version.ts";
-import { build, filled, find, type Manifest, MONITORING, panels, promtool, ROOT } from "./support.ts";
+import {
+  build,
+  dashboard,
+  filled,
+  find,
+  type Manifest,
+  MONITORING,
+  panels,
+  promtool,
+  ROOT,
+} from "./support.ts";
 import { test } from "../../support/strict.ts";
 
 /** Metric names in an expression or text, without the suffixes of a histogram. */
@@ -77,6 +87,14 @@ test("the dashboard begins with three numbers and the pods that need a person; p
       }
     }
   }
+});
+
+test("the dashboard offers the workloads that pods belong to, and no parts of their names", async () => {
+  const { list } = (await dashboard())["templating"];
+  const { regex } = list.find(({ name }: Manifest) => name === "workload");
+  const pattern = new RegExp(regex.slice(1, -1));
+  const names = ["web-7d4b9c6f5d-x2k8p", "my-db-0", "agent-x2k8p", "nightly-29012345-z9z9z"];
+  assert.deepEqual(names.map((pod) => pattern.exec(pod)?.[1]), ["web", "my-db", "agent", "nightly-29012345"]);
 });
 
 test("the dashboard's expressions parse", async () => {

@@ -93,10 +93,14 @@ export const MONITORING = {
   "kustomization.yaml": "resources: [K8S/base]\ncomponents: [K8S/components/monitoring]\n",
 };
 
+/** The dashboard. */
+export async function dashboard(): Promise<Manifest> {
+  return JSON.parse(await Deno.readTextFile(`${ROOT}/k8s/components/monitoring/dashboard.json`));
+}
+
 /** The dashboard's panels, those in folded rows included. */
 export async function panels(): Promise<Manifest[]> {
-  const board = JSON.parse(await Deno.readTextFile(`${ROOT}/k8s/components/monitoring/dashboard.json`));
-  return board.panels.flatMap((panel: Manifest) => [panel, ...(panel["panels"] ?? [])]);
+  return (await dashboard())["panels"].flatMap((panel: Manifest) => [panel, ...(panel["panels"] ?? [])]);
 }
 
 /** An expression with the dashboard's variables set to everything, as Grafana fills them in. */
