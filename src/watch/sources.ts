@@ -198,15 +198,8 @@ function createList(config: SourceConfig, context: WalkContext) {
   const createVisitor = (nameOf: (path: string) => string, roots: readonly string[] | null): Visitor => ({
     add: (place, name) => {
       const path = joinPath(place.path, name);
-      const { volume } = place;
-      return add({
-        path,
-        readPath: joinPath(place.readPath, name),
-        name: nameOf(path),
-        volume,
-        named: false,
-        roots,
-      });
+      const readPath = joinPath(place.readPath, name);
+      return add({ path, readPath, name: nameOf(path), volume: place.volume, named: false, roots });
     },
     dropBelow: (dir) => {
       for (const [path, { named }] of candidates) if (!named && isWithin(path, dir)) candidates.delete(path);
@@ -216,8 +209,11 @@ function createList(config: SourceConfig, context: WalkContext) {
   return {
     candidates,
     file: async (path: string, roots: readonly string[] | null): Promise<void> => {
-      const volume = await finder.above(path);
-      if (volume === "lost") return;
+      const [above, info] = await Promise.all([finder.above(path), orNull(context.disk.lstat(path))]);
+      if (above === "lost") return;
+      // A file of its own where kubelet's link was, as editors leave it.
+      const isOwnFile = above?.dir === parentOf(path) && info?.isFile;
+      const volume = isOwnFile ? null : above;
       const readPath = volume === null ? path : pinPath(path, volume);
       add({ path, readPath, name: baseName(path), volume, named: true, roots });
     },

@@ -177,13 +177,15 @@ function createLister(context: WalkContext) {
       const payloadPath = pinPath(place.readPath, { dir: place.readPath, target: volume.target });
       const payloadPlace = { path: place.path, readPath: payloadPath, volume };
       const payload = await list(payloadPlace) ?? [];
-      const keys = new Set(payload.map((entry) => entry.name));
-      const beside: Deno.DirEntry[] = [];
+      // Also a file where kubelet's link was, as editors leave it.
+      const beside = new Map(own.flatMap((entry) => entry.isSymlink ? [] : [[entry.name, entry]]));
+      const keys = payload.filter(({ name }) => !beside.has(name));
+      const known = new Set(keys.map(({ name }) => name));
       for (const entry of own) {
-        if (keys.has(entry.name)) continue;
-        if (!entry.isSymlink || !await isKeyLink(joinPath(place.path, entry.name))) beside.push(entry);
+        if (known.has(entry.name) || beside.has(entry.name)) continue;
+        if (!await isKeyLink(joinPath(place.path, entry.name))) beside.set(entry.name, entry);
       }
-      return [{ place: payloadPlace, entries: payload }, { place, entries: beside }];
+      return [{ place: payloadPlace, entries: keys }, { place, entries: [...beside.values()] }];
     },
     /** Where a link leads: to a directory, to no directory (the reader finds the words for it), or where none may. */
     readLink: async (place: Place, name: string): Promise<Place | "file" | "refused"> => {
