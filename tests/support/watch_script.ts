@@ -293,8 +293,8 @@ function createRun(script: Script, method: Method, root: string) {
   };
 }
 
-function shell(command: string, cwd: string): void {
-  const { success, stderr } = new Deno.Command("sh", { args: ["-ec", command], cwd }).outputSync();
+async function shell(command: string, cwd: string): Promise<void> {
+  const { success, stderr } = await new Deno.Command("sh", { args: ["-ec", command], cwd }).output();
   if (!success) throw new Error(new TextDecoder().decode(stderr));
 }
 
