@@ -3,6 +3,7 @@
  * says so, and never guesses.
  */
 
+import type { Target } from "../model.ts";
 import type { ProcessStat } from "../proc/process.ts";
 import { ambiguous, HIDDEN, none, type Selection, type SelectOptions, type Trace } from "./choice.ts";
 import { applicationsIn, isSupervisor, isWrapper } from "./launchers.ts";
@@ -48,6 +49,28 @@ export function selectAuto(table: ProcessTable, options: SelectOptions, trace?: 
   return isSupervisor(table, only)
     ? supervisor(table, only, port)
     : { kind: "process", stat: only, reason: reasonOf(table, only) };
+}
+
+/**
+ * The target of before, from a table of that process and this one: where exactly it lives, nothing that has come since can change
+ * the choice. On the way to the signal it saves half a millisecond. Null where only the full table can tell.
+ */
+export function keepTarget(
+  table: ProcessTable,
+  { previous, signal, mustListen }: SelectOptions,
+): Selection | null {
+  const stat = previous && table.processes.get(previous.pid);
+  if (!stat || !mustListen || !isSame(stat, previous) || isLauncherNow(table, stat, signal)) return null;
+  return forbids(table, stat) === null ? { kind: "process", stat, reason: previous.reason } : null;
+}
+
+function isSame(stat: ProcessStat, previous: Target): boolean {
+  return stat.startTicks === previous.startTicks && stat.comm === previous.comm;
+}
+
+/** It may have become a process that only starts others, by exec. */
+function isLauncherNow(table: ProcessTable, stat: ProcessStat, signal: number): boolean {
+  return isWrapper(table, stat, signal) || isSupervisor(table, stat);
 }
 
 interface Candidates {
@@ -116,13 +139,12 @@ function findKnown(
   { previous, signal }: SelectOptions,
 ): ProcessStat | null {
   const stat = previous && table.processes.get(previous.pid);
-  if (!stat || stat.startTicks !== previous.startTicks || stat.comm !== previous.comm) return null;
+  if (!stat || !isSame(stat, previous)) return null;
   const main = topOf(table, stat);
   if (!isMain(mains, table, main) || ownContainers(table, self).includes(table.container(main.pid))) {
     return null;
   }
-  const isLauncher = isWrapper(table, stat, signal) || isSupervisor(table, stat);
-  return isLauncher || forbids(table, stat) !== null ? null : stat;
+  return isLauncherNow(table, stat, signal) || forbids(table, stat) !== null ? null : stat;
 }
 
 function reasonOf(table: ProcessTable, stat: ProcessStat): string {

@@ -9,7 +9,8 @@ import type { Resolution, Target, TargetView } from "../model.ts";
 import type { Clock, TargetPort } from "../ports.ts";
 import { createProcReader, type ProcReader } from "../proc/reader.ts";
 import { signalNumber } from "../proc/signals.ts";
-import type { Trace, Wanted } from "./choice.ts";
+import { keepTarget } from "./auto.ts";
+import type { SelectOptions, Trace, Wanted } from "./choice.ts";
 import { type CmdlinePattern, createCmdlinePattern } from "./cmdline_pattern.ts";
 import { judgeHandler } from "./handler.ts";
 import { createPidFileReader, type PidFile } from "./pid_file.ts";
@@ -57,10 +58,8 @@ export async function createTargetPort(config: Config, deps: TargetDeps): Promis
       if (asked.kind === "problem") {
         return { kind: "none", code: asked.code, message: asked.message, again: true };
       }
-      const only = asked.wanted.kind === "pid" ? asked.wanted.pid : undefined;
-      const table = readTable(reader, performance.now(), only);
       const how = { wanted: asked.wanted, signal: options.signalNumber, port, mustListen, previous };
-      const chosen = select(table, how, trace);
+      const { table, chosen } = choose(reader, how, trace);
       if (chosen.kind === "none") return chosen;
       // Just before the uptime is read: under a CPU limit a process may be stopped for long between two lines.
       const nowWallMs = clock.wallMs();
@@ -91,6 +90,18 @@ export async function createTargetPort(config: Config, deps: TargetDeps): Promis
     staleMounts: createAppMountsReader(config, reader),
     preflight,
   };
+}
+
+/** Chooses, in a table of no more processes than are needed. */
+function choose(reader: ProcReader, how: SelectOptions, trace: Trace | undefined) {
+  const { wanted, previous } = how;
+  if (wanted.kind === "auto" && previous !== null && !trace) {
+    const table = readTable(reader, performance.now(), previous.pid);
+    const chosen = keepTarget(table, how);
+    if (chosen !== null) return { table, chosen };
+  }
+  const table = readTable(reader, performance.now(), wanted.kind === "pid" ? wanted.pid : undefined);
+  return { table, chosen: select(table, how, trace) };
 }
 
 /** How the settings name the target. */
