@@ -4,8 +4,8 @@
  */
 
 import type { Config } from "../config.ts";
-import type { StatusReading } from "../model.ts";
-import type { Clock, StatusProbe } from "../ports.ts";
+import type { Resolution, StatusReading, Target } from "../model.ts";
+import type { Clock, StatusProbe, TargetPort } from "../ports.ts";
 import { statusIn } from "../reload/start.ts";
 import { earliestTriggerWallMs } from "../verify/judge.ts";
 
@@ -27,6 +27,9 @@ export interface BaselineDeps {
   readonly probe: StatusProbe;
 }
 
+/** How long a target that was looked for ahead counts, in milliseconds; the signal is preceded by its own check. */
+const FOUND_FRESH_MS = 100;
+
 /** A reading, where it comes within `BASELINE_WAIT_MS`; else null. */
 export async function readInTime(
   deps: Pick<BaselineDeps, "clock" | "probe">,
@@ -36,44 +39,54 @@ export async function readInTime(
   return await Promise.race([deps.probe.read(signal), late]);
 }
 
-/** A request that has been begun. */
-export interface BaselineRequest {
+/** What was begun before the attempt. */
+export interface Prefetched {
   readonly answer: Promise<StatusReading | null>;
   readonly atMs: number;
-  /** Nobody waits for the answer any more. */
-  cancel(): void;
+  /** Who would be signalled, where that was looked for just now; else null. */
+  found(): Resolution | null;
 }
 
-/** Holds the request that is on its way for the next attempt. */
+/** Holds what is on its way for the next attempt. */
 export interface Prefetcher {
-  /** Asks for the status, unless that was done in the last `freshMs`. */
-  ask(freshMs: number): void;
-  /** For the attempt that begins now; null where nobody was asked. */
-  take(): BaselineRequest | null;
+  /** Asks for the status and looks for the target, unless that was done in the last `freshMs`. */
+  begin(freshMs: number, known: Target | null): void;
+  /** For the attempt that begins now; null where nothing was begun. */
+  take(): Prefetched | null;
 }
 
 /**
- * Makes one with nothing on its way. It does not look for the target: `fetch` sends only when the event loop turns, so
- * synchronous work after it would put the request off. The attempt looks while the app is answering.
+ * Makes one with nothing on its way. The target is looked for when the app has answered: `fetch` sends only when the event loop
+ * turns, so synchronous work after it would put the request off. Where the swap comes first, the attempt looks.
  */
-export function createPrefetcher(deps: BaselineDeps): Prefetcher {
-  const { clock, config } = deps;
+export function createPrefetcher(
+  deps: BaselineDeps & { readonly target: Pick<TargetPort, "resolve"> },
+): Prefetcher {
+  const { clock, config, target } = deps;
   const isAsked = config.verify !== "none" && config.trigger !== "none";
-  let begun: BaselineRequest | null = null;
+  let begun: Prefetched | null = null;
+  /** Ends the request on its way. */
+  let given = new AbortController();
   return {
-    ask(freshMs) {
+    begin(freshMs, known) {
       if (!isAsked || begun !== null && clock.nowMs() - begun.atMs < freshMs) return;
-      begun?.cancel();
-      const given = new AbortController();
-      begun = {
-        answer: readInTime(deps, given.signal),
-        atMs: clock.nowMs(),
-        cancel: () => given.abort("not needed"),
-      };
+      given.abort("not needed");
+      given = new AbortController();
+      let resolution: Resolution | null = null;
+      let foundAtMs = -Infinity;
+      const answer = readInTime(deps, given.signal);
+      const found = () => clock.nowMs() - foundAtMs < FOUND_FRESH_MS ? resolution : null;
+      const own = begun = { answer, atMs: clock.nowMs(), found };
+      void answer.then(() => {
+        if (begun !== own || config.trigger !== "signal") return;
+        resolution = target.resolve(known);
+        foundAtMs = clock.nowMs();
+      });
     },
     take() {
       const taken = begun;
       begun = null;
+      given = new AbortController();
       return taken;
     },
   };
@@ -86,7 +99,7 @@ export function createPrefetcher(deps: BaselineDeps): Prefetcher {
  */
 export async function baselineOf(
   deps: BaselineDeps,
-  begun: BaselineRequest | null,
+  begun: Prefetched | null,
   aborted: AbortSignal,
 ): Promise<StatusReading | null> {
   const { clock } = deps;

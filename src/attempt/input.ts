@@ -6,7 +6,7 @@ import type { Outcome, OutputTime, Result, StatusReading, Target } from "../mode
 import type { Clock, HttpTrigger, Prepare, StatusProbe, TargetPort } from "../ports.ts";
 import type { Event, Reload, Unanswered } from "../reload/model.ts";
 import type { TokenHints } from "../reload/tokens.ts";
-import type { BaselineRequest } from "./baseline.ts";
+import type { Prefetched } from "./baseline.ts";
 
 /** The effects of an attempt. */
 export interface AttemptDeps {
@@ -23,8 +23,8 @@ export interface AttemptDeps {
 /** What one attempt is about. */
 export interface AttemptInput {
   readonly reload: Pick<Reload, "job" | "snapshot">;
-  /** The status request that was begun while the content was read; null where none was. */
-  readonly begun: BaselineRequest | null;
+  /** What was begun before and while the content was read; null where nothing was. */
+  readonly begun: Prefetched | null;
   /** The target as it was last seen; it stays the target where several could be meant. */
   readonly known: Target | null;
   /** For `--trigger none`: the last status seen before this change, since the app may have reloaded already. */

@@ -4,7 +4,7 @@
  */
 
 import { attemptReload, prepareContent } from "../attempt/attempt.ts";
-import { type BaselineRequest, createPrefetcher, FRESH_MS, readInTime } from "../attempt/baseline.ts";
+import { createPrefetcher, FRESH_MS, type Prefetched, readInTime } from "../attempt/baseline.ts";
 import { type AttemptDeps, resultOf } from "../attempt/input.ts";
 import { momentOf } from "../clock.ts";
 import { rendersOutput } from "../config.ts";
@@ -57,7 +57,7 @@ export function createPerform(deps: EffectDeps): Perform {
     for (;;) {
       const event = await mailbox.next(untilMs);
       if (event.kind !== "hinted" || event.hint.causes.some((cause) => cause !== "update")) return event;
-      if (reloadOf(model) === null) prefetcher.ask(FORESEE_PAUSE_MS);
+      if (reloadOf(model) === null) prefetcher.begin(FORESEE_PAUSE_MS, knownIn(model));
     }
   };
   return (effect, model) => {
@@ -67,8 +67,10 @@ export function createPerform(deps: EffectDeps): Perform {
       case "look":
         if (reloadOf(model) !== null) return mailbox.unlessStopped(look(deps, effect, model, () => {}));
         // Kubelet's update has several steps, each with an event, and the swap is one of the last.
-        if (effect.hint.causes.includes("event")) prefetcher.ask(FORESEE_PAUSE_MS);
-        return mailbox.unlessStopped(look(deps, effect, model, () => prefetcher.ask(FRESH_MS)));
+        if (effect.hint.causes.includes("event")) prefetcher.begin(FORESEE_PAUSE_MS, knownIn(model));
+        return mailbox.unlessStopped(
+          look(deps, effect, model, () => prefetcher.begin(FRESH_MS, knownIn(model))),
+        );
       case "ask":
         return mailbox.unlessStopped(ask(deps, effect, model));
       case "check":
@@ -93,6 +95,10 @@ export function createPerform(deps: EffectDeps): Perform {
         );
     }
   };
+}
+
+function knownIn({ known }: Model): Target | null {
+  return known?.target ?? null;
 }
 
 /** Reads the disk once. As soon as a change is likely, what an attempt needs first is begun beside it. */
@@ -130,8 +136,8 @@ function check(deps: EffectDeps, afresh: boolean, model: Model): Event {
   return { kind: "checked", alive, found: isDone ? null : findKnownTarget(deps, model) };
 }
 
-function findKnownTarget({ target }: EffectDeps, { known }: Model): KnownTarget {
-  const resolution = target.resolve(known?.target ?? null);
+function findKnownTarget({ target }: EffectDeps, model: Model): KnownTarget {
+  const resolution = target.resolve(knownIn(model));
   const process: Target | null = resolution.kind === "none" ? null : resolution.target;
   return {
     target: process,
@@ -163,9 +169,9 @@ async function ask(
   return { ...found, reading: await readInTime(deps, deps.aborted) };
 }
 
-function findApp({ clock, config, target }: EffectDeps, { known }: Model): AppFacts {
+function findApp({ clock, config, target }: EffectDeps, model: Model): AppFacts {
   if (config.trigger !== "signal") return { resolution: null, startedAtMs: null };
-  const resolution = target.resolve(known?.target ?? null);
+  const resolution = target.resolve(knownIn(model));
   return {
     resolution,
     startedAtMs: resolution.kind === "none" ? null : startedAtMs(resolution.target, momentOf(clock)),
@@ -176,7 +182,7 @@ function findApp({ clock, config, target }: EffectDeps, { known }: Model): AppFa
 async function runAttempt(
   deps: EffectDeps,
   reload: Reload,
-  begun: BaselineRequest | null,
+  begun: Prefetched | null,
   model: Model,
   overtaken: AbortSignal,
 ): Promise<void> {
@@ -185,7 +191,7 @@ async function runAttempt(
     const result = await attemptReload(deps, {
       reload,
       begun,
-      known: model.known?.target ?? null,
+      known: knownIn(model),
       lastReading: model.reading,
       tokens: recallTokens(model.tokens, reload.job),
       output: model.output,
