@@ -160,3 +160,11 @@ export function needsPreparing(
 ): boolean {
   return config.checkCommand !== null || usesBytes(config);
 }
+
+/** The settings that are not the defaults, as flags. */
+export function describeSettings({ settings }: Pick<Config, "settings">): string {
+  const set = settings
+    .filter((setting) => setting.source !== "default")
+    .map((setting) => `${setting.name}=${/\s/.test(setting.value) ? `"${setting.value}"` : setting.value}`);
+  return set.join(" ") || "the defaults";
+}

@@ -6,14 +6,14 @@
 import { createAppCheck } from "../attempt/app_check.ts";
 import { createClock } from "../clock.ts";
 import { createCollector } from "../loop/garbage_collection.ts";
-import type { Config } from "../config.ts";
+import { type Config, describeSettings } from "../config.ts";
 import { forgetProxies } from "../http/proxies.ts";
 import { createSender } from "../http/request.ts";
 import type { StatusView } from "../model.ts";
 import { readPod } from "../pod.ts";
 import { createLogger, type ProcessLogger } from "../observe/logger.ts";
 import { createMetrics } from "../observe/metrics.ts";
-import type { Clock, Watcher } from "../ports.ts";
+import type { Clock, TakeHint, Watcher } from "../ports.ts";
 import { createRecorder, type Recorder } from "../record/recorder.ts";
 import { reloadOf } from "../reload/model.ts";
 import { formatMs, messageOf } from "../text.ts";
@@ -43,7 +43,10 @@ export async function runSidecar(config: Config, warnings: readonly string[]): P
   const stop = createStop(config.shutdownTimeoutMs, () => parts);
   const logger = createLogger(config.logLevel, config.logFormat);
   try {
-    logger.info(startLine(config), { version: VERSION, revision: REVISION });
+    logger.info(`config-reloader ${VERSION} (${REVISION}) starts with ${describeSettings(config)}`, {
+      version: VERSION,
+      revision: REVISION,
+    });
     for (const warning of warnings) logger.warn(warning);
     const whole = createParts(config, logger).then((made) => runParts(config, parts = made, stop));
     return await Promise.race([whole, stop.atOnce]);
@@ -59,7 +62,12 @@ async function runParts(config: Config, parts: Parts, stop: Stop): Promise<numbe
   const { loop, watcher, logger } = parts;
   const server = config.once ? keepAlive() : await startServer(config, parts);
   const ended = new AbortController();
-  const watching = watcher.run(loop.hint, AbortSignal.any([stop.stopping, ended.signal]));
+  const hint: TakeHint = (cause) => {
+    loop.hint(cause);
+    // An idle process is woken as seldom as can be.
+    if (cause === "interval") server.look();
+  };
+  const watching = watcher.run(hint, AbortSignal.any([stop.stopping, ended.signal]));
   // The watcher ends only when it is told to; the first part that fails ends the rest.
   const failed = watching.then(() => new Promise<never>(() => {}));
   warmUp(config, parts, stop.stopping);
@@ -189,7 +197,8 @@ async function statusView(
 /** Stands in for the server where there is none (`--once`): timers and signal listeners alone let Deno end early. */
 function keepAlive() {
   const timer = setInterval(() => {}, 3_600_000);
-  return { failed: new Promise<never>(() => {}), stop: () => Promise.resolve(clearInterval(timer)) };
+  const stop = () => Promise.resolve(clearInterval(timer));
+  return { look: () => {}, failed: new Promise<never>(() => {}), stop };
 }
 
 /** The steps of an end. */
@@ -236,12 +245,4 @@ function createStop(shutdownTimeoutMs: number, parts: () => Parts | null): Stop 
   }
   Deno.addSignalListener("SIGHUP", () => parts()?.loop.hint("signal"));
   return { stopping: stopping.signal, aborted: aborted.signal, atOnce: atOnce.promise };
-}
-
-/** The first line of the log: what runs with which settings that are not the defaults. */
-function startLine(config: Config): string {
-  const set = config.settings
-    .filter((setting) => setting.source !== "default")
-    .map((setting) => `${setting.name}=${/\s/.test(setting.value) ? `"${setting.value}"` : setting.value}`);
-  return `config-reloader ${VERSION} (${REVISION}) starts with ${set.join(" ") || "the defaults"}`;
 }

@@ -13,10 +13,10 @@ import type { LargeAnswers } from "./large_answers.ts";
 export const CLIENTS_MAX = 900;
 const CLIENTS_SHARE = 7 / 8;
 /**
- * How often clients are counted, in milliseconds; and while they are many. Nobody is told of a connection that asks
- * nothing, so this is a wake-up of its own: with it 2,000 silent ones a second stay within 50 MiB.
+ * How often clients are counted at least, in milliseconds; and while they are many. Nobody is told of a connection that asks
+ * nothing, so this is a wake-up of its own where no interval comes: with it 2,000 silent ones a second stay within 50 MiB.
  */
-const COUNT_INTERVAL_MS = 2_000;
+const COUNT_INTERVAL_MS = 2_500;
 const COUNT_INTERVAL_BUSY_MS = 250;
 /** After so many requests they are counted as well: a flood that asks is met at once. */
 const REQUESTS_PER_COUNT = 4;
@@ -45,6 +45,8 @@ export interface ClientLimitOptions {
 export interface ClientLimit {
   /** Looks now and then until `signal` aborts. */
   run(): Promise<void>;
+  /** Looks now: the process is awake, and the next look can wait. */
+  look(): void;
   /** A request has come. */
   asked(): void;
 }
@@ -57,10 +59,11 @@ export function createClientLimit(options: ClientLimitOptions): ClientLimit {
   let requests = 0;
   let requestsSeen = 0;
   let waitingSinceMs: number | null = null;
+  let clients = 0;
+  let rest = new AbortController();
 
-  /** Returns how many clients there were. */
-  function look(isTime: boolean): number {
-    const clients = countOr(options.countOpenFds, Infinity) - ownFds;
+  function look(isTime: boolean): void {
+    clients = countOr(options.countOpenFds, Infinity) - ownFds;
     const asked = requests - requestsSeen;
     const isUnread = large.tookRefusal() ||
       // The kernel's list of sockets is long then: it is read only where there can be answers.
@@ -69,7 +72,6 @@ export function createClientLimit(options: ClientLimitOptions): ClientLimit {
     if (isTime || asked > UNREAD_MAX) requestsSeen = requests;
     if (clients > clientsMax) shed(`about ${clients} connections, at most ${clientsMax} are allowed`);
     else if (isUnread) shed("they ask and do not read the answers");
-    return clients;
   }
 
   /** Pipelined requests are answered one after another without end, and timers wait for them. */
@@ -86,11 +88,16 @@ export function createClientLimit(options: ClientLimitOptions): ClientLimit {
 
   return {
     run: async () => {
-      for (let clients = 0;;) {
-        await clock.sleep(clients > clientsMax / 2 ? COUNT_INTERVAL_BUSY_MS : COUNT_INTERVAL_MS, signal);
-        if (signal.aborted) return;
-        clients = look(true);
+      signal.addEventListener("abort", () => rest.abort(), { once: true });
+      while (!signal.aborted) {
+        rest = new AbortController();
+        await clock.sleep(clients > clientsMax / 2 ? COUNT_INTERVAL_BUSY_MS : COUNT_INTERVAL_MS, rest.signal);
+        if (!rest.signal.aborted) look(true);
       }
+    },
+    look: () => {
+      look(true);
+      rest.abort("looked");
     },
     asked: () => {
       if (++requests % REQUESTS_PER_COUNT !== 0) return;

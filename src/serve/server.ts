@@ -21,6 +21,8 @@ export interface Server {
    * @throws Error for people: port taken, bad certificate
    */
   start(): Promise<{ port: number }>;
+  /** Looks at what clients hold, at a moment when the process is awake anyway. */
+  look(): void;
   /** Rejects once nothing could be accepted for 30 s: the process should end then. Else it stays pending. */
   readonly failed: Promise<never>;
   /** Closes; answers in progress get a second. */
@@ -74,13 +76,12 @@ export function createServer(
     logger.warn(message, { port });
   }
 
-  const cannotAccept = (error: unknown) =>
-    `Cannot accept connections on port ${port}: ${plainReason(error).replace(/^Error: /, "")}`;
   const sessions = createSessions({
     clock,
     signal,
     open: (signal) => effects.listen({ config, port, tls, signal, handle }),
-    onFailure: (error) => warn(`${cannotAccept(error)}; all connections are closed, and it is tried again`),
+    onFailure: (error) =>
+      warn(`${cannotAccept(port, error)}; all connections are closed, and it is tried again`),
   });
 
   function shed(reason: string): void {
@@ -102,7 +103,7 @@ export function createServer(
       limit = createClientLimit({ ...effects, clock, signal, large, shed, countUnread });
       port = sessions.begin().addr.port;
       sessions.run().catch((error) =>
-        failed.reject(new Error(`${cannotAccept(error)}, for 30 s; ending, to be started anew`))
+        failed.reject(new Error(`${cannotAccept(port, error)}, for 30 s; ending, to be started anew`))
       );
       void limit.run();
       if (tls !== null) {
@@ -112,6 +113,7 @@ export function createServer(
       }
       return { port };
     },
+    look: () => limit?.look(),
     failed: failed.promise,
     stop: async () => {
       stop.abort();
@@ -120,6 +122,10 @@ export function createServer(
       late.abort();
     },
   };
+}
+
+function cannotAccept(port: number, error: unknown): string {
+  return `Cannot accept connections on port ${port}: ${plainReason(error).replace(/^Error: /, "")}`;
 }
 
 /** Asked only where there are more clients than usual: the kernel's list has every socket of the pod. */

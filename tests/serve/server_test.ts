@@ -174,7 +174,7 @@ test("a port that another process took meanwhile is tried for, and requests say 
   const { server, clock, log, sessions, world, request } = await startFakeServer();
   world.refuse = new Error("Cannot listen on port 4711: another process in this pod uses it");
   world.fds = 2_000;
-  await clock.advance(12_000);
+  await clock.advance(12_500);
   assert.equal(sessions.length, 1);
   world.refuse = null;
   await clock.advance(500);
@@ -225,7 +225,7 @@ test("on Linux before 6.2, to count needs a descriptor: without one all clients 
     },
     set: () => {},
   });
-  await clock.advance(2_000);
+  await clock.advance(2_500);
   assert.equal(sessions[0]!.aborted, true);
   await server.stop();
 });
