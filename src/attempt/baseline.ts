@@ -27,9 +27,6 @@ export interface BaselineDeps {
   readonly probe: StatusProbe;
 }
 
-/** How long a target that was looked for ahead counts, in milliseconds; the signal is preceded by its own check. */
-const FOUND_FRESH_MS = 100;
-
 /** A reading, where it comes within `BASELINE_WAIT_MS`; else null. */
 export async function readInTime(
   deps: Pick<BaselineDeps, "clock" | "probe">,
@@ -75,7 +72,7 @@ export function createPrefetcher(
       let resolution: Resolution | null = null;
       let foundAtMs = -Infinity;
       const answer = readInTime(deps, given.signal);
-      const found = () => clock.nowMs() - foundAtMs < FOUND_FRESH_MS ? resolution : null;
+      const found = () => clock.nowMs() - foundAtMs < FRESH_MS ? resolution : null;
       const own = begun = { answer, atMs: clock.nowMs(), found };
       void answer.then(() => {
         if (begun !== own || config.trigger !== "signal") return;
