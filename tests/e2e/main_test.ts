@@ -327,7 +327,8 @@ test("--trigger none: an app that watches by itself is verified", async () => {
     args: ["--config-file", scene.file, "--reload-url", scene.app.url, "--trigger=none", "--interval=500ms"],
   });
   try {
-    await ready(sidecar);
+    // A reload before the first status was read could not be told from none.
+    await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
     await scene.swap("version: 1\n");
     scene.app.kill("SIGHUP");
     await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);

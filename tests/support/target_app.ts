@@ -169,6 +169,14 @@ interface AppState {
   hash: string | null;
   lastReload: string | null;
   lastSuccessMs: number;
+  /** The last reading of the configuration. */
+  reading: Promise<Reading>;
+}
+
+interface Reading {
+  readonly ok: boolean;
+  readonly readable: boolean;
+  readonly hash: string;
 }
 
 if (import.meta.main) await main(Deno.args);
@@ -179,6 +187,8 @@ async function main(args: readonly string[]): Promise<void> {
   const config = options.get("--config") ?? "";
   const logPath = options.get("--log");
   const number = (name: string) => Number(options.get(name) ?? 0);
+  const reading = readConfig(config);
+  const first = await reading;
   const state: AppState = {
     mode: (options.get("--mode") ?? "ok") as TargetAppMode,
     reloadMs: number("--reload-ms"),
@@ -189,17 +199,16 @@ async function main(args: readonly string[]): Promise<void> {
     running: 0,
     overlaps: 0,
     status: "initial",
-    hash: null,
+    hash: first.ok ? first.hash : null,
     lastReload: null,
     lastSuccessMs: Date.now(),
+    reading,
   };
   const log = (event: string, extra: Record<string, unknown> = {}) => {
     if (!logPath) return;
     const line = JSON.stringify({ event, ms: Date.now(), pid: Deno.pid, ...extra });
     Deno.writeTextFileSync(logPath, line + "\n", { append: true });
   };
-  const first = await readConfig(config);
-  state.hash = first.ok ? first.hash : null;
   const onHangup = () => {
     state.signals++;
     log("signal", { n: state.signals });
@@ -231,7 +240,8 @@ async function reload(
   if (state.running > 0) state.overlaps++;
   state.running++;
   if (state.reloadMs > 0) await new Promise((resolve) => setTimeout(resolve, state.reloadMs));
-  const next = await readConfig(config);
+  // One after the other: hashing ends in any order, and the later of two reloads decides.
+  const next = await (state.reading = state.reading.then(() => readConfig(config)));
   state.running--;
   const rejected = state.mode === "reject" || !next.ok;
   if (!rejected) {
@@ -246,7 +256,7 @@ async function reload(
   log("reload", { n: state.attempts, status: state.status, hash: next.hash });
 }
 
-async function readConfig(path: string): Promise<{ ok: boolean; readable: boolean; hash: string }> {
+async function readConfig(path: string): Promise<Reading> {
   try {
     const bytes = Deno.readFileSync(path);
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
