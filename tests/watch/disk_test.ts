@@ -59,6 +59,23 @@ Deno.test(
   },
 );
 
+Deno.test(
+  { ...STRICT, name: "a process that was stopped for longer than the timeout finds the answer" },
+  async () => {
+    const dir = Deno.makeTempDirSync();
+    const list = async () => {
+      const names = await Array.fromAsync(Deno.readDir(dir));
+      await Deno.lstat(dir);
+      return names.length;
+    };
+    const answer = createAsk(CLOCK, 200)("list", list);
+    // As under a CPU limit: for 300 ms nothing of this program runs.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+    assert.equal(await answer, 0);
+    Deno.removeSync(dir);
+  },
+);
+
 Deno.test({ ...STRICT, name: "eight that hang are enough" }, async () => {
   const ask = createAsk(CLOCK, 10);
   const all = Array.from({ length: 8 }, createHanging);

@@ -47,23 +47,34 @@ export async function isNotifyThreadStuck(clock: Pick<Clock, "sleep">): Promise<
   return seemsStuck();
 }
 
+/** Where /proc has the thread behind the watchers. There is one for all of them, so it is looked for once, and when it is gone. */
+let known: string | null = null;
+
 function seemsStuck(): boolean {
+  return waitsForWriter(known) ?? waitsForWriter(known = findThread()) ?? false;
+}
+
+/** Null where there is no such thread, or /proc does not say what it waits for. */
+function waitsForWriter(thread: string | null): boolean | null {
+  if (thread === null) return null;
   try {
-    const thread = findThread();
-    if (thread === null) return false;
     const channel = Deno.readTextFileSync(`${thread}/wchan`);
     if (channel !== "0" && channel !== "") return channel === WAITS_FOR_WRITER;
-    // Kernels that hide the name still tell the system call of the own threads.
+    // Kernels that hide the name still show the system call of the own threads.
     return OPEN_CALLS.has(Deno.readTextFileSync(`${thread}/syscall`).split(" ")[0]!);
   } catch {
-    return false;
+    return null;
   }
 }
 
 function findThread(): string | null {
-  for (const { name } of Deno.readDirSync("/proc/self/task")) {
-    const path = `/proc/self/task/${name}`;
-    if (Deno.readTextFileSync(`${path}/comm`).startsWith("notify-rs")) return path;
+  try {
+    for (const { name } of Deno.readDirSync("/proc/self/task")) {
+      const path = `/proc/self/task/${name}`;
+      if (Deno.readTextFileSync(`${path}/comm`).startsWith("notify-rs")) return path;
+    }
+  } catch {
+    // A thread that ended meanwhile, or no /proc.
   }
   return null;
 }
