@@ -112,7 +112,8 @@ export interface Target {
   /** Name for people: base name of argv[0], or comm. */
   readonly name: string;
   readonly uid: number;
-  readonly startedWallMs: number;
+  /** When it started, on the monotonic clock: a step of the wall clock must not make it younger. */
+  readonly startedAtMs: number;
   /** Why it was chosen, as a sentence part: `the only application container in the pod`. */
   readonly reason: string;
   /** Whether it handles the signal now (SigCgt). */

@@ -77,11 +77,12 @@ async function attemptBySignal(deps: AttemptDeps, input: AttemptInput): Promise<
 
 /** The app started with this content: nothing to trigger, its good status is the proof. */
 async function verifyStarted(deps: AttemptDeps, input: AttemptInput, target: Target): Promise<Result> {
-  const nowMs = deps.clock.nowMs();
+  const { clock } = deps;
+  const nowMs = clock.nowMs();
   input.onSent({ kind: "sent", how: "started", target, atMs: nowMs, isAgain: false });
   return await verifyReload(deps, input, {
     baseline: null,
-    since: { atMs: nowMs, wallMs: target.startedWallMs },
+    since: { atMs: nowMs, wallMs: clock.wallMs() - (nowMs - target.startedAtMs) },
     deadlineMs: nowMs + deps.config.reloadTimeoutMs,
     target,
     hasStarted: true,

@@ -1,9 +1,8 @@
 /** Finds the one process that an attempt is about, and waits for one that is still to come. It signals nobody. */
 
-import { momentOf } from "../clock.ts";
 import type { ReloadCode } from "../codes.ts";
 import type { Resolution, Target } from "../model.ts";
-import { startedAfter, startedAtMs } from "../reload/process.ts";
+import { startedAfter } from "../reload/process.ts";
 import type { AttemptDeps, AttemptInput } from "./input.ts";
 
 /** Pause between two looks for a target that is still starting, in milliseconds. */
@@ -22,7 +21,7 @@ export async function findTarget(deps: AttemptDeps, input: AttemptInput): Promis
   for (let ahead = input.begun?.found() ?? null;; ahead = null) {
     deps.beat();
     const resolution = ahead ?? deps.target.resolve(input.known);
-    const hasReadIt = hasRead(resolution, deps, input);
+    const hasReadIt = hasRead(resolution, input);
     if (resolution.kind === "target" || resolution.kind === "starting" && hasReadIt) {
       return { kind: "target", target: resolution.target, hasReadIt };
     }
@@ -35,7 +34,7 @@ export async function findTarget(deps: AttemptDeps, input: AttemptInput): Promis
 }
 
 /** Whether the process that was found started after the content came. */
-function hasRead(resolution: Resolution, { clock }: AttemptDeps, { reload }: AttemptInput): boolean {
+function hasRead(resolution: Resolution, { reload }: AttemptInput): boolean {
   if (resolution.kind === "none") return false;
-  return startedAfter(startedAtMs(resolution.target, momentOf(clock)), reload.job.changedAtMs);
+  return startedAfter(resolution.target.startedAtMs, reload.job.changedAtMs);
 }

@@ -23,7 +23,7 @@ import {
   reloadOf,
   type Unanswered,
 } from "../reload/model.ts";
-import { isSameProcess, startedAtMs } from "../reload/process.ts";
+import { isSameProcess } from "../reload/process.ts";
 import { decideStart, outputTimeOf, startFacts } from "../reload/start.ts";
 import { recallTokens } from "../reload/tokens.ts";
 import type { Mailbox } from "./mailbox.ts";
@@ -169,13 +169,10 @@ async function ask(
   return { ...found, reading: await readInTime(deps, deps.aborted) };
 }
 
-function findApp({ clock, config, target }: EffectDeps, model: Model): AppFacts {
+function findApp({ config, target }: EffectDeps, model: Model): AppFacts {
   if (config.trigger !== "signal") return { resolution: null, startedAtMs: null };
   const resolution = target.resolve(knownIn(model));
-  return {
-    resolution,
-    startedAtMs: resolution.kind === "none" ? null : startedAtMs(resolution.target, momentOf(clock)),
-  };
+  return { resolution, startedAtMs: resolution.kind === "none" ? null : resolution.target.startedAtMs };
 }
 
 /** Runs the attempt beside the loop; its trigger and its end come through the mailbox. */

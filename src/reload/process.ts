@@ -27,14 +27,6 @@ export function isSameProcess(a: Target, b: Target | null | undefined): boolean 
   return a.pid === b?.pid && a.startTicks === b.startTicks;
 }
 
-/** When it started, on the monotonic clock. */
-export function startedAtMs(
-  target: Target,
-  now: { readonly nowMs: number; readonly wallMs: number },
-): number {
-  return now.nowMs - (now.wallMs - target.startedWallMs);
-}
-
 /** Whether a process that started then has certainly read content that came at `changedAtMs`. */
 export function startedAfter(processStartedAtMs: number, changedAtMs: number): boolean {
   return processStartedAtMs >= changedAtMs + START_MARGIN_MS;

@@ -20,13 +20,13 @@ export interface SignalOptions {
 const STARTING_MS = 5000;
 
 /**
- * Makes the resolution of a chosen process. `nowWallMs` is Unix time, for the time of its start.
+ * Makes the resolution of a chosen process. `nowMs` is that of the monotonic clock, for the time of its start.
  */
 export function judgeHandler(
   table: ProcessTable,
   stat: ProcessStat,
   reason: string,
-  nowWallMs: number,
+  nowMs: number,
   options: SignalOptions,
 ): Resolution {
   const status = table.status(stat.pid);
@@ -45,7 +45,7 @@ export function judgeHandler(
     name: displayName(stat, table.argv(stat.pid)),
     uid: status.uid,
     // Never later than the truth: both the start and the uptime are cut to ticks of 10 ms.
-    startedWallMs: Math.round(nowWallMs - ageMs - TICK_MS),
+    startedAtMs: Math.round(nowMs - ageMs - TICK_MS),
     reason,
     handled: caught || waitsFor,
   };

@@ -62,9 +62,9 @@ export async function createTargetPort(config: Config, deps: TargetDeps): Promis
       const { table, chosen } = choose(reader, how, trace);
       if (chosen.kind === "none") return chosen;
       // Just before the uptime is read: under a CPU limit a process may be stopped for long between two lines.
-      const nowWallMs = clock.wallMs();
-      const found = judgeHandler(table, chosen.stat, chosen.reason, nowWallMs, options);
-      return found.kind === "none" ? found : checkPidFile(found, config, asked.writtenWallMs);
+      const nowMs = clock.nowMs();
+      const found = judgeHandler(table, chosen.stat, chosen.reason, nowMs, options);
+      return found.kind === "none" ? found : checkPidFile(found, config, asked.writtenWallMs, clock);
     } catch (error) {
       // /proc unreadable or another namespace's: the texts of the table say which and what to do.
       return {
@@ -126,9 +126,11 @@ function checkPidFile(
   found: Resolution & { target: Target },
   config: Config,
   writtenWallMs: number | null,
+  clock: Clock,
 ): Resolution {
   const { target } = found;
-  if (writtenWallMs === null || target.startedWallMs - writtenWallMs <= PID_FILE_AGE_MS) return found;
+  const startedWallMs = clock.wallMs() - (clock.nowMs() - target.startedAtMs);
+  if (writtenWallMs === null || startedWallMs - writtenWallMs <= PID_FILE_AGE_MS) return found;
   return {
     kind: "none",
     code: "pid-file",

@@ -6,7 +6,7 @@ import type { Config } from "../../src/config.ts";
 import type { Resolution, Result, Status, StatusReading, Target, TriggerResult } from "../../src/model.ts";
 import type { Event, Job } from "../../src/reload/model.ts";
 import { createTestConfig } from "../support/config.ts";
-import { createFakeClock, type FakeClock } from "../support/fake_clock.ts";
+import { createFakeClock } from "../support/fake_clock.ts";
 import { type Amp, amp as ampStatus, DOWN } from "../support/status.ts";
 import { test } from "../support/strict.ts";
 
@@ -19,7 +19,7 @@ function createBench(config: Partial<Config> = {}) {
   const clock = createFakeClock();
   const bench = {
     clock,
-    target: targetOf(clock, -60_000),
+    target: targetOf(-60_000),
     resolution: null as Resolution | null,
     alive: true,
     blind: [] as string[],
@@ -122,14 +122,14 @@ function createBench(config: Partial<Config> = {}) {
   };
 }
 
-function targetOf(clock: FakeClock, startedAtMs: number): Target {
+function targetOf(startedAtMs: number): Target {
   return {
     pid: 7,
     startTicks: 1,
     comm: "app",
     name: "app",
     uid: 65532,
-    startedWallMs: clock.wallMs() + startedAtMs - clock.nowMs(),
+    startedAtMs,
     reason: "",
     handled: true,
   };
@@ -231,7 +231,7 @@ test("with an output the app must have started after that, not only after the ch
     const outputWallMs = bench.clock.wallMs() - 5_000;
     bench.set({
       prepared: { kind: "ok", written: false, outputWallMs },
-      target: { ...bench.target, startedWallMs: outputWallMs + startedLaterMs },
+      target: { ...bench.target, startedAtMs: bench.clock.nowMs() - 5_000 + startedLaterMs },
       readings: [amp({}), amp({ attempts: AMP.attempts + 1 })],
     });
     // The change is older than all of this.
@@ -248,7 +248,7 @@ test("with an output the app must have started after that, not only after the ch
 
 test("an app that started after the change is verified, not signalled; its first status is proof", async () => {
   const bench = createBench();
-  bench.set({ target: targetOf(bench.clock, 500), readings: [amp({ attempts: 0, status: "initial" })] });
+  bench.set({ target: targetOf(500), readings: [amp({ attempts: 0, status: "initial" })] });
   await bench.clock.advance(1_000);
   const run = bench.start({ mayTrigger: false });
   await bench.clock.advance(2_000);

@@ -262,7 +262,7 @@ test("a check command at the start may take its own time: /healthz stays 200", a
 
 test("--reload-on-start always: an app that has read the content at its start is told, too; one that starts later is not", async () => {
   const bench = createLoopBench({ reloadOnStart: "always" });
-  bench.target = targetOf(bench.clock.wallMs() - 1_000);
+  bench.target = targetOf(bench.clock.nowMs() - 1_000);
   bench.start();
   await bench.clock.advance(2_000);
   assert.deepEqual([bench.triggers.length, bench.outcomes], [1, ["success"]]);
@@ -270,7 +270,7 @@ test("--reload-on-start always: an app that has read the content at its start is
   late.target = null;
   late.start();
   await late.clock.advance(5_000);
-  late.target = targetOf(late.clock.wallMs());
+  late.target = targetOf(late.clock.nowMs());
   await late.clock.advance(5_000);
   assert.deepEqual([late.triggers.length, late.outcomes], [0, ["success"]]);
 });
@@ -282,7 +282,7 @@ test("an app that rejects content and dies of it: that content is never sent aga
   bench.onTrigger = () => bench.reading = ampStatus(2, "validation_failed");
   bench.write("b");
   await bench.clock.advance(300);
-  const heir = targetOf(bench.clock.wallMs() - 60_000);
+  const heir = targetOf(bench.clock.nowMs() - 60_000);
   [bench.target, bench.reading] = [null, DOWN];
   await bench.clock.advance(1_000);
   // Started before the change, as a process that took its place may be.
@@ -305,7 +305,7 @@ test("an app that restarts long after the signal, while it is being verified, di
   await bench.clock.advance(5_000);
   [bench.target, bench.reading] = [null, DOWN];
   await bench.clock.advance(1_000);
-  [bench.target, bench.reading] = [targetOf(bench.clock.wallMs()), ampStatus(0, "initial")];
+  [bench.target, bench.reading] = [targetOf(bench.clock.nowMs()), ampStatus(0, "initial")];
   await bench.clock.advance(20_000);
   assert.deepEqual(bench.outcomes, ["success"], bench.log.join("\n"));
   assert.ok(!bench.logged("the signal killed it"));
@@ -413,7 +413,7 @@ test("a death within 2 s of a signal is seen also where other content has failed
   await bench.clock.advance(1_000);
   assert.deepEqual(bench.outcomes, ["success", "invalid"]);
   assert.ok(bench.logged("the signal killed it"));
-  [bench.target, bench.reading] = [targetOf(bench.clock.wallMs()), ampStatus(0, "initial")];
+  [bench.target, bench.reading] = [targetOf(bench.clock.nowMs()), ampStatus(0, "initial")];
   await bench.clock.advance(5_000);
   bench.prepare = () => Promise.resolve({ kind: "ok", written: false });
   bench.write("b");

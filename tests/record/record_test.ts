@@ -51,7 +51,7 @@ test("an app that started with the content is proved by that", async () => {
   bench.reading = DOWN;
   bench.write("b");
   await bench.clock.advance(6_000);
-  [bench.target, bench.reading] = [targetOf(bench.clock.wallMs()), ampStatus(0, "initial")];
+  [bench.target, bench.reading] = [targetOf(bench.clock.nowMs()), ampStatus(0, "initial")];
   await bench.clock.advance(2_000);
   assert.equal(fieldsOf(bench, "✅ Reload successful").proof, "restarted");
   assert.equal(bench.triggers.length, 0);
@@ -193,7 +193,7 @@ test("a change while no app runs is logged as what it is, also where the app the
   bench.write("b");
   await bench.clock.advance(1_000);
   assert.ok(bench.logged("INFO Config change detected (hash: a -> b)"), bench.log.join("\n"));
-  bench.target = targetOf(bench.clock.wallMs());
+  bench.target = targetOf(bench.clock.nowMs());
   await bench.clock.advance(10_000);
   assert.ok(bench.logged("INFO Nothing to reload: what is on disk counts as applied (hash: b)"));
   assert.equal(bench.log.filter((line) => line.includes("Config change detected")).length, 1);
@@ -221,7 +221,7 @@ test("an app that has not started yet is nothing to worry about; one that is gon
   bench.start();
   await bench.clock.advance(1_000);
   assert.ok(bench.logged("INFO Target: no application"), bench.log.join("\n"));
-  bench.target = targetOf(bench.clock.wallMs());
+  bench.target = targetOf(bench.clock.nowMs());
   await bench.clock.advance(10_000);
   assert.ok(bench.logged("INFO Target: PID 7; in order after"));
   for (const message of ["it is a zombie", "there is no such process", "nobody is left"]) {

@@ -41,7 +41,7 @@ export function createLoopBench(
     log,
     /** What the next look finds; see `hold`. */
     disk: contentOf("a", clock.wallMs() - 60_000) as Observation,
-    target: targetOf(clock.wallMs() - 120_000) as Target | null,
+    target: targetOf(clock.nowMs() - 120_000) as Target | null,
     /** Nobody gets an answer to a status request. */
     hangs: false,
     /** `config_reload_rollout_held`. */
@@ -192,15 +192,15 @@ export function contentOf(digest: string, changedWallMs: number): Observation {
   return { kind: "content", snapshot: { digest, files: [], changedWallMs }, skipped: [] };
 }
 
-/** A process that started at `startedWallMs`. */
-export function targetOf(startedWallMs: number): Target {
+/** A process that started at `startedAtMs`. */
+export function targetOf(startedAtMs: number): Target {
   return {
     pid: 7,
-    startTicks: startedWallMs,
+    startTicks: startedAtMs,
     comm: "app",
     name: "app",
     uid: 65532,
-    startedWallMs,
+    startedAtMs,
     reason: "",
     handled: true,
   };

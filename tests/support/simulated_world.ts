@@ -181,7 +181,7 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     comm: "app",
     name: "app",
     uid: 65532,
-    startedWallMs: clock.wallMs() - (clock.nowMs() - startedAtMs),
+    startedAtMs,
     reason: "the only application container in the pod",
     handled: clock.nowMs() >= handlesFromMs,
   });

@@ -61,7 +61,7 @@ export function targetOf(pid: number, more: Partial<Target> = {}): Target {
     comm: "amp",
     name: "amp",
     uid: 65532,
-    startedWallMs: 0,
+    startedAtMs: 0,
     reason: "named by --pid",
     handled: true,
     ...more,

@@ -15,7 +15,7 @@ const TARGET: Target = {
   comm: "amp",
   name: "amp",
   uid: 1000,
-  startedWallMs: 0,
+  startedAtMs: 0,
   reason: "",
   handled: true,
 };

@@ -12,7 +12,7 @@ const TARGET: Target = {
   comm: "amp",
   name: "amp",
   uid: 0,
-  startedWallMs: 0,
+  startedAtMs: 0,
   reason: "",
   handled: true,
 };

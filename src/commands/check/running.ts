@@ -27,7 +27,7 @@ export function knownTarget({ target }: StatusView, reader: ProcReader): Target 
   const { pid, startTicks, comm } = stat;
   const { name, uid, handled, message } = target;
   const reason = message.slice(message.indexOf("): ") + 3);
-  return { pid, startTicks, comm, name: name!, uid: uid!, startedWallMs: 0, reason, handled: !!handled };
+  return { pid, startTicks, comm, name: name!, uid: uid!, startedAtMs: 0, reason, handled: !!handled };
 }
 
 /** Whether it is in sync, and if not, what its last reload came to. */
