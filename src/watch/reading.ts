@@ -7,9 +7,6 @@ import { type Disk, type FileProblem, forEachLimited, orNull, problem } from "./
 import { type FileStat, isSameStat, readFile, type ReadLimits } from "./read_file.ts";
 import type { Candidate } from "./sources.ts";
 
-/** Up to here every look hashes everything (the original's limits). */
-const SMALL_FILES_MAX = 100;
-const SMALL_BYTES_MAX = 1024 * 1024;
 /** A file changed within this time before it was read may change again without a new time: it is read again next time. */
 const FRESH_MS = 2_000;
 /** Of the collector's units of work, a hundred of which are a collection: those of a file, and the bytes of one more. */
@@ -46,18 +43,16 @@ export function createFile(candidate: Candidate, problem: FileProblem | null = n
   return { ...candidate, stat: null, digest: null, problem, bytes: null, stable: true, readWallMs: 0 };
 }
 
-/** Reads and hashes what has to be: everything where it is little, else what has changed or cannot be trusted. */
+/** Reads and hashes what has changed, or cannot be trusted by its times: an idle re-check costs stat calls only (contract). */
 export async function readAll(files: readonly FileLook[], options: ReadOptions): Promise<FileLook[]> {
   const { disk, limits, full } = options;
-  const isLittle = files.length <= SMALL_FILES_MAX &&
-    files.reduce((sum, { stat }) => sum + (stat?.sizeBytes ?? 0), 0) <= SMALL_BYTES_MAX;
   const read = limits.keepBytes ? boundBytes(files, limits.sizeBytesMax) : [...files];
   const due: number[] = [];
   for (let i = 0; i < read.length; i++) {
     const file = read[i]!;
     if (file.problem !== null) continue;
     const isKnown = file.digest !== null && isTrusted(file) && (!limits.keepBytes || file.bytes !== null);
-    if (isLittle || full || !disk.local || !isKnown) due.push(i);
+    if (full || !disk.local || !isKnown) due.push(i);
   }
   await forEachLimited(due, async (i) => {
     read[i] = await readOne(read[i]!, options);

@@ -14,9 +14,6 @@ import { holdsFifo, isNotifyThreadStuck } from "./fifo.ts";
 /** What of the configuration the watcher needs. */
 export type WatcherConfig = Pick<Config, "intervalMs" | "watchMethod">;
 
-/** So many directories are asked at each interval whether they still are the ones that are watched; of more, so often. */
-const UPKEEP_DIRS_MAX = 100;
-const UPKEEP_MS = 15_000;
 /** How long the end may wait for a disk to say whether it holds a FIFO. */
 const END_MS_MAX = 600;
 const FIFO_REASON = "a FIFO in a watched directory holds up kernel events";
@@ -48,9 +45,8 @@ export interface State {
   eventBudget: Budget;
   hintBudget: Budget;
   gathering: boolean;
-  /** An interval has passed since the directories were compared; after other looks a signal may be on its way. */
+  /** It is time to compare the directories; not after other looks, where a signal may be on its way. */
   upkeep: boolean;
-  upkeepAtMs: number;
   /** The last reason for polling that was logged. */
   warned: string;
 }
@@ -116,10 +112,8 @@ export function createArming(
 
   const isOutdated = async (armed: Armed, places: Places): Promise<boolean> => {
     if (state.broken || !isSamePlaces(armed.places, places)) return true;
-    const isDue = places.dirs.size <= UPKEEP_DIRS_MAX || clock.nowMs() - state.upkeepAtMs >= UPKEEP_MS;
-    if (!state.upkeep || !isDue) return false;
+    if (!state.upkeep) return false;
     state.upkeep = false;
-    state.upkeepAtMs = clock.nowMs();
     const identities = await readIdentities(disk, places);
     return identities.some((identity, i) => identity !== armed.identities[i]);
   };

@@ -11,6 +11,11 @@ import { breakPauseMs, createBudget, EVENTS, GATHER_MS, HINTS, take } from "./bu
 
 /** Breaks of the watcher with less than this between them are in a row. */
 const BREAKS_APART_MS = 60_000;
+/**
+ * At every so many intervals the watch itself is looked at: whether its directories still are the ones at their paths, and
+ * its thread is not stuck. The intervals between find what is not told meanwhile, and cost half (idle, contract: footprint).
+ */
+const UPKEEP_INTERVALS = 3;
 
 /**
  * Makes the watcher; it follows the plans of `reader`.
@@ -53,17 +58,17 @@ export function createWatcher(
     hintBudget: createBudget(HINTS, clock.nowMs()),
     gathering: false,
     upkeep: false,
-    upkeepAtMs: -Infinity,
     warned: "",
   };
   return {
     run: async (hint, signal) => {
       const events = isPoll ? null : createArming({ config, state, clock, logger, hint, signal }, pumpEvents);
       if (events !== null) reader.onPlaces(events.follow);
+      let intervals = 0;
       while (!signal.aborted) {
         await clock.sleep(config.intervalMs, signal);
         if (signal.aborted) break;
-        state.upkeep = true;
+        if (++intervals % UPKEEP_INTERVALS === 0) state.upkeep = true;
         hint("interval");
       }
       reader.onPlaces(() => {});
