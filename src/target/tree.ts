@@ -51,13 +51,13 @@ export function isAncestor(table: ProcessTable, above: ProcessStat, stat: Proces
   return false;
 }
 
-/** `root`, whose ancestors end at 0, and what is below it, level by level, without what `childrenOf` leaves out. */
+/** `root` and what is below it, level by level, without what `childrenOf` leaves out; each once, also in a loop. */
 export function* treeOf(table: ProcessTable, root: ProcessStat): Generator<ProcessStat> {
   const children = Map.groupBy(table.processes.values(), ({ ppid }) => ppid);
-  const tree = [root];
+  const tree = new Set([root]);
   for (const stat of tree) {
     yield stat;
-    for (const child of candidatesAmong(table, children.get(stat.pid) ?? [])) tree.push(child);
+    for (const child of candidatesAmong(table, children.get(stat.pid) ?? [])) tree.add(child);
   }
 }
 

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { keepTarget } from "../../src/target/auto.ts";
 import { judgeHandler } from "../../src/target/handler.ts";
 import { isPid, PID_MAX } from "../../src/target/rules.ts";
 import { select } from "../../src/target/select.ts";
 import type { ProcessTable } from "../../src/target/table.ts";
+import { treeOf } from "../../src/target/tree.ts";
 import type { SelectOptions, Wanted } from "../../src/target/choice.ts";
 import {
   app,
@@ -631,6 +633,41 @@ Deno.test("select: over random tables never self, pause, runtime, dead, kernel o
     { numRuns: 5000 },
   );
   assert.ok(chosen > 200, `the tables are of use: ${chosen} had a target`);
+});
+
+Deno.test("a loop of parents, as a table may hold that was read while processes came and went, has an end", () => {
+  const table = tableOf([app(5, { ppid: 6 }), app(6, { ppid: 5 })]);
+  const pids = [...treeOf(table, table.processes.get(5)!)].map(({ pid }) => pid);
+  assert.deepEqual(pids, [5, 6]);
+});
+
+Deno.test("select: the target of before, looked at alone, is the one that the whole table gives", () => {
+  let kept = 0;
+  const later = anyTable.map(({ list }) =>
+    list.map((one) => ({ ...one, pid: one.pid + 100, container: "new" }))
+  );
+  fc.assert(
+    fc.property(anyTable, later, ({ list: all, self }, others) => {
+      const list = all.filter(({ pid }) => isPid(pid));
+      const sidecar = { ...SIDECAR, ...self, ppid: 0 };
+      const before = select(tableOf([...list, sidecar]), { ...OPTIONS, mustListen: true });
+      if (before.kind === "none") return;
+      const { pid, startTicks, comm } = before.stat;
+      const previous = targetOf(pid, { startTicks, comm });
+      const alone = tableOf([...list.filter((one) => one.pid === pid), sidecar]);
+      const got = keepTarget(alone, { ...OPTIONS, mustListen: true, previous });
+      if (got === null) return;
+      kept++;
+      const whole = select(tableOf([...list, sidecar, ...others]), {
+        ...OPTIONS,
+        mustListen: true,
+        previous,
+      });
+      assert.equal(whole.kind === "process" && whole.stat.pid, pid);
+    }),
+    { numRuns: 5000 },
+  );
+  assert.ok(kept > 200, `the tables are of use: ${kept} were kept`);
 });
 
 Deno.test("select: auto takes the first process of a foreign container, or what that one wraps", () => {
