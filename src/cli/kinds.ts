@@ -10,6 +10,7 @@ import { isGlob } from "../watch/glob.ts";
 import { splitShellWords } from "./shell_words.ts";
 import { formatDuration, parseDurationMs, parseSizeBytes } from "./units.ts";
 import { orList, quote, UsageError } from "./usage_error.ts";
+import { messageOf } from "../text.ts";
 
 /** Parts of a flag that its kind of value decides. */
 export interface Kind<T = unknown> {
@@ -260,7 +261,7 @@ export const REGEXP: Kind<RegExp> = {
     try {
       return new RegExp(text);
     } catch (error) {
-      const reason = String(error instanceof Error ? error.message : error).replace(/^.*: (?=[^:]*$)/s, "");
+      const reason = messageOf(error).replace(/^.*: (?=[^:]*$)/s, "");
       return refuse(text, `is no regular expression (${reason}), want one such as "nginx: master"`);
     }
   },

@@ -3,7 +3,7 @@
  * nothing of what it checks.
  */
 
-import { formatMs } from "../text.ts";
+import { formatMs, messageOf } from "../text.ts";
 
 /** How a check ended: `PrepareResult`, as far as a command can tell. */
 export type CheckResult =
@@ -75,7 +75,7 @@ export async function runCheckCommand(
 function whyNotRun(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "no such program";
   if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }
 
 /** Reads the pipes and keeps the last lines only, in the order of their ends. */

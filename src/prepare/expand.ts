@@ -7,6 +7,7 @@
  */
 
 import type { Config } from "../config.ts";
+import { messageOf } from "../text.ts";
 
 /** RFC 1952, 2.3.1: the two magic bytes, and deflate, the only method there is. */
 const GZIP_MAGIC = [0x1f, 0x8b, 0x08];
@@ -54,7 +55,7 @@ export async function gunzip(bytes: Uint8Array, limits: SizeLimits): Promise<Uin
     }
   } catch (error) {
     release(whole);
-    throw new Error(`damaged gzip content: ${error instanceof Error ? error.message : error}`, {
+    throw new Error(`damaged gzip content: ${messageOf(error)}`, {
       cause: error,
     });
   }

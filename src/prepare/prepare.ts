@@ -12,6 +12,7 @@ import type { SnapshotFile } from "../model.ts";
 import type { Clock, Logger, Prepare, PrepareResult } from "../ports.ts";
 import { type ConvertConfig, createConverter, type Environment, InvalidContent } from "./convert.ts";
 import { createOutputs, type OutputsConfig, type Step } from "./outputs.ts";
+import { messageOf } from "../text.ts";
 
 /** What of the configuration this needs. */
 export type PrepareConfig =
@@ -62,7 +63,7 @@ export function createPrepare(
     try {
       return await run(snapshot.files, signal);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       return { kind: error instanceof InvalidContent ? "invalid" : "failed", reason };
     } finally {
       if (usesBytes(config)) collect(snapshot.files);

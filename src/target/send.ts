@@ -11,6 +11,7 @@ import type { ProcReader } from "../proc/reader.ts";
 import { hasSignal } from "../proc/signals.ts";
 import type { SignalOptions } from "./handler.ts";
 import { isPid, PID_MAX } from "./rules.ts";
+import { messageOf } from "../text.ts";
 
 /** `Deno.kill`, or a fake; 0 only asks whether the signal would be permitted (kill(2)). */
 export type Kill = (pid: number, signal: Deno.Signal | 0) => void;
@@ -95,7 +96,7 @@ function killProblem(target: Target, signal: Deno.Signal, error: unknown): Trigg
   }
   return notSent(
     "kill",
-    `Cannot send ${signal} to ${who}: ${error instanceof Error ? error.message : error}`,
+    `Cannot send ${signal} to ${who}: ${messageOf(error)}`,
   );
 }
 

@@ -19,6 +19,7 @@ import { select } from "./select.ts";
 import { denoKill, type Kill, maySignal, permissionText, sendSignal } from "./send.ts";
 import { createAppMountsReader } from "./stale.ts";
 import { readTable } from "./table.ts";
+import { messageOf } from "../text.ts";
 
 /** Replaced in tests only. */
 export interface TargetDeps {
@@ -70,7 +71,7 @@ export async function createTargetPort(config: Config, deps: TargetDeps): Promis
       return {
         kind: "none",
         code: "bad-proc",
-        message: error instanceof Error ? error.message : String(error),
+        message: messageOf(error),
       };
     }
   };

@@ -12,6 +12,7 @@ import { readCredentials } from "../http/credentials.ts";
 import { HttpError, printable } from "../http/errors.ts";
 import type { TriggerResult } from "../model.ts";
 import type { Clock, HttpTrigger } from "../ports.ts";
+import { messageOf } from "../text.ts";
 
 /** The settings that the trigger needs. */
 export type HttpTriggerConfig = Pick<
@@ -39,7 +40,7 @@ export function createHttpTrigger(config: HttpTriggerConfig, send: SendRequest, 
     try {
       credentials = readCredentials(config.credentials);
     } catch (error) {
-      return notSent("credentials", error instanceof Error ? error.message : String(error));
+      return notSent("credentials", messageOf(error));
     }
     const atMs = clock.nowMs();
     const wallMs = clock.wallMs();
@@ -81,7 +82,7 @@ async function ask(request: HttpRequest, send: SendRequest, signal: AbortSignal)
     const isNo = status >= 400 && status <= 500;
     return { kind: "refused", code: isNo ? "trigger-refused" : "trigger-status", message };
   } catch (error) {
-    const message = `Cannot ${what}: ${error instanceof Error ? error.message : String(error)}`;
+    const message = `Cannot ${what}: ${messageOf(error)}`;
     const mayHaveArrived = error instanceof HttpError &&
       (error.code === "timeout" || error.code === "broken");
     return mayHaveArrived

@@ -14,6 +14,7 @@ import { type KnownFormat, parseAuto } from "./auto.ts";
 import { parseHttp } from "./http.ts";
 import { parseJsonStatus } from "./json.ts";
 import { parsePrometheus } from "./prometheus.ts";
+import { messageOf } from "../text.ts";
 
 /** The settings that the probe needs. */
 export type ProbeConfig = Pick<
@@ -73,7 +74,7 @@ export function createStatusProbe(config: ProbeConfig, send: SendRequest): Statu
         body.buffer.transfer(0);
         return reading;
       } catch (error) {
-        return { kind: "error", reason: error instanceof Error ? error.message : String(error) };
+        return { kind: "error", reason: messageOf(error) };
       }
     },
   };

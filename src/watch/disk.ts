@@ -7,6 +7,7 @@
 
 import type { FileState } from "../model.ts";
 import type { Clock } from "../ports.ts";
+import { messageOf } from "../text.ts";
 
 /** The disk timeout: so long one question may take before the look goes on without the answer. */
 const ANSWER_MS_MAX = 5_000;
@@ -200,7 +201,7 @@ export async function explain(path: string, error: unknown): Promise<FileProblem
   if (error instanceof Deno.errors.FilesystemLoop) return problem("skip", "a loop of symbolic links");
   if (error instanceof Deno.errors.IsADirectory) return problem("skip", DIRECTORY);
   // Deno puts the path behind a colon or comma; the reader of the log has it already.
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   return problem("failed", text.split(/[:,] (?:stat|open|readfile|readdir) /)[0]!);
 }
 

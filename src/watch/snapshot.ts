@@ -21,6 +21,7 @@ import {
 import type { Places } from "./places.ts";
 import { AUTO_DELAY_MS, decideSettling, type Settling } from "./settle.ts";
 import { createSources, type SourceConfig } from "./sources.ts";
+import { messageOf } from "../text.ts";
 
 /** A volume that is swapped while it is read is read again so often in one look. */
 const TRIES_MAX = 5;
@@ -218,7 +219,7 @@ function createReader(config: ReaderConfig, clock: Clock, collect: (work: number
         return await lookAll(onLikelyChange);
       } catch (error) {
         // A fault of this program, or of the disk that nobody thought of: an error state, never a dead loop.
-        const text = error instanceof Error ? error.message : String(error);
+        const text = messageOf(error);
         return { kind: "unreadable", files: [fileError(sources[0]?.path ?? "", text)] };
       } finally {
         timeout.rest();

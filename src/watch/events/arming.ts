@@ -10,6 +10,7 @@ import { createDiskTimeout, type Disk, orNull } from "../disk.ts";
 import { isSamePlaces, type Places } from "../places.ts";
 import { breakPauseMs, type Budget, createBudget, EVENTS, limitOf, nextPauseMs } from "./budget.ts";
 import { holdsFifo, isNotifyThreadStuck } from "./fifo.ts";
+import { messageOf } from "../../text.ts";
 
 /** What of the configuration the watcher needs. */
 export type WatcherConfig = Pick<Config, "intervalMs" | "watchMethod">;
@@ -204,7 +205,7 @@ function open(
       return "open";
     } catch (error) {
       state.errors++;
-      reason = error instanceof Error ? error.message : String(error);
+      reason = messageOf(error);
       const limit = limitOf(reason);
       if (limit !== null) {
         rest(context, `${limit} is used up; all processes of this user on the node share it`);
