@@ -18,7 +18,9 @@ export type Found =
 export async function findTarget(deps: AttemptDeps, input: AttemptInput): Promise<Found> {
   const { clock, config } = deps;
   const deadlineMs = clock.nowMs() + config.reloadTimeoutMs;
-  for (let ahead = input.begun?.found() ?? null;; ahead = null) {
+  const prefetched = input.begun?.found() ?? null;
+  // Whoever was not there then may be there now.
+  for (let ahead = prefetched?.kind === "none" ? null : prefetched;; ahead = null) {
     deps.beat();
     const resolution = ahead ?? deps.target.resolve(input.known);
     const hasReadIt = hasRead(resolution, input);
