@@ -224,14 +224,6 @@ test("a target that comes back by itself is waited for; one that does not is a f
   assert.deepEqual([run.result?.outcome, run.result?.code], ["failed", "ambiguous"]);
 });
 
-test("a target that was looked for ahead of the attempt, and was not there, is looked for again", async () => {
-  const bench = createBench();
-  const found = () => ({ kind: "none", code: "ambiguous", message: "there are two" }) as const;
-  bench.start({}, { begun: { answer: Promise.resolve(amp({ attempts: 3 })), atMs: 0, found } });
-  await bench.clock.advance(10);
-  assert.equal(bench.signals(), 1);
-});
-
 test("with an output the app must have started after that, not only after the change behind it", async () => {
   const cases = [[-1_000, "signalled"], [9, "signalled"], [10, "verified"], [1_000, "verified"]] as const;
   for (const [startedLaterMs, what] of cases) {
@@ -506,7 +498,7 @@ test("a baseline from before a long check, or a wait, is read again: what the ap
     bench.set({ readings: [amp({ attempts: 4 })] });
     await bench.clock.advance(checkMs);
     const run = bench.start({}, {
-      begun: { answer: Promise.resolve(answer), atMs, found: () => null },
+      begun: { answer: Promise.resolve(answer), atMs },
     });
     await bench.clock.advance(31_000);
     assert.equal(run.result?.outcome, outcome);
