@@ -9,12 +9,10 @@ import { createCollector } from "../loop/garbage_collection.ts";
 import { type Config, describeSettings, needsPreparing } from "../config.ts";
 import { forgetProxies } from "../http/proxies.ts";
 import { createSender } from "../http/request.ts";
-import type { StatusView } from "../model.ts";
-import { readPod } from "../pod.ts";
 import { createLogger, type ProcessLogger } from "../observe/logger.ts";
 import { createMetrics } from "../observe/metrics.ts";
-import type { Clock, Prepare, TakeHint, Watcher } from "../ports.ts";
-import { createRecorder, type Recorder } from "../record/recorder.ts";
+import type { Clock, Prepare, TakeHint } from "../ports.ts";
+import { createRecorder } from "../record/recorder.ts";
 import { reloadOf } from "../reload/model.ts";
 import { formatMs, messageOf } from "../text.ts";
 import { createLoop, type Loop } from "../loop/loop.ts";
@@ -160,7 +158,7 @@ async function startServer(config: Config, parts: Parts) {
     metrics: () => metrics.render(),
     health: () => loop.health(),
     ready: () => loop.ready(),
-    status: () => statusView(config, startedWallMs, parts),
+    status: async () => (await import("./status_view.ts")).statusView(config, startedWallMs, parts),
     auth: await loadAuth(config, logger),
     onError: (path, error) => logger.error(`Cannot answer ${path}: ${error}`, { path }),
   });
@@ -185,30 +183,6 @@ async function loadAuth(config: Config, logger: ProcessLogger) {
   const { createAuthorize, readAuthFile } = await import("../serve/auth.ts");
   readAuthFile(authFile);
   return createAuthorize(() => readAuthFile(authFile), (message) => logger.warn(message));
-}
-
-/** What `/status` shows, gathered from the parts that know it. */
-async function statusView(
-  config: Config,
-  startedWallMs: number,
-  parts: { clock: Clock; recorder: Recorder; watcher: Watcher; loop: Loop },
-): Promise<StatusView> {
-  const { nextStep } = await import("./next_step.ts");
-  const pod = await readPod((name) => Deno.env.get(name));
-  const model = parts.loop.model();
-  const recorded = parts.recorder.view(model);
-  return {
-    version: VERSION,
-    revision: REVISION,
-    pod: pod.name,
-    namespace: pod.namespace,
-    startedWallMs,
-    nowWallMs: parts.clock.wallMs(),
-    ...recorded,
-    fix: nextStep(recorded, config, pod),
-    watcher: { ...parts.watcher.view(), lastScanWallMs: model.lastScanWallMs },
-    settings: config.settings,
-  };
 }
 
 /** Stands in for the server where there is none (`--once`): timers and signal listeners alone let Deno end early. */

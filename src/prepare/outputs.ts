@@ -11,6 +11,7 @@ import { baseName, joinPath, OWN_PREFIX, parentOf } from "../paths.ts";
 import type { Clock, Logger, PrepareResult } from "../ports.ts";
 import { messageOf } from "../text.ts";
 import {
+  type DirectoryIdentity,
   inDirectory,
   inodeOf,
   makeOutputDirectory,
@@ -72,93 +73,33 @@ export interface Staged {
   wallMs: number;
 }
 
-/** Makes the one way to the outputs, and their directory now: one that comes later may be somebody else's. */
-export function createOutputs(
-  config: OutputsConfig,
-  convert: Convert,
-  clock: Clock,
-  logger: Logger,
-): Outputs {
-  const dir = config.outputDir ?? parentOf(config.configEnvsubstFile!);
-  let identity = makeOutputDirectory(dir).catch(() => null);
+/** What the outputs are made with. */
+export interface OutputsDeps {
+  readonly config: OutputsConfig;
+  readonly convert: Convert;
+  readonly clock: Clock;
+  readonly logger: Pick<Logger, "warn">;
+}
+
+/** What is remembered between two runs. */
+interface Memory {
+  readonly dir: string;
+  /** The directory of the start; null where it could not be made then. */
+  identity: Promise<DirectoryIdentity | null>;
   /** Names of the outputs that are there; null before the first run. */
-  let names: readonly string[] | null = null;
+  names: readonly string[] | null;
   /** Wall time at which outputs were last removed. */
-  let removedWallMs = -Infinity;
-  /** The inputs of what is in place, by the outputs' names. */
-  let inPlace = new Map<string, SnapshotFile>();
-  let problem = "";
+  removedWallMs: number;
+  /** The inputs of what is in place, with the outputs' names. */
+  inPlace: ReadonlyMap<SnapshotFile, string>;
+}
 
-  async function openRoot(): Promise<OpenDirectory> {
-    // A link that comes after the start is somebody else's, also where there was no directory then.
-    const known = await identity ?? { ...await makeOutputDirectory(dir), isLink: false };
-    identity = Promise.resolve(known);
-    return await openOutputDirectory(dir, known);
-  }
-
-  /** Removes what has no input any more, and says what the new outputs mean for the time of the whole. */
-  async function finish(root: OpenDirectory, staged: readonly Staged[]): Promise<PrepareResult> {
-    const wanted = new Set(staged.map(({ name }) => name));
-    const gone = names!.filter((name) => !wanted.has(name));
-    for (const name of gone) await removeOutput(root, name).catch(() => {});
-    if (gone.length > 0) removedWallMs = clock.wallMs();
-    if (config.outputDir !== null && `${names}` !== `${[...wanted]}`) {
-      await writeList(root, config, [...wanted]);
-    }
-    names = [...wanted];
-    const written = gone.length > 0 || staged.some(({ placed }) => placed);
-    const outputWallMs = staged.reduce((newest, { wallMs }) => Math.max(newest, wallMs), removedWallMs);
-    return outputWallMs === -Infinity ? { kind: "ok", written } : { kind: "ok", written, outputWallMs };
-  }
-
-  async function write(files: readonly SnapshotFile[], steps: WriteSteps): Promise<PrepareResult> {
-    inPlace = new Map();
-    const root = await openRoot();
-    try {
-      if (names === null) {
-        await removeLeftovers(root, clock.wallMs());
-        names = config.outputDir === null ? [] : await readList(root, config);
-      }
-      const plan = planOutputs(files, config);
-      const staged = await stageAll(root, files, plan, config, convert, steps.step);
-      let isGood = false;
-      try {
-        await place(root, staged, config.checkCommand !== null);
-        const refused = await steps.check();
-        if (refused !== null) return refused;
-        isGood = true;
-      } finally {
-        await settle(root, staged, isGood);
-      }
-      const result = await finish(root, staged);
-      inPlace = new Map([...plan].map(([file, name]) => [name, file]));
-      return result;
-    } finally {
-      await root.close();
-    }
-  }
-
-  async function restore(): Promise<void> {
-    const missing: SnapshotFile[] = [];
-    for (const [name, file] of inPlace) if (await isMissing(joinPath(dir, name))) missing.push(file);
-    if (missing.length === 0) return;
-    const root = await openRoot();
-    try {
-      const plan = planOutputs(missing, config);
-      const staged = await stageAll(root, missing, plan, config, convert, () => Promise.resolve());
-      try {
-        await place(root, staged, false);
-      } finally {
-        await settle(root, staged, true);
-      }
-      const paths = [...plan.values()].map((name) => `"${joinPath(dir, name)}"`).join(", ");
-      logger.warn(`Written again, since somebody has removed it: ${paths}`);
-      problem = "";
-    } finally {
-      await root.close();
-    }
-  }
-
+/** Makes the one way to the outputs, and their directory now: one that comes later may be somebody else's. */
+export function createOutputs(deps: OutputsDeps): Outputs {
+  const { config, logger } = deps;
+  const dir = config.outputDir ?? parentOf(config.configEnvsubstFile!);
+  const identity = makeOutputDirectory(dir).catch(() => null);
+  const memory: Memory = { dir, identity, names: null, removedWallMs: -Infinity, inPlace: new Map() };
   /** A run and a look at what is missing never overlap. */
   let last: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(act: () => Promise<T>): Promise<T> => {
@@ -166,14 +107,95 @@ export function createOutputs(
     last = next.catch(() => {});
     return next;
   };
+  let told = "";
   return {
-    write: (files, steps) => inTurn(() => write(files, steps)),
+    write: (files, steps) => inTurn(() => writeAll(deps, memory, files, steps)),
     restore: () =>
-      inTurn(restore).catch((error) => {
-        if (messageOf(error) !== problem) logger.warn(`An output is gone: ${messageOf(error)}`);
-        problem = messageOf(error);
+      inTurn(() => restoreMissing(deps, memory)).then(() => "", messageOf).then((problem) => {
+        if (problem !== "" && problem !== told) logger.warn(`An output is gone: ${problem}`);
+        told = problem;
       }),
   };
+}
+
+async function openRoot(memory: Memory): Promise<OpenDirectory> {
+  // A link that comes after the start is somebody else's, also where there was no directory then.
+  const known = await memory.identity ?? { ...await makeOutputDirectory(memory.dir), isLink: false };
+  memory.identity = Promise.resolve(known);
+  return await openOutputDirectory(memory.dir, known);
+}
+
+async function writeAll(
+  { config, convert, clock }: OutputsDeps,
+  memory: Memory,
+  files: readonly SnapshotFile[],
+  { step, check }: WriteSteps,
+): Promise<PrepareResult> {
+  memory.inPlace = new Map();
+  const root = await openRoot(memory);
+  try {
+    if (memory.names === null) {
+      await removeLeftovers(root, clock.wallMs());
+      memory.names = config.outputDir === null ? [] : await readList(root, config);
+    }
+    const plan = planOutputs(files, config);
+    const staged = await stageAll(root, files, plan, config, convert, step);
+    let isGood = false;
+    try {
+      await place(root, staged, config.checkCommand !== null);
+      const refused = await check();
+      if (refused !== null) return refused;
+      isGood = true;
+    } finally {
+      await settle(root, staged, isGood);
+    }
+    memory.inPlace = plan;
+    return await finish(root, staged, config, memory, clock);
+  } finally {
+    await root.close();
+  }
+}
+
+/** Removes what has no input any more, and says what the new outputs mean for the time of the whole. */
+async function finish(
+  root: OpenDirectory,
+  staged: readonly Staged[],
+  config: OutputsConfig,
+  memory: Memory,
+  clock: Clock,
+): Promise<PrepareResult> {
+  const before = memory.names!;
+  const names = staged.map(({ name }) => name);
+  memory.names = names;
+  const wanted = new Set(names);
+  const gone = before.filter((name) => !wanted.has(name));
+  for (const name of gone) await removeOutput(root, name).catch(() => {});
+  if (gone.length > 0) memory.removedWallMs = clock.wallMs();
+  if (config.outputDir !== null && `${before}` !== `${names}`) await writeList(root, config, names);
+  const written = gone.length > 0 || staged.some(({ placed }) => placed);
+  const outputWallMs = staged.reduce((newest, { wallMs }) => Math.max(newest, wallMs), memory.removedWallMs);
+  return outputWallMs === -Infinity ? { kind: "ok", written } : { kind: "ok", written, outputWallMs };
+}
+
+async function restoreMissing({ config, convert, logger }: OutputsDeps, memory: Memory): Promise<void> {
+  const plan = new Map<SnapshotFile, string>();
+  for (const [file, name] of memory.inPlace) {
+    if (await isMissing(joinPath(memory.dir, name))) plan.set(file, name);
+  }
+  if (plan.size === 0) return;
+  const root = await openRoot(memory);
+  try {
+    const staged = await stageAll(root, [...plan.keys()], plan, config, convert, () => Promise.resolve());
+    try {
+      await place(root, staged, false);
+    } finally {
+      await settle(root, staged, true);
+    }
+    const paths = [...plan.values()].map((name) => `"${joinPath(memory.dir, name)}"`).join(", ");
+    logger.warn(`Written again, since somebody has removed it: ${paths}`);
+  } finally {
+    await root.close();
+  }
 }
 
 async function isMissing(path: string): Promise<boolean> {

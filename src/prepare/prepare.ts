@@ -53,7 +53,7 @@ export function createPreparation(
   environment: Environment,
 ): Preparation {
   const convert = createConvert(config, logger, environment);
-  const outputs = rendersOutput(config) ? createOutputs(config, convert, clock, logger) : null;
+  const outputs = rendersOutput(config) ? createOutputs({ config, convert, clock, logger }) : null;
 
   async function run(files: readonly SnapshotFile[], signal: AbortSignal): Promise<PrepareResult> {
     const step = createStep(clock, signal);
