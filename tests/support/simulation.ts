@@ -401,8 +401,10 @@ function createTruth(
     metrics,
     line(text: string) {
       if (text.startsWith("Config change detected")) {
-        if (text === changeLine) broken ??= `said twice for one reload: ${text}`;
-        changeLine = text;
+        // Content that came back is another change.
+        const line = `${text} at ${world.changedAtMs()}`;
+        if (line === changeLine) broken ??= `said twice for one change: ${text}`;
+        changeLine = line;
       }
       sending = /\(hash: (?:\w+ -> )?(\w+)/.exec(text)?.[1] ?? sending;
       if (!text.startsWith("Sending SIGHUP")) return;
