@@ -160,13 +160,14 @@ async function startServer(config: Config, parts: Parts) {
     ready: () => loop.ready(),
     status: async () => (await import("./status_view.ts")).statusView(config, startedWallMs, parts),
     auth: await loadAuth(config, logger),
+    onUnread: () => server.shed("they ask and do not read the answers"),
     onError: (path, error) => logger.error(`Cannot answer ${path}: ${error}`, { path }),
   });
   const server = createServer(
     config,
-    (ask, large) => {
+    (ask) => {
       parts.collectGarbage(1);
-      return handler(ask, large);
+      return handler(ask);
     },
     logger,
     clock,

@@ -47,13 +47,6 @@ export function parseAuthFile(text: string): Credential[] {
 /**
  * Reads and parses the file.
  * @throws Error that names the path and the reason
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.throws(() => readAuthFile("/nonexistent"), {
- *   message: 'Cannot read auth file "/nonexistent": no such file',
- * });
- * ```
  */
 export function readAuthFile(path: string): Credential[] {
   try {
@@ -69,13 +62,6 @@ export function readAuthFile(path: string): Credential[] {
 /**
  * Creates the judge of requests. `onProblem` hears once of a file that cannot be read, and again when it could be read in
  * between.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const authorize = createAuthorize(() => parseAuthFile("Bearer t0ken"), () => {});
- * assert.equal(authorize("Bearer t0ken"), null);
- * assert.equal(authorize(null), 'Bearer realm="config-reloader"');
- * ```
  */
 export function createAuthorize(read: () => Credential[], onProblem: (message: string) => void): Authorize {
   let told = false;
@@ -112,15 +98,7 @@ function challenge(credentials: readonly Credential[]): string {
   return offers.join(", ");
 }
 
-/**
- * Compares two texts in a time that depends on the length of the given one only.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(equalInConstantTime("t0ken", "t0ken"), true);
- * assert.equal(equalInConstantTime("t0kent0ken", "t0ken"), false);
- * ```
- */
+/** Compares two texts in a time that depends on the length of the given one only. */
 export function equalInConstantTime(given: string, wanted: string): boolean {
   let difference = given.length ^ wanted.length;
   for (let at = 0; at < given.length; at++) {

@@ -1,10 +1,10 @@
 /**
  * How much clients may hold: descriptors, and answers that they do not read. Deno.serve has no limit and no timeout for
- * either, so it is looked at now and then, and where it is too much all clients go at once. It closes nothing itself.
+ * either, and no way to close one connection, so it is looked at now and then, and where it is too much all clients go at
+ * once. It closes nothing itself.
  */
 
 import type { Clock } from "../ports.ts";
-import type { LargeAnswers } from "./large_answers.ts";
 
 /**
  * Most descriptors that clients may hold: room for 500 idle and 300 half-sent connections, which cost 12 MiB. Where the
@@ -22,9 +22,7 @@ const COUNT_INTERVAL_BUSY_MS = 250;
 const REQUESTS_PER_COUNT = 4;
 /** Timers that had no turn for so long, in milliseconds, while requests were answered: clients take all the time. */
 const STARVED_MS = 250;
-/**
- * So many may leave answers unread, and so many bytes count as that: each holds 400 KiB here where it goes on asking.
- */
+/** So many may leave answers unread, and so many bytes count as that: each holds 400 KiB here where it goes on asking. */
 const UNREAD_MAX = 8;
 const UNREAD_BYTES = 32 * 1024;
 
@@ -32,7 +30,6 @@ const UNREAD_BYTES = 32 * 1024;
 export interface ClientLimitOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  readonly large: LargeAnswers;
   countOpenFds(): number;
   readMaxFds(): number;
   /** Connections of the server on which more than so many bytes wait to be read by the client. */
@@ -41,19 +38,9 @@ export interface ClientLimitOptions {
   shed(reason: string): void;
 }
 
-/** The limit at work. */
-export interface ClientLimit {
-  /** Looks now and then until `signal` aborts. */
-  run(): Promise<void>;
-  /** Looks now: the process is awake, and the next look can wait. */
-  look(): void;
-  /** A request has come. */
-  asked(): void;
-}
-
 /** Makes the limit, before the first client comes: the descriptors that are open then are nobody's. */
-export function createClientLimit(options: ClientLimitOptions): ClientLimit {
-  const { clock, signal, large, shed } = options;
+export function createClientLimit(options: ClientLimitOptions) {
+  const { clock, signal, shed } = options;
   const ownFds = options.countOpenFds();
   const clientsMax = Math.min(CLIENTS_MAX, Math.floor((options.readMaxFds() - ownFds) * CLIENTS_SHARE));
   let requests = 0;
@@ -63,15 +50,20 @@ export function createClientLimit(options: ClientLimitOptions): ClientLimit {
   let rest = new AbortController();
 
   function look(isTime: boolean): void {
-    clients = countOr(options.countOpenFds, Infinity) - ownFds;
+    try {
+      clients = options.countOpenFds() - ownFds;
+    } catch {
+      // Before Linux 6.2 to count needs a descriptor itself, and there is none.
+      clients = Infinity;
+    }
     const asked = requests - requestsSeen;
-    const isUnread = large.tookRefusal() ||
-      // The kernel's list of sockets is long then: it is read only where there can be answers.
-      clients > UNREAD_MAX && asked > UNREAD_MAX &&
-        options.countUnread(UNREAD_BYTES) > UNREAD_MAX;
     if (isTime || asked > UNREAD_MAX) requestsSeen = requests;
-    if (clients > clientsMax) shed(`about ${clients} connections, at most ${clientsMax} are allowed`);
-    else if (isUnread) shed("they ask and do not read the answers");
+    if (clients > clientsMax) return shed(`about ${clients} connections, at most ${clientsMax} are allowed`);
+    // The kernel's list of sockets may be long: it is read only where there can be answers.
+    const canBeUnread = clients > UNREAD_MAX && asked > UNREAD_MAX;
+    if (canBeUnread && options.countUnread(UNREAD_BYTES) > UNREAD_MAX) {
+      shed("they ask and do not read the answers");
+    }
   }
 
   /** Pipelined requests are answered one after another without end, and timers wait for them. */
@@ -87,6 +79,7 @@ export function createClientLimit(options: ClientLimitOptions): ClientLimit {
   }
 
   return {
+    /** Looks now and then until `signal` aborts. */
     run: async () => {
       signal.addEventListener("abort", () => rest.abort(), { once: true });
       while (!signal.aborted) {
@@ -95,23 +88,16 @@ export function createClientLimit(options: ClientLimitOptions): ClientLimit {
         if (!rest.signal.aborted) look(true);
       }
     },
+    /** Looks now: the process is awake, and the next look can wait. */
     look: () => {
       look(true);
       rest.abort("looked");
     },
+    /** A request has come. */
     asked: () => {
       if (++requests % REQUESTS_PER_COUNT !== 0) return;
       look(false);
       checkTurn();
     },
   };
-}
-
-/** Before Linux 6.2 to count needs a descriptor itself, and there may be none. */
-function countOr(count: () => number, otherwise: number): number {
-  try {
-    return count();
-  } catch {
-    return otherwise;
-  }
 }

@@ -5,7 +5,6 @@
 
 import type { Health, StatusView } from "../model.ts";
 import type { Clock } from "../ports.ts";
-import type { LargeAnswers } from "./large_answers.ts";
 
 /** What the handler asks for its answers. */
 export interface HandlerDeps {
@@ -20,6 +19,8 @@ export interface HandlerDeps {
   status(): StatusView | Promise<StatusView>;
   /** Whether this request may see more than the probes; null: nothing is asked for. */
   auth: Authorize | null;
+  /** Clients hold more of large answers than they may, and the next one was refused. */
+  onUnread(): void;
   /** Told about what should not happen: an answer that could not be made. */
   onError(path: string, error: unknown): void;
 }
@@ -31,7 +32,7 @@ export type Authorize = (authorization: string | null) => string | null;
 export type Ask = Pick<Request, "method" | "url" | "headers">;
 
 /** Answers one request; never rejects for what goes wrong behind a path. */
-export type Handler = (ask: Ask, large: LargeAnswers) => Promise<Response>;
+export type Handler = (ask: Ask) => Promise<Response>;
 
 /** What a path says, before it becomes a `Response`. */
 interface Answer {
@@ -46,10 +47,16 @@ const TEXT = "text/plain; charset=utf-8";
 const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 /** Pause after making an answer, as a multiple of the time that took: a third of the time at most goes into answers. */
 const PAUSE_FACTOR = 2;
+/**
+ * `/status` of 10,000 files has 2 MB, and a client that never reads holds its answer for as long as it is connected: so
+ * much may be held beside one answer. Smaller ones are not counted, since the kernel takes them at once.
+ */
+export const HELD_BYTES_MAX = 8 * 1024 * 1024;
+const CHUNK_BYTES = 64 * 1024;
 const OPEN_PATHS: readonly string[] = ["/healthz", "/readyz"];
 
 /** On every answer: nothing is cached, sniffed, framed or loaded from anywhere. The page sets a policy of its own. */
-const SECURITY_HEADERS: Readonly<Record<string, string>> = {
+const HEADERS: Readonly<Record<string, string>> = {
   "Cache-Control": "no-store",
   "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
   "Cross-Origin-Opener-Policy": "same-origin",
@@ -61,31 +68,22 @@ const SECURITY_HEADERS: Readonly<Record<string, string>> = {
 
 /** Creates the handler. */
 export function createHandler(deps: HandlerDeps): Handler {
+  const make = (type: string, render: () => Promise<Pick<Answer, "body" | "headers">>) =>
+    shared(deps.clock, async () => ({ status: 200, type, ...await render() }));
   const page = (refresh: boolean) =>
-    shared(deps.clock, async () => {
+    make("text/html; charset=utf-8", async () => {
       // The page and its helper are loaded when somebody looks, not at every start.
       const { renderPage } = await import("./page.ts");
-      return {
-        status: 200,
-        type: "text/html; charset=utf-8",
-        ...await renderPage(await deps.status(), { refresh }),
-      };
+      return await renderPage(await deps.status(), { refresh });
     });
   const [refreshing, still] = [page(true), page(false)];
   const routes: Readonly<Record<string, (query: string) => Answer | Promise<Answer>>> = {
-    "/metrics": shared(
-      deps.clock,
-      async () => ({ status: 200, type: METRICS_TYPE, body: await deps.metrics() }),
-    ),
+    "/metrics": make(METRICS_TYPE, async () => ({ body: await deps.metrics() })),
     "/healthz": () => probe(deps.health()),
     "/readyz": () => probe(deps.ready()),
-    "/status": shared(deps.clock, async () => {
+    "/status": make("application/json; charset=utf-8", async () => {
       const { renderStatusJson } = await import("./status_json.ts");
-      return {
-        status: 200,
-        type: "application/json; charset=utf-8",
-        body: renderStatusJson(await deps.status()),
-      };
+      return { body: renderStatusJson(await deps.status()) };
     }),
     "/": (query) => query === "refresh=off" ? still() : refreshing(),
   };
@@ -109,7 +107,36 @@ export function createHandler(deps: HandlerDeps): Handler {
     }
   }
 
-  return async (ask, large) => respond(await answer(ask), large);
+  let heldBytes = 0;
+  /** Large answers go in pieces, as the client takes them; null where clients hold too much already. */
+  function bodyOf(text: string): { body: BodyInit; headers?: { "Content-Length": string } } | null {
+    // Deno adds the length itself where it has the whole answer.
+    if (text.length < CHUNK_BYTES) return { body: text };
+    if (heldBytes > HELD_BYTES_MAX) return null;
+    const bytes = new TextEncoder().encode(text);
+    let at = 0;
+    const cancel = () => void (heldBytes -= bytes.length);
+    heldBytes += bytes.length;
+    const pull = (controller: ReadableStreamDefaultController) => {
+      if (at < bytes.length) return controller.enqueue(bytes.subarray(at, at += CHUNK_BYTES));
+      cancel();
+      controller.close();
+    };
+    const body = new ReadableStream({ pull, cancel }, { highWaterMark: 0 });
+    return { body, headers: { "Content-Length": String(bytes.length) } };
+  }
+
+  return async (ask) => {
+    let made = await answer(ask);
+    let taken = bodyOf(made.body);
+    if (taken === null) {
+      deps.onUnread();
+      made = text(503, "clients have not read their last answers yet\n");
+      taken = { body: made.body };
+    }
+    const headers = { ...HEADERS, "Content-Type": made.type, ...taken.headers, ...made.headers };
+    return new Response(taken.body, { status: made.status, headers });
+  };
 }
 
 /**
@@ -129,16 +156,6 @@ function shared(clock: HandlerDeps["clock"], make: () => Promise<Answer>): () =>
     return answer;
   };
   return () => making ??= makeNext().finally(() => making = null);
-}
-
-function respond({ status, type, body, headers }: Answer, large: LargeAnswers): Response {
-  const taken = large.take(body);
-  if (taken === null) return respond(text(503, "clients have not read their last answers yet\n"), large);
-  const length = taken.lengthBytes === null ? {} : { "Content-Length": String(taken.lengthBytes) };
-  return new Response(taken.body, {
-    status,
-    headers: { ...SECURITY_HEADERS, "Content-Type": type, ...length, ...headers },
-  });
 }
 
 /**

@@ -85,6 +85,23 @@ export async function tryListening(config: ListenConfig, port: number, tls: TlsF
   await finished;
 }
 
+/**
+ * Certificate and key where they were replaced since `current`; null where they are the same.
+ * @throws Error where they cannot be read, or do not fit: they are tried on a port of their own, since the real one must
+ * not be closed for them
+ */
+export async function readNewTlsFiles(config: ListenConfig, current: TlsFiles): Promise<TlsFiles | null> {
+  const fresh = readTlsFiles(config)!;
+  if (fresh.cert === current.cert && fresh.key === current.key) return null;
+  try {
+    await tryListening({ ...config, metricsHost: "127.0.0.1", tlsCertFile: null }, 0, fresh);
+  } catch (error) {
+    const reason = plainReason((error as Error).cause);
+    throw new Error(`Cannot use the new TLS certificate: ${reason}`, { cause: error });
+  }
+  return fresh;
+}
+
 /** Whether an error is about certificate or key: Deno 2.9.6 has no class of its own for all of them. */
 function isTlsProblem(error: unknown): boolean {
   return error instanceof Deno.errors.InvalidData ||

@@ -6,10 +6,9 @@
 import { html, raw } from "hono/html";
 import type { StatusView } from "../model.ts";
 import { escapeUnsafe } from "../text.ts";
-import { capitalize, type Html, nextStep, type Tone } from "./page_parts.ts";
+import { capitalize, type Html, lasting, nextStep, renderClock, renderMs, type Tone } from "./page_parts.ts";
 import { content, isWeak, proofLine, settings, target, timeline, watcher } from "./page_sections.ts";
 import { STYLE } from "./page_style.ts";
-import { renderClock, renderMs, renderSpan, renderTime } from "./page_text.ts";
 
 /** Seconds between two refreshes: often enough to watch a reload, seldom enough to read. */
 const REFRESH_SECONDS = 5;
@@ -38,11 +37,10 @@ export async function renderPage(
       <body>
         <div class="page">
           <header><strong>${pod}</strong>
-    <span>config-reloader ${view.version} (${view.revision}), up for <time datetime="${renderTime(
+    <span>config-reloader ${view.version} (${view.revision}), up for ${lasting(
       view.startedWallMs,
-    )}" title="since ${renderTime(view.startedWallMs)}">${renderSpan(
-      view.nowWallMs - view.startedWallMs,
-    )}</time></span></header>
+      view,
+    )}</span></header>
           <main>
     ${hero(view, state)}
     ${warnings(view)}
@@ -123,15 +121,12 @@ function icon({ tone }: Tone): string {
 }
 
 function hero(view: StatusView, state: State): Html {
-  const sinceMs = view.nowWallMs - view.inSyncSinceWallMs;
   const retryMs = view.nextRetryWallMs === null ? null : Math.max(0, view.nextRetryWallMs - view.nowWallMs);
   return html`<section class="hero ${state.tone}" aria-labelledby="state">
 <h1 id="state"><span class="mark" aria-hidden="true">${state.mark}</span> ${state.title}</h1>
-<p>${meaning(view)} ${view.inSync ? "In sync" : "Out of sync"} for <time datetime="${
-    renderTime(view.inSyncSinceWallMs)
-  }" title="since ${renderTime(view.inSyncSinceWallMs)}">${renderSpan(sinceMs)}</time>, since ${
-    renderClock(view.inSyncSinceWallMs, view.nowWallMs)
-  }.</p>
+<p>${meaning(view)} ${view.inSync ? "In sync" : "Out of sync"} for ${
+    lasting(view.inSyncSinceWallMs, view)
+  }, since ${renderClock(view.inSyncSinceWallMs, view.nowWallMs)}.</p>
 ${view.inSync ? proofLine(view.proof) : ""}
 ${state.why === "" ? "" : html`<p class="why">${state.why}</p>`}
 ${

@@ -1,8 +1,7 @@
-/** Small pieces that all parts of the page share: tones, times, digests, texts to copy. Loaded with the page only. */
+/** Small pieces that all parts of the page share: tones, times, durations, sizes, texts to copy. Loaded with the page only. */
 
 import { html } from "hono/html";
 import type { NextStep, ReloadRecord, StatusView } from "../model.ts";
-import { renderAgo, renderClock, renderTime } from "./page_text.ts";
 
 /** Markup that is escaped already. */
 export type Html = ReturnType<typeof html>;
@@ -13,15 +12,22 @@ export interface Tone {
   readonly mark: string;
 }
 
+const GOOD: Tone = { tone: "good", mark: "✓" };
+const BAD: Tone = { tone: "bad", mark: "✗" };
 /** How each outcome looks. */
 export const OUTCOME_TONES: Readonly<Record<ReloadRecord["outcome"], Tone>> = {
-  "success": { tone: "good", mark: "✓" },
-  "rejected": { tone: "bad", mark: "✗" },
-  "failed": { tone: "bad", mark: "✗" },
-  "timeout": { tone: "bad", mark: "✗" },
-  "invalid": { tone: "bad", mark: "✗" },
+  "success": GOOD,
+  "rejected": BAD,
+  "failed": BAD,
+  "timeout": BAD,
+  "invalid": BAD,
   "in progress": { tone: "busy", mark: "…" },
 };
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
 
 /** A state as a small label. */
 export function badge(tone: Tone["tone"], text: string): Html {
@@ -35,18 +41,71 @@ export function time(wallMs: number, { nowWallMs }: Pick<StatusView, "nowWallMs"
   } · ${renderAgo(nowWallMs - wallMs)}</time>`;
 }
 
+/** How long something has lasted, with its beginning in the title. */
+export function lasting(sinceWallMs: number, { nowWallMs }: Pick<StatusView, "nowWallMs">): Html {
+  const since = renderTime(sinceWallMs);
+  return html`<time datetime="${since}" title="since ${since}">${renderSpan(nowWallMs - sinceWallMs)}</time>`;
+}
+
 /** The next step: in words, and what to paste; a click selects all of it. */
 export function nextStep(step: NextStep | null): Html | string {
   if (step === null) return "";
   const copy = (text: string | undefined) =>
     text === undefined ? "" : html`<pre class="copy" tabindex="0"><code>${text}</code></pre>`;
-  return html`<div class="fix"><p>${capitalize(step.say)}${
-    /[.:?]$/.test(step.say) ? "" : step.command || step.yaml ? ":" : "."
-  }</p>
+  const end = /[.:?]$/.test(step.say) ? "" : step.command || step.yaml ? ":" : ".";
+  return html`<div class="fix"><p>${capitalize(step.say)}${end}</p>
 ${copy(step.command)}${copy(step.yaml)}</div>`;
 }
 
 /** Makes a sentence part a sentence; a path or a code (`validation_failed`) stays what it is. */
 export function capitalize(text: string): string {
   return /^[a-z]+[ ,]/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+}
+
+/** `2026-11-24T08:00:00Z`; a time out of range (a broken clock) is `unknown`. */
+export function renderTime(wallMs: number): string {
+  const time = new Date(wallMs);
+  return Number.isNaN(time.getTime()) ? "unknown" : time.toISOString().replace(/\.\d+Z$/, "Z");
+}
+
+/** The time of day in UTC, as logs have it; with its date where that is another day than `nowWallMs`. */
+export function renderClock(wallMs: number, nowWallMs: number): string {
+  const [day, clock] = renderTime(wallMs).slice(0, -1).split("T");
+  if (clock === undefined) return renderTime(wallMs);
+  return renderTime(nowWallMs).startsWith(day!) ? `${clock} UTC` : `${day} ${clock} UTC`;
+}
+
+/** A rough span: `less than a second`, `12 s`, `3 min`, `2 h 5 min`, `4 d`. A negative one counts as none. */
+export function renderSpan(ms: number): string {
+  if (!(ms >= SECOND)) return "less than a second";
+  if (ms < MINUTE) return `${Math.floor(ms / SECOND)} s`;
+  if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min`;
+  if (ms >= 2 * DAY) return `${Math.floor(ms / DAY)} d`;
+  const minutes = Math.floor((ms % HOUR) / MINUTE);
+  return `${Math.floor(ms / HOUR)} h${minutes > 0 ? ` ${minutes} min` : ""}`;
+}
+
+/** How long ago: `just now`, `12 s ago`, `3 min ago`. A time to come counts as now. */
+export function renderAgo(ms: number): string {
+  return ms >= SECOND ? `${renderSpan(ms)} ago` : "just now";
+}
+
+/** A duration: `0.4 ms`, `38 ms`, `1.5 s`, `2 min 5 s`; in whole seconds for what counts down. */
+export function renderMs(ms: number, precision: "fine" | "whole seconds" = "fine"): string {
+  if (precision === "fine") {
+    if (ms < 10) return `${Number(ms.toFixed(1))} ms`;
+    if (ms < SECOND) return `${Math.round(ms)} ms`;
+    if (ms < 10 * SECOND) return `${Number((ms / SECOND).toFixed(1))} s`;
+  }
+  const seconds = Math.round(ms / SECOND);
+  if (seconds < 60) return `${seconds} s`;
+  const rest = seconds % 60;
+  return `${Math.floor(seconds / 60)} min${rest > 0 ? ` ${rest} s` : ""}`;
+}
+
+/** `812 B`, `2.1 KiB`, `1 MiB`. */
+export function renderBytes(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`;
+  if (bytes < 1024 * 1024) return `${Number((bytes / 1024).toFixed(1))} KiB`;
+  return `${Number((bytes / 1024 / 1024).toFixed(1))} MiB`;
 }

@@ -5,9 +5,8 @@
 
 import { html } from "hono/html";
 import type { FileChange, FileState, Proof, ReloadRecord, StatusView } from "../model.ts";
-import { badge, capitalize, type Html, OUTCOME_TONES, time } from "./page_parts.ts";
+import { badge, capitalize, type Html, OUTCOME_TONES, renderBytes, renderMs, time } from "./page_parts.ts";
 import { durations, lastHour } from "./page_strips.ts";
-import { renderBytes, renderMs } from "./page_text.ts";
 
 /** Files that are listed; a directory may have thousands, and `/status` has them all. */
 const FILES_SHOWN_MAX = 50;

@@ -5,8 +5,7 @@
 
 import { html } from "hono/html";
 import type { ReloadRecord, StatusView } from "../model.ts";
-import { type Html, OUTCOME_TONES } from "./page_parts.ts";
-import { renderMs, renderSpan } from "./page_text.ts";
+import { type Html, OUTCOME_TONES, renderMs, renderSpan } from "./page_parts.ts";
 
 const HOUR_MS = 3_600_000;
 /** Units of the pictures; the style sheet gives them their size on the page. */

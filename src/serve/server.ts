@@ -7,11 +7,10 @@
 import { countOpenFds, readMaxFds } from "../observe/process_stats.ts";
 import type { Clock, Logger } from "../ports.ts";
 import { countUnread } from "../proc/sockets.ts";
-import { plainReason } from "../text.ts";
-import { type ClientLimit, createClientLimit } from "./client_limit.ts";
+import { messageOf, plainReason } from "../text.ts";
+import { createClientLimit } from "./client_limit.ts";
 import type { Handler } from "./handler.ts";
-import { createLargeAnswers } from "./large_answers.ts";
-import { listen, type ListenConfig, readTlsFiles, type TlsFiles } from "./listen.ts";
+import { listen, type ListenConfig, readNewTlsFiles, readTlsFiles, type TlsFiles } from "./listen.ts";
 import { createSessions } from "./sessions.ts";
 
 /** The server as a (start, stop) pair. */
@@ -21,8 +20,10 @@ export interface Server {
    * @throws Error for people: port taken, bad certificate
    */
   start(): Promise<{ port: number }>;
-  /** Looks at what clients hold, at a moment when the process is awake anyway. */
+  /** Looks at what clients hold, at a moment when the process is awake anyway: the next look by itself can wait. */
   look(): void;
+  /** Closes all connections, and says why. */
+  shed(reason: string): void;
   /** Rejects once nothing could be accepted for 30 s: the process should end then. Else it stays pending. */
   readonly failed: Promise<never>;
   /** Closes; answers in progress get a second. */
@@ -54,11 +55,10 @@ export function createServer(
   const { signal } = stop;
   const failed = Promise.withResolvers<never>();
   failed.promise.catch(() => {});
-  const large = createLargeAnswers();
   let port = config.metricsPort;
   let tls: TlsFiles | null = null;
-  let limit: ClientLimit | null = null;
   let lastLogMs = -Infinity;
+  let limit: ReturnType<typeof createClientLimit> | null = null;
 
   function handle(request: Request): Promise<Response> {
     limit?.asked();
@@ -67,7 +67,7 @@ export function createServer(
       const seconds = Math.round(failedMs / 1_000);
       logger.info(`Connections are accepted again on port ${port} after ${seconds} s`, { port });
     }
-    return handler(request, large);
+    return handler(request);
   }
 
   function warn(message: string): void {
@@ -91,29 +91,26 @@ export function createServer(
     void clock.sleep(0, signal).then(() => (globalThis as { gc?: () => void }).gc?.());
   }
 
-  function use(fresh: TlsFiles): void {
-    tls = fresh;
-    sessions.renew();
-  }
-
   return {
     start: async () => {
       tls = readTlsFiles(config);
       const countUnread = (bytes: number) => effects.countUnread(port, bytes);
-      limit = createClientLimit({ ...effects, clock, signal, large, shed, countUnread });
+      limit = createClientLimit({ ...effects, clock, signal, shed, countUnread });
       port = sessions.begin().addr.port;
       sessions.run().catch((error) =>
         failed.reject(new Error(`${cannotAccept(port, error)}, for 30 s; ending, to be started anew`))
       );
       void limit.run();
       if (tls !== null) {
-        const { watchTlsFiles } = await import("./tls_rotation.ts");
-        const intervalMs = TLS_CHECK_INTERVAL_MS;
-        void watchTlsFiles({ config, clock, logger, current: tls, signal, intervalMs, use });
+        void watchTlsFiles(config, tls, logger, clock, signal, (fresh) => {
+          tls = fresh;
+          sessions.renew();
+        });
       }
       return { port };
     },
     look: () => limit?.look(),
+    shed,
     failed: failed.promise,
     stop: async () => {
       stop.abort();
@@ -139,4 +136,33 @@ function countUnreadOn(port: number, bytes: number): number {
     }
   });
   return texts.reduce((count, text) => count + countUnread(text, port, bytes), 0);
+}
+
+/** Hands each new pair of certificate and key over; one that cannot be used is logged once, and the old one stays. */
+async function watchTlsFiles(
+  config: ListenConfig,
+  first: TlsFiles,
+  logger: Logger,
+  clock: Clock,
+  signal: AbortSignal,
+  use: (fresh: TlsFiles) => void,
+): Promise<void> {
+  const fields = { file: config.tlsCertFile };
+  let current = first;
+  let told = "";
+  for (;;) {
+    await clock.sleep(TLS_CHECK_INTERVAL_MS, signal);
+    if (signal.aborted) return;
+    try {
+      const fresh = await readNewTlsFiles(config, current);
+      if (fresh === null) continue;
+      use(current = fresh);
+      told = "";
+      logger.info("TLS certificate replaced: new connections get the new one", fields);
+    } catch (error) {
+      const message = `${messageOf(error)}; the old certificate stays in use`;
+      if (message !== told) logger.warn(message, fields);
+      told = message;
+    }
+  }
 }

@@ -33,6 +33,7 @@ async function ask(
     ready: () => ({ ok: false, reason: "not asked for" }),
     status: () => goodView(),
     auth: () => "Basic",
+    onUnread: () => {},
     onError: () => {},
   });
   const server = createServer(config, handler, quiet, createClock());

@@ -11,7 +11,7 @@ import {
   renderMs,
   renderSpan,
   renderTime,
-} from "../../src/serve/page_text.ts";
+} from "../../src/serve/page_parts.ts";
 import {
   ambiguousView,
   goodView,

@@ -137,6 +137,14 @@ test("clients that ask and do not read are closed: eight may, or as many as ther
   await server.stop();
 });
 
+test("clients that hold too many large answers are closed at once", async () => {
+  const { server, log, sessions } = await startFakeServer();
+  server.shed("they ask and do not read the answers");
+  assert.equal(sessions[0]!.aborted, true);
+  assert.equal(log.length, 1);
+  await server.stop();
+});
+
 test("requests without end that let no timer have its turn: all connections are closed", async () => {
   const { server, clock, log, sessions, request } = await startFakeServer();
   const now = clock.nowMs;
@@ -232,8 +240,7 @@ test("on Linux before 6.2, to count needs a descriptor: without one all clients 
 
 test("stop lets an answer in progress be written, and no longer than a second", async () => {
   const answers: (() => void)[] = [];
-  const slow: Handler = (ask, large) =>
-    new Promise((resolve) => answers.push(() => resolve(echo(ask, large))));
+  const slow: Handler = (ask) => new Promise((resolve) => answers.push(() => resolve(echo(ask))));
   const server = createServer(CONFIG, slow, quiet, createClock());
   const { port } = await server.start();
   const [idle, quick, never] = [await connect(port), await connect(port), await connect(port)];

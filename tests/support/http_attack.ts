@@ -158,6 +158,7 @@ async function runServer(): Promise<void> {
     ready: () => ({ ok: true }),
     status: () => goodView(),
     auth: null,
+    onUnread: () => server.shed("they ask and do not read the answers"),
     onError: (path, error) => log(`${path} ${error}`),
   });
   const config = { metricsPort: 0, metricsHost: null, tlsCertFile: null, tlsKeyFile: null };

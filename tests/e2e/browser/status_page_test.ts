@@ -45,6 +45,7 @@ async function withPage(
     ready: () => ({ ok: true }),
     status: view,
     auth: null,
+    onUnread: () => {},
     onError: (_, error) => assert.fail(String(error)),
   });
   const server = createServer(
