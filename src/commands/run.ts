@@ -172,7 +172,7 @@ async function startServer(config: Config, parts: Parts) {
     logger,
     clock,
   );
-  const { port } = await server.start();
+  const { port } = server.start();
   logger.info(`Serving /metrics, /healthz, /readyz and /status on port ${port}`, { port });
   return server;
 }

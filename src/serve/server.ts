@@ -16,10 +16,10 @@ import { createSessions } from "./sessions.ts";
 /** The server as a (start, stop) pair. */
 export interface Server {
   /**
-   * Listens. Resolves with the port (that picked by the kernel where 0 was asked for).
+   * Listens, and gives the port (that picked by the kernel where 0 was asked for).
    * @throws Error for people: port taken, bad certificate
    */
-  start(): Promise<{ port: number }>;
+  start(): { port: number };
   /** Looks at what clients hold, at a moment when the process is awake anyway: the next look by itself can wait. */
   look(): void;
   /** Closes all connections, and says why. */
@@ -92,7 +92,7 @@ export function createServer(
   }
 
   return {
-    start: async () => {
+    start: () => {
       tls = readTlsFiles(config);
       const countUnread = (bytes: number) => effects.countUnread(port, bytes);
       limit = createClientLimit({ ...effects, clock, signal, shed, countUnread });

@@ -37,7 +37,7 @@ async function ask(
     onError: () => {},
   });
   const server = createServer(config, handler, quiet, createClock());
-  const { port } = await server.start();
+  const { port } = server.start();
   const lines: string[] = [];
   const code = await runHealthcheck(
     { ...config, metricsPort: port },

@@ -33,7 +33,7 @@ async function startTls() {
     { debug: say, info: say, warn: say, error: say },
     hasty,
   );
-  const { port } = await server.start();
+  const { port } = server.start();
   return {
     port,
     files,
@@ -121,7 +121,7 @@ for (
       };
       const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
       const server = createServer(config, () => Promise.reject(), quiet, hasty);
-      await assert.rejects(server.start(), { message });
+      assert.throws(() => server.start(), { message });
     } finally {
       await Deno.remove(dir, { recursive: true });
     }

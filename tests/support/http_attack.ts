@@ -163,7 +163,7 @@ async function runServer(): Promise<void> {
   });
   const config = { metricsPort: 0, metricsHost: null, tlsCertFile: null, tlsKeyFile: null };
   const server = createServer(config, handler, logger, clock);
-  const { port } = await server.start();
+  const { port } = server.start();
   const parent = Deno.ppid;
   setInterval(async () => {
     // The end of its input tells, too, but not where another process has inherited the other side of the pipe.

@@ -54,7 +54,7 @@ async function withPage(
     quiet,
     createClock(),
   );
-  const { port } = await server.start();
+  const { port } = server.start();
   const browser = await launch();
   try {
     const page = await (await browser.newContext(options)).newPage();
