@@ -17,7 +17,7 @@ const echo: Handler = ({ method, url }) =>
   Promise.resolve(new Response(`${method} ${url.replace(/^http:\/\/[^/]*/, "")}\n`));
 
 /** A server whose sessions are the test's. */
-async function startFakeServer({ maxFds = 1024 } = {}) {
+function startFakeServer({ maxFds = 1024 } = {}) {
   const clock = createFakeClock();
   const log: string[] = [];
   const say = (level: string) => (message: string) => void log.push(`${level} ${message}`);
@@ -64,7 +64,7 @@ async function startFakeServer({ maxFds = 1024 } = {}) {
 }
 
 test("many clients stay; too many are all closed, and the same port is served again at once", async () => {
-  const { server, clock, log, sessions, world } = await startFakeServer();
+  const { server, clock, log, sessions, world } = startFakeServer();
   world.fds = 20 + 878;
   await clock.advance(60_000);
   assert.equal(sessions.length, 1);
@@ -81,7 +81,7 @@ for (
   const [maxFds, clientsMax] of [[64, 38], [1024, 878], [1_048_576, CLIENTS_MAX], [Infinity, CLIENTS_MAX]]
 ) {
   test(`with ${maxFds} descriptors clients may have ${clientsMax}`, async () => {
-    const { server, clock, sessions, world } = await startFakeServer({ maxFds: maxFds! });
+    const { server, clock, sessions, world } = startFakeServer({ maxFds: maxFds! });
     world.fds = 20 + clientsMax!;
     await clock.advance(2_000);
     assert.equal(sessions.length, 1);
@@ -93,7 +93,7 @@ for (
 }
 
 test("a flood that goes on is met four times a second, and logged once a minute", async () => {
-  const { server, clock, log, sessions, world } = await startFakeServer();
+  const { server, clock, log, sessions, world } = startFakeServer();
   for (let i = 0; i < 240; i++) {
     world.fds = 1_000;
     await clock.advance(250);
@@ -107,7 +107,7 @@ test("a flood that goes on is met four times a second, and logged once a minute"
 });
 
 test("a flood that asks is met at once: clients are counted after every 4 requests, too", async () => {
-  const { server, sessions, world, request } = await startFakeServer();
+  const { server, sessions, world, request } = startFakeServer();
   world.fds = 2_000;
   for (let i = 1; i < 4; i++) await request();
   assert.equal(sessions[0]!.aborted, false);
@@ -117,7 +117,7 @@ test("a flood that asks is met at once: clients are counted after every 4 reques
 });
 
 test("clients that ask and do not read are closed: eight may, or as many as there usually are", async () => {
-  const { server, clock, log, sessions, world, request } = await startFakeServer();
+  const { server, clock, log, sessions, world, request } = startFakeServer();
   const askNine = async () => {
     for (let i = 0; i < 9; i++) await request();
     await clock.advance(2_000);
@@ -138,7 +138,7 @@ test("clients that ask and do not read are closed: eight may, or as many as ther
 });
 
 test("clients that hold too many large answers are closed at once", async () => {
-  const { server, log, sessions } = await startFakeServer();
+  const { server, log, sessions } = startFakeServer();
   server.shed("they ask and do not read the answers");
   assert.equal(sessions[0]!.aborted, true);
   assert.equal(log.length, 1);
@@ -146,7 +146,7 @@ test("clients that hold too many large answers are closed at once", async () => 
 });
 
 test("requests without end that let no timer have its turn: all connections are closed", async () => {
-  const { server, clock, log, sessions, request } = await startFakeServer();
+  const { server, clock, log, sessions, request } = startFakeServer();
   const now = clock.nowMs;
   let lateMs = 0;
   // The loop is busy: time passes and nothing that sleeps is woken.
@@ -161,7 +161,7 @@ test("requests without end that let no timer have its turn: all connections are 
 });
 
 test("accepting that fails: what is connected is closed, the port is served again, and it is said once", async () => {
-  const { server, clock, log, sessions, fail, request } = await startFakeServer();
+  const { server, clock, log, sessions, fail, request } = startFakeServer();
   await fail();
   assert.deepEqual(sessions.map(({ port, aborted }) => [port, aborted]), [[0, true]]);
   await clock.advance(0);
@@ -179,7 +179,7 @@ test("accepting that fails: what is connected is closed, the port is served agai
 });
 
 test("a port that another process took meanwhile is tried for, and requests say that it goes again", async () => {
-  const { server, clock, log, sessions, world, request } = await startFakeServer();
+  const { server, clock, log, sessions, world, request } = startFakeServer();
   world.refuse = new Error("Cannot listen on port 4711: another process in this pod uses it");
   world.fds = 2_000;
   await clock.advance(12_500);
@@ -193,7 +193,7 @@ test("a port that another process took meanwhile is tried for, and requests say 
 });
 
 test("nothing accepted for 30 s: given up with the reason, so that the container is started anew", async () => {
-  const { server, clock, fail } = await startFakeServer();
+  const { server, clock, fail } = startFakeServer();
   let failure: Error | null = null;
   server.failed.catch((error) => failure = error);
   for (let s = 0; s < 30; s += 10) {
@@ -210,7 +210,7 @@ test("nothing accepted for 30 s: given up with the reason, so that the container
 });
 
 test("a request between failures, or half a minute without one, and the count begins anew", async () => {
-  const { server, clock, fail, request } = await startFakeServer();
+  const { server, clock, fail, request } = startFakeServer();
   let failed = false;
   server.failed.catch(() => failed = true);
   for (let i = 0; i < 5; i++) {
@@ -226,7 +226,7 @@ test("a request between failures, or half a minute without one, and the count be
 });
 
 test("on Linux before 6.2, to count needs a descriptor: without one all clients are closed", async () => {
-  const { server, clock, sessions, world } = await startFakeServer();
+  const { server, clock, sessions, world } = startFakeServer();
   Object.defineProperty(world, "fds", {
     get: () => {
       throw new Error("Too many open files (os error 24)");
@@ -282,7 +282,7 @@ test("--metrics-host binds that address only", async () => {
   await server.stop();
 });
 
-test("a taken port is said with the way out", async () => {
+test("a taken port is said with the way out", () => {
   const taken = Deno.listen({ port: 0, hostname: "::" });
   const metricsPort = taken.addr.port;
   const server = createServer({ ...CONFIG, metricsPort }, echo, quiet, createClock());
@@ -307,7 +307,7 @@ for (
     ],
   ] as const
 ) {
-  test(`--metrics-host ${metricsHost} is said with the way out`, async () => {
+  test(`--metrics-host ${metricsHost} is said with the way out`, () => {
     const server = createServer({ ...CONFIG, metricsHost }, echo, quiet, createClock());
     assert.throws(() => server.start(), { message });
   });
