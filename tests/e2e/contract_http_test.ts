@@ -16,7 +16,7 @@ const url = (sidecar: Sidecar, path: string) => `http://127.0.0.1:${sidecar.port
 
 /** All series of one scrape by name. */
 async function scrape(sidecar: Sidecar): Promise<Map<string, number>> {
-  const text = await get(url(sidecar, "/metrics"), 2_000);
+  const text = await get(url(sidecar, "/metrics"));
   const all = new Map<string, number>();
   for (const metric of parseExposition(text).values()) {
     for (const [series, value] of metric.samples) all.set(series, value);
@@ -105,12 +105,11 @@ test("metrics: each outcome moves what it must and nothing else; every scrape ad
   await using scene = await createScene({ app: { mode: "ok" } });
   const sidecar = await scene.start({
     args: [
-      "--reload-timeout=600ms",
+      "--reload-timeout=3s",
       "--poll-interval=50ms",
       "--retry-interval=1m",
       "--max-backoff=1m",
       "--validate=yaml",
-      "--http-timeout=500ms",
     ],
   });
   await ready(sidecar);
@@ -169,11 +168,11 @@ test("metrics: each outcome moves what it must and nothing else; every scrape ad
     assert.equal(failed.get("config_reload_trigger_delay_seconds_count"), 4, "nobody was signalled");
     const hash = [...failed.keys()].find((series) => series.startsWith("config_reload_config_info"))!;
     assert.match(hash, /^config_reload_config_info\{hash="[0-9a-f]{12}"\}$/);
+    await Promise.race([scraping, until("50 scrapes", () => scrapes > 50)]);
   } finally {
     going = false;
     await scraping;
   }
-  assert.ok(scrapes > 50, `${scrapes} scrapes`);
 });
 
 test("metrics: content that is missing, and comes back as it was or new", async () => {
@@ -184,8 +183,7 @@ test("metrics: content that is missing, and comes back as it was or new", async 
   const before = await scrape(sidecar);
   await Deno.rename(scene.file, `${scene.file}.away`);
   await sidecar.metricIs("config_reload_in_sync", (value) => value === 0);
-  const away = await sidecar.metricIs("config_reload_read_errors_total", (value) => value >= 1);
-  assert.ok(away >= 1);
+  await sidecar.metricIs("config_reload_read_errors_total", (value) => value >= 1);
   const missing = await scrape(sidecar);
   assertAddsUp(missing);
   assert.deepEqual(
@@ -206,6 +204,11 @@ test("metrics: process_* are those of /proc", async () => {
   await using scene = await createScene();
   const sidecar = await scene.start();
   await ready(sidecar);
+  // The scrape and /proc are read one after the other, and a start is still using memory and time.
+  await until("a scrape that tells what /proc does", async () => (await assertProcess(sidecar), true));
+});
+
+async function assertProcess(sidecar: Sidecar): Promise<void> {
   const all = await scrape(sidecar);
   const at = `/proc/${sidecar.pid}`;
   const proc = (path: string) => Deno.readTextFileSync(`${at}/${path}`);
@@ -225,7 +228,7 @@ test("metrics: process_* are those of /proc", async () => {
     value("max_fds"),
     Number(/^Max open files\s+(\d+)/m.exec(Deno.readTextFileSync(`${at}/limits`))![1]),
   );
-});
+}
 
 test("metrics: a restart that was required is over when the app has restarted", async () => {
   await using scene = await createScene({ app: { mode: "restart-required" } });
@@ -234,7 +237,7 @@ test("metrics: a restart that was required is over when the app has restarted", 
   await scene.swap("version: 1\n");
   await sidecar.metricIs("config_reload_restart_required", (value) => value === 1);
   assert.equal(await sidecar.metric("config_reload_last_successful"), 1, "it is no failure");
-  assert.match(await get(url(sidecar, "/"), 2_000), /needs a restart/);
+  assert.match(await get(url(sidecar, "/")), /needs a restart/);
   // An end within 2 s would count as killed by the signal, and be looked into anyway.
   const triggeredMs = performance.now();
   await until("the signal to be long ago", () => performance.now() - triggeredMs > 2_500);
@@ -242,5 +245,5 @@ test("metrics: a restart that was required is over when the app has restarted", 
   await scene.app.stop();
   await using _again = await startTargetApp({ config: scene.file, port });
   await sidecar.metricIs("config_reload_restart_required", (value) => value === 0);
-  assert.deepEqual(JSON.parse(await get(url(sidecar, "/status"), 2_000)).restartRequired, []);
+  assert.deepEqual(JSON.parse(await get(url(sidecar, "/status"))).restartRequired, []);
 });

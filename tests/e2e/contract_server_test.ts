@@ -71,7 +71,7 @@ test("/status: version, settings with their sources, files, watcher, target, the
     hash = await scene.swap(`version: ${i}\n`);
     await sidecar.metricIs("config_reload_successes_total", (value) => value === i);
   }
-  const status = JSON.parse(await get(url(sidecar, "/status"), 2_000));
+  const status = JSON.parse(await get(url(sidecar, "/status")));
   assert.match(status.version, /^\d+\.\d+\.\d+$/);
   assert.deepEqual([status.pod, status.namespace, status.fix], ["web-1", "shop", null]);
   assert.deepEqual([status.inSync, status.proof], [true, "counter"]);
@@ -139,9 +139,8 @@ test("no secret in the log, the pages, the metrics or the arguments, however a r
       "--trigger=http",
       "--interval=300ms",
       "--reload-on-start=never",
-      "--reload-timeout=300ms",
+      "--reload-timeout=3s",
       "--poll-interval=50ms",
-      "--http-timeout=500ms",
       "--retry-interval=1m",
       "--max-backoff=1m",
       "--log-level=debug",

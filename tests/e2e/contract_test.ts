@@ -179,7 +179,7 @@ test("flag, prefixed variable, plain variable, default: the first that is not em
     });
     try {
       await ready(sidecar);
-      const status = JSON.parse(await get(`http://127.0.0.1:${sidecar.port}/status`, 2_000));
+      const status = JSON.parse(await get(`http://127.0.0.1:${sidecar.port}/status`));
       const setting = (name: string) => {
         const { value, source } = status.settings.find((s: { name: string }) => s.name === name);
         return [value, source];
@@ -202,14 +202,17 @@ test("--min-reload-interval: the first change goes at once, later ones coalesce,
   await using scene = await createScene();
   const sidecar = await scene.start({ args: ["--min-reload-interval=3s"] });
   await ready(sidecar);
-  await scene.applied(await scene.swap("version: 1\n"), 2_000);
+  const swappedMs = Date.now();
+  await scene.applied(await scene.swap("version: 1\n"));
   await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
-  const beganMs = performance.now();
   for (let i = 2; i < 9; i++) await scene.swap(`version: ${i}\n`);
-  const last = await scene.swap("version: 9\n");
-  await scene.applied(last);
-  assert.ok(performance.now() - beganMs > 1_000, "not before its time");
+  await scene.applied(await scene.swap("version: 9\n"));
   await sidecar.metricIs("config_reload_successes_total", (value) => value === 2);
+  await until("the second line", () => sidecar.log().split("Sending SIGHUP").length === 3);
+  const [firstMs, secondMs] = sidecar.log().split("\n").filter((line) => line.includes("Sending SIGHUP"))
+    .map((line) => Date.parse(line.split(" ")[0]!));
+  assert.ok(firstMs! - swappedMs < 2_000, sidecar.log());
+  assert.ok(secondMs! - firstMs! > 2_900, sidecar.log());
   await scene.swap("version: 10\n");
   await scene.swap("version: 9\n");
   await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
@@ -221,22 +224,26 @@ test("--min-reload-interval: the first change goes at once, later ones coalesce,
 
 test("SIGHUP during a verification is answered right after it, however long the pause is", async () => {
   await using scene = await createScene({ app: { mode: "ignore" } });
-  const pauses = ["--retry-interval=1h", "--max-backoff=1h", "--reload-timeout=1s", "--poll-interval=100ms"];
+  const pauses = ["--retry-interval=1h", "--max-backoff=1h", "--reload-timeout=2s", "--poll-interval=100ms"];
   const sidecar = await scene.start({ args: pauses });
   await ready(sidecar);
   await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
   const hash = await scene.swap("version: 1\n");
   await sidecar.logged("Sending SIGHUP");
-  sidecar.kill("SIGHUP");
+  // The signal was ignored for good: no later one is, however late the SIGHUP is noticed.
   await scene.app.control({ mode: "ok" });
-  await scene.applied(hash, 5_000);
+  sidecar.kill("SIGHUP");
+  await scene.applied(hash);
   await sidecar.metricIs("config_reload_attempts_total", (value) => value === 2);
 });
 
 test("SIGTERM and SIGINT end what waits (jitter, a pause after a failure, a missing file) at once, and send nothing", async () => {
   await using scene = await createScene();
   const waits: [args: string[], begin: (sidecar: Sidecar) => Promise<unknown>][] = [
-    [["--jitter=1h"], () => scene.swap("version: 1\n")],
+    [["--jitter=1h"], async (sidecar) => {
+      await scene.swap("version: 1\n");
+      await sidecar.metricIs("config_reload_in_sync", (value) => value === 0);
+    }],
     [["--retry-interval=1h", "--max-backoff=1h"], async (sidecar) => {
       await scene.app.control({ mode: "reject" });
       await scene.swap("version: 2\n");
@@ -254,7 +261,7 @@ test("SIGTERM and SIGINT end what waits (jitter, a pause after a failure, a miss
       const beganMs = performance.now();
       sidecar.kill(signal);
       assert.equal((await sidecar.status).code, 0, `${args}`);
-      assert.ok(performance.now() - beganMs < 2_000, `${args}`);
+      assert.ok(performance.now() - beganMs < 5_000, `${args}`);
       assert.equal((await scene.app.counts()).signals, before, `${args}`);
     }
   }

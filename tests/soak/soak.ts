@@ -109,7 +109,7 @@ async function stopAndGoOn(world: World, process: Pick<Sidecar, "kill">, msMax: 
 
 async function scrapes(world: World): Promise<void> {
   const url = `http://127.0.0.1:${world.sidecar.port}`;
-  for (let i = 0; i < 20; i++) await get(`${url}${i % 5 === 0 ? "/status" : "/metrics"}`, 2000);
+  for (let i = 0; i < 20; i++) await get(`${url}${i % 5 === 0 ? "/status" : "/metrics"}`);
 }
 
 const GARBAGE = [
@@ -330,7 +330,7 @@ function steady(world: World, reloads: number, scrapes: number): Promise<Sample[
     let scraped = 0;
     const scraping = (async () => {
       for (; scraped < scrapes && !stop.aborted; scraped++) {
-        await get(`http://127.0.0.1:${sidecar.port}/metrics`, 2000);
+        await get(`http://127.0.0.1:${sidecar.port}/metrics`);
         // Spread over the whole run.
         while (scraped / scrapes > world.version / reloads && !stop.aborted) await pause(2);
       }

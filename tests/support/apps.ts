@@ -136,7 +136,7 @@ export function startPrometheus(): Promise<App> {
 
 /** The label of the configuration that Prometheus runs. */
 export async function prometheusLabel(app: App): Promise<string> {
-  const { data } = JSON.parse(await get(`${app.url}/api/v1/status/config`, 2000));
+  const { data } = JSON.parse(await get(`${app.url}/api/v1/status/config`));
   return /version: "?(\w+)"?/.exec(data.yaml)?.[1] ?? "";
 }
 

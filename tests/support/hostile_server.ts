@@ -30,6 +30,14 @@ export const HOSTILE_KINDS = [
   "greeting",
   "empty",
 ] as const;
+/** Those that only a deadline ends; all others end by themselves, however slow the machine is. */
+export const TIMES_OUT: ReadonlySet<string> = new Set([
+  "no-answer",
+  "drip",
+  "endless-interim",
+  "chunk-flood",
+]);
+
 export type HostileKind = typeof HOSTILE_KINDS[number];
 
 /** The server. */

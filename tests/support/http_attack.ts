@@ -115,11 +115,10 @@ export async function get(
   port: number,
   path: string,
   headers = "",
-): Promise<{ status: number; body: string; ms: number }> {
-  const start = performance.now();
+): Promise<{ status: number; body: string }> {
   const text = await exchange(port, `GET ${path} HTTP/1.1\r\nHost: x\r\n${headers}Connection: close\r\n\r\n`);
   const [head = "", ...body] = text.split("\r\n\r\n");
-  return { status: Number(head.split(" ")[1]), body: body.join("\r\n\r\n"), ms: performance.now() - start };
+  return { status: Number(head.split(" ")[1]), body: body.join("\r\n\r\n") };
 }
 
 /** Opens `count` connections, some at a time; those that are refused are left out. */

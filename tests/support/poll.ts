@@ -1,4 +1,4 @@
-/** Waiting in tests: poll until a deadline, never a bare sleep. */
+/** Waiting in tests: poll until a deadline, never a bare sleep; and times that do not depend on who else uses the machine. */
 
 /** Lets time pass until what comes next is clearly later than what was, also by the clocks of files and processes. */
 export async function clearlyLater(): Promise<void> {
@@ -13,7 +13,7 @@ export async function clearlyLater(): Promise<void> {
 export async function until<T>(
   what: string,
   probe: () => T | Promise<T>,
-  { timeoutMs = 10_000, everyMs = 10 } = {},
+  { timeoutMs = 20_000, everyMs = 10 } = {},
 ): Promise<NonNullable<T>> {
   const end = performance.now() + timeoutMs;
   let last: unknown;
@@ -28,4 +28,31 @@ export async function until<T>(
     await new Promise((resolve) => setTimeout(resolve, everyMs));
   } while (performance.now() < end);
   throw new Error(`Waited ${timeoutMs} ms in vain for ${what}; last: ${last}`);
+}
+
+/**
+ * Milliseconds that `action` takes, without those in which this thread and the main thread of process `pid` stood in the
+ * queue of a busy machine's processors.
+ */
+export async function ownMs(pid: number, action: () => Promise<unknown>): Promise<number> {
+  const queuedMs = () =>
+    ["thread-self", pid].map((who) =>
+      Number(Deno.readTextFileSync(`/proc/${who}/schedstat`).split(" ")[1]) / 1e6
+    )
+      .reduce((sum, ms) => sum + ms);
+  const before = performance.now() - queuedMs();
+  await action();
+  return performance.now() - queuedMs() - before;
+}
+
+/** Does `action` until it takes less than `limitMs`, three times at most: once it may have been interrupted. */
+export async function within(limitMs: number, action: () => unknown): Promise<void> {
+  const took: number[] = [];
+  do {
+    const beganMs = performance.now();
+    await action();
+    took.push(Math.round(performance.now() - beganMs));
+    if (took.at(-1)! < limitMs) return;
+  } while (took.length < 3);
+  throw new Error(`It took ${took.join(", ")} ms, at most ${limitMs} are wanted`);
 }

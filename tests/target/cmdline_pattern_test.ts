@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createCmdlinePattern, isQuick } from "../../src/target/cmdline_pattern.ts";
+import { within } from "../support/poll.ts";
 import { test } from "../support/strict.ts";
 
 const HOSTILE = "a".repeat(100_000) + "!";
@@ -17,20 +18,17 @@ test("an expression that takes for ever on a hostile command line stalls nothing
   for (const source of sources) {
     assert.equal(isQuick(source), false, source);
     const pattern = await createCmdlinePattern(new RegExp(source));
-    const began = performance.now();
-    assert.deepEqual(pattern.match([HOSTILE, "xaaab", HOSTILE, "baaa"]).slice(0, 2), [
-      false,
-      new RegExp(source).test("xaaab"),
-    ]);
-    assert.ok(performance.now() - began < 500, `${source}: ${performance.now() - began} ms`);
+    await within(500, () =>
+      assert.deepEqual(pattern.match([HOSTILE, "xaaab", HOSTILE, "baaa"]).slice(0, 2), [
+        false,
+        new RegExp(source).test("xaaab"),
+      ], source));
   }
 });
 
 test("of a hundred hostile command lines the last are not tried: 0.2 s in all", async () => {
   const pattern = await createCmdlinePattern(/(a+)+b/);
-  const began = performance.now();
-  assert.deepEqual(pattern.match(Array(100).fill(HOSTILE)), Array(100).fill(false));
-  assert.ok(performance.now() - began < 800, `${performance.now() - began} ms`);
+  await within(800, () => assert.deepEqual(pattern.match(Array(100).fill(HOSTILE)), Array(100).fill(false)));
 });
 
 test("begin and end of a long command line are tried, 4 KiB in all", async () => {

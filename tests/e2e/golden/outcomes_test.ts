@@ -59,7 +59,7 @@ story("timeout by reason", { app: { mode: "ignore" } }, async ({ scene, start, c
   let version = 0;
   /** One sidecar that verifies in one way, and the answers that do not prove a reload. */
   const verify = async (args: string[], cases: [reason: string, answer: () => void | Promise<void>][]) => {
-    const sidecar = await start(["--reload-timeout=400ms", "--http-timeout=200ms", ...args]);
+    const sidecar = await start(["--reload-timeout=1s", "--http-timeout=700ms", ...args]);
     await begun(sidecar);
     for (const [reason, answer] of cases) {
       await answer();
