@@ -12,7 +12,7 @@ import { createProcReader, type ProcReader } from "../proc/reader.ts";
 import { createTargetPort, type TargetFinder } from "../target/target.ts";
 import { createStatusProbe } from "../verify/probe.ts";
 import { VERSION } from "../version.ts";
-import { createSnapshotReader } from "../watch/snapshot.ts";
+import { createSnapshotReader } from "../watch/reader.ts";
 import { checkApp } from "./check/app.ts";
 import { checkDisk } from "./check/disk.ts";
 import { checkPreparing } from "./check/preparing.ts";

@@ -3,8 +3,14 @@
  * nothing of what it checks.
  */
 
-import type { PrepareResult } from "../ports.ts";
-import { formatMs, plainReason } from "../text.ts";
+import { formatMs, messageOf } from "../text.ts";
+
+/** How a check ended: `PrepareResult`, as far as a command can tell. */
+export type CheckResult =
+  | { readonly kind: "ok" }
+  /** It may pass later: a server that it asks may have been away. */
+  | { readonly kind: "invalid"; readonly reason: string; readonly retry: true }
+  | { readonly kind: "failed"; readonly reason: string };
 
 /** How long the pipes may stay open after the command's end: a grandchild may hold them for ever. */
 const PIPE_MS_MAX = 100;
@@ -17,11 +23,12 @@ const LINE_CHARS_MAX = 300;
  * `timeoutMs`, says nothing about the content: `failed`. `environment` is all that the command gets of it.
  */
 export async function runCheckCommand(
-  [program, ...args]: readonly string[],
+  command: readonly string[],
   timeoutMs: number,
-  stopped: AbortSignal,
+  signal: AbortSignal,
   environment: Readonly<Record<string, string>>,
-): Promise<{ readonly kind: "ok" } | PrepareResult & { kind: "invalid" | "failed" }> {
+): Promise<CheckResult> {
+  const [program, ...args] = command;
   let child: Deno.ChildProcess;
   try {
     child = new Deno.Command(program!, {
@@ -35,62 +42,72 @@ export async function runCheckCommand(
       detached: true,
     }).spawn();
   } catch (error) {
-    const why = error instanceof Deno.errors.NotFound ? "no such program" : plainReason(error);
-    return { kind: "failed", reason: `Cannot run check command "${program}": ${why}` };
+    return { kind: "failed", reason: `Cannot run check command "${program}": ${whyNotRun(error)}` };
   }
-  const tail = readTail([child.stdout, child.stderr]);
-  let killed = "";
+  const tail = createTail([child.stdout, child.stderr]);
+  let cut = "";
   const kill = (why: string) => {
-    killed ||= why;
+    cut ||= why;
     try {
       Deno.kill(-child.pid, "SIGKILL");
     } catch {
       // It has just ended.
     }
   };
-  const late = `still running after ${formatMs(timeoutMs)} (--http-timeout)`;
-  const timer = setTimeout(() => kill(late), timeoutMs);
-  const stop = () => kill("stopped");
-  if (stopped.aborted) stop();
-  stopped.addEventListener("abort", stop, { once: true });
-  const { success, code, signal } = await child.status;
+  const timer = setTimeout(
+    () => kill(`still running after ${formatMs(timeoutMs)} (--http-timeout)`),
+    timeoutMs,
+  );
+  const abort = () => kill("stopped");
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort, { once: true });
+  const status = await child.status;
   clearTimeout(timer);
-  stopped.removeEventListener("abort", stop);
+  signal.removeEventListener("abort", abort);
   const words = await tail.end();
-  const why = words === "" ? "" : `: ${words}`;
-  if (killed !== "") return { kind: "failed", reason: `check command "${program}" killed: ${killed}${why}` };
-  if (success) return { kind: "ok" };
-  const how = signal === null ? `exit code ${code}` : `ended by ${signal}`;
-  // It may pass later: a server that it asks may have been away.
-  return { kind: "invalid", reason: `check command "${program}": ${how}${why}`, retry: true };
+  const withWords = (text: string) => words === "" ? text : `${text}: ${words}`;
+  if (cut !== "") return { kind: "failed", reason: withWords(`check command "${program}" killed: ${cut}`) };
+  if (status.success) return { kind: "ok" };
+  const how = status.signal === null ? `exit code ${status.code}` : `ended by ${status.signal}`;
+  return { kind: "invalid", reason: withWords(`check command "${program}": ${how}`), retry: true };
+}
+
+function whyNotRun(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "no such program";
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  return messageOf(error);
 }
 
 /** Reads the pipes and keeps the last lines only, in the order of their ends. */
-function readTail(streams: readonly ReadableStream<Uint8Array>[]): { end(): Promise<string> } {
+function createTail(streams: readonly ReadableStream<Uint8Array>[]): { end(): Promise<string> } {
   const lines: string[] = [];
-  const late = new AbortController();
-  const keep = (line: string) => {
-    if (line.trim() !== "") lines.push(line.trim().slice(0, LINE_CHARS_MAX));
+  const keep = (text: string) => {
+    const line = text.trim();
+    if (line === "") return;
+    lines.push(line.slice(0, LINE_CHARS_MAX));
     if (lines.length > LINES_MAX) lines.shift();
   };
-  const read = async (stream: ReadableStream<Uint8Array>) => {
+  const readers = streams.map((stream) => stream.getReader());
+  const read = async (reader: ReadableStreamDefaultReader<Uint8Array>) => {
+    const decoder = new TextDecoder();
     let begun = "";
-    try {
-      const texts = stream.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>, late);
-      for await (const text of texts) {
-        const parts = (begun + text).split("\n");
-        begun = parts.pop()!.slice(0, LINE_CHARS_MAX + 1);
-        parts.forEach(keep);
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      const [first = "", ...others] = decoder.decode(part.value, { stream: true }).split("\n");
+      begun = (begun + first).slice(0, LINE_CHARS_MAX + 1);
+      for (const next of others) {
+        keep(begun);
+        begun = next.slice(0, LINE_CHARS_MAX + 1);
       }
-    } catch {
-      // It was held open for too long: what came until then counts.
     }
     keep(begun);
   };
-  const done = Promise.all(streams.map(read));
+  const done = Promise.all(readers.map((reader) => read(reader).catch(() => {})));
   return {
     end: async () => {
-      const timer = setTimeout(() => late.abort(), PIPE_MS_MAX);
+      const timer = setTimeout(
+        () => readers.forEach((reader) => void reader.cancel().catch(() => {})),
+        PIPE_MS_MAX,
+      );
       await done;
       clearTimeout(timer);
       return lines.join(" | ");

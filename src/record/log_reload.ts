@@ -30,9 +30,7 @@ export function logReload(deps: LogDeps, before: Model, event: Event, after: Mod
 function logAnswer({ config, logger }: LogDeps, before: Model, event: Event, after: Model): void {
   if (event.kind !== "answered" || before.phase.is !== "asking") return;
   const { question } = before.phase;
-  // A reload says so itself when it begins, or when it begins to wait for its group.
-  const isForReload = ["reloading", "due", "waiting", "held"].includes(after.phase.is);
-  if (question.changedFrom !== undefined && !isForReload) {
+  if (question.changedFrom !== undefined && after.phase.is !== "reloading") {
     logger.info(
       startText({
         digest: question.digest,

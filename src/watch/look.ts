@@ -8,7 +8,7 @@ import { isWithin } from "../paths.ts";
 import { sortPaths } from "./digest.ts";
 import { type Disk, forEachLimited, leadsOutside, orNull } from "./disk.ts";
 import { isSameStat, isStat, isUnchangedSync, statFile } from "./read_file.ts";
-import { createFile, type FileLook, readAll, type ReadOptions } from "./reading.ts";
+import { createFile, type FileLook, isTrusted, readAll, type ReadOptions } from "./reading.ts";
 import {
   type Candidate,
   type ListingMemory,
@@ -18,7 +18,7 @@ import {
 } from "./sources.ts";
 
 /** Longest stretch on the calling thread before others get their turn; the clock is looked at after so many files. */
-const SLICE_MS_MAX = 4;
+const SLICE_MS_MAX = 10;
 const SLICE_FILES = 32;
 
 /** Everything that one look found. */
@@ -51,48 +51,79 @@ export type LookResult = Look | "torn" | { readonly replacedDir: string };
 export async function takeLook(before: Look | null, options: LookOptions): Promise<LookResult> {
   const { config, sources, disk, full } = options;
   const memory = full && before !== null ? { ...before, listings: new Map() } : before;
-  const found = await listSources(config, sources, disk, memory, options);
-  const { replacedDir, torn, ...listed } = found;
+  const { replacedDir, torn, ...listed } = await listSources(config, sources, disk, memory, options);
   if (replacedDir !== null) return { replacedDir };
   if (torn) return "torn";
-  const { candidates, volumes } = listed;
-  const isSameList = candidates === before?.candidates;
+  const isSameList = listed.candidates === before?.candidates;
   // Sorting ten thousand paths costs more than asking for their times.
-  const paths = isSameList ? [...before.files.keys()] : sortPaths([...candidates.keys()]);
-  const wanted = paths.map((path) => candidates.get(path)!);
-  const stated = await statAll(wanted, before, options);
+  const paths = isSameList ? [...before.files.keys()] : sortPaths([...listed.candidates.keys()]);
+  const read = await readPaths(paths, listed, before, options);
+  if (read === "torn") return "torn";
+  const files = isSameList
+    ? replaceFiles(before.files, read)
+    : new Map(paths.map((path) => [path, read.get(path) ?? before!.files.get(path)!]));
+  const single = sources.length === 1 && files.size === 1 && files.values().every(({ named }) => named);
+  return { ...listed, files, single };
+}
+
+/** Looks once more only at `paths`, which the look before has found: what came or went meanwhile is not seen. */
+export async function lookAgain(
+  before: Look,
+  paths: readonly string[],
+  options: LookOptions,
+): Promise<Look | "torn"> {
+  const read = await readPaths(paths, before, before, options);
+  return read === "torn" ? read : { ...before, files: replaceFiles(before.files, read) };
+}
+
+/** With the files of `read` in their places; the same value where nothing is new. */
+function replaceFiles(files: Look["files"], read: Look["files"]): Look["files"] {
+  if (read.values().every((file) => files.get(file.path) === file)) return files;
+  const replaced = new Map(files);
+  for (const [path, file] of read) replaced.set(path, file);
+  return replaced;
+}
+
+/** Of all files of `paths` those that have changed, or may have: a file that is not among them is as it was before. */
+async function readPaths(
+  paths: readonly string[],
+  { candidates, volumes }: ListingMemory,
+  before: Look | null,
+  options: LookOptions,
+): Promise<Look["files"] | "torn"> {
+  const stated = await statAll(paths, candidates, before, options);
   const reading = readAll(stated, options);
   // What the caller begins now goes on beside the disk's answers.
   options.onTimes(volumes, stated.some((file) => isMoved(file, before)));
   const read = await reading;
-  if (await isTorn(read, volumes, disk)) return "torn";
-  const isSame = before !== null && before.files.size === read.length &&
-    read.every((file) => before.files.get(file.path) === file);
-  const files = isSame ? before.files : new Map(read.map((file) => [file.path, file]));
-  const single = sources.length === 1 && read.length === 1 && read[0]!.named;
-  return { ...listed, files, single };
+  const isOne = candidates.size === 1 && candidates.values().every(({ named }) => named) &&
+    read.every(({ problem }) => problem === null);
+  if (!isOne && await isTorn(read, volumes, options.disk)) return "torn";
+  return new Map(read.map((file) => [file.path, file]));
 }
 
-/** Looks at the times of every file; one that is as before is the same value. */
+/** Looks at the times of every file; gives those that have to be looked into. */
 async function statAll(
-  candidates: readonly Candidate[],
+  paths: readonly string[],
+  candidates: ListingMemory["candidates"],
   before: Look | null,
-  { disk, pause }: LookOptions,
+  { disk, pause, full, limits }: LookOptions,
 ): Promise<FileLook[]> {
-  const files: FileLook[] = new Array(candidates.length);
-  const one = async (i: number) => {
-    const candidate = candidates[i]!;
-    files[i] = await statOne(candidate, before?.files.get(candidate.path) ?? null, disk);
-  };
+  const one = (path: string) => statOne(candidates.get(path)!, before?.files.get(path) ?? null, disk);
   if (!disk.local) {
-    await forEachLimited([...candidates.keys()], one);
+    const files: FileLook[] = new Array(paths.length);
+    await forEachLimited([...paths.keys()], async (i) => void (files[i] = await one(paths[i]!)));
     return files;
   }
+  const files: FileLook[] = [];
+  // What is kept of all files together has a limit.
+  const isAll = full || limits.keepBytes;
   let sliceEndMs = performance.now() + SLICE_MS_MAX;
-  for (let i = 0; i < candidates.length; i++) {
-    const known = before?.files.get(candidates[i]!.path);
-    if (known !== undefined && isUnchanged(known, candidates[i]!)) files[i] = known;
-    else await one(i);
+  for (let i = 0; i < paths.length; i++) {
+    const path = paths[i]!;
+    const known = before?.files.get(path);
+    if (known === undefined || !isUnchanged(known, candidates.get(path)!)) files.push(await one(path));
+    else if (isAll || !isTrusted(known)) files.push(known);
     if (i % SLICE_FILES !== 0 || performance.now() < sliceEndMs) continue;
     await pause();
     sliceEndMs = performance.now() + SLICE_MS_MAX;
@@ -142,11 +173,10 @@ async function findBeside(candidate: Candidate, disk: Disk): Promise<Candidate |
  * True where a volume was swapped while it was read. A single file is whole whatever happened: it was opened once, and
  * payload files never change. Around a swap the old payload is being removed, so several files may be a mixture.
  */
-async function isTorn(files: readonly FileLook[], volumes: Look["volumes"], disk: Disk): Promise<boolean> {
-  if (volumes.size === 0) return false;
-  if (files.length === 1 && files[0]!.named && files[0]!.problem === null) return false;
+async function isTorn(read: readonly FileLook[], volumes: Look["volumes"], disk: Disk): Promise<boolean> {
   for (const { dir, target } of volumes.values()) {
     if (await orNull(disk.readLink(`${dir}/..data`)) !== target) return true;
   }
-  return files.some(({ volume, named, problem }) => volume !== null && !named && problem?.kind === "missing");
+  return volumes.size > 0 &&
+    read.some(({ volume, named, problem }) => volume !== null && !named && problem?.kind === "missing");
 }

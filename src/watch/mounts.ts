@@ -6,13 +6,14 @@
 import type { StaleMount } from "../model.ts";
 import { isWithin, parentOf } from "../paths.ts";
 import { type Mount, mountOf, parseMountinfo, staleReason } from "../proc/mountinfo.ts";
+import { type Disk, type DiskTimeout, orNull } from "./disk.ts";
 import { baseOf, type Source } from "./sources.ts";
 
 /** File systems whose times come from elsewhere, and whose stat(2) may take as long as the network does. */
 const NETWORK = /^(nfs|cifs|smb|9p|ceph|fuse|glusterfs|lustre|afs|virtiofs|gfs2|ocfs2|beegfs|prl_fs|vboxsf)/;
 
 /** What the sidecar's own mounts mean for the watched paths. */
-export interface MountView {
+interface MountView {
   readonly stale: readonly StaleMount[];
   /** No watched path is on a network file system. */
   readonly local: boolean;
@@ -24,7 +25,7 @@ export interface MountView {
  * Looks at the mounts of all sources; `before` is what an earlier look at them has found. Never throws: without mountinfo
  * nothing is stale.
  */
-export async function readMounts(
+async function readMounts(
   sources: readonly Source[],
   before: MountView | null = null,
 ): Promise<MountView> {
@@ -81,8 +82,46 @@ function describeStale(mount: Mount, reason: StaleMount["reason"], isFile: boole
   return { container: "sidecar", reason, mountPoint: mount.mountPoint, message };
 }
 
+/** The own mounts as they were read last. */
+export interface OwnMounts {
+  /** The disk as these mounts make it. */
+  disk(): Disk;
+  stale(): readonly StaleMount[];
+  /** Reads them if that was never done. */
+  begin(): Promise<void>;
+  /** After a look; `unlinked`: a file has no name any more, so it is mounted by itself and was replaced where it came from. */
+  check(unlinked: boolean): Promise<void>;
+  /** The sentence for the volume at `path`, which was torn down under its mount. */
+  describeReplaced(path: string): Promise<string>;
+}
+
+/** Knows none yet. */
+export function createOwnMounts(sources: readonly Source[], timeout: DiskTimeout): OwnMounts {
+  let view: MountView | null = null;
+  const disk = () => timeout.on(view?.local ?? false);
+  const refresh = async () => {
+    const asked = disk().ask("/proc/self/mountinfo", () => readMounts(sources, view));
+    view = await orNull(asked) ?? view;
+  };
+  return {
+    disk,
+    stale: () => view?.stale ?? [],
+    begin: async () => {
+      if (view === null) await refresh();
+    },
+    check: async (unlinked) => {
+      // Of what is mounted as a single file only the mount tells that it was moved or replaced.
+      if (view?.stale.length === 0 && (unlinked || view.fileMounts.length > 0)) await refresh();
+    },
+    describeReplaced: async (path) => {
+      await refresh();
+      return view?.stale.find(({ mountPoint }) => path === mountPoint)?.message ?? replacedMessage(path);
+    },
+  };
+}
+
 /** The sentence for a volume that was torn down under its mount (kubelet, after an error while it wrote). */
-export function replacedMessage(path: string): string {
+function replacedMessage(path: string): string {
   return `the volume at "${path}" was replaced under its mount (link count 0): the pod's containers must be restarted ` +
     "to see the new volume";
 }

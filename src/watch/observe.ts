@@ -1,147 +1,112 @@
 /**
- * What a look means: compares it with the look before, with the last that counted and with the last content, and words the
- * observation. Decides nothing about time (`settle.ts`). Asks the disk only for the times of what has changed.
+ * What a look means: whether it is a change that is still settling, an error, or content, and what is remembered of it for
+ * the next look. Asks the disk only for the times of what has changed.
  */
 
-import type { FileState, Observation, Snapshot, SnapshotFile } from "../model.ts";
+import type { Config } from "../config.ts";
+import type { Observation, Snapshot, SnapshotFile } from "../model.ts";
 import { parentOf } from "../paths.ts";
-import { isInPayload } from "../proc/mountinfo.ts";
+import type { Clock } from "../ports.ts";
 import { digestOfListing, sortPaths } from "./digest.ts";
-import { type Disk, fileError, orNull } from "./disk.ts";
+import { type Disk, orNull } from "./disk.ts";
 import type { Look } from "./look.ts";
-import type { FileLook } from "./reading.ts";
-import { isSameStat } from "./read_file.ts";
+import {
+  areInVolumes,
+  AUTO_DELAY_MS,
+  type Comparison,
+  type Content,
+  decideSettling,
+  type Earlier,
+  findChanges,
+  isFresh,
+  type Settling,
+} from "./settle.ts";
 
 /** Directories whose own times are asked when names came or went. */
 const CHANGED_DIRS_MAX = 20;
-/** Changed files whose real place is looked up, to see whether a link leads into a volume. */
-const LINKS_MAX = 100;
 
-/** The last content, with the look that found it. */
-export interface Content {
-  readonly look: Look;
-  readonly snapshot: Snapshot;
+/** All that is remembered from one look to the next. */
+export interface Reading extends Earlier {
+  readonly settling: Settling | null;
+  /** Files outside of volumes that differ from what counted, where something settles. */
+  readonly unsettled: readonly string[];
+  /** What was told while something settles: told again until it is time for another look. */
+  readonly waiting: Observation | null;
 }
 
-/** The looks that a new one is compared with; null before there was one. */
-export interface Earlier {
-  /** The look before. */
-  readonly last: Look | null;
-  /** The last that counted, be it an error. */
-  readonly settled: Look | null;
-  readonly content: Content | null;
-}
+/** Before the first look. */
+export const NOTHING_YET: Reading = {
+  last: null,
+  settled: null,
+  content: null,
+  settling: null,
+  unsettled: [],
+  waiting: null,
+};
 
-/** What a look differs in. */
-export interface Comparison {
-  /** Something is other than at the look before. */
-  readonly moved: boolean;
-  /** Something outside of atomically swapped volumes is other than when it last counted. */
-  readonly plainDiffers: boolean;
-  readonly volumeDiffers: boolean;
-  /** Files that are there and other than when it last counted. */
-  readonly differing: readonly FileLook[];
-  /** Files that counted and are no more there. */
-  readonly gone: readonly FileLook[];
-  /** What keeps the content from being complete. */
-  readonly errors: readonly FileState[];
-  /** What is no part of the content although it lies there. */
-  readonly skipped: readonly FileState[];
-}
-
-/** Compares; changes nothing. */
-export function compareLook(look: Look, { last, settled, content }: Earlier): Comparison {
-  const wasContent = ({ path }: FileLook) => (content?.look.files.get(path)?.digest ?? null) !== null;
-  // What never had content is left out; what had some and is a FIFO or too large now is an error.
-  const isSkipped = (file: FileLook) => file.problem?.kind === "skip" && !file.named && !wasContent(file);
-  const stateOf = (file: FileLook | undefined) =>
-    file === undefined || isAbsent(file) || isSkipped(file)
-      ? null
-      : file.problem !== null
-      ? `error: ${file.problem.error}`
-      : file.digest;
-  const errors = [...look.errors];
-  const skipped = [...look.skipped];
-  const differing: FileLook[] = [];
-  for (const file of look.files.values()) {
-    const { path, problem } = file;
-    if (problem !== null && !isAbsent(file)) {
-      const state = fileError(path, problem.error, problem.sizeBytes || (file.stat?.sizeBytes ?? 0));
-      (isSkipped(file) ? skipped : errors).push(state);
-    }
-    const before = settled?.files.get(path);
-    if (before === file || stateOf(file) === null) continue;
-    if (stateOf(file) !== stateOf(before)) differing.push(file);
+/** Before anything is hashed: will this look, as far as links and times tell, decide about a change? */
+export function isLikelyChange(
+  { settling, content }: Reading,
+  delayIntervalMs: Config["delayIntervalMs"],
+  nowMs: number,
+  volumes: Look["volumes"],
+  plainMoved: boolean,
+): boolean {
+  if (content === null) return false;
+  if (settling !== null) {
+    const { firstReadAtMs, againAtMs } = settling;
+    return firstReadAtMs !== null && nowMs >= againAtMs - 1 && !plainMoved;
   }
-  const gone: FileLook[] = [];
-  for (const file of settled?.files.values() ?? []) {
-    const found = look.files.get(file.path);
-    if (found !== file && stateOf(file) !== null && stateOf(found) === null) gone.push(file);
-  }
-  const isPlain = (file: FileLook) => file.volume === null;
-  return {
-    moved: last === null || hasMoved(look, last),
-    plainDiffers: settled === null || textOf(look.errors) !== textOf(settled.errors) ||
-      differing.some(isPlain) ||
-      gone.some(isPlain),
-    volumeDiffers: !differing.every(isPlain) || !gone.every(isPlain),
-    differing,
-    gone,
-    errors,
-    skipped,
-  };
-}
-
-/** What vanished between the listing and the read is as if it had not been listed. */
-function isAbsent({ problem, named }: FileLook): boolean {
-  return problem?.kind === "missing" && !named;
-}
-
-function textOf(errors: readonly FileState[]): string {
-  return errors.map(({ path, error }) => `${path}: ${error}`).join("\n");
-}
-
-/** Sizes, times, contents or errors are others than at the look before. */
-function hasMoved(look: Look, last: Look): boolean {
-  if (look.files === last.files && look.errors.length === 0 && last.errors.length === 0) return false;
-  if (look.files.size !== last.files.size || textOf(look.errors) !== textOf(last.errors)) return true;
-  return look.files.values().some((file) => {
-    const before = last.files.get(file.path);
-    return before !== file && (before === undefined || before.digest !== file.digest ||
-      before.problem?.error !== file.problem?.error || !isSameStat(before.stat, file.stat));
-  });
-}
-
-/** At the start nothing but their times tells how long plain files have been quiet. */
-export function isFresh(look: Look, wallMs: number, delayMs: number): boolean {
-  return look.files.values().some(({ volume, stat }) =>
-    volume === null && stat !== null && Math.abs(wallMs - stat.ctimeMs) < delayMs
+  const isSwapped = volumes.values().some(({ dir, target }) =>
+    content.look.volumes.get(dir)?.target !== target
   );
+  return delayIntervalMs === "auto" && isSwapped || plainMoved && delayIntervalMs === 0;
 }
 
-/** True where all that differs are links into atomically swapped volumes elsewhere. */
-export async function areInVolumes({ differing, gone }: Comparison, disk: Disk): Promise<boolean> {
-  if (differing.length === 0 || differing.length > LINKS_MAX || gone.length > 0) return false;
-  for (const { path, volume, stat } of differing) {
-    if (volume !== null) continue;
-    const real = stat === null ? null : await orNull(disk.realPath(path));
-    if (real === null || !isInPayload(real)) return false;
+/** What a look means after those before it, and what is remembered then. */
+export async function judgeLook(
+  reading: Reading,
+  look: Look,
+  comparison: Comparison,
+  { delayIntervalMs, clock, disk }: Pick<Config, "delayIntervalMs"> & { clock: Clock; disk: Disk },
+): Promise<[Observation, Reading]> {
+  const isAuto = delayIntervalMs === "auto";
+  const delayMs = isAuto ? AUTO_DELAY_MS : delayIntervalMs;
+  const isQuiet = reading.settled === null && !isFresh(look, clock.wallMs(), delayMs);
+  let settling = decideSettling(reading.settling, {
+    nowMs: clock.nowMs(),
+    delayMs: isQuiet ? 0 : delayMs,
+    differs: comparison.plainDiffers || (!isAuto && comparison.volumeDiffers),
+    sameAsBefore: !comparison.moved,
+    stable: comparison.differing.every((file) => file.stable),
+    atomic: !comparison.plainDiffers,
+  });
+  if (settling !== null && isAuto && await areInVolumes(comparison, disk)) settling = null;
+  if (settling !== null) {
+    const waiting = await describeSettling(look, comparison, reading.content, settling.againAtMs);
+    const unsettled = comparison.differing.flatMap(({ path, volume }) => volume === null ? [path] : []);
+    return [waiting, { ...reading, last: look, settling, unsettled, waiting }];
   }
-  return true;
+  const counted = { last: look, settled: look, settling: null, unsettled: [], waiting: null };
+  if (comparison.errors.length > 0) return [describeErrors(look, comparison), { ...reading, ...counted }];
+  const snapshot = await describeContent(look, comparison, reading.content, disk);
+  const observation: Observation = { kind: "content", snapshot, skipped: comparison.skipped };
+  return [observation, { ...counted, content: { look, snapshot } }];
 }
 
-/** Nothing counts yet; what was read is told all the same, where it is complete. */
-export async function describeSettling(
+/** Nothing counts yet; before anything has counted, what was read is told all the same, where it is complete. */
+async function describeSettling(
   look: Look,
   { errors }: Comparison,
+  content: Content | null,
   againAtMs: number,
 ): Promise<Observation> {
-  if (errors.length > 0) return { kind: "settling", againAtMs };
+  if (errors.length > 0 || content !== null) return { kind: "settling", againAtMs };
   return { kind: "settling", againAtMs, digest: await digestOfFiles(listFiles(look), look) };
 }
 
 /** Something is missing or unreadable: all errors and, beside them, the other files. */
-export function describeErrors(look: Look, { errors }: Comparison): Observation {
+function describeErrors(look: Look, { errors }: Comparison): Observation {
   const states = new Map(errors.map((state) => [state.path, state]));
   for (const { path, problem, digest, stat } of look.files.values()) {
     if (problem !== null || states.has(path)) continue;
@@ -151,7 +116,7 @@ export function describeErrors(look: Look, { errors }: Comparison): Observation 
 }
 
 /** Complete content: the snapshot before where nothing has changed, else a new one. */
-export async function describeContent(
+async function describeContent(
   look: Look,
   comparison: Comparison,
   before: Content | null,
@@ -171,12 +136,10 @@ export async function describeContent(
 }
 
 function hasSameFiles(look: Look, before: Look): boolean {
-  return look.files.size === before.files.size && look.files.values().every((file) => {
-    const other = before.files.get(file.path);
-    return other === file ||
-      other !== undefined && other.digest === file.digest && other.name === file.name &&
-        other.stat?.mode === file.stat?.mode && (other.bytes === null) === (file.bytes === null);
-  });
+  return findChanges(look.files, before.files).every(([now, other]) =>
+    now !== undefined && other !== undefined && other.digest === now.digest && other.name === now.name &&
+    other.stat?.mode === now.stat?.mode && (other.bytes === null) === (now.bytes === null)
+  );
 }
 
 function listFiles(look: Look): SnapshotFile[] {

@@ -61,7 +61,7 @@ export async function readAll(files: readonly FileLook[], options: ReadOptions):
 }
 
 /** Its times were old enough when it was read for them to stand for its content. */
-function isTrusted({ stat, stable, readWallMs }: FileLook): boolean {
+export function isTrusted({ stat, stable, readWallMs }: FileLook): boolean {
   return stable && stat !== null && readWallMs - stat.ctimeMs > FRESH_MS;
 }
 

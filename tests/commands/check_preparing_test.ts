@@ -7,7 +7,7 @@ import { findProgram, whyNotWritable } from "../../src/commands/check/access.ts"
 import { checkDisk } from "../../src/commands/check/disk.ts";
 import { checkPreparing } from "../../src/commands/check/preparing.ts";
 import type { Config } from "../../src/config.ts";
-import { createSnapshotReader } from "../../src/watch/snapshot.ts";
+import { createSnapshotReader } from "../../src/watch/reader.ts";
 import { createTestConfig } from "../support/config.ts";
 import { inDir } from "../support/in_dir.ts";
 import { test } from "../support/strict.ts";

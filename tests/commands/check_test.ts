@@ -12,7 +12,7 @@ import { checkServer } from "../../src/commands/check/server.ts";
 import type { Config } from "../../src/config.ts";
 import { TARGET_CODES, type TargetCode } from "../../src/codes.ts";
 import type { StatusReading } from "../../src/model.ts";
-import { createSnapshotReader } from "../../src/watch/snapshot.ts";
+import { createSnapshotReader } from "../../src/watch/reader.ts";
 import { createTestConfig } from "../support/config.ts";
 import { type Amp, amp as ampStatus } from "../support/status.ts";
 import { STRICT } from "../support/strict.ts";

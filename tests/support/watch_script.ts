@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { createClock } from "../../src/clock.ts";
 import type { Observation } from "../../src/model.ts";
 import type { Logger, SnapshotReader, Watcher } from "../../src/ports.ts";
-import { createSnapshotReader, type ReaderConfig } from "../../src/watch/snapshot.ts";
+import { createSnapshotReader, type ReaderConfig } from "../../src/watch/reader.ts";
 import type { WatcherConfig } from "../../src/watch/events/arming.ts";
 import { createWatcher } from "../../src/watch/events/watcher.ts";
 import { createKubeletVolume, type KubeletVolume } from "./kubelet.ts";

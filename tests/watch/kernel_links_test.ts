@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createClock } from "../../src/clock.ts";
-import { createSnapshotReader } from "../../src/watch/snapshot.ts";
+import { createSnapshotReader } from "../../src/watch/reader.ts";
 import { createTestConfig } from "../support/config.ts";
 import { inDir } from "../support/in_dir.ts";
 import { test } from "../support/strict.ts";

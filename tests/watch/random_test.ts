@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import fc from "fast-check";
 import { createClock } from "../../src/clock.ts";
-import { createSnapshotReader, type ReaderConfig } from "../../src/watch/snapshot.ts";
+import { createSnapshotReader, type ReaderConfig } from "../../src/watch/reader.ts";
 import { createKubeletVolume } from "../support/kubelet.ts";
 import { until } from "../support/poll.ts";
 import { createDriver, type Method } from "../support/watch_script.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createClock } from "../../src/clock.ts";
 import type { Observation } from "../../src/model.ts";
 import type { SnapshotReader } from "../../src/ports.ts";
-import { createSnapshotReader, type ReaderConfig } from "../../src/watch/snapshot.ts";
+import { createSnapshotReader, type ReaderConfig } from "../../src/watch/reader.ts";
 import { createTestConfig } from "../support/config.ts";
 import { createKubeletVolume } from "../support/kubelet.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
@@ -436,7 +436,9 @@ Deno.test({ ...STRICT, name: "the end of the sidecar ends a look at once" }, asy
   const reader = createSnapshotReader({ ...BASE, configFiles: ["/etc/hostname"] }, clock);
   const looking = reader.look({ signal: abort.signal });
   abort.abort();
-  assert.equal((await looking).kind, "settling");
+  // With a date the loop would look again and again while an attempt ends.
+  const ended = { kind: "settling", againAtMs: Infinity };
+  assert.deepEqual([await looking, await reader.look({ signal: abort.signal })], [ended, ended]);
   // The look itself goes on until the disk answers; the next one waits for it.
   await settled(reader);
 });
@@ -564,4 +566,38 @@ test("a FIFO that takes a file's place between stat and open: told as one after 
       // What reads on now is at its end at once.
       await until("the end of that read", async () => (await look()).kind === "content");
     }
+  }));
+
+test("what settles is asked for alone, but nothing counts before everything was looked at", () =>
+  inDir(async (dir) => {
+    const paths = [0, 1, 2, 3].map((i) => join(dir, `f${i}`));
+    const [a, b, c, unchanged] = paths as [string, string, string, string];
+    const write = (path: string, text: string) => Deno.writeTextFileSync(path, text);
+    for (const path of paths) write(path, "old");
+    age(...paths);
+    const reader = createSnapshotReader({ ...BASE, watchedDirs: [dir], delayIntervalMs: 30 }, clock);
+    const first = await content(reader);
+    const listing = (...texts: string[]) =>
+      sha([...texts, "old"].map((text, i) => `${sha(text)}  ${paths[i]}\n`).join(""));
+    assert.equal(first.digest, listing("old", "old", "old"));
+    // The others change while one settles, which no event tells: one change, never half of it.
+    write(a, "new");
+    reader.noteEvent([a]);
+    assert.equal((await reader.look({ signal })).kind, "settling");
+    write(b, "new");
+    await clock.sleep(30);
+    assert.equal((await reader.look({ signal })).kind, "settling");
+    write(c, "new");
+    assert.equal((await content(reader)).digest, listing("new", "new", "new"));
+    // What an event names is as it was: something else changed.
+    write(b, "newer");
+    reader.noteEvent([unchanged]);
+    assert.equal((await content(reader)).digest, listing("new", "newer", "new"));
+    // And back again while it settles, when another has changed.
+    write(a, "x");
+    reader.noteEvent([a]);
+    assert.equal((await reader.look({ signal })).kind, "settling");
+    write(a, "new");
+    write(c, "newest");
+    assert.equal((await content(reader)).digest, listing("new", "newer", "newest"));
   }));

@@ -5,7 +5,7 @@ import { createClock } from "../../src/clock.ts";
 import type { Cause } from "../../src/model.ts";
 import type { Logger } from "../../src/ports.ts";
 import { breakPauseMs, createBudget, EVENTS, nextPauseMs, take } from "../../src/watch/events/budget.ts";
-import { createSnapshotReader } from "../../src/watch/snapshot.ts";
+import { createSnapshotReader } from "../../src/watch/reader.ts";
 import type { WatcherConfig } from "../../src/watch/events/arming.ts";
 import { createWatcher } from "../../src/watch/events/watcher.ts";
 import { createTestConfig } from "../support/config.ts";

@@ -3,12 +3,12 @@
  * command can be run and the output be written. Changes nothing, and runs the check command only where it is asked to.
  */
 
-import { type CheckInput, type Config, rendersOutput } from "../../config.ts";
+import { type Config, rendersOutput } from "../../config.ts";
 import type { Snapshot } from "../../model.ts";
 import type { Logger } from "../../ports.ts";
 import { parentOf } from "../../paths.ts";
 import { runCheckCommand } from "../../prepare/check_command.ts";
-import { createConvert } from "../../prepare/prepare.ts";
+import { createConverter, type Environment } from "../../prepare/convert.ts";
 import { type Finding, findingsIn } from "./finding.ts";
 import { argsFix, envFix, mountFix, userFix } from "./fixes.ts";
 import { findProgram, nearestThere, whyNotWritable } from "./access.ts";
@@ -19,7 +19,7 @@ const say = findingsIn("checking");
 export async function checkPreparing(
   config: Config,
   snapshot: Snapshot | null,
-  environment: CheckInput["environment"],
+  environment: Environment,
   runChecks: boolean,
 ): Promise<Finding[]> {
   return [
@@ -33,7 +33,7 @@ export async function checkPreparing(
 async function checkContent(
   config: Config,
   snapshot: Snapshot,
-  environment: CheckInput["environment"],
+  environment: Environment,
 ): Promise<Finding[]> {
   const renders = rendersOutput(config);
   if (config.validate === "none" && !renders) return [];
@@ -42,7 +42,8 @@ async function checkContent(
     const names = Array.isArray(fields?.variables) ? fields.variables as string[] : [];
     findings.push(say("warn", "unset-variable", message, envFix(names)));
   };
-  const convert = createConvert(config, { warn }, environment);
+  const none = () => {};
+  const convert = createConverter(config, { debug: none, info: none, warn, error: none }, environment);
   for (const file of snapshot.files) {
     try {
       await convert(file, renders, () => Promise.resolve());
@@ -77,7 +78,7 @@ async function checkOutput(config: Config): Promise<Finding[]> {
 
 async function checkCommand(
   config: Config,
-  environment: CheckInput["environment"],
+  environment: Environment,
   runChecks: boolean,
 ): Promise<Finding[]> {
   const [program, ...args] = config.checkCommand ?? [];

@@ -60,6 +60,8 @@ export interface Context {
   readonly logger: Logger;
   readonly hint: TakeHint;
   readonly signal: AbortSignal;
+  /** Takes the paths of each event that can be about the content. */
+  readonly note: (paths: readonly string[]) => void;
 }
 
 /** Reads the events of a watcher until it ends; `wake` asks for a check of the watch itself. */

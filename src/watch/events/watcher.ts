@@ -5,7 +5,7 @@
 
 import type { Clock, Logger, Watcher } from "../../ports.ts";
 import { beginsUpdate, isInPlaces, isRelevant } from "../places.ts";
-import type { WatchedReader } from "../snapshot.ts";
+import type { WatchedReader } from "../reader.ts";
 import { type Context, createArming, type State, type WatcherConfig } from "./arming.ts";
 import { breakPauseMs, createBudget, EVENTS, GATHER_MS, HINTS, take } from "./budget.ts";
 
@@ -26,7 +26,7 @@ const UPKEEP_INTERVALS = 3;
  * const clock = createFakeClock();
  * const logger = { debug() {}, info() {}, warn() {}, error() {} };
  * const config = { watchMethod: "poll", intervalMs: 5_000 } as const;
- * const watcher = createWatcher(config, { onPlaces: () => {} }, clock, logger);
+ * const watcher = createWatcher(config, { onPlaces: () => {}, noteEvent: () => {} }, clock, logger);
  * const hints: string[] = [];
  * const stop = new AbortController();
  * const run = watcher.run((cause) => void hints.push(cause), stop.signal);
@@ -38,7 +38,7 @@ const UPKEEP_INTERVALS = 3;
  */
 export function createWatcher(
   config: WatcherConfig,
-  reader: Pick<WatchedReader, "onPlaces">,
+  reader: Pick<WatchedReader, "onPlaces" | "noteEvent">,
   clock: Clock,
   logger: Logger,
 ): Watcher {
@@ -62,7 +62,8 @@ export function createWatcher(
   };
   return {
     run: async (hint, signal) => {
-      const events = isPoll ? null : createArming({ config, state, clock, logger, hint, signal }, pumpEvents);
+      const context = { config, state, clock, logger, hint, signal, note: reader.noteEvent };
+      const events = isPoll ? null : createArming(context, pumpEvents);
       if (events !== null) reader.onPlaces(events.follow);
       let intervals = 0;
       while (!signal.aborted) {
@@ -92,8 +93,10 @@ async function pumpEvents(context: Context, watcher: Deno.FsWatcher, wake: () =>
       // Removed or renamed away: another directory in its place may even have its inode number.
       const isOfPlace = event.paths.some((path) => places?.dirs.has(path));
       if (isOfPlace && event.kind !== "modify" && event.kind !== "access") state.broken = true;
-      if (places === null || isRelevant(places, event.paths)) tell(context);
-      else if (beginsUpdate(places, event.kind, event.paths)) hint("update");
+      if (places === null || isRelevant(places, event.paths)) {
+        context.note(event.paths);
+        tell(context);
+      } else if (beginsUpdate(places, event.kind, event.paths)) hint("update");
     }
   } catch (error) {
     // A name that is not UTF-8 ends every watcher.
