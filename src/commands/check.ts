@@ -18,8 +18,7 @@ import { checkDisk } from "./check/disk.ts";
 import { checkPreparing } from "./check/preparing.ts";
 import { type Finding, isOk, renderJson, renderText } from "./check/finding.ts";
 import { checkKubernetes } from "./check/kubernetes.ts";
-import { checkServer } from "./check/server.ts";
-import { askRunning, checkRunning, knownTarget } from "./check/running.ts";
+import { askRunning, checkRunning, checkServer, knownTarget } from "./check/server.ts";
 import { checkTarget } from "./check/target.ts";
 
 /** Replaced in tests only. */

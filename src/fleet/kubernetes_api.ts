@@ -42,6 +42,8 @@ export interface KubernetesApi {
    * @throws ApiError where there is no answer: no token, no connection, no end within the time for a request.
    */
   request(request: ApiRequest, body?: JsonObject): Promise<ApiAnswer>;
+  /** Whether the service account may make this request. @throws ApiError where that cannot be asked */
+  mayI(request: ApiRequest): Promise<boolean>;
   /** The pod's: what the downward API says, else the service account. @throws ApiError where neither does. */
   namespace(): Promise<string>;
   close(): void;
@@ -85,7 +87,7 @@ async function readAccountFile(accountDir: string, name: string): Promise<string
 const JSON_TYPE = "application/json";
 const METHODS = { get: "GET", create: "POST", update: "PUT" } as const;
 /** The one resource that is in no namespace. */
-export const ACCESS_REVIEWS = "selfsubjectaccessreviews.authorization.k8s.io";
+const ACCESS_REVIEWS = "selfsubjectaccessreviews.authorization.k8s.io";
 
 /** Makes requests to the API server at `find()`, asked each time, each ended after `timeoutMs`. */
 export function createKubernetesApi(
@@ -124,24 +126,36 @@ export function createKubernetesApi(
   const namespaceAt = async ({ accountDir }: ApiPlace) =>
     env("POD_NAMESPACE") || await readAccountFile(accountDir, "namespace");
 
-  return {
-    async request(request, body) {
-      const { verb, resource, name } = request;
-      const place = find();
-      const namespace = await namespaceAt(place);
-      const [plural, ...group] = resource.split(".");
-      const inNamespace = resource === ACCESS_REVIEWS ? "" : `/namespaces/${encodeURIComponent(namespace)}`;
-      const ofName = name === undefined ? "" : `/${encodeURIComponent(name)}`;
-      const path = `/apis/${group.join(".")}/v1${inNamespace}/${plural}${ofName}`;
-      const { status, body: bytes, truncated, retryAfter } = await sendTo(place, path, verb, body);
-      if (truncated) throw new ApiError("the Kubernetes API answers with more than 1 MiB");
-      const said = parseObject(new TextDecoder().decode(bytes));
-      const refusal = describeRefusal(status, said, request, namespace);
-      return { status, body: said, retryAfterMs: parseRetryAfter(retryAfter ?? ""), refusal };
-    },
-    namespace: async () => await namespaceAt(find()),
-    close,
-  };
+  async function request(request: ApiRequest, body?: JsonObject): Promise<ApiAnswer> {
+    const { verb, resource, name } = request;
+    const place = find();
+    const namespace = await namespaceAt(place);
+    const [plural, ...group] = resource.split(".");
+    const inNamespace = resource === ACCESS_REVIEWS ? "" : `/namespaces/${encodeURIComponent(namespace)}`;
+    const ofName = name === undefined ? "" : `/${encodeURIComponent(name)}`;
+    const path = `/apis/${group.join(".")}/v1${inNamespace}/${plural}${ofName}`;
+    const { status, body: bytes, truncated, retryAfter } = await sendTo(place, path, verb, body);
+    if (truncated) throw new ApiError("the Kubernetes API answers with more than 1 MiB");
+    const said = parseObject(new TextDecoder().decode(bytes));
+    const refusal = describeRefusal(status, said, request, namespace);
+    // Seconds, as the API server sends them; a date is not understood.
+    const retryAfterMs = /^\d{1,6}$/.test(retryAfter ?? "") ? Number(retryAfter) * 1000 : null;
+    return { status, body: said, retryAfterMs, refusal };
+  }
+
+  async function mayI({ resource, ...attributes }: ApiRequest): Promise<boolean> {
+    const [plural, ...group] = resource.split(".");
+    const namespace = await namespaceAt(find());
+    const { status, body } = await request({ verb: "create", resource: ACCESS_REVIEWS }, {
+      apiVersion: "authorization.k8s.io/v1",
+      kind: "SelfSubjectAccessReview",
+      spec: { resourceAttributes: { namespace, group: group.join("."), resource: plural, ...attributes } },
+    });
+    if (status === 201) return (body?.["status"] as JsonObject | undefined)?.["allowed"] === true;
+    throw new ApiError(`the Kubernetes API answers ${status} to the question what the pod may do`);
+  }
+
+  return { request, mayI, namespace: async () => await namespaceAt(find()), close };
 }
 
 function parseObject(text: string): JsonObject | null {
@@ -151,11 +165,6 @@ function parseObject(text: string): JsonObject | null {
   } catch {
     return null;
   }
-}
-
-/** Seconds, as the API server sends them; a date is not understood. */
-function parseRetryAfter(text: string): number | null {
-  return /^\d{1,6}$/.test(text) ? Number(text) * 1000 : null;
 }
 
 /** `get leases.coordination.k8s.io config-reloader-web in namespace shop` */

@@ -2,8 +2,6 @@
 
 import assert from "node:assert/strict";
 import { checkKubernetes } from "../../src/commands/check/kubernetes.ts";
-import type { Config } from "../../src/config.ts";
-import { askPermissions } from "../../src/fleet/permissions.ts";
 import { createTestConfig } from "../support/config.ts";
 import { startFakeKubernetes } from "../support/fake_kubernetes.ts";
 import { test } from "../support/strict.ts";
@@ -11,14 +9,14 @@ import { test } from "../support/strict.ts";
 const FLEET = createTestConfig({ rollout: "canary", rolloutGroup: "web", kubernetesEvents: true });
 
 test("without the flags the API is not asked", async () => {
-  const ask = () => assert.fail("it was asked");
-  assert.deepEqual(await checkKubernetes(createTestConfig({}), ask), []);
+  const asked = () => assert.fail("it was asked");
+  assert.deepEqual(await checkKubernetes(createTestConfig({}), asked, asked), []);
 });
 
 test("each request is asked for; one that is not allowed comes with the rule to paste", async () => {
   await using server = await startFakeKubernetes();
-  const ask = (config: Config) => askPermissions(config, () => undefined, () => server.place);
-  const all = await checkKubernetes(FLEET, ask);
+  const check = () => checkKubernetes(FLEET, () => undefined, () => server.place);
+  const all = await check();
   assert.deepEqual(all.map(({ level, message }) => `${level} ${message}`), [
     "ok May get leases.coordination.k8s.io config-reloader-web in namespace team",
     "ok May create leases.coordination.k8s.io in namespace team",
@@ -36,7 +34,7 @@ test("each request is asked for; one that is not allowed comes with the rule to 
     },
   );
   server.forbidden.add("update leases");
-  const fault = (await checkKubernetes(FLEET, ask)).find(({ level }) => level === "fault");
+  const fault = (await check()).find(({ level }) => level === "fault");
   assert.equal(fault?.code, "kubernetes-role");
   assert.equal(
     fault?.fix?.yaml,
@@ -47,15 +45,12 @@ test("each request is asked for; one that is not allowed comes with the rule to 
 test("an API that cannot be asked is one fault, with the way out", async () => {
   await using server = await startFakeKubernetes();
   await Deno.remove(`${server.place.accountDir}/token`);
-  const [fault, ...others] = await checkKubernetes(
-    FLEET,
-    (config) => askPermissions(config, () => undefined, () => server.place),
-  );
+  const [fault, ...others] = await checkKubernetes(FLEET, () => undefined, () => server.place);
   assert.deepEqual(others, []);
   assert.match(
     fault!.message,
     /^Cannot ask the Kubernetes API: cannot read .*without it nothing is ever reloaded$/,
   );
-  const outside = await checkKubernetes(FLEET, (config) => askPermissions(config, () => undefined));
+  const outside = await checkKubernetes(FLEET, () => undefined);
   assert.match(outside[0]!.message, /KUBERNETES_SERVICE_HOST and _PORT are not set/);
 });

@@ -3,9 +3,8 @@
 import assert from "node:assert/strict";
 import { parse as parseYaml } from "yaml";
 import { createClock } from "../../src/clock.ts";
-import { findProgram, whyNotWritable } from "../../src/commands/check/access.ts";
 import { checkDisk } from "../../src/commands/check/disk.ts";
-import { checkPreparing } from "../../src/commands/check/preparing.ts";
+import { checkPreparing, findProgram, whyNotWritable } from "../../src/commands/check/preparing.ts";
 import type { Config } from "../../src/config.ts";
 import { createSnapshotReader } from "../../src/watch/reader.ts";
 import { createTestConfig } from "../support/config.ts";

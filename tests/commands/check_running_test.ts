@@ -1,7 +1,7 @@
 /** What `check` says of the sidecar that runs, by its `/status`. */
 
 import assert from "node:assert/strict";
-import { checkRunning } from "../../src/commands/check/running.ts";
+import { checkRunning } from "../../src/commands/check/server.ts";
 import { goodView } from "../support/status_view.ts";
 import { test } from "../support/strict.ts";
 

@@ -1,13 +1,19 @@
-/** Whether the own port can be had. Listens for a moment where it is free, and asks who is there where it is not. */
+/**
+ * Whether the own port can be had, and what the sidecar that runs in this container already says of itself by `/status`.
+ * Listens for a moment where the port is free, and asks who is there where it is not.
+ */
 
 import type { Config } from "../../config.ts";
+import type { StatusView, Target } from "../../model.ts";
+import type { ProcReader } from "../../proc/reader.ts";
 import { readTlsFiles, tryListening } from "../../serve/listen.ts";
-import { messageOf } from "../../text.ts";
+import { messageOf, shortHash } from "../../text.ts";
 import { askOwn, runHealthcheck } from "../healthcheck.ts";
 import { type Finding, findingsIn } from "./finding.ts";
 import { argsFix, SECRET_FIX } from "./fixes.ts";
 
 const say = findingsIn("server");
+const sayRunning = findingsIn("running");
 
 /** The findings about the own server; nothing where there is none (`--once`). */
 export async function checkServer(config: Config): Promise<Finding[]> {
@@ -67,4 +73,39 @@ async function isOurs(config: Config): Promise<boolean> {
     return await runHealthcheck(config, () => Promise.resolve()) === 0;
   }
   return (await askOwn(config, "/metrics"))?.includes("config_reloader_build_info") ?? false;
+}
+
+/** Its status; null where it does not answer, or not without a password. */
+export async function askRunning(config: Config): Promise<StatusView | null> {
+  try {
+    const view = JSON.parse(await askOwn(config, "/status") ?? "null");
+    return typeof view?.inSync === "boolean" ? view : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Its target: a debug container would make it ambiguous for a newcomer, and does not for it. Null where it has none. */
+export function knownTarget({ target }: StatusView, reader: ProcReader): Target | null {
+  if (!target?.ok || target.pid === null) return null;
+  const stat = reader.stat(target.pid);
+  if (stat === null || stat === "hidden") return null;
+  const { pid, startTicks, comm } = stat;
+  const { name, uid, handled, message } = target;
+  const reason = message.slice(message.indexOf("): ") + 3);
+  return { pid, startTicks, comm, name: name!, uid: uid!, startedAtMs: 0, reason, handled: !!handled };
+}
+
+/** Whether it is in sync, and if not, what its last reload came to. */
+export function checkRunning({ inSync, appliedDigest, reloads, fix }: StatusView): Finding {
+  if (inSync) {
+    return sayRunning("ok", "in-sync", `It is in sync: the app runs hash ${shortHash(appliedDigest)}`);
+  }
+  const [last] = reloads;
+  const why = last === undefined
+    ? "no reload was tried yet"
+    : last.outcome === "in progress"
+    ? "a reload is in progress"
+    : `its last reload ended with ${last.outcome}: ${last.reason || "its log says more"}`;
+  return sayRunning("warn", "not-in-sync", `It is not in sync: ${why}`, fix);
 }
