@@ -214,7 +214,10 @@ function onCheck(model: Model, event: Event & { kind: "checked" }, now: Now, pol
     brokenSinceAtMs: event.found.view.ok ? null : model.brokenSinceAtMs ?? now.nowMs,
     restartRequired: isNew ? [] : living.restartRequired,
   };
-  // A retry that waits, or an app that was waited for, need not wait any more.
+  // A retry that waits, or an app that was waited for, need not wait any more; what is being written has to settle first.
+  if (isNew && known.phase.is === "settling") {
+    return next({ ...known, undecided: mergeCauses(known.undecided, ["target"]) }, now, policy);
+  }
   const isWanted = isNew && ["due", "absent", "blocked"].includes(known.phase.is);
   const hint: Hint = { causes: ["target"], firstAtMs: now.nowMs };
   return next(isWanted ? { ...known, owed: hint } : known, now, policy);

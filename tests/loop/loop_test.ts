@@ -167,6 +167,27 @@ test("--once: an app that is not there reads the content when it starts, 0; one 
   assert.ok(twins.logged("2 processes match; no further try, because of --once"));
 });
 
+test("an app that is back while a file is being written is sent what has settled at once: the retry's date is void", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never" });
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.target = null;
+  bench.resolution = { kind: "none", code: "not-there", message: "no application process" };
+  bench.write("b");
+  // Tries after 0 and 5 s; the next one is due 10 s later.
+  await bench.clock.advance(6_000);
+  assert.deepEqual(bench.outcomes, ["failed", "failed"]);
+  const content = bench.disk;
+  const settledAtMs = bench.clock.nowMs() + 500;
+  [bench.resolution, bench.target] = [null, targetOf(-120_000)];
+  bench.disk = { kind: "settling", againAtMs: settledAtMs };
+  bench.loop.hint("event");
+  await bench.clock.advance(100);
+  bench.disk = content;
+  await bench.clock.advance(1_000);
+  assert.deepEqual([bench.outcomes, bench.triggers], [["failed", "failed", "success"], [settledAtMs]]);
+});
+
 test("a SIGHUP that comes while a file is being written is answered when it has settled", async () => {
   const bench = createLoopBench({
     reloadOnStart: "never",
