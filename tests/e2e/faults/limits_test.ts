@@ -126,13 +126,13 @@ async function flood(port: number, request: string, perSecond: number, forMs: nu
 
 for (
   const [name, request] of [
-    ["2,000 new connections a second that say nothing, in 96 MiB: nothing is killed, reloads go on", ""],
+    ["2,000 new connections a second that say nothing, in 50 MiB: nothing is killed, reloads go on", ""],
     [
-      "2,000 new connections a second that ask and stay, in 96 MiB: nothing is killed, reloads go on",
+      "2,000 new connections a second that ask and stay, in 50 MiB: nothing is killed, reloads go on",
       "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
     [
-      "2,000 new connections a second that ask and go, in 96 MiB: nothing is killed, reloads go on",
+      "2,000 new connections a second that ask and go, in 50 MiB: nothing is killed, reloads go on",
       "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
     ],
   ] as const
@@ -141,8 +141,8 @@ for (
     ...STRICT,
     name,
     fn: async () => {
-      // In the 50 MiB of the manifests it was killed now and then; from source the program alone needs more.
-      await inGroup({ memoryBytes: (BINARY ? 96 : 128) * MIB }, async (scene, prefix, group) => {
+      // The 50 MiB of the manifests; from source the program alone needs more.
+      await inGroup({ memoryBytes: (BINARY ? 50 : 128) * MIB }, async (scene, prefix, group) => {
         const sidecar = await scene.start({ prefix });
         await ready(sidecar);
         const flooding = flood(sidecar.port, request, 2_000, 5_000);
