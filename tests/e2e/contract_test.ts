@@ -237,9 +237,10 @@ test("SIGHUP during a verification is answered right after it, however long the 
   await sidecar.metricIs("config_reload_attempts_total", (value) => value === 2);
 });
 
-test("SIGTERM and SIGINT end what waits (jitter, a pause after a failure, a missing file) at once, and send nothing", async () => {
+test("SIGTERM and SIGINT end what waits (a change, jitter, a pause after a failure, a missing file) at once, and send nothing", async () => {
   await using scene = await createScene();
   const waits: [args: string[], begin: (sidecar: Sidecar) => Promise<unknown>][] = [
+    [[], (sidecar) => sidecar.metricIs("config_reload_in_sync", (value) => value === 1)],
     [["--jitter=1h"], async (sidecar) => {
       await scene.swap("version: 1\n");
       await sidecar.metricIs("config_reload_in_sync", (value) => value === 0);
@@ -279,6 +280,13 @@ test("--once ends with 0 where the app matches, is not there yet, or the output 
     assert.match(ended.err, says);
   };
   await expect(0, /Nothing to reload/, app);
+  const hash = await scene.swap("version: 1\n");
+  await expect(0, /✅ Reload successful/, app);
+  assert.equal((await scene.app.counts()).hash, hash);
+  await scene.swap("REJECT\n");
+  await expect(1, /Reload rejected by the app: validation_failed/, app);
+  await scene.swap("version: 2\n");
+  await expect(0, /✅ Reload successful/, app);
   await expect(0, /Stopped/, [...own, "--process-name=nobody-has-this-name"]);
   await expect(0, /Stopped/, [...own, out]);
   await expect(1, /Config is invalid/, [...own, out, "--check-command=false"]);

@@ -87,25 +87,6 @@ test("chmod, touch and a swap to the same content lead to no signal", async () =
   assert.equal(await sidecar.metric("config_reload_in_sync"), 1);
 });
 
-test("a rejected change is told, retried, and a fix goes at once; a revert is reloaded, too", async () => {
-  await using scene = await createScene();
-  const sidecar = await begin(scene, "--retry-interval=30s", "--max-backoff=5m");
-  await scene.swap("REJECT this\n");
-  await sidecar.logged("Reload rejected by the app: validation_failed; next try in 30s");
-  assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
-  assert.equal(await sidecar.metric("config_reload_last_successful"), 0);
-  assert.equal(await sidecar.metric('config_reload_outcomes_total{outcome="rejected"}'), 1);
-  const reverted = await scene.swap("version: 0\n");
-  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
-  await scene.applied(reverted);
-  assert.equal(await signals(scene), 2, "going back to the applied content was reloaded");
-  await scene.swap("REJECT again\n");
-  await sidecar.metricIs('config_reload_outcomes_total{outcome="rejected"}', (value) => value === 2);
-  const fixed = await scene.swap("version: 2\n");
-  await scene.applied(fixed);
-  await sidecar.metricIs("config_reload_last_successful", (value) => value === 1);
-});
-
 test("a failed reload is retried until the app takes it", async () => {
   await using scene = await createScene({ app: { mode: "reject" } });
   const sidecar = await begin(scene);
@@ -115,21 +96,6 @@ test("a failed reload is retried until the app takes it", async () => {
   await scene.app.control({ mode: "ok" });
   await scene.applied(hash);
   await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
-});
-
-test("an app whose counter does not move is a timeout, never a success", async () => {
-  await using scene = await createScene({ app: { mode: "ignore" } });
-  const sidecar = await begin(
-    scene,
-    "--reload-timeout=700ms",
-    "--poll-interval=100ms",
-    "--retry-interval=1m",
-    "--max-backoff=1m",
-  );
-  await scene.swap("version: 1\n");
-  await sidecar.logged("reload verification timeout");
-  assert.equal(await sidecar.metric("config_reload_successes_total"), 0);
-  assert.equal(await sidecar.metric('config_reload_outcomes_total{outcome="timeout"}'), 1);
 });
 
 test("a status URL that is down or hangs does not hold up the signal", async () => {
@@ -151,35 +117,6 @@ test("without a baseline the first answer becomes one and the trigger goes out o
   assert.equal(await sidecar.metric("config_reload_failures_total"), 0);
 });
 
-test("a missing file is waited for, told once, and its first appearance is a change", async () => {
-  await using scene = await createScene();
-  const file = join(scene.dir, "late", "config.yaml");
-  const sidecar = await startSidecar({
-    args: [
-      "--config-file",
-      file,
-      "--reload-url",
-      scene.app.url,
-      "--pid",
-      `${scene.app.pid}`,
-      "--interval=100ms",
-    ],
-  });
-  try {
-    await ready(sidecar);
-    await sidecar.metricIs("config_reload_read_errors_total", (value) => value >= 3);
-    assert.equal(sidecar.log().split(file).length - 1 <= 3, true, `told more than once:\n${sidecar.log()}`);
-    assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
-    await Deno.mkdir(join(scene.dir, "late"));
-    await Deno.writeTextFile(file, "version: 1\n");
-    await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
-    await sidecar.logged("In order again");
-    assert.equal(await signals(scene), 1);
-  } finally {
-    await sidecar.stop();
-  }
-});
-
 test("plain files: replaced by rename and written in place", async () => {
   await using scene = await createScene({ plain: true });
   const sidecar = await begin(scene);
@@ -189,17 +126,6 @@ test("plain files: replaced by rename and written in place", async () => {
   await scene.applied(await sha256("version: 2, in place\n"));
   await sidecar.metricIs("config_reload_successes_total", (value) => value === 2);
   assert.equal(await signals(scene), 2);
-});
-
-test("a change while the sidecar was away is not forgotten, and an app that has read it is left alone", async () => {
-  await using scene = await createScene();
-  const first = await begin(scene);
-  await first.stop();
-  const hash = await scene.swap("version: 1\n");
-  const second = await begin(scene);
-  await scene.applied(hash);
-  await second.metricIs("config_reload_in_sync", (value) => value === 1);
-  assert.equal(await signals(scene), 1);
 });
 
 test("--reload-on-start: always reloads, never does not", async () => {
@@ -260,55 +186,6 @@ test("a change while nobody may be signalled is told and counted, from the start
   }
 });
 
-test("SIGHUP to the sidecar itself looks at once and tries a failed reload again", async () => {
-  await using scene = await createScene();
-  const sidecar = await begin(scene, "--retry-interval=1h", "--max-backoff=1h");
-  await scene.app.control({ mode: "reject" });
-  const hash = await scene.swap("version: 1\n");
-  await sidecar.logged("next try in 1h");
-  await scene.app.control({ mode: "ok" });
-  sidecar.kill("SIGHUP");
-  await scene.applied(hash);
-});
-
-test("--trigger http: the app is asked, and its answer is the trigger's result", async () => {
-  await using scene = await createScene();
-  const trigger = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => {
-    scene.app.kill("SIGHUP");
-    return new Response("ok");
-  });
-  try {
-    const url = `http://user:secret@127.0.0.1:${trigger.addr.port}/-/reload`;
-    const sidecar = await startSidecar({
-      args: [
-        "--config-file",
-        scene.file,
-        "--reload-url",
-        scene.app.url,
-        "--trigger=http",
-        "--trigger-url",
-        url,
-        "--interval=500ms",
-        "--reload-on-start=never",
-      ],
-    });
-    try {
-      await ready(sidecar);
-      await scene.applied(await scene.swap("version: 1\n"));
-      await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
-      const status = await (await fetch(`http://127.0.0.1:${sidecar.port}/status`)).text();
-      assert.ok(
-        !status.includes("secret") && !sidecar.log().includes("secret"),
-        "credentials are never shown",
-      );
-    } finally {
-      await sidecar.stop();
-    }
-  } finally {
-    await trigger.shutdown();
-  }
-});
-
 test("--trigger none: an app that watches by itself is verified", async () => {
   await using scene = await createScene();
   const sidecar = await startSidecar({
@@ -324,18 +201,6 @@ test("--trigger none: an app that watches by itself is verified", async () => {
   } finally {
     await sidecar.stop();
   }
-});
-
-test("--validate: content that does not parse is not sent, and is taken up again when it changes", async () => {
-  await using scene = await createScene();
-  const sidecar = await begin(scene, "--validate=auto");
-  await scene.swap("a: [1, 2\n");
-  await sidecar.logged("Config is invalid: ");
-  await sidecar.metricIs('config_reload_outcomes_total{outcome="invalid"}', (value) => value === 1);
-  await nextLook(sidecar);
-  assert.equal(await sidecar.metric("config_reload_attempts_total"), 1, "not tried again as it is");
-  assert.equal(await signals(scene), 0);
-  await scene.applied(await scene.swap("a: [1, 2]\n"));
 });
 
 test("--validate: while the largest YAML is looked at, /healthz answers within 1 s and SIGTERM ends it", async () => {
@@ -411,41 +276,6 @@ test("--config-envsubst-file beside --watched-dir, as Prometheus is run: a chang
   assert.deepEqual([...Deno.readDirSync(join(scene.dir, "out"))].map(({ name }) => name), ["config.yaml"]);
 });
 
-test("--once makes the app match and exits 0; 1 where it cannot", async () => {
-  await using scene = await createScene();
-  const args = [
-    "--config-file",
-    scene.file,
-    "--reload-url",
-    scene.app.url,
-    "--pid",
-    `${scene.app.pid}`,
-    "--once",
-  ];
-  const idle = await run(args);
-  assert.equal(idle.code, 0, idle.err);
-  assert.equal(await signals(scene), 0, "it matched already");
-  const hash = await scene.swap("version: 1\n");
-  const done = await run(args);
-  assert.equal(done.code, 0, done.err);
-  assert.equal((await scene.app.counts()).hash, hash);
-  await scene.swap("REJECT\n");
-  const rejected = await run(args);
-  assert.equal(rejected.code, 1, rejected.err);
-  assert.match(rejected.err, /Reload rejected by the app: validation_failed/);
-});
-
-test("SIGTERM and SIGINT end it with 0 at once where no reload is in progress", async () => {
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    await using scene = await createScene();
-    const sidecar = await begin(scene);
-    const startMs = performance.now();
-    sidecar.kill(signal);
-    assert.equal((await sidecar.status).code, 0);
-    assert.ok(performance.now() - startMs < 5_000, "at once, and not after --shutdown-timeout");
-  }
-});
-
 test("SIGTERM during a reload waits for it, ends when its app is gone, and a second one ends at once", async () => {
   await using scene = await createScene({ app: { mode: "ignore" } });
   const busy = await begin(scene, "--shutdown-timeout=1m");
@@ -481,18 +311,6 @@ test("SIGTERM during a reload waits for it, ends when its app is gone, and a sec
     !orphan.log().includes(" ERROR "),
     `a vanished app during shutdown is no failure:\n${orphan.log()}`,
   );
-});
-
-test("a taken port ends it with 1 and a text that names the flag", async () => {
-  const taken = Deno.listen({ port: 0 });
-  try {
-    const { port } = taken.addr as Deno.NetAddr;
-    const { code, err } = await run([`--metrics-port=${port}`, "--config-file=/nonexistent/x"]);
-    assert.equal(code, 1, err);
-    assert.match(err, new RegExp(`${port}.*--metrics-port`));
-  } finally {
-    taken.close();
-  }
 });
 
 test("usage errors end it with 2 before anything is watched", async () => {
@@ -546,30 +364,6 @@ test("--log-format json and logfmt carry the fields", async () => {
     }
     if (format === "json") { for (const line of log.trimEnd().split("\n")) JSON.parse(line); }
   }
-});
-
-test("--ready-when in-sync: not ready while the app does not run what is on disk", async () => {
-  await using scene = await createScene({ app: { mode: "reject" } });
-  const sidecar = await begin(scene, "--ready-when=in-sync", "--retry-interval=1h", "--max-backoff=1h");
-  await scene.swap("version: 1\n");
-  await sidecar.metricIs("config_reload_in_sync", (value) => value === 0);
-  const answer = await fetch(`http://127.0.0.1:${sidecar.port}/readyz`);
-  assert.equal(answer.status, 503);
-  assert.match(await answer.text(), /does not run what is on disk/);
-});
-
-test("several files: the hash is that of the sorted listing, and one change is one reload", async () => {
-  await using scene = await createScene();
-  await scene.volume.swap({ "config.yaml": "a\n", "extra.yaml": "b\n" });
-  const extra = scene.volume.path("extra.yaml");
-  const sidecar = await begin(scene, "--config-file", extra);
-  await scene.volume.swap({ "config.yaml": "a\n", "extra.yaml": "c\n" });
-  await sidecar.metricIs("config_reload_successes_total", (value) => value >= 1);
-  const lines = [[scene.file, "a\n"], [extra, "c\n"]].sort();
-  const listing = await Promise.all(lines.map(async ([path, text]) => `${await sha256(text!)}  ${path}\n`));
-  const hash = (await sha256(listing.join(""))).slice(0, 12);
-  assert.equal(await sidecar.metric(`config_reload_config_info{hash="${hash}"}`), 1);
-  assert.equal(await sidecar.metric("config_reload_files"), 2);
 });
 
 test("memory, descriptors and reloads stay exact over many quick swaps", async () => {
