@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { until } from "../support/poll.ts";
 import { parseExposition } from "../support/exposition.ts";
-import { createScene, get, ready, type Sidecar } from "../support/scene.ts";
+import { createScene, get, type Sidecar } from "../support/scene.ts";
 import { STRICT } from "../support/strict.ts";
 import { startTargetApp } from "../support/target_app.ts";
 
@@ -61,8 +61,7 @@ const STATE = ["in_sync", "last_successful", "attempts_total", "successes_total"
 
 test("metrics: at the start, with everything in order", async () => {
   await using scene = await createScene();
-  const sidecar = await scene.start();
-  await ready(sidecar);
+  const sidecar = await scene.begin();
   await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
   const all = await scrape(sidecar);
   assertAddsUp(all);
@@ -103,7 +102,7 @@ test("metrics: at the start, with everything in order", async () => {
 
 test("metrics: each outcome moves what it must and nothing else; every scrape adds up", async () => {
   await using scene = await createScene({ app: { mode: "ok" } });
-  const sidecar = await scene.start({
+  const sidecar = await scene.begin({
     args: [
       "--reload-timeout=3s",
       "--poll-interval=50ms",
@@ -112,7 +111,6 @@ test("metrics: each outcome moves what it must and nothing else; every scrape ad
       "--validate=yaml",
     ],
   });
-  await ready(sidecar);
   await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
   let going = true;
   let scrapes = 0;
@@ -177,8 +175,7 @@ test("metrics: each outcome moves what it must and nothing else; every scrape ad
 
 test("metrics: content that is missing, and comes back as it was or new", async () => {
   await using scene = await createScene({ plain: true });
-  const sidecar = await scene.start({ args: ["--delay-interval=0s"] });
-  await ready(sidecar);
+  const sidecar = await scene.begin({ args: ["--delay-interval=0s"] });
   await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
   const before = await scrape(sidecar);
   await Deno.rename(scene.file, `${scene.file}.away`);
@@ -202,8 +199,7 @@ test("metrics: content that is missing, and comes back as it was or new", async 
 
 test("metrics: process_* are those of /proc", async () => {
   await using scene = await createScene();
-  const sidecar = await scene.start();
-  await ready(sidecar);
+  const sidecar = await scene.begin();
   // The scrape and /proc are read one after the other, and a start is still using memory and time.
   await until("a scrape that tells what /proc does", async () => (await assertProcess(sidecar), true));
 });
@@ -232,8 +228,7 @@ async function assertProcess(sidecar: Sidecar): Promise<void> {
 
 test("metrics: a restart that was required is over when the app has restarted", async () => {
   await using scene = await createScene({ app: { mode: "restart-required" } });
-  const sidecar = await scene.start({ args: ["--process-cmdline=target_app.*" + scene.dir, "--pid=auto"] });
-  await ready(sidecar);
+  const sidecar = await scene.begin({ args: ["--process-cmdline=target_app.*" + scene.dir, "--pid=auto"] });
   await scene.swap("version: 1\n");
   await sidecar.metricIs("config_reload_restart_required", (value) => value === 1);
   assert.equal(await sidecar.metric("config_reload_last_successful"), 1, "it is no failure");

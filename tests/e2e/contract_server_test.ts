@@ -5,7 +5,15 @@
 
 import assert from "node:assert/strict";
 import { until } from "../support/poll.ts";
-import { createScene, freePort, get, PRODUCT, ready, type Sidecar, startSidecar } from "../support/scene.ts";
+import {
+  createScene,
+  freePort,
+  get,
+  ready,
+  runProduct,
+  type Sidecar,
+  startSidecar,
+} from "../support/scene.ts";
 import { STRICT } from "../support/strict.ts";
 
 const test = (name: string, fn: () => Promise<void>) => Deno.test({ name, fn, ...STRICT });
@@ -14,22 +22,9 @@ const CA = Deno.readTextFileSync(`${CERTIFICATES}ca.pem`);
 
 const url = (sidecar: Sidecar, path: string) => `http://127.0.0.1:${sidecar.port}${path}`;
 
-/** Runs the product to its end. */
-async function run(...args: string[]) {
-  const [command, ...first] = PRODUCT;
-  const output = await new Deno.Command(command!, {
-    args: [...first, ...args],
-    env: { CONFIG_RELOADER_BIN: "" },
-    stdin: "null",
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code: output.code, out: text(output.stdout), err: text(output.stderr) };
-}
-
 test("paths, methods and types are those of the contract", async () => {
   await using scene = await createScene();
-  const sidecar = await scene.start();
-  await ready(sidecar);
+  const sidecar = await scene.begin();
   const types: Record<string, RegExp> = {
     "/metrics": /^text\/plain; version=0\.0\.4(;|$)/,
     "/healthz": /^text\/plain/,
@@ -60,11 +55,10 @@ test("paths, methods and types are those of the contract", async () => {
 
 test("/status: version, settings with their sources, files, watcher, target, the last 20 reloads", async () => {
   await using scene = await createScene();
-  const sidecar = await scene.start({
+  const sidecar = await scene.begin({
     args: ["--interval=400ms", "--poll-interval=20ms"],
     env: { CONFIG_RELOADER_JITTER: "0s", LOG_LEVEL: "debug", POD_NAME: "web-1", POD_NAMESPACE: "shop" },
   });
-  await ready(sidecar);
   await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
   let hash = "";
   for (let i = 1; i <= 22; i++) {
@@ -266,9 +260,9 @@ test("TLS and auth: basic and bearer, open probes, rotation of both, health chec
   const { challenge } = await askTls(port, "/metrics", CA);
   assert.match(challenge!, /^Basic realm="config-reloader".*Bearer/);
   const where = [`--metrics-port=${port}`, "--metrics-host=127.0.0.1"];
-  const healthy = await run("healthcheck", ...where, ...flags);
+  const healthy = await runProduct(["healthcheck", ...where, ...flags]);
   assert.equal(healthy.code, 0, healthy.out + healthy.err);
-  const checked = await run(
+  const checked = await runProduct([
     "check",
     ...where,
     ...flags,
@@ -276,7 +270,7 @@ test("TLS and auth: basic and bearer, open probes, rotation of both, health chec
     scene.file,
     "--reload-url",
     scene.app.url,
-  );
+  ]);
   assert.match(checked.out, /✓ Port \d+ is in use, by a config-reloader that is running now/);
 
   await Deno.writeTextFile(files.auth, "Bearer new\n");
@@ -303,22 +297,25 @@ test("TLS and auth: basic and bearer, open probes, rotation of both, health chec
     if (!/not valid for name|NotValidForName/.test(refused)) throw new Error(refused);
     return true;
   });
-  assert.equal((await run("healthcheck", ...where, ...flags)).code, 0, "health is asked whatever the name");
+  assert.equal(
+    (await runProduct(["healthcheck", ...where, ...flags])).code,
+    0,
+    "health is asked whatever the name",
+  );
 });
 
 test("two sidecars on one port: the second ends with 1 and names the flag, the first goes on", async () => {
   await using scene = await createScene();
-  const first = await scene.start();
-  await ready(first);
+  const first = await scene.begin();
   for (const host of [[], ["--metrics-host=127.0.0.1"]]) {
-    const second = await run(
+    const second = await runProduct([
       "--config-file",
       scene.file,
       "--pid",
       String(scene.app.pid),
       `--metrics-port=${first.port}`,
       ...host,
-    );
+    ]);
     assert.equal(second.code, 1, second.err);
     assert.match(second.err, /Cannot listen on .*another process in this pod.*--metrics-port/);
   }
@@ -384,15 +381,13 @@ test("unix sockets for status and trigger; credentials are read afresh at each r
 
 test("/readyz: ready after the first look even without files; with in-sync only while the app runs what is on disk", async () => {
   await using scene = await createScene();
-  const nothing = await scene.start({ args: ["--config-file", `${scene.dir}/nothing.yaml`] });
-  await ready(nothing);
+  const nothing = await scene.begin({ args: ["--config-file", `${scene.dir}/nothing.yaml`] });
   assert.equal(await nothing.metric("config_reload_in_sync"), 0);
   const port = freePort();
-  const strict = await scene.start({
+  const strict = await scene.begin({
     port,
     args: ["--ready-when=in-sync", "--retry-interval=200ms", "--max-backoff=200ms"],
   });
-  await ready(strict);
   await scene.app.control({ mode: "reject" });
   await scene.swap("version: 1\n");
   const answers = async () => {

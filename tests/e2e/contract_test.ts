@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { createKubeletVolume } from "../support/kubelet.ts";
 import { clearlyLater, until } from "../support/poll.ts";
-import { createScene, get, PRODUCT, ready, sha256, type Sidecar, startSidecar } from "../support/scene.ts";
+import { createScene, get, ready, runProduct, sha256, type Sidecar, startSidecar } from "../support/scene.ts";
 import { inDir } from "../support/in_dir.ts";
 import { STRICT } from "../support/strict.ts";
 import { startTargetApp, type TargetApp } from "../support/target_app.ts";
@@ -87,13 +87,6 @@ test("--trigger http with --verify none: each change is sent, and the content fo
       await app.shutdown();
     }
   }));
-
-/** Runs the product to its end. */
-async function run(args: readonly string[], env: Record<string, string> = {}) {
-  const [command, ...first] = PRODUCT;
-  const output = await new Deno.Command(command!, { args: [...first, ...args], env, stdin: "null" }).output();
-  return { code: output.code, err: new TextDecoder().decode(output.stderr) };
-}
 
 /** The digest as the contract has it for several files: of what `sha256sum` prints for them in the order of their paths. */
 async function listingHash(files: Readonly<Record<string, string>>): Promise<string> {
@@ -200,8 +193,7 @@ test("flag, prefixed variable, plain variable, default: the first that is not em
 
 test("--min-reload-interval: the first change goes at once, later ones coalesce, back and forth is nothing", async () => {
   await using scene = await createScene();
-  const sidecar = await scene.start({ args: ["--min-reload-interval=3s"] });
-  await ready(sidecar);
+  const sidecar = await scene.begin({ args: ["--min-reload-interval=3s"] });
   const swappedMs = Date.now();
   await scene.applied(await scene.swap("version: 1\n"));
   await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
@@ -225,8 +217,7 @@ test("--min-reload-interval: the first change goes at once, later ones coalesce,
 test("SIGHUP during a verification is answered right after it, however long the pause is", async () => {
   await using scene = await createScene({ app: { mode: "ignore" } });
   const pauses = ["--retry-interval=1h", "--max-backoff=1h", "--reload-timeout=2s", "--poll-interval=100ms"];
-  const sidecar = await scene.start({ args: pauses });
-  await ready(sidecar);
+  const sidecar = await scene.begin({ args: pauses });
   await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
   const hash = await scene.swap("version: 1\n");
   await sidecar.logged("Sending SIGHUP");
@@ -255,8 +246,7 @@ test("SIGTERM and SIGINT end what waits (a change, jitter, a pause after a failu
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     for (const [args, begin] of waits) {
       await scene.app.control({ mode: "ok" });
-      const sidecar = await scene.start({ args: [...args, "--reload-on-start=never"] });
-      await ready(sidecar);
+      const sidecar = await scene.begin({ args: [...args, "--reload-on-start=never"] });
       await begin(sidecar);
       const before = (await scene.app.counts()).signals;
       const beganMs = performance.now();
@@ -275,7 +265,7 @@ test("--once ends with 0 where the app matches, is not there yet, or the output 
   const out = `--config-envsubst-file=${scene.dir}/out.yaml`;
   const quick = ["--reload-timeout=1s", "--poll-interval=100ms"];
   const expect = async (code: number, says: RegExp, args: readonly string[]) => {
-    const ended = await run(args);
+    const ended = await runProduct(args);
     assert.equal(ended.code, code, `${args}\n${ended.err}`);
     assert.match(ended.err, says);
   };

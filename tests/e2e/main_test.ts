@@ -9,8 +9,8 @@ import { until } from "../support/poll.ts";
 import {
   BINARY,
   createScene,
-  PRODUCT,
   ready,
+  runProduct,
   type Scene,
   sha256,
   type Sidecar,
@@ -20,24 +20,8 @@ import { STRICT } from "../support/strict.ts";
 
 const test = (name: string, fn: () => Promise<void>) => Deno.test({ name, fn, ...STRICT });
 
-/** Runs the product to its end. */
-async function run(args: string[], env: Record<string, string> = {}) {
-  const [command, ...first] = PRODUCT;
-  const output = await new Deno.Command(command!, {
-    args: [...first, ...args],
-    env: { CONFIG_RELOADER_BIN: "", ...env },
-    stdin: "null",
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code: output.code, out: text(output.stdout), err: text(output.stderr) };
-}
-
-/** A scene whose sidecar is ready and has adopted what the app reads. */
-async function begin(scene: Scene, ...args: string[]): Promise<Sidecar> {
-  const sidecar = await scene.start({ args });
-  await ready(sidecar);
-  return sidecar;
-}
+/** A scene whose sidecar is ready. */
+const begin = (scene: Scene, ...args: string[]) => scene.begin({ args });
 
 async function signals(scene: Scene): Promise<number> {
   return (await scene.app.counts()).signals;
@@ -246,11 +230,10 @@ test("--config-envsubst-file: rendered, then triggered; --once renders and exits
   const out = join(scene.dir, "out.yaml");
   const args = ["--config-file", scene.file, "--config-envsubst-file", out];
   await scene.swap("home: $(PLACE), left: $(NOWHERE)\n");
-  const once = await run([...args, "--once"], { PLACE: "here" });
+  const once = await runProduct([...args, "--once"], { PLACE: "here" });
   assert.equal(once.code, 0, once.err);
   assert.equal(await Deno.readTextFile(out), "home: here, left: $(NOWHERE)\n");
-  const sidecar = await scene.start({ args: ["--config-envsubst-file", out], env: { PLACE: "there" } });
-  await ready(sidecar);
+  const sidecar = await scene.begin({ args: ["--config-envsubst-file", out], env: { PLACE: "there" } });
   await until("the new text", async () => (await Deno.readTextFile(out)).startsWith("home: there"));
   await scene.swap("place: $(PLACE)\n");
   await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
@@ -264,8 +247,7 @@ test("--config-envsubst-file beside --watched-dir, as Prometheus is run: a chang
   await Deno.mkdir(rules);
   await Deno.writeTextFile(join(rules, "a.yaml"), "$(PLACE)\n");
   const args = ["--config-envsubst-file", out, "--watched-dir", rules];
-  const sidecar = await scene.start({ args, env: { PLACE: "here" } });
-  await ready(sidecar);
+  const sidecar = await scene.begin({ args, env: { PLACE: "here" } });
   await scene.swap("place: $(PLACE)\n");
   await sidecar.metricIs("config_reload_successes_total", (value) => value >= 1);
   await until("the rendered text", async () => await Deno.readTextFile(out) === "place: here\n");
@@ -314,11 +296,11 @@ test("SIGTERM during a reload waits for it, ends when its app is gone, and a sec
 });
 
 test("usage errors end it with 2 before anything is watched", async () => {
-  const { code, out, err } = await run(["--intervall=5s"]);
+  const { code, out, err } = await runProduct(["--intervall=5s"]);
   assert.deepEqual([code, out], [2, ""]);
   assert.match(err, /^config-reloader: .*--intervall.*--interval/);
   assert.equal(err.trimEnd().split("\n").length, 1);
-  const env = await run([], { INTERVAL: "5" });
+  const env = await runProduct([], { INTERVAL: "5" });
   assert.equal(env.code, 2);
   assert.match(env.err, /INTERVAL.*"5"/);
 });
@@ -329,7 +311,7 @@ test("--help and --version go to standard output with exit code 0", async () => 
       "--version",
     ]]
   ) {
-    const { code, out, err } = await run(args);
+    const { code, out, err } = await runProduct(args);
     assert.deepEqual([code, err], [0, ""], `${args}`);
     assert.ok(out.length > 10);
   }
@@ -338,7 +320,7 @@ test("--help and --version go to standard output with exit code 0", async () => 
 test("healthcheck asks the running sidecar", async () => {
   await using scene = await createScene();
   const sidecar = await begin(scene);
-  const ask = () => run(["healthcheck", `--metrics-port=${sidecar.port}`, "--metrics-host=127.0.0.1"]);
+  const ask = () => runProduct(["healthcheck", `--metrics-port=${sidecar.port}`, "--metrics-host=127.0.0.1"]);
   const url = `http://127.0.0.1:${sidecar.port}/healthz`;
   // Many times: a line that is written and not awaited is lost in some of the runs only.
   for (let i = 0; i < 20; i++) assert.deepEqual(await ask(), { code: 0, out: `ok: ${url}\n`, err: "" });

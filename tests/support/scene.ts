@@ -53,6 +53,21 @@ export interface SidecarOptions {
   readonly port?: number;
 }
 
+/** Runs the product to its end. */
+export async function runProduct(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ code: number; out: string; err: string }> {
+  const [program, ...first] = PRODUCT;
+  const { code, stdout, stderr } = await new Deno.Command(program!, {
+    args: [...first, ...args],
+    env: { CONFIG_RELOADER_BIN: "", ...env },
+    stdin: "null",
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, out: text(stdout), err: text(stderr) };
+}
+
 /** Starts the sidecar; does not wait until it is ready. */
 export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const port = options.port ?? freePort();
@@ -160,6 +175,8 @@ export interface Scene extends AsyncDisposable {
   readonly app: TargetApp;
   /** Starts the sidecar with the scene's app and file, and settings that make tests short. */
   start(options?: Partial<SidecarOptions>): Promise<Sidecar>;
+  /** The same, and waits until it is ready. */
+  begin(options?: Partial<SidecarOptions>): Promise<Sidecar>;
   /** Swaps in new content with this text (a plain file is replaced by rename); returns its SHA-256. */
   swap(text: string): Promise<string>;
   /** Waits until the app runs the content with this hash. */
@@ -190,19 +207,25 @@ export async function createScene(
   await clearlyLater();
   const app = await startTargetApp({ config: file, ...options.app });
   const sidecars: Sidecar[] = [];
+  const start = async (more: Partial<SidecarOptions> = {}) => {
+    const own = more.args ?? [];
+    const args = DEFAULT_ARGS(file, app)
+      .filter(([flag]) => flag === "--config-file" || !own.some((arg) => arg.split("=")[0] === flag))
+      .flat()
+      .concat(own);
+    const sidecar = await startSidecar({ ...more, args });
+    sidecars.push(sidecar);
+    return sidecar;
+  };
   return {
     dir,
     volume,
     file,
     app,
-    start: async (more = {}) => {
-      const own = more.args ?? [];
-      const args = DEFAULT_ARGS(file, app)
-        .filter(([flag]) => flag === "--config-file" || !own.some((arg) => arg.split("=")[0] === flag))
-        .flat()
-        .concat(own);
-      const sidecar = await startSidecar({ ...more, args });
-      sidecars.push(sidecar);
+    start,
+    begin: async (more) => {
+      const sidecar = await start(more);
+      await ready(sidecar);
       return sidecar;
     },
     swap: async (text) => {

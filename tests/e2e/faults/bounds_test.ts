@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { createGroup, readMemory } from "../../../bench/lab.ts";
-import { BINARY, createScene, ready, requireRoot } from "../../support/scene.ts";
+import { BINARY, createScene, requireRoot } from "../../support/scene.ts";
 import { STRICT } from "../../support/strict.ts";
 
 const MIB = 1048576;
@@ -64,12 +64,11 @@ Deno.test({
           try {
             await using scene = await createScene();
             const joins = group.joins.map((file) => `echo 0 > ${file}`).join("; ");
-            const sidecar = await scene.start({
+            const sidecar = await scene.begin({
               prefix: ["sh", "-c", `${joins}; exec "$@"`, "sh"],
               args: [flag.replace("OUT", `${scene.dir}/out.yaml`)],
               env: { HOME: "x".repeat(60) },
             });
-            await ready(sidecar);
             await scene.applied(await scene.swap('{"version": 1}\n'));
             const anonymous = () => readMemory([sidecar.pid]).anonymousBytes;
             const before = anonymous();

@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { createScene, ready, requireProgram, run } from "../../support/scene.ts";
+import { createScene, requireProgram, run } from "../../support/scene.ts";
 import { STRICT } from "../../support/strict.ts";
 
 for (const [name, step] of [["back", -7200], ["forward", 7200]] as const) {
@@ -18,11 +18,10 @@ for (const [name, step] of [["back", -7200], ["forward", 7200]] as const) {
       const offset = `${scene.dir}/offset`;
       await Deno.writeTextFile(offset, "0     \n");
       await run("cc", ["-shared", "-fPIC", "-O1", "-o", shim, `${import.meta.dirname}/clock_shim.c`]);
-      const sidecar = await scene.start({
+      const sidecar = await scene.begin({
         env: { LD_PRELOAD: shim, CLOCK_OFFSET_FILE: offset },
         args: ["--reload-timeout", "5s"],
       });
-      await ready(sidecar);
       const first = await scene.swap("version: 1\n");
       await Deno.writeTextFile(offset, `${step}  \n`); // in the middle of the reload
       await scene.applied(first);

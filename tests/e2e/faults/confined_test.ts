@@ -4,15 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import {
-  BINARY,
-  createScene,
-  get,
-  ready,
-  requireProgram,
-  requireRoot,
-  type Scene,
-} from "../../support/scene.ts";
+import { BINARY, createScene, get, requireProgram, requireRoot, type Scene } from "../../support/scene.ts";
 import { STRICT } from "../../support/strict.ts";
 
 const UID = "65532";
@@ -61,8 +53,7 @@ Deno.test({
   fn: async () => {
     await using scene = await createScene();
     const env = BINARY ? {} : { DENO_DIR: `${scene.dir}/cache` };
-    const sidecar = await scene.start({ clearEnv: true, env });
-    await ready(sidecar);
+    const sidecar = await scene.begin({ clearEnv: true, env });
     await scene.applied(await scene.swap("version: 1\n"));
     await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
   },
@@ -76,13 +67,12 @@ Deno.test({
     requireRoot("it makes a mount namespace and changes the user");
     requireProgram("setpriv", "the package util-linux");
     await using scene = await createScene({ app: { prefix: ["setpriv", "--reuid", UID, "--clear-groups"] } });
-    const sidecar = await scene.start({
+    const sidecar = await scene.begin({
       prefix: confine(scene),
       product: CONFINED_PRODUCT,
       clearEnv: true,
       env: { PATH: Deno.env.get("PATH")!, ...(BINARY ? {} : { DENO_DIR: "/nonexistent" }) },
     });
-    await ready(sidecar);
     await scene.applied(await scene.swap("version: 1\n"));
     await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
     assert.equal((await scene.app.counts()).signals, 1);
@@ -102,8 +92,7 @@ Deno.test({
       app: { prefix: ["setpriv", "--reuid", "65534", "--clear-groups"] },
     });
     const env = BINARY ? {} : { DENO_DIR: "/nonexistent" };
-    const sidecar = await scene.start({ prefix: AS_USER, clearEnv: true, env });
-    await ready(sidecar);
+    const sidecar = await scene.begin({ prefix: AS_USER, clearEnv: true, env });
     await scene.swap("version: 1\n");
     await sidecar.metricIs("config_reload_failures_total", (value) => value > 0);
     const log = sidecar.log();

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { until } from "../../support/poll.ts";
-import { createScene, inject, ready } from "../../support/scene.ts";
+import { createScene, inject } from "../../support/scene.ts";
 import { STRICT } from "../../support/strict.ts";
 
 Deno.test({
@@ -10,8 +10,7 @@ Deno.test({
   name: "/healthz: 503 with the reason once a disk has held the loop for 30 s, 200 when it goes on",
   fn: async () => {
     await using scene = await createScene();
-    const sidecar = await scene.start({ args: ["--config-envsubst-file", `${scene.dir}/out/config.yaml`] });
-    await ready(sidecar);
+    const sidecar = await scene.begin({ args: ["--config-envsubst-file", `${scene.dir}/out/config.yaml`] });
     // The first output is written at the start, later than the app started: it is signalled.
     await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
     const healthz = async () => {
@@ -47,8 +46,7 @@ Deno.test({
   fn: async () => {
     await using scene = await createScene();
     const output = `${scene.dir}/out/config.yaml`;
-    const sidecar = await scene.start({ args: ["--config-envsubst-file", output] });
-    await ready(sidecar);
+    const sidecar = await scene.begin({ args: ["--config-envsubst-file", output] });
     // The first output is written at the start, later than the app started: it is signalled.
     await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
     await scene.swap("version: 1\n");

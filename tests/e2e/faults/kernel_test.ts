@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { createScene, get, inject, ready, requireRoot, run, sha256 } from "../../support/scene.ts";
+import { createScene, get, inject, requireRoot, run, sha256 } from "../../support/scene.ts";
 import { until } from "../../support/poll.ts";
 import { STRICT } from "../../support/strict.ts";
 
@@ -14,8 +14,7 @@ Deno.test({
     "EIO while reading the config is an error state, not a change; the change is applied when the disk is back",
   fn: async () => {
     await using scene = await createScene({ plain: true });
-    const sidecar = await scene.start();
-    await ready(sidecar);
+    const sidecar = await scene.begin();
     const before = await scene.app.counts();
     const tracer = await inject(sidecar.pid, ["read:error=EIO", "pread64:error=EIO"], scene.file);
     const hash = await scene.swap("version: 1\n");
@@ -43,8 +42,7 @@ Deno.test({
   name: "EMFILE at every open, socket and accept: the sidecar lives, and goes on when descriptors are back",
   fn: async () => {
     await using scene = await createScene();
-    const sidecar = await scene.start();
-    await ready(sidecar);
+    const sidecar = await scene.begin();
     const tracer = await inject(sidecar.pid, [
       "openat:error=EMFILE",
       "accept4:error=EMFILE",
@@ -67,8 +65,7 @@ Deno.test({
     "accepting fails for 30 s: the process ends with 1 and the reason, so that the container is started anew",
   fn: async () => {
     await using scene = await createScene();
-    const sidecar = await scene.start();
-    await ready(sidecar);
+    const sidecar = await scene.begin();
     await inject(sidecar.pid, ["accept4:error=ENFILE"]);
     const ended = sidecar.status;
     let code: number | null = null;
@@ -92,8 +89,7 @@ Deno.test({
   name: "ESRCH at kill is a failed attempt with its cause, and is tried again",
   fn: async () => {
     await using scene = await createScene();
-    const sidecar = await scene.start();
-    await ready(sidecar);
+    const sidecar = await scene.begin();
     const tracer = await inject(sidecar.pid, ["kill:error=ESRCH"]);
     const hash = await scene.swap("version: 1\n");
     await sidecar.metricIs("config_reload_failures_total", (value) => value > 0);
@@ -111,8 +107,7 @@ Deno.test({
   name: "a disk that takes 800 ms for each open of the config delays the reload, not /healthz or SIGTERM",
   fn: async () => {
     await using scene = await createScene({ plain: true });
-    const slow = await scene.start({ args: ["--delay-interval", "100ms"] });
-    await ready(slow);
+    const slow = await scene.begin({ args: ["--delay-interval", "100ms"] });
     const tracer = await inject(slow.pid, ["openat:delay_enter=800000"], scene.file);
     await scene.swap("version: 1\n");
     const end = performance.now() + 2500;
@@ -138,8 +133,7 @@ Deno.test({
     await run("mount", ["-t", "tmpfs", "-o", "size=32k", "tmpfs", out]);
     try {
       const rendered = `${out}/config.yaml`;
-      const sidecar = await scene.start({ args: ["--config-envsubst-file", rendered] });
-      await ready(sidecar);
+      const sidecar = await scene.begin({ args: ["--config-envsubst-file", rendered] });
       const first = `version: 1\n${"# a comment\n".repeat(400)}`;
       await scene.swap(first);
       await until("the first rendering", async () => await Deno.readTextFile(rendered) === first);

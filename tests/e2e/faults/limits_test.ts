@@ -48,8 +48,7 @@ Deno.test({
   name: "in 32 MiB (128 from source) under scrapes and changes: nothing is killed, no change is missed",
   fn: async () => {
     await inGroup({ memoryBytes: (BINARY ? 32 : 128) * MIB }, async (scene, prefix, group) => {
-      const sidecar = await scene.start({ prefix });
-      await ready(sidecar);
+      const sidecar = await scene.begin({ prefix });
       let loading = true;
       const failed: string[] = [];
       const load = (async () => {
@@ -143,8 +142,7 @@ for (
     fn: async () => {
       // The 50 MiB of the manifests; from source the program alone needs more.
       await inGroup({ memoryBytes: (BINARY ? 50 : 128) * MIB }, async (scene, prefix, group) => {
-        const sidecar = await scene.start({ prefix });
-        await ready(sidecar);
+        const sidecar = await scene.begin({ prefix });
         const flooding = flood(sidecar.port, request, 2_000, 5_000);
         for (let i = 1; i <= 4; i++) await scene.applied(await scene.swap(`version: ${i}\n`), 5_000);
         const conns = await flooding;

@@ -1,7 +1,7 @@
 /** Standard error that nobody reads, and one that is closed: the loop must not block, and no line is lost for it. */
 
 import assert from "node:assert/strict";
-import { createScene, ready, run } from "../../support/scene.ts";
+import { createScene, run } from "../../support/scene.ts";
 import { STRICT } from "../../support/strict.ts";
 
 /** What a pipe holds, pipe(7). */
@@ -17,11 +17,10 @@ Deno.test({
     using pipe = await Deno.open(path, { read: true, write: true });
     // Room for a dozen lines; each change has three.
     await pipe.write(new TextEncoder().encode(".".repeat(PIPE_BYTES - 4096)));
-    const sidecar = await scene.start({
+    const sidecar = await scene.begin({
       prefix: ["sh", "-c", `exec "$@" 2>${path}`, "sh"],
       args: ["--log-level", "debug", "--log-format", "json", "--verify", "http"],
     });
-    await ready(sidecar);
     let hash = "";
     for (let i = 1; i <= 25; i++) {
       hash = await scene.swap(`version: ${i}\n`);
@@ -48,8 +47,7 @@ Deno.test({
   name: "a closed standard error does not end the sidecar",
   fn: async () => {
     await using scene = await createScene();
-    const sidecar = await scene.start({ stderr: "closed", args: ["--log-level", "debug"] });
-    await ready(sidecar);
+    const sidecar = await scene.begin({ stderr: "closed", args: ["--log-level", "debug"] });
     for (let i = 1; i <= 5; i++) await scene.applied(await scene.swap(`version: ${i}\n`));
     await sidecar.healthz();
     await sidecar.metricIs("config_reload_successes_total", (value) => value === 5);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { until } from "../../support/poll.ts";
-import { createScene, freePort, ready } from "../../support/scene.ts";
+import { createScene, freePort } from "../../support/scene.ts";
 import { STRICT } from "../../support/strict.ts";
 
 Deno.test({
@@ -10,8 +10,7 @@ Deno.test({
   name: "a stopped sidecar applies what changed meanwhile once, with the newest content",
   fn: async () => {
     await using scene = await createScene();
-    const sidecar = await scene.start();
-    await ready(sidecar);
+    const sidecar = await scene.begin();
     sidecar.kill("SIGSTOP");
     await scene.swap("version: 1\n");
     await scene.swap("version: 2\n");
@@ -31,8 +30,7 @@ Deno.test({
   name: "a stopped app ends in a verification timeout, and is proved once it goes on",
   fn: async () => {
     await using scene = await createScene();
-    const sidecar = await scene.start({ args: ["--reload-timeout", "1s", "--http-timeout", "500ms"] });
-    await ready(sidecar);
+    const sidecar = await scene.begin({ args: ["--reload-timeout", "1s", "--http-timeout", "500ms"] });
     scene.app.kill("SIGSTOP");
     const hash = await scene.swap("version: 1\n");
     await sidecar.logged("reload verification timeout");
@@ -51,8 +49,7 @@ Deno.test({
   name: "SIGTERM while the app hangs in a reload ends the sidecar within --shutdown-timeout",
   fn: async () => {
     await using scene = await createScene({ app: { reloadMs: 20_000 } });
-    const sidecar = await scene.start({ args: ["--shutdown-timeout", "1s"] });
-    await ready(sidecar);
+    const sidecar = await scene.begin({ args: ["--shutdown-timeout", "1s"] });
     await scene.swap("version: 1\n");
     await until("the signal", async () => (await scene.app.counts()).signals === 1);
     const began = performance.now();
@@ -70,15 +67,13 @@ Deno.test({
   fn: async () => {
     await using scene = await createScene({ app: { reloadMs: 500 } });
     const port = freePort();
-    const first = await scene.start({ port });
-    await ready(first);
+    const first = await scene.begin({ port });
     await scene.swap("version: 1\n");
     await until("the signal", async () => (await scene.app.counts()).signals === 1);
     first.kill("SIGKILL");
     await first.status;
     const hash = await scene.swap("version: 2\n");
-    const second = await scene.start({ port });
-    await ready(second);
+    const second = await scene.begin({ port });
     await scene.applied(hash);
     await second.metricIs("config_reload_in_sync", (value) => value === 1);
     const { signals } = await scene.app.counts();

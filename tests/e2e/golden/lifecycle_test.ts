@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "../../support/strict.ts";
-import { PRODUCT } from "../../support/scene.ts";
+import { runProduct } from "../../support/scene.ts";
 import { USAGE_ERRORS } from "../../support/usage_errors.ts";
 import { begun, story } from "./golden.ts";
 
@@ -122,13 +122,8 @@ test("a wrong command line ends with one line on standard error, exit code 2, no
   for (let at = 0; at < some.length; at += 4) {
     await Promise.all(
       some.slice(at, at + 4).map(async ({ args, environment, message }) => {
-        const { code, stdout, stderr } = await new Deno.Command(PRODUCT[0]!, {
-          args: [...PRODUCT.slice(1), ...args],
-          env: { CONFIG_RELOADER_BIN: "", ...environment },
-          stdin: "null",
-        }).output();
-        const texts = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-        assert.deepEqual([code, ...texts], [2, "", `config-reloader: ${message}\n`], `${args}`);
+        const { code, out, err } = await runProduct(args, environment);
+        assert.deepEqual([code, out, err], [2, "", `config-reloader: ${message}\n`], `${args}`);
       }),
     );
   }
