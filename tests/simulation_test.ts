@@ -1,4 +1,5 @@
 import { simulate } from "./support/simulation.ts";
+import { test } from "./support/strict.ts";
 
 /** Runs in the ordinary test run; `deno task fuzz` does more. */
 const RUNS = 300;
@@ -71,22 +72,22 @@ const KEPT: readonly [seed: number, found: string][] = [
   ],
 ];
 
-Deno.test(`simulation: ${RUNS} seeds from 1`, async () => {
+test(`simulation: ${RUNS} seeds from 1`, async () => {
   for (let seed = 1; seed <= RUNS; seed++) await simulate(seed);
 });
 
 for (const [seed, found] of KEPT_SIGNALS) {
-  Deno.test(`simulation of signals: seed ${seed} (${found})`, () => simulate(seed, "signals").then(() => {}));
+  test(`simulation of signals: seed ${seed} (${found})`, () => simulate(seed, "signals").then(() => {}));
 }
 for (const [seed, found] of KEPT_AMP) {
-  Deno.test(`simulation of AMP: seed ${seed} (${found})`, () => simulate(seed, "amp").then(() => {}));
+  test(`simulation of AMP: seed ${seed} (${found})`, () => simulate(seed, "amp").then(() => {}));
 }
 for (const [seed, found] of KEPT_FORMATS) {
-  Deno.test(`simulation of formats: seed ${seed} (${found})`, () => simulate(seed, "formats").then(() => {}));
+  test(`simulation of formats: seed ${seed} (${found})`, () => simulate(seed, "formats").then(() => {}));
 }
 for (const [seed, found] of KEPT_TOKENS) {
-  Deno.test(`simulation of tokens: seed ${seed} (${found})`, () => simulate(seed, "tokens").then(() => {}));
+  test(`simulation of tokens: seed ${seed} (${found})`, () => simulate(seed, "tokens").then(() => {}));
 }
 for (const [seed, found] of KEPT) {
-  Deno.test(`simulation: seed ${seed} (${found})`, () => simulate(seed).then(() => {}));
+  test(`simulation: seed ${seed} (${found})`, () => simulate(seed).then(() => {}));
 }

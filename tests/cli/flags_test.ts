@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Config } from "../../src/config.ts";
 import { findFlag, FLAG_NAMES, type FlagName, variableOf } from "../../src/cli/flags.ts";
 import { CWD, run, usage } from "./support.ts";
+import { test } from "../support/strict.ts";
 
 /** Field of the config, default as the contract has it, a value to give and what it becomes, arguments that it needs. */
 type Row = readonly [
@@ -102,7 +103,7 @@ function valueAt(config: Config, field: Row[1]): unknown {
   return second === undefined ? value : (value as unknown as Record<string, unknown>)[second];
 }
 
-Deno.test("the table has the contract's flags in its order, with its defaults, groups and plain variables", () => {
+test("the table has the contract's flags in its order, with its defaults, groups and plain variables", () => {
   assert.deepEqual(FLAG_NAMES, CONTRACT.map(([name]) => name));
   for (const [name, , defaultText] of CONTRACT) {
     const flag = findFlag(name)!;
@@ -124,7 +125,7 @@ Deno.test("the table has the contract's flags in its order, with its defaults, g
   ]);
 });
 
-Deno.test("with nothing given, every field has the contract's default", () => {
+test("with nothing given, every field has the contract's default", () => {
   const { config, warnings } = run([]);
   assert.deepEqual(warnings, []);
   for (const [name, field, , value] of CONTRACT) assert.deepEqual(valueAt(config, field), value, name);
@@ -132,7 +133,7 @@ Deno.test("with nothing given, every field has the contract's default", () => {
   assert.ok(config.settings.every(({ source }) => source === "default"));
 });
 
-Deno.test("every flag and every variable sets its field and says so in the settings", () => {
+test("every flag and every variable sets its field and says so in the settings", () => {
   for (const [name, field, , , text, value, more = []] of CONTRACT) {
     const isSwitch = findFlag(name)!.placeholder === "";
     const forms = isSwitch
@@ -155,7 +156,7 @@ Deno.test("every flag and every variable sets its field and says so in the setti
   }
 });
 
-Deno.test("a flag beats the prefixed variable, which beats the plain one; an empty variable is unset", () => {
+test("a flag beats the prefixed variable, which beats the plain one; an empty variable is unset", () => {
   for (const [name, field, , defaultValue, text, value, more = []] of CONTRACT) {
     const variable = variableOf(name);
     // What loses is not even read: it may be anything.
@@ -175,7 +176,7 @@ Deno.test("a flag beats the prefixed variable, which beats the plain one; an emp
   }
 });
 
-Deno.test("zero is allowed for three durations only", () => {
+test("zero is allowed for three durations only", () => {
   const zero = ["delay-interval", "jitter", "min-reload-interval"];
   for (
     const name of FLAG_NAMES.filter((candidate) => findFlag(candidate)!.placeholder.includes("DURATION"))
@@ -187,7 +188,7 @@ Deno.test("zero is allowed for three durations only", () => {
   }
 });
 
-Deno.test("a value that is empty, or missing, is an error of every flag that takes one", () => {
+test("a value that is empty, or missing, is an error of every flag that takes one", () => {
   for (const name of FLAG_NAMES) {
     const { placeholder } = findFlag(name)!;
     assert.equal(usage([`--${name}=`]), `--${name}: "" is empty, want ${placeholder || "true or false"}`);
@@ -200,7 +201,7 @@ Deno.test("a value that is empty, or missing, is an error of every flag that tak
   }
 });
 
-Deno.test("every flag but the lists refuses to be given twice", () => {
+test("every flag but the lists refuses to be given twice", () => {
   const lists = ["config-file", "watched-dir", "trigger-url"];
   for (const [name, , , , text] of CONTRACT) {
     assert.equal(findFlag(name)!.repeatable ?? false, lists.includes(name), name);

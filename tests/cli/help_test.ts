@@ -5,12 +5,13 @@ import { parseCommandLine } from "../../src/cli/parse.ts";
 import { splitShellWords } from "../../src/cli/shell_words.ts";
 import { VERSION } from "../../src/version.ts";
 import { CWD } from "./support.ts";
+import { test } from "../support/strict.ts";
 
 const COMMANDS = ["run", "check", "healthcheck"];
 
 const GROUPS = [...new Set(FLAG_NAMES.map((name) => findFlag(name)!.group))];
 
-Deno.test("help fits 80 columns, has no trailing blanks and ends with a line end", () => {
+test("help fits 80 columns, has no trailing blanks and ends with a line end", () => {
   for (const command of COMMANDS) {
     const text = renderHelp(command);
     for (const line of text.split("\n")) {
@@ -22,7 +23,7 @@ Deno.test("help fits 80 columns, has no trailing blanks and ends with a line end
   assert.equal(renderHelp("nonsense"), renderHelp("run"));
 });
 
-Deno.test("help of run and check lists every flag in its group, with default and variables", () => {
+test("help of run and check lists every flag in its group, with default and variables", () => {
   for (const command of ["run", "check"]) {
     const text = renderHelp(command);
     const sections = text.split(/\n(?=[A-Z][a-z ]+:\n)/);
@@ -46,12 +47,12 @@ Deno.test("help of run and check lists every flag in its group, with default and
   }
 });
 
-Deno.test("help of healthcheck names the few flags that count there", () => {
+test("help of healthcheck names the few flags that count there", () => {
   const flags = [...renderHelp("healthcheck").matchAll(/^ {2}--([a-z-]+) [A-Z]/gm)].map((match) => match[1]);
   assert.deepEqual(flags, ["http-timeout", "metrics-port", "metrics-host", "tls-cert-file"]);
 });
 
-Deno.test("every example in the help is a command line that is taken", () => {
+test("every example in the help is a command line that is taken", () => {
   let examples = 0;
   for (const command of COMMANDS) {
     const joined = renderHelp(command).replaceAll("\\\n", "");
@@ -66,7 +67,7 @@ Deno.test("every example in the help is a command line that is taken", () => {
   assert.ok(examples >= 6, `${examples} examples`);
 });
 
-Deno.test("the README's table has one row a flag and as many cells in each", () => {
+test("the README's table has one row a flag and as many cells in each", () => {
   const lines = renderFlagTable().trimEnd().split("\n");
   const cells = lines.map((line) => line.split(/(?<!\\)\|/).length);
   assert.deepEqual([...new Set(cells)], [6]);
@@ -78,7 +79,7 @@ Deno.test("the README's table has one row a flag and as many cells in each", () 
   ));
 });
 
-Deno.test("version says which build on which runtime, on one line", async () => {
+test("version says which build on which runtime, on one line", async () => {
   assert.equal(renderVersion(), `config-reloader ${VERSION} (revision source, deno ${Deno.version.deno})\n`);
   const line = parseCommandLine(["--version"], {}, CWD);
   assert.equal(line.kind === "print" && await line.render(), renderVersion());

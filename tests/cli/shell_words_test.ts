@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { splitShellWords } from "../../src/cli/shell_words.ts";
 import { UsageError } from "../../src/cli/usage_error.ts";
-import { STRICT } from "../support/strict.ts";
+import { test } from "../support/strict.ts";
 
-Deno.test("words split at blanks; quotes and backslashes hold together; nothing is expanded", () => {
+test("words split at blanks; quotes and backslashes hold together; nothing is expanded", () => {
   const table: Record<string, string[]> = {
     "nginx -t": ["nginx", "-t"],
     "  nginx \t -t\n": ["nginx", "-t"],
@@ -23,7 +23,7 @@ Deno.test("words split at blanks; quotes and backslashes hold together; nothing 
   for (const [text, words] of Object.entries(table)) assert.deepEqual(splitShellWords(text), words, text);
 });
 
-Deno.test("what a shell would wait for, and what names no program, is refused", () => {
+test("what a shell would wait for, and what names no program, is refused", () => {
   const table: Record<string, string> = {
     "": `"" names no program, want one and its arguments`,
     "  ": `"  " names no program, want one and its arguments`,
@@ -41,7 +41,7 @@ Deno.test("what a shell would wait for, and what names no program, is refused", 
   }
 });
 
-Deno.test("any words quoted for a shell come back as they were", () => {
+test("any words quoted for a shell come back as they were", () => {
   const word = fc.string({ minLength: 1, unit: "binary-ascii" });
   fc.assert(fc.property(fc.array(word, { minLength: 1, maxLength: 6 }), fc.boolean(), (words, single) => {
     const quoted = words.map((text) =>
@@ -51,50 +51,46 @@ Deno.test("any words quoted for a shell come back as they were", () => {
   }));
 });
 
-Deno.test({
-  name: "splits exactly as /bin/sh where there is nothing to expand",
-  ...STRICT,
-  fn: async () => {
-    const piece = fc.constantFrom(
-      "a",
-      "b",
-      " ",
-      "\t",
-      "'",
-      '"',
-      "\\",
-      "\n",
-      "é",
-      "-",
-      "=",
-      "x y",
-      "''",
-      '""',
-    );
-    const texts = fc.sample(fc.array(piece, { maxLength: 14 }).map((parts) => parts.join("")), {
-      numRuns: 400,
+test("splits exactly as /bin/sh where there is nothing to expand", async () => {
+  const piece = fc.constantFrom(
+    "a",
+    "b",
+    " ",
+    "\t",
+    "'",
+    '"',
+    "\\",
+    "\n",
+    "é",
+    "-",
+    "=",
+    "x y",
+    "''",
+    '""',
+  );
+  const texts = fc.sample(fc.array(piece, { maxLength: 14 }).map((parts) => parts.join("")), {
+    numRuns: 400,
+  })
+    .flatMap((text) => {
+      try {
+        return [{ text, words: splitShellWords(text) }];
+      } catch (error) {
+        assert.ok(error instanceof UsageError);
+        return [];
+      }
     })
-      .flatMap((text) => {
-        try {
-          return [{ text, words: splitShellWords(text) }];
-        } catch (error) {
-          assert.ok(error instanceof UsageError);
-          return [];
-        }
-      })
-      // An unquoted line end would end the command of a shell, where it is a blank for us.
-      .filter(({ text }) => !text.includes("\n"));
-    assert.ok(texts.length > 50, "enough texts are valid");
-    const script = texts.map(({ text }) => `set -- ${text}\nprintf '%s\\0' "$@"; printf '\\1\\0'`).join("\n");
-    const { stdout, success } = await new Deno.Command("/bin/sh", { args: ["-c", script], stdout: "piped" })
-      .output();
-    assert.ok(success);
-    const told = new TextDecoder().decode(stdout).split("\x01\0").slice(0, -1).map((part) =>
-      part.split("\0").slice(0, -1)
-    );
-    assert.deepEqual(
-      told.map((words, at) => [texts[at]!.text, words]),
-      texts.map(({ text, words }) => [text, words]),
-    );
-  },
+    // An unquoted line end would end the command of a shell, where it is a blank for us.
+    .filter(({ text }) => !text.includes("\n"));
+  assert.ok(texts.length > 50, "enough texts are valid");
+  const script = texts.map(({ text }) => `set -- ${text}\nprintf '%s\\0' "$@"; printf '\\1\\0'`).join("\n");
+  const { stdout, success } = await new Deno.Command("/bin/sh", { args: ["-c", script], stdout: "piped" })
+    .output();
+  assert.ok(success);
+  const told = new TextDecoder().decode(stdout).split("\x01\0").slice(0, -1).map((part) =>
+    part.split("\0").slice(0, -1)
+  );
+  assert.deepEqual(
+    told.map((words, at) => [texts[at]!.text, words]),
+    texts.map(({ text, words }) => [text, words]),
+  );
 });

@@ -4,24 +4,25 @@ import { parseCommandLine } from "../../src/cli/parse.ts";
 import { FLAG_NAMES, variableOf } from "../../src/cli/flags.ts";
 import { USAGE_ERRORS } from "../support/usage_errors.ts";
 import { CWD, run, usage } from "./support.ts";
+import { test } from "../support/strict.ts";
 
 const HTTP = "--trigger http --trigger-url http://localhost:8081/";
 
-Deno.test("every bad command line and variable gets its exact message, on one line", () => {
+test("every bad command line and variable gets its exact message, on one line", () => {
   for (const { args, environment, message } of USAGE_ERRORS) {
     assert.equal(usage(args, environment), message, args.join(" "));
   }
   assert.ok(USAGE_ERRORS.length > 170);
 });
 
-Deno.test("check refuses what run refuses", () => {
+test("check refuses what run refuses", () => {
   for (const { args, environment, message } of USAGE_ERRORS) {
     if (!args[0]?.startsWith("--") || /^unexpected|^unknown command/.test(message)) continue;
     assert.equal(usage(["check", ...args], environment), message);
   }
 });
 
-Deno.test("what only looks like a contradiction is taken", () => {
+test("what only looks like a contradiction is taken", () => {
   const good = [
     `${HTTP} --process-name nginx`,
     "--trigger none --pid 7",
@@ -43,7 +44,7 @@ Deno.test("what only looks like a contradiction is taken", () => {
   for (const args of good) run(args.split(" "));
 });
 
-Deno.test("a health check takes half of the sidecar's settings, but no bad value", () => {
+test("a health check takes half of the sidecar's settings, but no bad value", () => {
   const environment = { CONFIG_RELOADER_TRIGGER_URL: "http://a/", CONFIG_RELOADER_TYPO: "x" };
   const line = parseCommandLine(["healthcheck", "--metrics-port", "8080"], environment, CWD);
   assert.equal(line.kind, "healthcheck");
@@ -51,7 +52,7 @@ Deno.test("a health check takes half of the sidecar's settings, but no bad value
   assert.match(usage(["healthcheck", "--metrics-port", "x"]), /^--metrics-port: "x" is no port/);
 });
 
-Deno.test("no arguments and no variables ever throw or give more than one line", () => {
+test("no arguments and no variables ever throw or give more than one line", () => {
   const word = fc.oneof(
     fc.string(),
     fc.constantFrom(...FLAG_NAMES).map((name) => `--${name}`),

@@ -39,10 +39,7 @@ async function ask(
   const server = createServer(config, handler, quiet, createClock());
   const { port } = server.start();
   const lines: string[] = [];
-  const code = await runHealthcheck(
-    { ...config, metricsPort: port },
-    collect(lines),
-  );
+  const code = await runHealthcheck({ ...config, metricsPort: port }, collect(lines));
   await server.stop();
   return { code, lines, port };
 }

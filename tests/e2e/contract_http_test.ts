@@ -7,10 +7,8 @@ import assert from "node:assert/strict";
 import { until } from "../support/poll.ts";
 import { parseExposition } from "../support/exposition.ts";
 import { createScene, get, type Sidecar } from "../support/scene.ts";
-import { STRICT } from "../support/strict.ts";
+import { test } from "../support/strict.ts";
 import { startTargetApp } from "../support/target_app.ts";
-
-const test = (name: string, fn: () => Promise<void>) => Deno.test({ name, fn, ...STRICT });
 
 const url = (sidecar: Sidecar, path: string) => `http://127.0.0.1:${sidecar.port}${path}`;
 

@@ -14,9 +14,7 @@ import {
   type Sidecar,
   startSidecar,
 } from "../support/scene.ts";
-import { STRICT } from "../support/strict.ts";
-
-const test = (name: string, fn: () => Promise<void>) => Deno.test({ name, fn, ...STRICT });
+import { test } from "../support/strict.ts";
 const CERTIFICATES = new URL("../testdata/tls/", import.meta.url).pathname;
 const CA = Deno.readTextFileSync(`${CERTIFICATES}ca.pem`);
 
@@ -82,9 +80,7 @@ test("/status: version, settings with their sources, files, watcher, target, the
     assert.deepEqual([reload.outcome, reload.proof], ["success", "counter"]);
     assert.deepEqual(
       reload.changed.map((file: { path: string; change: string }) => [file.path, file.change]),
-      [
-        [scene.file, "changed"],
-      ],
+      [[scene.file, "changed"]],
     );
     assert.equal(Date.parse(reload.startedAt), Math.floor(reload.startedWallMs));
     assert.equal(reload.pid, scene.app.pid);
@@ -339,9 +335,7 @@ test("unix sockets for status and trigger; credentials are read afresh at each r
       const { pathname, search } = new URL(request.url);
       asked.push(`${request.method} ${pathname}${search}`);
       if (request.headers.get("authorization") !== `Bearer ${wanted}`) {
-        return new Response("", {
-          status: 401,
-        });
+        return new Response("", { status: 401 });
       }
       if (request.method === "POST") attempts++;
       return Response.json({ healthy: true, status: "success", attempts });

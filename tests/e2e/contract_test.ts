@@ -7,11 +7,9 @@ import assert from "node:assert/strict";
 import { createKubeletVolume } from "../support/kubelet.ts";
 import { clearlyLater, until } from "../support/poll.ts";
 import { createScene, get, ready, runProduct, sha256, type Sidecar, startSidecar } from "../support/scene.ts";
-import { inDir } from "../support/in_dir.ts";
-import { STRICT } from "../support/strict.ts";
+import { testInDir } from "../support/in_dir.ts";
+import { test } from "../support/strict.ts";
 import { startTargetApp, type TargetApp } from "../support/target_app.ts";
-
-const test = (name: string, fn: () => Promise<void>) => Deno.test({ name, fn, ...STRICT });
 
 /** Runs the sidecar for `app` while `body` looks at it. */
 async function withSidecar(
@@ -32,8 +30,9 @@ async function withSidecar(
   }
 }
 
-test("an app that started after the change but before its output has not read it: it is signalled", () =>
-  inDir(async (dir) => {
+testInDir(
+  "an app that started after the change but before its output has not read it: it is signalled",
+  async (dir) => {
     await Deno.writeTextFile(`${dir}/in.yaml`, "version: $(VERSION)\n");
     await Deno.writeTextFile(`${dir}/out.yaml`, "version: old\n");
     await clearlyLater();
@@ -62,10 +61,12 @@ test("an app that started after the change but before its output has not read it
       await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
       assert.equal((await again.counts()).signals, 0);
     }, { VERSION: "1" });
-  }));
+  },
+);
 
-test("--trigger http with --verify none: each change is sent, and the content found at the start, too", () =>
-  inDir(async (dir) => {
+testInDir(
+  "--trigger http with --verify none: each change is sent, and the content found at the start, too",
+  async (dir) => {
     let requests = 0;
     const app = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => {
       requests++;
@@ -86,7 +87,8 @@ test("--trigger http with --verify none: each change is sent, and the content fo
       await sidecar.stop();
       await app.shutdown();
     }
-  }));
+  },
+);
 
 /** The digest as the contract has it for several files: of what `sha256sum` prints for them in the order of their paths. */
 async function listingHash(files: Readonly<Record<string, string>>): Promise<string> {
@@ -94,8 +96,9 @@ async function listingHash(files: Readonly<Record<string, string>>): Promise<str
   return (await sha256((await Promise.all(lines)).join(""))).slice(0, 12);
 }
 
-test("globs, named files and directories together: one content, each file once, volume internals never", () =>
-  inDir(async (dir) => {
+testInDir(
+  "globs, named files and directories together: one content, each file once, volume internals never",
+  async (dir) => {
     for (const name of ["glob", "dir/deep"]) await Deno.mkdir(`${dir}/${name}`, { recursive: true });
     const volume = createKubeletVolume(`${dir}/dir/volume`, { "key.yaml": "k\n" });
     const files: Record<string, string> = {
@@ -149,10 +152,12 @@ test("globs, named files and directories together: one content, each file once, 
         delete files[`${dir}/glob/a.yaml`];
       });
     });
-  }));
+  },
+);
 
-test("flag, prefixed variable, plain variable, default: the first that is not empty counts, and /status says which", () =>
-  inDir(async (dir) => {
+testInDir(
+  "flag, prefixed variable, plain variable, default: the first that is not empty counts, and /status says which",
+  async (dir) => {
     for (const name of ["a", "b"]) await Deno.writeTextFile(`${dir}/${name}`, name);
     const sidecar = await startSidecar({
       args: ["--trigger=none", "--log-level=warn"],
@@ -189,7 +194,8 @@ test("flag, prefixed variable, plain variable, default: the first that is not em
     } finally {
       await sidecar.stop();
     }
-  }));
+  },
+);
 
 test("--min-reload-interval: the first change goes at once, later ones coalesce, back and forth is nothing", async () => {
   await using scene = await createScene();
@@ -300,8 +306,9 @@ test("--once ends with 0 where the app matches, is not there yet, or the output 
   }
 });
 
-test("--signal takes a name with or without SIG, and a number; --process-name takes a long one", () =>
-  inDir(async (dir) => {
+testInDir(
+  "--signal takes a name with or without SIG, and a number; --process-name takes a long one",
+  async (dir) => {
     const [script, program] = [`${dir}/app.sh`, `${dir}/an-application-with-a-long-name`];
     await Deno.writeTextFile(`${dir}/c`, "0");
     await Deno.writeTextFile(script, `trap 'echo x >> ${dir}/signals' USR1\nwhile :; do sleep 0.05; done\n`);
@@ -334,10 +341,12 @@ test("--signal takes a name with or without SIG, and a number; --process-name ta
       app.kill("SIGKILL");
       await app.status;
     }
-  }));
+  },
+);
 
-test("--output-dir: base names, relative paths, gzip and variables; what goes is removed, one name twice is an error", () =>
-  inDir(async (dir) => {
+testInDir(
+  "--output-dir: base names, relative paths, gzip and variables; what goes is removed, one name twice is an error",
+  async (dir) => {
     await Deno.mkdir(`${dir}/in/sub`, { recursive: true });
     const zipped = new Response("zipped: $(WHO)\n").body!.pipeThrough(new CompressionStream("gzip"));
     await Deno.writeFile(`${dir}/one.yaml`, zipped);
@@ -364,4 +373,5 @@ test("--output-dir: base names, relative paths, gzip and variables; what goes is
       await sidecar.logged('both "');
       assert.equal(await text("one.yaml"), "zipped: me\n", "the old output stays");
     }, { WHO: "me" });
-  }));
+  },
+);

@@ -16,9 +16,7 @@ import {
   type Sidecar,
   startSidecar,
 } from "../support/scene.ts";
-import { STRICT } from "../support/strict.ts";
-
-const test = (name: string, fn: () => Promise<void>) => Deno.test({ name, fn, ...STRICT });
+import { test } from "../support/strict.ts";
 
 /** A scene whose sidecar is ready. */
 const begin = (scene: Scene, ...args: string[]) => scene.begin({ args });

@@ -94,10 +94,7 @@ test("an API that is down: told once, 16 wait and the oldest are dropped; what w
   server.forbidden.clear();
   await clock.advance(60_000);
   await until("16 Events", () => server.events.length === 16);
-  assert.deepEqual(
-    [server.events[0]!["note"], server.events[15]!["note"]],
-    ["failure 24", "failure 39"],
-  );
+  assert.deepEqual([server.events[0]!["note"], server.events[15]!["note"]], ["failure 24", "failure 39"]);
 });
 
 test("the reasons are a closed set, which the docs name", async () => {

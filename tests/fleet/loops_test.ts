@@ -167,9 +167,7 @@ async function simulateLoops(seed: number): Promise<void> {
     );
     throw new Error(
       `loops seed ${seed}: ${error instanceof Error ? error.message : error}\n${log.join("\n")}`,
-      {
-        cause: error,
-      },
+      { cause: error },
     );
   } finally {
     for (const { stop, bench } of pods) {

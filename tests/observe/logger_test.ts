@@ -96,10 +96,7 @@ const GOLDEN: readonly (readonly [string, Entry, string, string, string])[] = [
     "a forged line",
     entry(
       "Reload rejected by the app: x\n2026-11-24T08:00:00.123Z INFO  ✅ Reload successful\r\t\x1b[31m\u2028\u202e\x85",
-      {
-        level: "error",
-        fields: { reason: "x\ny" },
-      },
+      { level: "error", fields: { reason: "x\ny" } },
     ),
     "2026-11-24T08:00:00.123Z ERROR Reload rejected by the app: x\\n2026-11-24T08:00:00.123Z INFO  ✅ Reload successful\\r\\t\\u001b[31m\\u2028\\u202e\\u0085\n",
     '{"time":"2026-11-24T08:00:00.123Z","level":"error","msg":"Reload rejected by the app: x\\n2026-11-24T08:00:00.123Z INFO  ✅ Reload successful\\r\\t\\u001b[31m\\u2028\\u202e\\u0085","reason":"x\\ny"}\n',

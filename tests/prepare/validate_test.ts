@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { findJsonErrorOffset, validateContent } from "../../src/prepare/validate.ts";
 import type { ValidateMode } from "../../src/config.ts";
+import { test } from "../support/strict.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-Deno.test("content is judged by its format, with line and column", async () => {
+test("content is judged by its format, with line and column", async () => {
   const cases: [string, string, ValidateMode, string | null][] = [
     ["a.yaml", "a: 1\nb: [1, 2]\n", "yaml", null],
     ["a.yaml", "a: 1\n---\nb: 2\n", "yaml", null],
@@ -68,7 +69,7 @@ Deno.test("content is judged by its format, with line and column", async () => {
   }
 });
 
-Deno.test("what no YAML or JSON may hold is invalid, with line and column", async () => {
+test("what no YAML or JSON may hold is invalid, with line and column", async () => {
   const printable = "A control character is not allowed";
   const alias = "Alias without an anchor before it";
   const cases: [string, string][] = [
@@ -101,7 +102,7 @@ Deno.test("what no YAML or JSON may hold is invalid, with line and column", asyn
   );
 });
 
-Deno.test("content that is too large to be looked at is refused, with the way out", async () => {
+test("content that is too large to be looked at is refused, with the way out", async () => {
   const wayOut = "; set --validate none";
   const yaml = `too large to be validated as YAML: more than 15000 keys, values and marks${wayOut}`;
   const hostile = [
@@ -135,7 +136,7 @@ Deno.test("content that is too large to be looked at is refused, with the way ou
   assert.equal(await validateContent("a.yaml", bytes(rules), "yaml"), null, `${rules.length} bytes of rules`);
 });
 
-Deno.test("YAML of many keys, anchors or levels within the limit takes bounded time", async () => {
+test("YAML of many keys, anchors or levels within the limit takes bounded time", async () => {
   const lines = (count: number, line: (n: number) => string) =>
     Array.from({ length: count }, (_, n) => line(n)).join("");
   const texts = [
@@ -160,14 +161,14 @@ Deno.test("YAML of many keys, anchors or levels within the limit takes bounded t
   }
 });
 
-Deno.test("content that is not UTF-8 is no valid text", async () => {
+test("content that is not UTF-8 is no valid text", async () => {
   assert.equal(
     await validateContent("a.yaml", new Uint8Array([0x61, 0xff]), "yaml"),
     "no valid YAML: not UTF-8",
   );
 });
 
-Deno.test("no message repeats content, which may be secret", async () => {
+test("no message repeats content, which may be secret", async () => {
   const texts = [
     "a: *hunter2",
     'a: "x" "hunter2"',
@@ -187,7 +188,7 @@ Deno.test("no message repeats content, which may be secret", async () => {
   }
 });
 
-Deno.test("the offset found in broken JSON is where V8 finds it", () => {
+test("the offset found in broken JSON is where V8 finds it", () => {
   const known = /at position (\d+)/;
   const json = fc.json().chain((text) =>
     fc.tuple(

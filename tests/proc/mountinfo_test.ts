@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type Mount, mountOf, parseMountinfo, sameVolume, staleReason } from "../../src/proc/mountinfo.ts";
+import { test } from "../support/strict.ts";
 
 const POD = "/var/lib/kubelet/pods/0b1c/volumes/kubernetes.io~configmap/cfg";
 
@@ -17,7 +18,7 @@ function mount(fields: Partial<Mount>): Mount {
   };
 }
 
-Deno.test("a line of mountinfo is parsed, optional fields and octal escapes included", () => {
+test("a line of mountinfo is parsed, optional fields and octal escapes included", () => {
   const text = [
     String
       .raw`36 35 98:0 /my\040root /mnt\134a\011b rw,noatime master:1 shared:7 - ext3 /dev/ro\012ot rw,errors=continue`,
@@ -49,7 +50,7 @@ Deno.test("a line of mountinfo is parsed, optional fields and octal escapes incl
   ]);
 });
 
-Deno.test("mounts that can never change again are told by their root", () => {
+test("mounts that can never change again are told by their root", () => {
   const cases: [string, "subpath" | "replaced" | null][] = [
     [POD, null],
     ["/", null],
@@ -65,7 +66,7 @@ Deno.test("mounts that can never change again are told by their root", () => {
   for (const [root, expected] of cases) assert.equal(staleReason(mount({ root })), expected, root);
 });
 
-Deno.test("the same volume is recognised whatever part of it is mounted", () => {
+test("the same volume is recognised whatever part of it is mounted", () => {
   const whole = mount({ root: POD });
   const cases: [Partial<Mount>, Partial<Mount>, boolean][] = [
     [{ root: POD }, { root: `${POD}/..2026_11_24_08_16_55.1/config.yaml//deleted` }, true],
@@ -95,7 +96,7 @@ Deno.test("the same volume is recognised whatever part of it is mounted", () => 
   assert.equal(sameVolume(whole, whole), true);
 });
 
-Deno.test("a path is on the mount that is visible there", () => {
+test("a path is on the mount that is visible there", () => {
   const root = mount({ id: 1, parentId: 0, mountPoint: "/" });
   const etc = mount({ id: 2, parentId: 1, mountPoint: "/etc" });
   const amp = mount({ id: 3, parentId: 2, mountPoint: "/etc/amp" });
@@ -110,7 +111,7 @@ Deno.test("a path is on the mount that is visible there", () => {
   assert.equal(mountOf([], "/etc"), null);
 });
 
-Deno.test("the mount of this machine's /proc is proc", () => {
+test("the mount of this machine's /proc is proc", () => {
   const mounts = parseMountinfo(Deno.readTextFileSync("/proc/self/mountinfo"));
   assert.equal(mountOf(mounts, "/proc/self/status")?.fsType, "proc");
 });

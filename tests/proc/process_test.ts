@@ -13,11 +13,11 @@ import {
 import { createProcReader } from "../../src/proc/reader.ts";
 import { hasSignal, signalNumber } from "../../src/proc/signals.ts";
 import { parseListeners } from "../../src/proc/sockets.ts";
-import { STRICT } from "../support/strict.ts";
+import { test } from "../support/strict.ts";
 
 const REST = "S 1 7 7 0 -1 4194560 77 0 0 0 250 50 0 0 20 0 1 0 62217 3133440 388 18446744073709551615";
 
-Deno.test("parseStat: whatever a process calls itself", STRICT, () => {
+test("parseStat: whatever a process calls itself", () => {
   for (const comm of ["amp", "a) R 1 (b", ")", "(", ") S 1", "a b", "", "x\ny", "ä"]) {
     assert.deepEqual(parseStat(`7 (${comm}) ${REST}\n`), {
       pid: 7,
@@ -43,7 +43,7 @@ Deno.test("parseStat: whatever a process calls itself", STRICT, () => {
   }
 });
 
-Deno.test("parseStatus: masks, user and thread group; a name fakes nothing", STRICT, () => {
+test("parseStatus: masks, user and thread group; a name fakes nothing", () => {
   const text = "Name:\tx\\nUid:\\t0\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t7\nPid:\t9\n" +
     "Uid:\t1000\t1001\t1002\t1003\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001000\nSigCgt:\tfffffffe80014003\n";
   const status = parseStatus(text);
@@ -55,7 +55,7 @@ Deno.test("parseStatus: masks, user and thread group; a name fakes nothing", STR
   assert.throws(() => parseStatus("Name:\tx\n"), /no line "Tgid"/);
 });
 
-Deno.test("signalNumber agrees with the kernel, through a real handler for each", STRICT, () => {
+test("signalNumber agrees with the kernel, through a real handler for each", () => {
   const reader = createProcReader();
   const names: Deno.Signal[] = [
     "SIGHUP",
@@ -81,7 +81,7 @@ Deno.test("signalNumber agrees with the kernel, through a real handler for each"
   assert.throws(() => signalNumber("SIGBREAK"), /Linux has no such signal/);
 });
 
-Deno.test("parseCmdline and the name for people", STRICT, () => {
+test("parseCmdline and the name for people", () => {
   assert.deepEqual(parseCmdline("/bin/amp\0-c\0\0x\0"), ["/bin/amp", "-c", "", "x"]);
   assert.deepEqual(parseCmdline("nginx: master process nginx\0\0\0\0"), ["nginx: master process nginx"]);
   assert.deepEqual(parseCmdline(""), []);
@@ -97,12 +97,12 @@ Deno.test("parseCmdline and the name for people", STRICT, () => {
   assert.equal(displayName(stat, ["x".repeat(64)]), "x".repeat(64));
 });
 
-Deno.test("parseEnviron: what follows the first = is the value", STRICT, () => {
+test("parseEnviron: what follows the first = is the value", () => {
   assert.deepEqual(parseEnviron("A=1\0B=\0C=x=y\0noise\0=z\0A=2\0"), { A: "1", B: "", C: "x=y" });
   assert.deepEqual(parseEnviron(""), {});
 });
 
-Deno.test("containerId: how each runtime writes it", STRICT, () => {
+test("containerId: how each runtime writes it", () => {
   const id = "0123456789abcdef".repeat(4);
   const other = "f".repeat(64);
   for (
@@ -135,7 +135,7 @@ Deno.test("containerId: how each runtime writes it", STRICT, () => {
   assert.equal(firstMountId(""), "");
 });
 
-Deno.test("parseListeners: listening sockets of the port only", STRICT, () => {
+test("parseListeners: listening sockets of the port only", () => {
   const text =
     "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n" +
     "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 5001 1 0 100 0 0 10 0\n" +
@@ -146,7 +146,7 @@ Deno.test("parseListeners: listening sockets of the port only", STRICT, () => {
   assert.deepEqual(parseListeners("", 8080), []);
 });
 
-Deno.test("reader: a real listening socket is found by its port and process", STRICT, () => {
+test("reader: a real listening socket is found by its port and process", () => {
   const reader = createProcReader();
   for (const hostname of ["127.0.0.1", "::1"]) {
     const listener = Deno.listen({ hostname, port: 0 });
@@ -161,7 +161,7 @@ Deno.test("reader: a real listening socket is found by its port and process", ST
   }
 });
 
-Deno.test("reader: the age of a process by its start time and the uptime", STRICT, async () => {
+test("reader: the age of a process by its start time and the uptime", async () => {
   const reader = createProcReader();
   const beforeMs = performance.now();
   const child = new Deno.Command("sleep", { args: ["60"] }).spawn();
@@ -177,7 +177,7 @@ Deno.test("reader: the age of a process by its start time and the uptime", STRIC
   }
 });
 
-Deno.test("reader: itself, and nobody", STRICT, () => {
+test("reader: itself, and nobody", () => {
   const reader = createProcReader();
   const stat = reader.stat(Deno.pid);
   assert.ok(stat !== null && stat !== "hidden");
@@ -208,7 +208,7 @@ Deno.test("reader: itself, and nobody", STRICT, () => {
   assert.throws(() => createProcReader("/nonexistent").pids());
 });
 
-Deno.test("reader: a command line of 4 to 64 KiB is whole, a longer one is cut there", STRICT, async () => {
+test("reader: a command line of 4 to 64 KiB is whole, a longer one is cut there", async () => {
   const reader = createProcReader();
   for (const [bytes, wanted] of [[10_000, 10_000], [50_000, 50_000], [110_000, null]] as const) {
     const child = new Deno.Command("sh", { args: ["-c", "read x", "x".repeat(bytes)], stdin: "piped" })
@@ -226,24 +226,20 @@ Deno.test("reader: a command line of 4 to 64 KiB is whole, a longer one is cut t
   }
 });
 
-Deno.test(
-  "reader: a process at the moment of its reaping is gone, and not one without handlers",
-  STRICT,
-  async () => {
-    const root = await Deno.makeTempDir();
-    const write = (threads: number) => {
-      const lines = ["Name:\tThreads:\t0", "Tgid:\t7", "Uid:\t1\t1\t1\t1", `Threads:\t${threads}`];
-      const masks = ["SigBlk", "SigIgn", "SigCgt"].map((name) => `${name}:\t0000000000000001`);
-      Deno.writeTextFileSync(`${root}/7/status`, [...lines, ...masks, ""].join("\n"));
-    };
-    try {
-      await Deno.mkdir(`${root}/7`);
-      write(1);
-      assert.equal(createProcReader(root).status(7)?.caught, 1);
-      write(0);
-      assert.equal(createProcReader(root).status(7), null);
-    } finally {
-      await Deno.remove(root, { recursive: true });
-    }
-  },
-);
+test("reader: a process at the moment of its reaping is gone, and not one without handlers", async () => {
+  const root = await Deno.makeTempDir();
+  const write = (threads: number) => {
+    const lines = ["Name:\tThreads:\t0", "Tgid:\t7", "Uid:\t1\t1\t1\t1", `Threads:\t${threads}`];
+    const masks = ["SigBlk", "SigIgn", "SigCgt"].map((name) => `${name}:\t0000000000000001`);
+    Deno.writeTextFileSync(`${root}/7/status`, [...lines, ...masks, ""].join("\n"));
+  };
+  try {
+    await Deno.mkdir(`${root}/7`);
+    write(1);
+    assert.equal(createProcReader(root).status(7)?.caught, 1);
+    write(0);
+    assert.equal(createProcReader(root).status(7), null);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+});

@@ -5,8 +5,9 @@ import { START_MARGIN_MS } from "../../src/reload/process.ts";
 import { decideStart, outputTimeOf, type StartFacts } from "../../src/reload/start.ts";
 import { formatMs, shortHash } from "../../src/text.ts";
 import { amp } from "../support/status.ts";
+import { test } from "../support/strict.ts";
 
-Deno.test("retry pauses double and never pass the longest", () => {
+test("retry pauses double and never pass the longest", () => {
   fc.assert(fc.property(
     fc.integer({ min: 1, max: 5_000 }),
     fc.integer({ min: 1, max: 60_000 }),
@@ -20,7 +21,7 @@ Deno.test("retry pauses double and never pass the longest", () => {
   ));
 });
 
-Deno.test("an output's time is converted once: a step of the wall clock does not move it", () => {
+test("an output's time is converted once: a step of the wall clock does not move it", () => {
   const prepared = { kind: "ok", written: false, outputWallMs: 95_000 } as const;
   const first = outputTimeOf(null, prepared, { nowMs: 0, wallMs: 100_000 });
   assert.deepEqual(first, { wallMs: 95_000, atMs: -5_000 });
@@ -140,11 +141,10 @@ const START_CASES: [string, Partial<StartFacts>, string][] = [
   ["nothing to trigger, nobody asks the app", { trigger: "none", isAsked: false }, "adopt"],
 ];
 for (const [name, facts, verdict] of START_CASES) {
-  Deno.test(`at the start: ${name}: ${verdict}`, () =>
-    assert.equal(decideStart({ ...FACTS, ...facts }), verdict));
+  test(`at the start: ${name}: ${verdict}`, () => assert.equal(decideStart({ ...FACTS, ...facts }), verdict));
 }
 
-Deno.test("durations and hashes as people read them", () => {
+test("durations and hashes as people read them", () => {
   const cases: [number, string][] = [
     [0, "0ms"],
     [0.4, "0ms"],

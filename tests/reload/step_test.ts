@@ -23,6 +23,7 @@ import {
   tried,
   WALL_MS,
 } from "./support.ts";
+import { test } from "../support/strict.ts";
 
 const phaseOf = ([model]: State): Model["phase"] => model.phase;
 const questionOf = ([{ phase }]: State) => phase.is === "asking" ? phase.question : null;
@@ -32,7 +33,7 @@ function reloadAt(state: State, observation: Observation, moment: ReturnType<typ
   return jobOf(look(state, observation, moment, policy));
 }
 
-Deno.test("content found at the start: never adopts, always reloads, auto asks the app", () => {
+test("content found at the start: never adopts, always reloads, auto asks the app", () => {
   const first = (reloadOnStart: Policy["reloadOnStart"], trigger: Policy["trigger"] = "http") =>
     look(INITIAL, content("a"), at(0), { ...POLICY, reloadOnStart, trigger });
   assert.equal(questionOf(first("never"))?.isAdopted, true, "its output is written, and nobody asked");
@@ -46,7 +47,7 @@ Deno.test("content found at the start: never adopts, always reloads, auto asks t
   assert.ok(isInSync(running("a")[0]));
 });
 
-Deno.test("--reload-on-start never: what the first look found is applied, also where it had not settled; what differs is a change", () => {
+test("--reload-on-start never: what the first look found is applied, also where it had not settled; what differs is a change", () => {
   const settling: Observation = { kind: "settling", againAtMs: 400, digest: "a" };
   const first = look(INITIAL, settling, at(0));
   assert.equal(questionOf(look(first, content("a"), at(400)))?.isAdopted, true);
@@ -56,7 +57,7 @@ Deno.test("--reload-on-start never: what the first look found is applied, also w
   assert.equal(questionOf(look(incomplete, content("b"), at(400)))?.isAdopted, true);
 });
 
-Deno.test("content that appears after it was missing at the start is a change, whatever the policy", () => {
+test("content that appears after it was missing at the start is a change, whatever the policy", () => {
   const missing = look(INITIAL, MISSING, at(0));
   assert.deepEqual(phaseOf(missing), { is: "blocked", why: "unreadable" });
   assert.ok(!isInSync(missing[0]));
@@ -64,7 +65,7 @@ Deno.test("content that appears after it was missing at the start is a change, w
   assert.equal(reloadAt(missing, content("a"), at(10)).why, "start");
 });
 
-Deno.test("an app that is not there yet is asked at each look, about what is on disk then", () => {
+test("an app that is not there yet is asked at each look, about what is on disk then", () => {
   const auto = { ...POLICY, reloadOnStart: "auto" } as const;
   const waiting = answer(look(INITIAL, content("a"), at(0), auto), at(0), auto);
   assert.equal(phaseOf(waiting).is, "absent");
@@ -76,7 +77,7 @@ Deno.test("an app that is not there yet is asked at each look, about what is on 
   assert.deepEqual(questionOf(changed), { digest: "b", goneSinceAtMs: null, changedFrom: "a" });
 });
 
-Deno.test("content that was another one for a moment while the app was reloading is sent once more", () => {
+test("content that was another one for a moment while the app was reloading is sent once more", () => {
   const begun = look(running("a"), content("b"), at(10_000));
   const away = look(begun, MISSING, at(10_100));
   const back = look(away, content("b", WALL_MS + 10_200), at(10_200));
@@ -86,7 +87,7 @@ Deno.test("content that was another one for a moment while the app was reloading
   assert.equal(reloadAt(done, content("b"), at(12_000)).why, "revert");
 });
 
-Deno.test("the same where nobody saw the other one: only the time of the last change tells", () => {
+test("the same where nobody saw the other one: only the time of the last change tells", () => {
   const begun = look(running("a"), content("b"), at(10_000));
   const over = send(
     begun,
@@ -100,7 +101,7 @@ Deno.test("the same where nobody saw the other one: only the time of the last ch
   assert.notEqual(swapped[0].owed, null, "looked at again");
 });
 
-Deno.test("nothing is done beside a trigger that is on its way: a hint is looked at after it", () => {
+test("nothing is done beside a trigger that is on its way: a hint is looked at after it", () => {
   const begun = look(running("a"), content("b"), at(10_000));
   const hint = { causes: ["event"], firstAtMs: 10_001 } as const;
   const hinted = send(begun, { kind: "hinted", hint }, at(10_001));
@@ -109,7 +110,7 @@ Deno.test("nothing is done beside a trigger that is on its way: a hint is looked
   assert.deepEqual(send(hinted, sent, at(10_002))[1], { do: "look", hint });
 });
 
-Deno.test("a file that is being written at the end of an attempt: what the app read is not certain", () => {
+test("a file that is being written at the end of an attempt: what the app read is not certain", () => {
   const begun = look(running("a"), content("b"), at(10_000));
   const over = send(
     begun,
@@ -121,7 +122,7 @@ Deno.test("a file that is being written at the end of an attempt: what the app r
   assert.notEqual(written[0].owed, null, "looked at again");
 });
 
-Deno.test("content that comes back is asked about since it was last seen, over several absences", () => {
+test("content that comes back is asked about since it was last seen, over several absences", () => {
   const policy = { ...POLICY, jitterMs: 60_000 };
   let state = look(running("a"), MISSING, at(5_000), policy);
   state = look(state, content("b"), at(6_000, { random: 0.9 }), policy);
@@ -130,7 +131,7 @@ Deno.test("content that comes back is asked about since it was last seen, over s
   assert.deepEqual(questionOf(back), { digest: "a", goneSinceAtMs: 0, otherSeen: true });
 });
 
-Deno.test("the same content never leads to a reload", () => {
+test("the same content never leads to a reload", () => {
   let state = running("a");
   for (let nowMs = 1; nowMs < 100_000; nowMs += 5_000) {
     state = look(state, content("a", WALL_MS + nowMs), at(nowMs));
@@ -139,14 +140,14 @@ Deno.test("the same content never leads to a reload", () => {
   }
 });
 
-Deno.test("a change goes at once, the next one not sooner than the least time between two triggers", () => {
+test("a change goes at once, the next one not sooner than the least time between two triggers", () => {
   const state = tried(running("a"), "b", 10_000, "success");
   const soon = look(state, content("c"), at(10_300));
   assert.deepEqual(phaseOf(soon), { is: "due", atMs: 11_000 });
   assert.equal(reloadAt(soon, content("d"), at(11_000)).seenAtMs, 10_300, "coalesced since the first");
 });
 
-Deno.test("a missing or unreadable file is no change, and what comes back the same is none either", () => {
+test("a missing or unreadable file is no change, and what comes back the same is none either", () => {
   const gone = look(running("a"), MISSING, at(10));
   assert.ok(!isInSync(gone[0]), "0 while the content cannot be read");
   const back = look(gone, content("a"), at(20));
@@ -155,7 +156,7 @@ Deno.test("a missing or unreadable file is no change, and what comes back the sa
   assert.equal(phaseOf(look(answer(back, at(20)), content("a"), at(30))).is, "steady");
 });
 
-Deno.test("how the last success was proved outlives content that was away for a moment", () => {
+test("how the last success was proved outlives content that was away for a moment", () => {
   const proved = tried(running("a"), "b", 10_000, "success", { proof: "counter" });
   const away = look(proved, MISSING, at(10_300));
   const back = look(away, content("b"), at(10_600));
@@ -164,7 +165,7 @@ Deno.test("how the last success was proved outlives content that was away for a 
   assert.deepEqual([isInSync(settled[0]), settled[0].proof], [true, "counter"]);
 });
 
-Deno.test("a failed reload is tried again after 5 s, 10 s, 20 s … at most 5 min", () => {
+test("a failed reload is tried again after 5 s, 10 s, 20 s … at most 5 min", () => {
   let state = running("a");
   let nowMs = 0;
   for (const pauseMs of [5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000]) {
@@ -177,7 +178,7 @@ Deno.test("a failed reload is tried again after 5 s, 10 s, 20 s … at most 5 mi
   assert.deepEqual([job.why, job.attempt], ["retry", 9]);
 });
 
-Deno.test("new content resets the pause and does not inherit the retry's time", () => {
+test("new content resets the pause and does not inherit the retry's time", () => {
   const failed = tried(running("a"), "b", 0, "rejected");
   const waiting = look(failed, content("b"), at(2_000));
   assert.equal(phaseOf(waiting).is, "due");
@@ -185,7 +186,7 @@ Deno.test("new content resets the pause and does not inherit the retry's time", 
   assert.deepEqual([job.attempt, job.why], [1, "change"]);
 });
 
-Deno.test("going back to the applied content after a failure is reloaded, without a failure it is not", () => {
+test("going back to the applied content after a failure is reloaded, without a failure it is not", () => {
   const failed = tried(running("a"), "b", 0, "rejected");
   assert.ok(!isInSync(look(failed, content("a"), at(500))[0]), "not certain before it is proved");
   assert.equal(reloadAt(failed, content("a"), at(1_500)).why, "revert");
@@ -195,7 +196,7 @@ Deno.test("going back to the applied content after a failure is reloaded, withou
   assert.equal(phaseOf(look(before, content("a"), at(200))).is, "asking");
 });
 
-Deno.test("what is asked for within --min-reload-interval of a failed try comes right after it", () => {
+test("what is asked for within --min-reload-interval of a failed try comes right after it", () => {
   for (
     const [outcome, cause] of [["timeout", "signal"], ["timeout", "target"], ["invalid", "signal"]] as const
   ) {
@@ -209,7 +210,7 @@ Deno.test("what is asked for within --min-reload-interval of a failed try comes 
   }
 });
 
-Deno.test("invalid content waits for a change; SIGHUP to the sidecar tries everything at once", () => {
+test("invalid content waits for a change; SIGHUP to the sidecar tries everything at once", () => {
   const invalid = tried(running("a"), "b", 0, "invalid", { triggeredAtMs: null });
   assert.deepEqual(phaseOf(look(invalid, content("b"), at(9e9))), { is: "blocked", why: "invalid" });
   assert.equal(reloadAt(invalid, content("c"), at(10)).attempt, 1);
@@ -225,14 +226,14 @@ Deno.test("invalid content waits for a change; SIGHUP to the sidecar tries every
   assert.equal(phaseOf(look(invalid, content("b"), at(9e9, { causes: ["target"] }))).is, "blocked");
 });
 
-Deno.test("a check command that fails is retried like any failure: it may pass", () => {
+test("a check command that fails is retried like any failure: it may pass", () => {
   const failed = tried(running("a"), "b", 0, "invalid", { code: "check-command", triggeredAtMs: null });
   assert.deepEqual(phaseOf(failed), { is: "due", atMs: 5_000 });
   const job = reloadAt(failed, content("b"), at(5_000));
   assert.deepEqual([job.why, job.attempt], ["retry", 2]);
 });
 
-Deno.test("jitter puts a reload off once, evenly over its range", () => {
+test("jitter puts a reload off once, evenly over its range", () => {
   const policy = { ...POLICY, jitterMs: 10_000 };
   const first = look(running("a"), content("b"), at(0, { random: 0.25 }), policy);
   assert.deepEqual(phaseOf(first), { is: "due", atMs: 2_500 });
@@ -248,7 +249,7 @@ Deno.test("jitter puts a reload off once, evenly over its range", () => {
   );
 });
 
-Deno.test("content whose signal ended the app is never signalled again, other content is", () => {
+test("content whose signal ended the app is never signalled again, other content is", () => {
   const killed = tried(running("a"), "b", 0, "failed", { killed: true });
   assert.equal(reloadAt(killed, content("b"), at(5_000)).mayTrigger, false);
   assert.equal(reloadAt(killed, content("c"), at(5_000)).mayTrigger, true);
@@ -259,7 +260,7 @@ Deno.test("content whose signal ended the app is never signalled again, other co
 const SIGNALS = { ...POLICY, trigger: "signal" } as const;
 const target = targetOf(7);
 
-Deno.test("a death after a reload that counted: out of sync, looked at again, not signalled again", () => {
+test("a death after a reload that counted: out of sync, looked at again, not signalled again", () => {
   const dead = die(tried(running("a"), "b", 0, "success", { target }, SIGNALS), at(300), SIGNALS);
   assert.ok(!isInSync(dead[0]));
   assert.match(outOfSyncReason(dead[0]), /ended 300ms after SIGHUP: the signal killed it/);
@@ -267,7 +268,7 @@ Deno.test("a death after a reload that counted: out of sync, looked at again, no
   assert.equal(reloadAt(dead, content("b"), at(5_300)).mayTrigger, false);
 });
 
-Deno.test("a process that outlives the 2 s did not die of the signal, nor does one of which nobody knows when", () => {
+test("a process that outlives the 2 s did not die of the signal, nor does one of which nobody knows when", () => {
   const done = tried(running("a"), "b", 0, "success", { target }, SIGNALS);
   const lives = [{ kind: "checked", alive: { known: true, signalled: true }, found: null }] as const;
   let state: State = done;
@@ -277,7 +278,7 @@ Deno.test("a process that outlives the 2 s did not die of the signal, nor does o
   assert.deepEqual(die(done, at(60_000), SIGNALS)[0].killed, []);
 });
 
-Deno.test("a death after the app has rejected the content: that content is deadly, and not what ran before it", () => {
+test("a death after the app has rejected the content: that content is deadly, and not what ran before it", () => {
   const dead = die(tried(running("a"), "b", 0, "rejected", { target }, SIGNALS), at(300), SIGNALS);
   assert.deepEqual(dead[0].killed, ["b"]);
   assert.equal(dead[0].failure?.count, 1);
@@ -285,7 +286,7 @@ Deno.test("a death after the app has rejected the content: that content is deadl
   assert.equal(reloadAt(dead, content("a"), at(5_300)).mayTrigger, true);
 });
 
-Deno.test("deadly contents are remembered up to a bound", () => {
+test("deadly contents are remembered up to a bound", () => {
   let state = running("a");
   for (let i = 0; i < 3 * KILLED_MAX; i++) {
     state = tried(state, `bad${i}`, i * 10_000, "failed", { killed: true });
@@ -294,13 +295,13 @@ Deno.test("deadly contents are remembered up to a bound", () => {
   assert.equal(state[0].killed.at(-1), `bad${3 * KILLED_MAX - 1}`);
 });
 
-Deno.test("content cannot have come before the last look that saw other content, whatever its times say", () => {
+test("content cannot have come before the last look that saw other content, whatever its times say", () => {
   const state = look(running("a"), content("a"), at(60_000));
   assert.equal(reloadAt(state, content("b", WALL_MS - 999_999), at(65_000)).changedAtMs, 60_000);
   assert.equal(reloadAt(state, content("b", WALL_MS + 64_990), at(65_000)).changedAtMs, 64_990);
 });
 
-Deno.test("settling waits, and the change counts from its first sign", () => {
+test("settling waits, and the change counts from its first sign", () => {
   const settling = look(running("a"), { kind: "settling", againAtMs: 300 }, at(100, { hintAtMs: 90 }));
   assert.deepEqual(settling[1], { do: "wait", untilMs: 300 });
   const more = look(settling, { kind: "settling", againAtMs: 500 }, at(300));
@@ -310,7 +311,7 @@ Deno.test("settling waits, and the change counts from its first sign", () => {
   assert.equal(nothing[0].pending, null);
 });
 
-Deno.test("the date of the next try, as it is logged, heeds the least time between two triggers", () => {
+test("the date of the next try, as it is logged, heeds the least time between two triggers", () => {
   const policy = { ...POLICY, minReloadIntervalMs: 60_000, trigger: "signal" } as const;
   const begun = look(running("a"), content("b"), at(1_000), policy);
   const failed = end(begun, result("rejected", { triggeredAtMs: 1_000 }), at(2_000), policy);
@@ -319,7 +320,7 @@ Deno.test("the date of the next try, as it is logged, heeds the least time betwe
   assert.equal(die(done, at(2_500), policy)[0].failure?.retryAtMs, 61_000);
 });
 
-Deno.test("a change after an absence, or after a failed try, has a time and a random wait of its own", () => {
+test("a change after an absence, or after a failed try, has a time and a random wait of its own", () => {
   const policy = { ...POLICY, jitterMs: 1_000 };
   const settling: Observation = { kind: "settling", againAtMs: 300 };
   const failed = tried(running("a"), "b", 0, "timeout");
@@ -333,7 +334,7 @@ Deno.test("a change after an absence, or after a failed try, has a time and a ra
   }
 });
 
-Deno.test("a problem that another one takes the place of is not in order again", () => {
+test("a problem that another one takes the place of is not in order again", () => {
   const replaced: Observation = { kind: "replaced", path: "/etc", message: "torn down" };
   const missing = look(running("a"), MISSING, at(10));
   const other = look(missing, replaced, at(20));

@@ -200,16 +200,12 @@ const STATES: readonly (readonly [string, StatusView, string, RegExp[]])[] = [
     /fsGroup: 65532/,
   ]],
   ["missing", missingView(), "bad", [/last read 07:57:55 UTC · 2 min ago, now missing/, /✗ missing/]],
-  ["held", heldView(), "wait", [
-    /Held .*Held: web-7f9c5d6b8-9qk2p tried .*kubectl annotate lease/,
-  ]],
+  ["held", heldView(), "wait", [/Held .*Held: web-7f9c5d6b8-9qk2p tried .*kubectl annotate lease/]],
   [
     "waiting for its turn",
     heldView({ rollout: inRollout("waiting", "Waiting: web-0 tries it"), fix: null }),
     "wait",
-    [
-      /Waiting for its turn .*Waiting: web-0 tries it/,
-    ],
+    [/Waiting for its turn .*Waiting: web-0 tries it/],
   ],
   [
     "nothing yet",

@@ -1,4 +1,6 @@
 /** A directory of its own for a test, removed afterwards. */
+import { test } from "./strict.ts";
+
 export async function inDir(body: (dir: string) => Promise<void>): Promise<void> {
   const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "config-reloader-test-" }));
   try {
@@ -6,4 +8,9 @@ export async function inDir(body: (dir: string) => Promise<void>): Promise<void>
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
+}
+
+/** Registers a test in such a directory. */
+export function testInDir(name: string, body: (dir: string) => Promise<void>): void {
+  test(name, () => inDir(body));
 }

@@ -133,10 +133,7 @@ export function createLoopBench(
     },
     events: fleet.events,
   });
-  const reader = {
-    look: () => Promise.resolve(bench.disk),
-    staleMounts: () => [],
-  };
+  const reader = { look: () => Promise.resolve(bench.disk), staleMounts: () => [] };
   const isThere = (target: Target) => target.startTicks === bench.target?.startTicks;
   const target = {
     resolve: (): Resolution =>

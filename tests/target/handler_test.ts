@@ -3,26 +3,22 @@ import { createClock } from "../../src/clock.ts";
 import { judgeHandler } from "../../src/target/handler.ts";
 import { createTargetPort } from "../../src/target/target.ts";
 import { createTestConfig } from "../support/config.ts";
-import { STRICT } from "../support/strict.ts";
+import { test } from "../support/strict.ts";
 import { app, SIGHUP, tableOf } from "./fake_table.ts";
 
 const OPTIONS = { signal: "SIGHUP" as const, signalNumber: SIGHUP, allowUnhandled: false };
 
-Deno.test(
-  "a young process without executable: not begun, or about to end since the table was read",
-  STRICT,
-  () => {
-    const young = tableOf([app(7, { ageMs: 100, exe: null })]);
-    const stat = young.processes.get(7)!;
-    const judged = (now: typeof stat | null) =>
-      judgeHandler({ ...young, statNow: () => now }, stat, "named by --pid 7", 0, OPTIONS);
-    assert.equal(judged(stat).kind, "starting");
-    for (const now of [null, { ...stat, state: "X" }, { ...stat, startTicks: 999 }]) {
-      const found = judged(now);
-      assert.deepEqual(found.kind === "none" && [found.code, found.again], ["not-there", true]);
-    }
-  },
-);
+test("a young process without executable: not begun, or about to end since the table was read", () => {
+  const young = tableOf([app(7, { ageMs: 100, exe: null })]);
+  const stat = young.processes.get(7)!;
+  const judged = (now: typeof stat | null) =>
+    judgeHandler({ ...young, statNow: () => now }, stat, "named by --pid 7", 0, OPTIONS);
+  assert.equal(judged(stat).kind, "starting");
+  for (const now of [null, { ...stat, state: "X" }, { ...stat, startTicks: 999 }]) {
+    const found = judged(now);
+    assert.deepEqual(found.kind === "none" && [found.code, found.again], ["not-there", true]);
+  }
+});
 
 /** Has a handler, and so much memory that it takes the kernel some milliseconds to take that away. */
 const LARGE = `
@@ -32,7 +28,7 @@ console.log("ready");
 setInterval(() => {}, 1000);
 `;
 
-Deno.test("a young process that ends has ended, at each moment of its end", STRICT, async () => {
+test("a young process that ends has ended, at each moment of its end", async () => {
   for (let round = 0; round < 3; round++) {
     const child = new Deno.Command(Deno.execPath(), { args: ["eval", LARGE], stdout: "piped" }).spawn();
     const output = child.stdout.getReader();

@@ -5,39 +5,36 @@ import { createClock } from "../../src/clock.ts";
 import { createPidFileReader } from "../../src/target/pid_file.ts";
 import { createTargetPort } from "../../src/target/target.ts";
 import { createTestConfig } from "../support/config.ts";
-import { inDir } from "../support/in_dir.ts";
-import { test } from "../support/strict.ts";
+import { testInDir } from "../support/in_dir.ts";
 
-test("a PID file that leads to a secret: nothing of it is told", () =>
-  inDir(async (dir) => {
-    Deno.writeTextFileSync(`${dir}/token`, "s3cr3t\n");
-    Deno.symlinkSync("token", `${dir}/app.pid`);
-    assert.deepEqual((await createPidFileReader(`${dir}/app.pid`))(), {
-      kind: "problem",
-      code: "pid-file",
-      message:
-        `Cannot use PID file "${dir}/app.pid": its first line is no PID; waiting for the application to write it`,
-    });
-  }));
+testInDir("a PID file that leads to a secret: nothing of it is told", async (dir) => {
+  Deno.writeTextFileSync(`${dir}/token`, "s3cr3t\n");
+  Deno.symlinkSync("token", `${dir}/app.pid`);
+  assert.deepEqual((await createPidFileReader(`${dir}/app.pid`))(), {
+    kind: "problem",
+    code: "pid-file",
+    message:
+      `Cannot use PID file "${dir}/app.pid": its first line is no PID; waiting for the application to write it`,
+  });
+});
 
-test("a PID file from before the process it names is waited for", () =>
-  inDir(async (dir) => {
-    const child = new Deno.Command("sleep", { args: ["60"] }).spawn();
-    try {
-      const pidFile = `${dir}/app.pid`;
-      Deno.writeTextFileSync(pidFile, `${child.pid}\n`);
-      const port = await createTargetPort(createTestConfig({ pidFile }), { clock: createClock() });
-      assert.equal(port.resolve(null).kind, "starting");
-      const hourAgo = new Date(Date.now() - 3_600_000);
-      Deno.utimeSync(pidFile, hourAgo, hourAgo);
-      const found = port.resolve(null);
-      assert.ok(found.kind === "none" && found.again && found.code === "pid-file", JSON.stringify(found));
-      assert.match(found.message, /it is older than the process it names/);
-    } finally {
-      child.kill("SIGKILL");
-      await child.status;
-    }
-  }));
+testInDir("a PID file from before the process it names is waited for", async (dir) => {
+  const child = new Deno.Command("sleep", { args: ["60"] }).spawn();
+  try {
+    const pidFile = `${dir}/app.pid`;
+    Deno.writeTextFileSync(pidFile, `${child.pid}\n`);
+    const port = await createTargetPort(createTestConfig({ pidFile }), { clock: createClock() });
+    assert.equal(port.resolve(null).kind, "starting");
+    const hourAgo = new Date(Date.now() - 3_600_000);
+    Deno.utimeSync(pidFile, hourAgo, hourAgo);
+    const found = port.resolve(null);
+    assert.ok(found.kind === "none" && found.again && found.code === "pid-file", JSON.stringify(found));
+    assert.match(found.message, /it is older than the process it names/);
+  } finally {
+    child.kill("SIGKILL");
+    await child.status;
+  }
+});
 
 /** Puts a FIFO and a file in each other's place, over and over. */
 const SWAP = `
@@ -64,19 +61,18 @@ while (spentMs() < 3_000 || seen.size < 2 && spentMs() < 20_000) {
 console.log(JSON.stringify([...seen].sort()));
 `;
 
-test("a FIFO that comes while the PID file is read holds up nothing", () =>
-  inDir(async (dir) => {
-    await new Deno.Command("mkfifo", { args: [`${dir}/fifo`] }).output();
-    Deno.writeTextFileSync(`${dir}/file`, "7\n");
-    Deno.writeTextFileSync(`${dir}/app.pid`, "7\n");
-    const start = (code: string, args: string[]) =>
-      new Deno.Command(Deno.execPath(), { args: ["eval", code, ...args], stdout: "piped" }).spawn();
-    const swapper = start(SWAP, [dir]);
-    const reader = start(READ, [import.meta.resolve("../../src/target/pid_file.ts"), dir]);
-    const timer = setTimeout(() => reader.kill("SIGKILL"), 30_000);
-    const { stdout } = await reader.output();
-    clearTimeout(timer);
-    swapper.kill("SIGKILL");
-    await swapper.output();
-    assert.equal(new TextDecoder().decode(stdout), "[7,true]\n");
-  }));
+testInDir("a FIFO that comes while the PID file is read holds up nothing", async (dir) => {
+  await new Deno.Command("mkfifo", { args: [`${dir}/fifo`] }).output();
+  Deno.writeTextFileSync(`${dir}/file`, "7\n");
+  Deno.writeTextFileSync(`${dir}/app.pid`, "7\n");
+  const start = (code: string, args: string[]) =>
+    new Deno.Command(Deno.execPath(), { args: ["eval", code, ...args], stdout: "piped" }).spawn();
+  const swapper = start(SWAP, [dir]);
+  const reader = start(READ, [import.meta.resolve("../../src/target/pid_file.ts"), dir]);
+  const timer = setTimeout(() => reader.kill("SIGKILL"), 30_000);
+  const { stdout } = await reader.output();
+  clearTimeout(timer);
+  swapper.kill("SIGKILL");
+  await swapper.output();
+  assert.equal(new TextDecoder().decode(stdout), "[7,true]\n");
+});

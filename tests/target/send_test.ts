@@ -6,7 +6,7 @@ import { createProcReader, type ProcReader } from "../../src/proc/reader.ts";
 import { denoKill, type Kill, maySignal, permissionText, sendSignal } from "../../src/target/send.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
 import { until } from "../support/poll.ts";
-import { STRICT } from "../support/strict.ts";
+import { test } from "../support/strict.ts";
 
 const OPTIONS = { signal: "SIGHUP", signalNumber: 1, allowUnhandled: false } as const;
 const TARGET: Target = {
@@ -54,13 +54,13 @@ function send(
   return { result, killed, code: result.kind === "not-sent" ? result.code : "sent" };
 }
 
-Deno.test("sendSignal: to exactly the process that was looked up", STRICT, () => {
+test("sendSignal: to exactly the process that was looked up", () => {
   const { result, killed } = send(TARGET, {});
   assert.deepEqual(result, { kind: "sent", atMs: 0, wallMs: 5000 });
   assert.deepEqual(killed, [[7, "SIGHUP"]]);
 });
 
-Deno.test("sendSignal: everything else is refused before the call", STRICT, () => {
+test("sendSignal: everything else is refused before the call", () => {
   const cases: [string, ReturnType<typeof send>][] = [
     ["not-there", send(TARGET, null)],
     ["not-there", send(TARGET, {}, null)],
@@ -74,17 +74,14 @@ Deno.test("sendSignal: everything else is refused before the call", STRICT, () =
     ["self", send({ ...TARGET, pid: Deno.pid }, {})],
     ...[0, -1, 1.5, NaN, Infinity, 4194305, 2 ** 32, 2 ** 32 + 7].map((
       pid,
-    ): [string, ReturnType<typeof send>] => [
-      "bad-pid",
-      send({ ...TARGET, pid }, {}),
-    ]),
+    ): [string, ReturnType<typeof send>] => ["bad-pid", send({ ...TARGET, pid }, {})]),
   ];
   for (const [code, got] of cases) {
     assert.deepEqual([got.code, got.killed], [code, []], JSON.stringify(got));
   }
 });
 
-Deno.test("sendSignal: over random identities, another process is never signalled", STRICT, () => {
+test("sendSignal: over random identities, another process is never signalled", () => {
   const pid = fc.oneof(fc.constantFrom(7, 8, 0, -1, 1.5, NaN, Deno.pid, 2 ** 32), fc.integer());
   const comm = fc.constantFrom("amp", "am", "runc:[2:INIT]", "");
   fc.assert(
@@ -110,20 +107,20 @@ Deno.test("sendSignal: over random identities, another process is never signalle
   );
 });
 
-Deno.test("sendSignal: a target without handler goes only where that is allowed", STRICT, () => {
+test("sendSignal: a target without handler goes only where that is allowed", () => {
   const unhandled = { ...TARGET, handled: false };
   assert.equal(send(unhandled, {}, { caught: 0 }, { ...OPTIONS, allowUnhandled: true }).code, "sent");
   assert.equal(send(TARGET, {}, { caught: 0, blocked: 1 }).code, "sent", "taken from a signalfd");
 });
 
-Deno.test("sendSignal: what kill says is told with the way out", STRICT, () => {
+test("sendSignal: what kill says is told with the way out", () => {
   const denied = send(TARGET, {}, {}, OPTIONS, new Deno.errors.PermissionDenied("EPERM"));
   assert.equal(denied.code, "permission");
   assert.equal(send(TARGET, {}, {}, OPTIONS, new Deno.errors.NotFound("ESRCH")).code, "not-there");
   assert.equal(send(TARGET, {}, {}, OPTIONS, new TypeError("odd")).code, "kill");
 });
 
-Deno.test("permissionText: both users and the fix", STRICT, () => {
+test("permissionText: both users and the fix", () => {
   const uid = Deno.uid()!;
   assert.match(
     permissionText(TARGET, "SIGHUP"),
@@ -132,7 +129,7 @@ Deno.test("permissionText: both users and the fix", STRICT, () => {
   assert.match(permissionText({ ...TARGET, uid }, "SIGHUP"), /both .* as user \d+; a security module/);
 });
 
-Deno.test("maySignal asks without signalling", STRICT, async () => {
+test("maySignal asks without signalling", async () => {
   const child = new Deno.Command("sleep", { args: ["60"], stdout: "null", stderr: "null" }).spawn();
   const of = (pid: number): Target => ({ ...TARGET, pid });
   assert.equal(maySignal(denoKill, of(child.pid)), true);

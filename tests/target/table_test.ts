@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { ProcessStat } from "../../src/proc/process.ts";
 import { createProcReader, type ProcReader } from "../../src/proc/reader.ts";
 import { readTable } from "../../src/target/table.ts";
-import { STRICT } from "../support/strict.ts";
+import { test } from "../support/strict.ts";
 
 /** A /proc of this process and PID 7, whose parts a test can change. */
 function world(more: Partial<ProcReader> = {}) {
@@ -48,7 +48,7 @@ function world(more: Partial<ProcReader> = {}) {
   return { app, reads, reader, look: () => readTable(reader, 5000) };
 }
 
-Deno.test("table: each value is read once for a table, and afresh for the next", STRICT, () => {
+test("table: each value is read once for a table, and afresh for the next", () => {
   const { app, reads, look } = world();
   const table = look();
   for (let round = 1; round <= 3; round++) assert.deepEqual(table.argv(7), ["amp"]);
@@ -62,27 +62,23 @@ Deno.test("table: each value is read once for a table, and afresh for the next",
   assert.equal(look().processes.has(7), false);
 });
 
-Deno.test(
-  "table: containers by ID; by path and mounts where there is none; apart where nothing can be read",
-  STRICT,
-  () => {
-    const id = "ab".repeat(32);
-    const key = (cgroup: string, mountId: string) => {
-      const { app, look } = world();
-      Object.assign(app, { cgroup, mountId });
-      const table = look();
-      return [table.container(7), table.container(Deno.pid)];
-    };
-    assert.equal(key(`0::/../${id}`, "9")[0], key(`0::/../${id}/init.scope`, "8")[0]);
-    const [app, own] = key("0::/", "9");
-    assert.notEqual(app, own, "one path, other mounts");
-    const [inside, same] = key("0::/", "1");
-    assert.equal(inside, same, "one path, one mount namespace");
-    assert.equal(key("", "")[0], "pid 7");
-  },
-);
+test("table: containers by ID; by path and mounts where there is none; apart where nothing can be read", () => {
+  const id = "ab".repeat(32);
+  const key = (cgroup: string, mountId: string) => {
+    const { app, look } = world();
+    Object.assign(app, { cgroup, mountId });
+    const table = look();
+    return [table.container(7), table.container(Deno.pid)];
+  };
+  assert.equal(key(`0::/../${id}`, "9")[0], key(`0::/../${id}/init.scope`, "8")[0]);
+  const [app, own] = key("0::/", "9");
+  assert.notEqual(app, own, "one path, other mounts");
+  const [inside, same] = key("0::/", "1");
+  assert.equal(inside, same, "one path, one mount namespace");
+  assert.equal(key("", "")[0], "pid 7");
+});
 
-Deno.test("table: the age of a process, also where /proc/uptime is a container's own", STRICT, () => {
+test("table: the age of a process, also where /proc/uptime is a container's own", () => {
   const age = (uptimeMs: number | null) => {
     const { look } = world({ uptimeMs: () => uptimeMs });
     const table = look();
@@ -94,7 +90,7 @@ Deno.test("table: the age of a process, also where /proc/uptime is a container's
   assert.equal(age(null), 6_000);
 });
 
-Deno.test("table: another namespace's /proc is refused with what to do", STRICT, () => {
+test("table: another namespace's /proc is refused with what to do", () => {
   for (const seen of [null, Deno.pid + 1]) {
     assert.throws(
       () => world({ self: () => seen }).look(),
@@ -103,7 +99,7 @@ Deno.test("table: another namespace's /proc is refused with what to do", STRICT,
   }
 });
 
-Deno.test("table: hidepid, by entries without content or by the mount's options", STRICT, () => {
+test("table: hidepid, by entries without content or by the mount's options", () => {
   assert.equal(world().look().isHidden(), false);
   assert.equal(world({ stat: () => "hidden" }).look().isHidden(), true);
   for (
@@ -120,25 +116,21 @@ Deno.test("table: hidepid, by entries without content or by the mount's options"
   }
 });
 
-Deno.test(
-  "table: of processes with many descriptors the first are looked at, 5,000 a container",
-  STRICT,
-  () => {
-    let looked = 0;
-    const table = world({
-      isListening: () => true,
-      listening: () => new Set(["socket:[7]"]),
-      cgroup: (pid) => (pid < 10_000 ? "ab" : "cd").repeat(32),
-      descriptors: function* (pid) {
-        for (let fd = 0; fd < 20_000; fd++) {
-          looked++;
-          yield fd === pid % 10_000 ? "socket:[7]" : "/dev/null";
-        }
-      },
-    }).look();
-    for (let pid = 11_500; pid < 20_000; pid++) assert.equal(table.listens(pid, 8080), false);
-    assert.equal(looked, 5_000);
-    assert.equal(table.listens(7, 8080), true, "who opens many hides nobody else");
-    assert.equal(looked, 5_008, "no further than the socket");
-  },
-);
+test("table: of processes with many descriptors the first are looked at, 5,000 a container", () => {
+  let looked = 0;
+  const table = world({
+    isListening: () => true,
+    listening: () => new Set(["socket:[7]"]),
+    cgroup: (pid) => (pid < 10_000 ? "ab" : "cd").repeat(32),
+    descriptors: function* (pid) {
+      for (let fd = 0; fd < 20_000; fd++) {
+        looked++;
+        yield fd === pid % 10_000 ? "socket:[7]" : "/dev/null";
+      }
+    },
+  }).look();
+  for (let pid = 11_500; pid < 20_000; pid++) assert.equal(table.listens(pid, 8080), false);
+  assert.equal(looked, 5_000);
+  assert.equal(table.listens(7, 8080), true, "who opens many hides nobody else");
+  assert.equal(looked, 5_008, "no further than the socket");
+});

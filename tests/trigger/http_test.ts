@@ -68,10 +68,7 @@ for (
     [400, "refused"],
     [422, "refused"],
     [409, "refused"],
-    [
-      401,
-      "refused",
-    ],
+    [401, "refused"],
     [404, "refused"],
     [501, "status"],
   ]

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { comparePaths, digestOf, digestOfListing, sortPaths } from "../../src/watch/digest.ts";
+import { test } from "../support/strict.ts";
 
-Deno.test("the digest of several files is what sha256sum and sha256sum again print", async () => {
+test("the digest of several files is what sha256sum and sha256sum again print", async () => {
   const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "listing_" }));
   try {
     const names = [
@@ -32,7 +33,7 @@ Deno.test("the digest of several files is what sha256sum and sha256sum again pri
   }
 });
 
-Deno.test("paths are ordered by their bytes", () => {
+test("paths are ordered by their bytes", () => {
   const path = fc.string({ unit: "binary", maxLength: 6 }).map((text) => text.toWellFormed());
   fc.assert(fc.property(path, path, (a, b) => {
     assert.equal(Math.sign(comparePaths(a, b)), Buffer.compare(Buffer.from(a), Buffer.from(b)));
@@ -40,6 +41,6 @@ Deno.test("paths are ordered by their bytes", () => {
   }));
 });
 
-Deno.test("no files have the digest of nothing", async () => {
+test("no files have the digest of nothing", async () => {
   assert.equal(await digestOfListing([]), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 });

@@ -3,7 +3,7 @@ import { createClock } from "../../src/clock.ts";
 import type { Clock } from "../../src/ports.ts";
 import { createDiskTimeout, NoAnswer } from "../../src/watch/disk.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
-import { STRICT } from "../support/strict.ts";
+import { test } from "../support/strict.ts";
 
 const CLOCK = createClock();
 
@@ -37,46 +37,40 @@ function createHanging() {
   };
 }
 
-Deno.test({ ...STRICT, name: "an answer passes, and so does an error" }, async () => {
+test("an answer passes, and so does an error", async () => {
   const ask = createAsk(CLOCK, 1_000);
   assert.equal(await ask("a", () => Promise.resolve("x")), "x");
   await assert.rejects(ask("a", () => Promise.reject(new Error("no"))), /no/);
   assert.equal(await ask("a", () => Promise.resolve("y")), "y");
 });
 
-Deno.test(
-  { ...STRICT, name: "of what hangs one is in flight, and it is asked again when it has ended" },
-  async () => {
-    const ask = createAsk(CLOCK, 20);
-    const hanging = createHanging();
-    assert.equal(await ask("a", hanging.run), null);
-    assert.equal(await ask("a", hanging.run), null);
-    assert.equal(hanging.started(), 1);
-    assert.equal(await ask("b", () => Promise.resolve("other")), "other");
-    hanging.end("late");
-    await Promise.resolve();
-    assert.equal(await ask("a", () => Promise.resolve("again")), "again");
-  },
-);
+test("of what hangs one is in flight, and it is asked again when it has ended", async () => {
+  const ask = createAsk(CLOCK, 20);
+  const hanging = createHanging();
+  assert.equal(await ask("a", hanging.run), null);
+  assert.equal(await ask("a", hanging.run), null);
+  assert.equal(hanging.started(), 1);
+  assert.equal(await ask("b", () => Promise.resolve("other")), "other");
+  hanging.end("late");
+  await Promise.resolve();
+  assert.equal(await ask("a", () => Promise.resolve("again")), "again");
+});
 
-Deno.test(
-  { ...STRICT, name: "a process that was stopped for longer than the timeout finds the answer" },
-  async () => {
-    const dir = Deno.makeTempDirSync();
-    const list = async () => {
-      const names = await Array.fromAsync(Deno.readDir(dir));
-      await Deno.lstat(dir);
-      return names.length;
-    };
-    const answer = createAsk(CLOCK, 200)("list", list);
-    // As under a CPU limit: for 300 ms nothing of this program runs.
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
-    assert.equal(await answer, 0);
-    Deno.removeSync(dir);
-  },
-);
+test("a process that was stopped for longer than the timeout finds the answer", async () => {
+  const dir = Deno.makeTempDirSync();
+  const list = async () => {
+    const names = await Array.fromAsync(Deno.readDir(dir));
+    await Deno.lstat(dir);
+    return names.length;
+  };
+  const answer = createAsk(CLOCK, 200)("list", list);
+  // As under a CPU limit: for 300 ms nothing of this program runs.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+  assert.equal(await answer, 0);
+  Deno.removeSync(dir);
+});
 
-Deno.test({ ...STRICT, name: "eight that hang are enough" }, async () => {
+test("eight that hang are enough", async () => {
   const ask = createAsk(CLOCK, 10);
   const all = Array.from({ length: 8 }, createHanging);
   for (const [i, hanging] of all.entries()) await ask(`${i}`, hanging.run);
@@ -92,7 +86,7 @@ Deno.test({ ...STRICT, name: "eight that hang are enough" }, async () => {
   assert.equal(await ask("ninth", ninth), "x");
 });
 
-Deno.test({ ...STRICT, name: "each is waited for as long as the others, whenever it began" }, async () => {
+test("each is waited for as long as the others, whenever it began", async () => {
   const clock = createFakeClock();
   const disk = createDiskTimeout(clock, 1_000).on(true);
   const ends: string[] = [];

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { isGlob, parseGlob } from "../../src/watch/glob.ts";
+import { test } from "../support/strict.ts";
 
-Deno.test("a path is a pattern where a shell would take it for one", () => {
+test("a path is a pattern where a shell would take it for one", () => {
   const cases: [string, boolean][] = [
     ["/etc/app/config.yaml", false],
     ["/etc/app/*.yaml", true],
@@ -20,7 +21,7 @@ Deno.test("a path is a pattern where a shell would take it for one", () => {
   for (const [path, expected] of cases) assert.equal(isGlob(path), expected, path);
 });
 
-Deno.test("a pattern is cut at its first wildcard", () => {
+test("a pattern is cut at its first wildcard", () => {
   assert.equal(parseGlob("/etc/app/*.yaml").base, "/etc/app");
   assert.equal(parseGlob("/*").base, "/");
   assert.equal(parseGlob("/etc/*/x/*.yaml").base, "/etc");
@@ -55,7 +56,7 @@ const NAMES = [
   "~",
 ];
 
-Deno.test("patterns match what a shell matches", () => {
+test("patterns match what a shell matches", () => {
   const dir = Deno.makeTempDirSync({ prefix: "glob_" });
   try {
     for (const name of NAMES) Deno.writeTextFileSync(`${dir}/${name}`, "");
@@ -109,7 +110,7 @@ Deno.test("patterns match what a shell matches", () => {
   }
 });
 
-Deno.test("the volume's internals are never matched", () => {
+test("the volume's internals are never matched", () => {
   for (const pattern of ["*", ".*", "..*", "..data", "?.data", "[.].data"]) {
     const match = isGlob(`/d/${pattern}`) ? parseGlob(`/d/${pattern}`).parts[0]! : null;
     if (match === null) continue;
@@ -119,7 +120,7 @@ Deno.test("the volume's internals are never matched", () => {
   }
 });
 
-Deno.test("a question mark is one character, not one byte; classes are those of the C locale", () => {
+test("a question mark is one character, not one byte; classes are those of the C locale", () => {
   const match = parseGlob("/d/?").parts[0]!;
   const alpha = parseGlob("/d/[[:alpha:]]").parts[0]!;
   assert.ok(typeof match === "function" && typeof alpha === "function");

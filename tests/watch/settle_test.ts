@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { decideSettling, type SettleInput, type Settling } from "../../src/watch/settle.ts";
+import { test } from "../support/strict.ts";
 
 const INPUT: SettleInput = {
   nowMs: 0,
@@ -21,12 +22,12 @@ function play(looks: Partial<SettleInput>[]): number | null {
   return null;
 }
 
-Deno.test("what is as it was, or without delay, counts at once", () => {
+test("what is as it was, or without delay, counts at once", () => {
   assert.equal(decideSettling(null, { ...INPUT, differs: false }), null);
   assert.equal(decideSettling(null, { ...INPUT, delayMs: 0 }), null);
 });
 
-Deno.test("a change waits for quiet and then for two equal reads", () => {
+test("a change waits for quiet and then for two equal reads", () => {
   const first = decideSettling(null, INPUT);
   assert.equal(first?.againAtMs, 200);
   const second = decideSettling(first, { ...INPUT, nowMs: 200 });
@@ -39,7 +40,7 @@ Deno.test("a change waits for quiet and then for two equal reads", () => {
   assert.equal(decideSettling(second, { ...INPUT, nowMs: 300 })?.againAtMs, 400);
 });
 
-Deno.test("a look in between that finds another state begins anew", () => {
+test("a look in between that finds another state begins anew", () => {
   assert.equal(
     play([{ nowMs: 0 }, { nowMs: 200, sameAsBefore: false }, { nowMs: 400 }, { nowMs: 600 }]),
     600,
@@ -50,15 +51,15 @@ Deno.test("a look in between that finds another state begins anew", () => {
   );
 });
 
-Deno.test("what went back to the old state is forgotten", () => {
+test("what went back to the old state is forgotten", () => {
   assert.equal(play([{ nowMs: 0 }, { nowMs: 200, differs: false }]), 200);
 });
 
-Deno.test("a swapped volume needs quiet only", () => {
+test("a swapped volume needs quiet only", () => {
   assert.equal(play([{ nowMs: 0, atomic: true }, { nowMs: 200, atomic: true }]), 200);
 });
 
-Deno.test("a busy writer is waited for 2 s, and as long again while each read is torn", () => {
+test("a busy writer is waited for 2 s, and as long again while each read is torn", () => {
   const busy = (everyMs: number, untilMs: number, stable: boolean) => {
     const looks = [];
     for (let nowMs = 0; nowMs <= untilMs; nowMs += everyMs) {
@@ -70,7 +71,7 @@ Deno.test("a busy writer is waited for 2 s, and as long again while each read is
   assert.equal(busy(100, 10_000, false), 4_000);
 });
 
-Deno.test("whatever the looks find, waiting has an end, and the next look is never in the past", () => {
+test("whatever the looks find, waiting has an end, and the next look is never in the past", () => {
   const look = fc.record({
     stepMs: fc.nat(300),
     sameAsBefore: fc.boolean(),

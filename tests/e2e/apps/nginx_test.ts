@@ -34,11 +34,7 @@ test("nginx by SIGHUP to its master, proved by a version: good, bad, back", asyn
     await sidecar.logged(`Sending SIGHUP to main process (PID ${app.pid})`);
 
     app.swap("BAD");
-    await sidecar.metricIs(
-      'config_reload_outcomes_total{outcome="timeout"}',
-      (value) => value >= 1,
-      15_000,
-    );
+    await sidecar.metricIs('config_reload_outcomes_total{outcome="timeout"}', (value) => value >= 1, 15_000);
     assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
     await sidecar.logged("reload verification timeout");
     assert.ok(app.isAlive());

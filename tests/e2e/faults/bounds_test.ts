@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { createGroup, readMemory } from "../../../bench/lab.ts";
 import { BINARY, createScene, requireRoot } from "../../support/scene.ts";
-import { STRICT } from "../../support/strict.ts";
+import { STRICT, test } from "../../support/strict.ts";
 
 const MIB = 1048576;
 
@@ -48,51 +48,47 @@ const CASES: readonly [string, () => Promise<Uint8Array> | string, string, strin
   [`YAML empty lines, ${WITHIN}`, () => `${rows("\n", 70_000)}[`, "--validate=yaml", "no valid YAML"],
 ];
 
-Deno.test({
-  ...STRICT,
-  name: "content that takes memory stays within 50 MiB (160 from source), and what comes after it is applied",
-  fn: async (t) => {
-    requireRoot("it makes a control group");
-    for (const [what, create, flag, reason] of CASES) {
-      await t.step({
-        ...STRICT,
-        name: what,
-        fn: async () => {
-          const group = createGroup(`bounds-${crypto.randomUUID().slice(0, 8)}`, {
-            memoryBytes: (BINARY ? 50 : 160) * MIB,
+test("content that takes memory stays within 50 MiB (160 from source), and what comes after it is applied", async (t) => {
+  requireRoot("it makes a control group");
+  for (const [what, create, flag, reason] of CASES) {
+    await t.step({
+      ...STRICT,
+      name: what,
+      fn: async () => {
+        const group = createGroup(`bounds-${crypto.randomUUID().slice(0, 8)}`, {
+          memoryBytes: (BINARY ? 50 : 160) * MIB,
+        });
+        try {
+          await using scene = await createScene();
+          const joins = group.joins.map((file) => `echo 0 > ${file}`).join("; ");
+          const sidecar = await scene.begin({
+            prefix: ["sh", "-c", `${joins}; exec "$@"`, "sh"],
+            args: [flag.replace("OUT", `${scene.dir}/out.yaml`)],
+            env: { HOME: "x".repeat(60) },
           });
+          await scene.applied(await scene.swap('{"version": 1}\n'));
+          const anonymous = () => readMemory([sidecar.pid]).anonymousBytes;
+          const before = anonymous();
+          let peak = before;
+          const timer = setInterval(() => peak = Math.max(peak, anonymous()), 3);
           try {
-            await using scene = await createScene();
-            const joins = group.joins.map((file) => `echo 0 > ${file}`).join("; ");
-            const sidecar = await scene.begin({
-              prefix: ["sh", "-c", `${joins}; exec "$@"`, "sh"],
-              args: [flag.replace("OUT", `${scene.dir}/out.yaml`)],
-              env: { HOME: "x".repeat(60) },
-            });
-            await scene.applied(await scene.swap('{"version": 1}\n'));
-            const anonymous = () => readMemory([sidecar.pid]).anonymousBytes;
-            const before = anonymous();
-            let peak = before;
-            const timer = setInterval(() => peak = Math.max(peak, anonymous()), 3);
-            try {
-              scene.volume.swap({ "config.yaml": await create() });
-              if (reason === "") {
-                await sidecar.metricIs("config_reload_successes_total", (value) => value >= 2, 20_000);
-              } else await sidecar.logged(reason, 20_000);
-            } finally {
-              clearInterval(timer);
-            }
-            const limit = (BINARY ? 0 : 40) + (flag === "--validate=yaml" ? 26 : 24);
-            const grown = (peak - before) / MIB;
-            assert.ok(grown < limit, `${grown.toFixed(1)} MiB more at the peak, at most ${limit}`);
-            await sidecar.healthz();
-            await scene.applied(await scene.swap('{"version": 2}\n'));
-            assert.equal(group.pressure().kills, 0);
+            scene.volume.swap({ "config.yaml": await create() });
+            if (reason === "") {
+              await sidecar.metricIs("config_reload_successes_total", (value) => value >= 2, 20_000);
+            } else await sidecar.logged(reason, 20_000);
           } finally {
-            group.remove();
+            clearInterval(timer);
           }
-        },
-      });
-    }
-  },
+          const limit = (BINARY ? 0 : 40) + (flag === "--validate=yaml" ? 26 : 24);
+          const grown = (peak - before) / MIB;
+          assert.ok(grown < limit, `${grown.toFixed(1)} MiB more at the peak, at most ${limit}`);
+          await sidecar.healthz();
+          await scene.applied(await scene.swap('{"version": 2}\n'));
+          assert.equal(group.pressure().kills, 0);
+        } finally {
+          group.remove();
+        }
+      },
+    });
+  }
 });

@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { BINARY, createScene, get, requireProgram, requireRoot, type Scene } from "../../support/scene.ts";
-import { STRICT } from "../../support/strict.ts";
+import { test } from "../../support/strict.ts";
 
 const UID = "65532";
 const AS_USER = [
@@ -47,60 +47,47 @@ exec "$@"`;
   return ["unshare", "--mount", "sh", "-c", script, "sh", ...AS_USER];
 }
 
-Deno.test({
-  ...STRICT,
-  name: "without HOME or any other variable it runs and reloads",
-  fn: async () => {
-    await using scene = await createScene();
-    const env = BINARY ? {} : { DENO_DIR: `${scene.dir}/cache` };
-    const sidecar = await scene.begin({ clearEnv: true, env });
-    await scene.applied(await scene.swap("version: 1\n"));
-    await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
-  },
+test("without HOME or any other variable it runs and reloads", async () => {
+  await using scene = await createScene();
+  const env = BINARY ? {} : { DENO_DIR: `${scene.dir}/cache` };
+  const sidecar = await scene.begin({ clearEnv: true, env });
+  await scene.applied(await scene.swap("version: 1\n"));
+  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
 });
 
-Deno.test({
-  ...STRICT,
-  name:
-    "as UID 65532 without capabilities, with a read-only root, no /tmp and no HOME, it signals an app of the same user",
-  fn: async () => {
-    requireRoot("it makes a mount namespace and changes the user");
-    requireProgram("setpriv", "the package util-linux");
-    await using scene = await createScene({ app: { prefix: ["setpriv", "--reuid", UID, "--clear-groups"] } });
-    const sidecar = await scene.begin({
-      prefix: confine(scene),
-      product: CONFINED_PRODUCT,
-      clearEnv: true,
-      env: { PATH: Deno.env.get("PATH")!, ...(BINARY ? {} : { DENO_DIR: "/nonexistent" }) },
-    });
-    await scene.applied(await scene.swap("version: 1\n"));
-    await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
-    assert.equal((await scene.app.counts()).signals, 1);
-    const status = await Deno.readTextFile(`/proc/${sidecar.pid}/status`);
-    assert.match(status, /^Uid:\t65532\t65532/m);
-    assert.match(status, /^CapEff:\t0000000000000000$/m);
-  },
+test("as UID 65532 without capabilities, with a read-only root, no /tmp and no HOME, it signals an app of the same user", async () => {
+  requireRoot("it makes a mount namespace and changes the user");
+  requireProgram("setpriv", "the package util-linux");
+  await using scene = await createScene({ app: { prefix: ["setpriv", "--reuid", UID, "--clear-groups"] } });
+  const sidecar = await scene.begin({
+    prefix: confine(scene),
+    product: CONFINED_PRODUCT,
+    clearEnv: true,
+    env: { PATH: Deno.env.get("PATH")!, ...(BINARY ? {} : { DENO_DIR: "/nonexistent" }) },
+  });
+  await scene.applied(await scene.swap("version: 1\n"));
+  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
+  assert.equal((await scene.app.counts()).signals, 1);
+  const status = await Deno.readTextFile(`/proc/${sidecar.pid}/status`);
+  assert.match(status, /^Uid:\t65532\t65532/m);
+  assert.match(status, /^CapEff:\t0000000000000000$/m);
 });
 
-Deno.test({
-  ...STRICT,
-  name: "an app of another user: the failure names both users and the fix, and nothing crashes",
-  fn: async () => {
-    requireRoot("it changes the user");
-    requireProgram("setpriv", "the package util-linux");
-    await using scene = await createScene({
-      app: { prefix: ["setpriv", "--reuid", "65534", "--clear-groups"] },
-    });
-    const env = BINARY ? {} : { DENO_DIR: "/nonexistent" };
-    const sidecar = await scene.begin({ prefix: AS_USER, clearEnv: true, env });
-    await scene.swap("version: 1\n");
-    await sidecar.metricIs("config_reload_failures_total", (value) => value > 0);
-    const log = sidecar.log();
-    assert.match(log, /65532/);
-    assert.match(log, /65534/);
-    assert.match(log, /runAsUser/);
-    assert.equal((await scene.app.counts()).signals, 0);
-    assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
-    assert.ok(await get(`http://127.0.0.1:${sidecar.port}/healthz`, 1000));
-  },
+test("an app of another user: the failure names both users and the fix, and nothing crashes", async () => {
+  requireRoot("it changes the user");
+  requireProgram("setpriv", "the package util-linux");
+  await using scene = await createScene({
+    app: { prefix: ["setpriv", "--reuid", "65534", "--clear-groups"] },
+  });
+  const env = BINARY ? {} : { DENO_DIR: "/nonexistent" };
+  const sidecar = await scene.begin({ prefix: AS_USER, clearEnv: true, env });
+  await scene.swap("version: 1\n");
+  await sidecar.metricIs("config_reload_failures_total", (value) => value > 0);
+  const log = sidecar.log();
+  assert.match(log, /65532/);
+  assert.match(log, /65534/);
+  assert.match(log, /runAsUser/);
+  assert.equal((await scene.app.counts()).signals, 0);
+  assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
+  assert.ok(await get(`http://127.0.0.1:${sidecar.port}/healthz`, 1000));
 });

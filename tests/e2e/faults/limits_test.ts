@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { createGroup, type Group, type Limits } from "../../../bench/lab.ts";
 import { until } from "../../support/poll.ts";
 import { BINARY, createScene, get, ready, requireRoot, type Scene } from "../../support/scene.ts";
-import { STRICT } from "../../support/strict.ts";
+import { test } from "../../support/strict.ts";
 
 const MIB = 1048576;
 
@@ -43,65 +43,56 @@ async function inGroup(
   }
 }
 
-Deno.test({
-  ...STRICT,
-  name: "in 32 MiB (128 from source) under scrapes and changes: nothing is killed, no change is missed",
-  fn: async () => {
-    await inGroup({ memoryBytes: (BINARY ? 32 : 128) * MIB }, async (scene, prefix, group) => {
-      const sidecar = await scene.begin({ prefix });
-      let loading = true;
-      const failed: string[] = [];
-      const load = (async () => {
-        const paths = ["/metrics", "/status", "/", "/metrics"];
-        const read = (path: string) =>
-          get(`http://127.0.0.1:${sidecar.port}${path}`, 5000).catch((error) =>
-            failed.push(`${path}: ${error}`)
-          );
-        while (loading) await Promise.all(paths.map(read));
-      })();
-      try {
-        for (let i = 1; i <= 40; i++) {
-          // Where the disk reads 8 MiB ahead, a page fault under the limit can take seconds.
-          await scene.applied(await scene.swap(`version: ${i}\n${"# filler\n".repeat(2000)}`), 20_000);
-        }
-      } finally {
-        loading = false;
-        await load;
+test("in 32 MiB (128 from source) under scrapes and changes: nothing is killed, no change is missed", async () => {
+  await inGroup({ memoryBytes: (BINARY ? 32 : 128) * MIB }, async (scene, prefix, group) => {
+    const sidecar = await scene.begin({ prefix });
+    let loading = true;
+    const failed: string[] = [];
+    const load = (async () => {
+      const paths = ["/metrics", "/status", "/", "/metrics"];
+      const read = (path: string) =>
+        get(`http://127.0.0.1:${sidecar.port}${path}`, 5000).catch((error) =>
+          failed.push(`${path}: ${error}`)
+        );
+      while (loading) await Promise.all(paths.map(read));
+    })();
+    try {
+      for (let i = 1; i <= 40; i++) {
+        // Where the disk reads 8 MiB ahead, a page fault under the limit can take seconds.
+        await scene.applied(await scene.swap(`version: ${i}\n${"# filler\n".repeat(2000)}`), 20_000);
       }
-      assert.deepEqual(failed, [], "no request fails");
-      await sidecar.metricIs("config_reload_successes_total", (value) => value === 40);
-      assert.equal(group.pressure().kills, 0);
-      assert.equal((await scene.app.counts()).signals, 40);
-      await sidecar.healthz();
-    });
-  },
+    } finally {
+      loading = false;
+      await load;
+    }
+    assert.deepEqual(failed, [], "no request fails");
+    await sidecar.metricIs("config_reload_successes_total", (value) => value === 40);
+    assert.equal(group.pressure().kills, 0);
+    assert.equal((await scene.app.counts()).signals, 40);
+    await sidecar.healthz();
+  });
 });
 
-Deno.test({
-  ...STRICT,
-  name:
-    "in 50 thousandths of a core and 50 MiB (64 from source): ready in time, changes reloaded, /healthz within 1 s",
-  fn: async () => {
-    await inGroup({ memoryBytes: (BINARY ? 50 : 64) * MIB, cpuMillis: 50 }, async (scene, prefix, group) => {
-      const sidecar = await scene.start({ prefix });
-      // The promise is 3 s compiled; from source the program is compiled at each start.
-      const readyMs = await ready(sidecar, 30_000);
-      if (BINARY) {
-        const limitMs = Math.max(3_000, START_PER_VERSION * await versionMs(prefix, BINARY));
-        assert.ok(readyMs < limitMs, `ready after ${readyMs.toFixed(0)} ms, at most ${limitMs.toFixed(0)}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, BINARY ? 1000 : 3000));
-      for (let i = 1; i <= 5; i++) {
-        const hash = await scene.swap(`version: ${i}\n`);
-        await scene.applied(hash, BINARY ? 2000 : 10_000);
-        await new Promise((resolve) => setTimeout(resolve, 300));
-      }
-      assert.equal((await scene.app.counts()).signals, 5, sidecar.log());
-      // By the clock on the wall, since waiting for a processor is what this limit makes.
-      await until("/healthz within 1 s", () => get(`http://127.0.0.1:${sidecar.port}/healthz`, 1000));
-      assert.equal(group.pressure().kills, 0);
-    });
-  },
+test("in 50 thousandths of a core and 50 MiB (64 from source): ready in time, changes reloaded, /healthz within 1 s", async () => {
+  await inGroup({ memoryBytes: (BINARY ? 50 : 64) * MIB, cpuMillis: 50 }, async (scene, prefix, group) => {
+    const sidecar = await scene.start({ prefix });
+    // The promise is 3 s compiled; from source the program is compiled at each start.
+    const readyMs = await ready(sidecar, 30_000);
+    if (BINARY) {
+      const limitMs = Math.max(3_000, START_PER_VERSION * await versionMs(prefix, BINARY));
+      assert.ok(readyMs < limitMs, `ready after ${readyMs.toFixed(0)} ms, at most ${limitMs.toFixed(0)}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, BINARY ? 1000 : 3000));
+    for (let i = 1; i <= 5; i++) {
+      const hash = await scene.swap(`version: ${i}\n`);
+      await scene.applied(hash, BINARY ? 2000 : 10_000);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    assert.equal((await scene.app.counts()).signals, 5, sidecar.log());
+    // By the clock on the wall, since waiting for a processor is what this limit makes.
+    await until("/healthz within 1 s", () => get(`http://127.0.0.1:${sidecar.port}/healthz`, 1000));
+    assert.equal(group.pressure().kills, 0);
+  });
 });
 
 /** Opens `perSecond` connections for `forMs`, sends `request` on each, and keeps them. */
@@ -136,28 +127,24 @@ for (
     ],
   ] as const
 ) {
-  Deno.test({
-    ...STRICT,
-    name,
-    fn: async () => {
-      // The 50 MiB of the manifests; from source the program alone needs more.
-      await inGroup({ memoryBytes: (BINARY ? 50 : 128) * MIB }, async (scene, prefix, group) => {
-        const sidecar = await scene.begin({ prefix });
-        const flooding = flood(sidecar.port, request, 2_000, 5_000);
-        for (let i = 1; i <= 4; i++) await scene.applied(await scene.swap(`version: ${i}\n`), 5_000);
-        const conns = await flooding;
-        try {
-          await until("the clients to be shed and a probe to be answered", async () => {
-            const open = [...Deno.readDirSync(`/proc/${sidecar.pid}/fd`)].length;
-            return open < 950 && await sidecar.healthz() > 0;
-          }, { timeoutMs: 4_000 });
-          await scene.applied(await scene.swap("version: 5\n"), 5_000);
-          assert.equal((await scene.app.counts()).signals, 5);
-          assert.equal(group.pressure().kills, 0);
-        } finally {
-          for (const conn of conns) conn.close();
-        }
-      });
-    },
+  test(name, async () => {
+    // The 50 MiB of the manifests; from source the program alone needs more.
+    await inGroup({ memoryBytes: (BINARY ? 50 : 128) * MIB }, async (scene, prefix, group) => {
+      const sidecar = await scene.begin({ prefix });
+      const flooding = flood(sidecar.port, request, 2_000, 5_000);
+      for (let i = 1; i <= 4; i++) await scene.applied(await scene.swap(`version: ${i}\n`), 5_000);
+      const conns = await flooding;
+      try {
+        await until("the clients to be shed and a probe to be answered", async () => {
+          const open = [...Deno.readDirSync(`/proc/${sidecar.pid}/fd`)].length;
+          return open < 950 && await sidecar.healthz() > 0;
+        }, { timeoutMs: 4_000 });
+        await scene.applied(await scene.swap("version: 5\n"), 5_000);
+        assert.equal((await scene.app.counts()).signals, 5);
+        assert.equal(group.pressure().kills, 0);
+      } finally {
+        for (const conn of conns) conn.close();
+      }
+    });
   });
 }

@@ -88,10 +88,7 @@ const SCENARIOS: readonly Scenario[] = [
   {
     name: "polling that was asked for",
     pods: {
-      [POD]: {
-        ...without("config_reload_watch_info"),
-        'config_reload_watch_info{method="poll"}': "1x62",
-      },
+      [POD]: { ...without("config_reload_watch_info"), 'config_reload_watch_info{method="poll"}': "1x62" },
     },
     fires: null,
     at: 30,
@@ -165,10 +162,7 @@ const SCENARIOS: readonly Scenario[] = [
     name: "a volume that was replaced under the sidecar, scraped without the operator's container label",
     pods: {
       [POD]: { ...HEALTHY, 'config_reload_stale_mounts{container="sidecar",reason="replaced"}': "1x62" },
-      [OTHER]: {
-        ...without("config_reload_config_info"),
-        'config_reload_config_info{hash="bbb"}': "1x62",
-      },
+      [OTHER]: { ...without("config_reload_config_info"), 'config_reload_config_info{hash="bbb"}': "1x62" },
     },
     fires: ["ConfigReloaderStaleMount", here({ container: "sidecar", reason: "replaced" })],
     at: 30,
@@ -255,10 +249,7 @@ const SCENARIOS: readonly Scenario[] = [
     name: "replicas of one workload with different content, all in sync",
     pods: {
       [POD]: HEALTHY,
-      [OTHER]: {
-        ...without("config_reload_config_info"),
-        'config_reload_config_info{hash="bbb"}': "1x62",
-      },
+      [OTHER]: { ...without("config_reload_config_info"), 'config_reload_config_info{hash="bbb"}': "1x62" },
       "db-0": HEALTHY,
     },
     fires: ["ConfigReloaderReplicasDisagree", { namespace: "n", workload: "web" }],

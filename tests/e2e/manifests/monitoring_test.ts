@@ -72,10 +72,7 @@ test("the dashboard begins with three numbers and the pods that need a person; p
   // What a folded row holds is laid out for itself.
   const folded = all.flatMap(({ panels = [] }) => panels);
   for (
-    const group of [
-      all.filter((panel) => !folded.includes(panel)),
-      ...all.map(({ panels = [] }) => panels),
-    ]
+    const group of [all.filter((panel) => !folded.includes(panel)), ...all.map(({ panels = [] }) => panels)]
   ) {
     const cells = new Set<string>();
     for (const { gridPos: { x, y, w, h }, title } of group) {

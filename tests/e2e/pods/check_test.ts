@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import type { Finding } from "../../../src/commands/check/finding.ts";
 import { type Pod, podTest } from "../../support/pod_namespace.ts";
-import { STRICT } from "../../support/strict.ts";
+import { test } from "../../support/strict.ts";
 
 const USER = 65532;
 const ESCAPE = String.fromCharCode(27);
@@ -303,7 +303,7 @@ podTest("check: no handler", {}, async (pod) => {
   assert.deepEqual([young.code, young.codes], [0, ["starting"]]);
 });
 
-Deno.test("check: coloured on a terminal only, and not with NO_COLOR", STRICT, async () => {
+test("check: coloured on a terminal only, and not with NO_COLOR", async () => {
   const dir = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(`${dir}/config.yaml`, "v: 1\n");

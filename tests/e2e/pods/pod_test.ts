@@ -231,10 +231,7 @@ podTest("pod: by name and command line, the root of a tree", {}, async (pod) => 
     "target",
     "comm, as ps shows it",
   );
-  assert.equal(
-    codeOf((await sidecar.resolve({ processCmdline: "handle" })).resolution),
-    "ambiguous",
-  );
+  assert.equal(codeOf((await sidecar.resolve({ processCmdline: "handle" })).resolution), "ambiguous");
   assert.equal(codeOf((await sidecar.resolve({ processName: "deno" })).resolution), "not-there");
 });
 

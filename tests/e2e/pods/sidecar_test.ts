@@ -119,12 +119,7 @@ etcTest(
     assert.deepEqual([migration.isAlive(), migration.hups()], [true, []]);
     migration.kill("SIGKILL");
     await migration.ended;
-    await pod.start({
-      program: Deno.execPath(),
-      args: appArgs(pod, port),
-      container: "app",
-      silent: true,
-    });
+    await pod.start({ program: Deno.execPath(), args: appArgs(pod, port), container: "app", silent: true });
     await until("the reload", async () => /config_reload_in_sync 1/.test(await sidecar.metrics()));
   },
 );
