@@ -4,8 +4,8 @@
  */
 
 import type { Config } from "../config.ts";
-import type { Resolution, StatusReading, Target } from "../model.ts";
-import type { Clock, StatusProbe, TargetPort } from "../ports.ts";
+import type { StatusReading } from "../model.ts";
+import type { Clock, StatusProbe } from "../ports.ts";
 import { statusIn } from "../reload/start.ts";
 import { earliestTriggerWallMs } from "../verify/judge.ts";
 
@@ -40,45 +40,29 @@ export async function readInTime(
 export interface Prefetched {
   readonly answer: Promise<StatusReading | null>;
   readonly atMs: number;
-  /** Who would be signalled, where that was looked for just now; else null. */
-  found(): Resolution | null;
 }
 
 /** Holds what is on its way for the next attempt. */
 export interface Prefetcher {
-  /** Asks for the status and looks for the target, unless that was done in the last `freshMs`. */
-  begin(freshMs: number, known: Target | null): void;
+  /** Asks for the status, unless that was done in the last `freshMs`. */
+  begin(freshMs: number): void;
   /** For the attempt that begins now; null where nothing was begun. */
   take(): Prefetched | null;
 }
 
-/**
- * Makes one with nothing on its way. The target is looked for when the app has answered: `fetch` sends only when the event loop
- * turns, so synchronous work after it would put the request off. Where the swap comes first, the attempt looks.
- */
-export function createPrefetcher(
-  deps: BaselineDeps & { readonly target: Pick<TargetPort, "resolve"> },
-): Prefetcher {
-  const { clock, config, target } = deps;
+/** Makes one with nothing on its way. */
+export function createPrefetcher(deps: BaselineDeps): Prefetcher {
+  const { clock, config } = deps;
   const isAsked = config.verify !== "none" && config.trigger !== "none";
   let begun: Prefetched | null = null;
   /** Ends the request on its way. */
   let given = new AbortController();
   return {
-    begin(freshMs, known) {
+    begin(freshMs) {
       if (!isAsked || begun !== null && clock.nowMs() - begun.atMs < freshMs) return;
       given.abort("not needed");
       given = new AbortController();
-      let resolution: Resolution | null = null;
-      let foundAtMs = -Infinity;
-      const answer = readInTime(deps, given.signal);
-      const found = () => clock.nowMs() - foundAtMs < FRESH_MS ? resolution : null;
-      const own = begun = { answer, atMs: clock.nowMs(), found };
-      void answer.then(() => {
-        if (begun !== own || config.trigger !== "signal") return;
-        resolution = target.resolve(known);
-        foundAtMs = clock.nowMs();
-      });
+      begun = { answer: readInTime(deps, given.signal), atMs: clock.nowMs() };
     },
     take() {
       const taken = begun;

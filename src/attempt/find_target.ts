@@ -18,9 +18,9 @@ export type Found =
 export async function findTarget(deps: AttemptDeps, input: AttemptInput): Promise<Found> {
   const { clock, config } = deps;
   const deadlineMs = clock.nowMs() + config.reloadTimeoutMs;
-  for (let ahead = input.begun?.found() ?? null;; ahead = null) {
+  for (;;) {
     deps.beat();
-    const resolution = ahead ?? deps.target.resolve(input.known);
+    const resolution = deps.target.resolve(input.known);
     const hasReadIt = hasRead(resolution, input);
     if (resolution.kind === "target" || resolution.kind === "starting" && hasReadIt) {
       return { kind: "target", target: resolution.target, hasReadIt };

@@ -1,13 +1,13 @@
 /**
  * Settings that are fine each for itself and make no sense together. Each message names what was given, and the way
- * out. Must parse nothing and change nothing.
+ * out. Judged by the settings alone. Must parse nothing, change nothing and never touch the disk.
  */
 
-import type { FlagName } from "./flags.ts";
-import { findOutputConflict } from "./outputs.ts";
-import type { Resolved } from "./resolve.ts";
 import { hideUrlSecrets } from "../http/hide_url.ts";
-import { formatDuration } from "./units.ts";
+import { baseName, isWithin, joinPath } from "../paths.ts";
+import { isPattern, matchesParts, parseGlob } from "../watch/glob.ts";
+import type { FlagName } from "./flags.ts";
+import type { Resolved } from "./resolve.ts";
 import { orList, quote } from "./usage_error.ts";
 
 /** What counts only with certain values of another flag. */
@@ -24,35 +24,31 @@ const COUNTS_ONLY_WITH:
   ];
 
 /**
- * The first contradiction as one line for people, or null.
+ * The flags that name the target, of which one may be given. Without signals, too: whether the app lives and restarts is
+ * watched.
  */
-export function findContradiction(resolved: Resolved): string | null {
-  return findTriggerConflict(resolved) ?? findTargetConflict(resolved) ?? findVerifyConflict(resolved) ??
-    findCredentialConflict(resolved) ?? findTimeConflict(resolved) ?? findOutputConflict(resolved) ??
-    findRolloutConflict(resolved) ?? findUnused(resolved) ?? findPortConflict(resolved);
-}
+export const SELECTORS = ["pid", "pid-file", "process-name", "process-cmdline"] as const;
 
-function findUnused({ config, givenAs }: Resolved): string | null {
-  for (const [name, other, values] of COUNTS_ONLY_WITH) {
-    const value = config[other];
-    // What is switched off changes nothing.
-    const isOff = name === "allow-unhandled-signal" && !config.allowUnhandledSignal;
-    if (values.includes(value) || givenAs(name) === null || isOff) continue;
-    const called = other === "verify" ? other : `the ${other}`;
-    return `${givenAs(name)}: counts only with --${other} ${orList(values)}, but ${called} is ${value}`;
+/** Each finds one kind of contradiction, in this order. */
+const RULES: readonly ((resolved: Resolved) => string | null)[] = [
+  findTriggerConflict,
+  findTargetConflict,
+  findVerifyConflict,
+  findCredentialConflict,
+  findTimeConflict,
+  findOutputConflict,
+  findRolloutConflict,
+  findUnused,
+  findPortConflict,
+];
+
+/** The first contradiction as one line for people, or null. */
+export function findContradiction(resolved: Resolved): string | null {
+  for (const rule of RULES) {
+    const found = rule(resolved);
+    if (found !== null) return found;
   }
   return null;
-}
-
-/** Pods find each other by the group's name, and only what is triggered can be held back. */
-function findRolloutConflict({ config, givenAs }: Resolved): string | null {
-  if (config.rollout === "none") return null;
-  const begin = `${givenAs("rollout")}: ${config.rollout}`;
-  if (config.once) return `${begin} needs a sidecar that stays for its soak, but --once ends`;
-  if (config.rolloutGroup === null) return `${begin} needs a --rollout-group, want the same name in all pods`;
-  return config.trigger === "none"
-    ? `${begin} holds triggers back, but the trigger is none, want signal or http`
-    : null;
 }
 
 function findTriggerConflict({ config, givenAs }: Resolved): string | null {
@@ -64,12 +60,6 @@ function findTriggerConflict({ config, givenAs }: Resolved): string | null {
       "want a trigger or a verification"
     : null;
 }
-
-/**
- * The flags that name the target, of which one may be given. Without signals, too: whether the app lives and restarts is
- * watched.
- */
-export const SELECTORS = ["pid", "pid-file", "process-name", "process-cmdline"] as const;
 
 function findTargetConflict({ config, givenAs }: Resolved): string | null {
   const [first, second] = SELECTORS.filter((name) =>
@@ -88,7 +78,7 @@ function findVerifyConflict({ config, givenAs }: Resolved): string | null {
 function findCredentialConflict({ givenAs }: Resolved): string | null {
   for (const side of ["client", "tls"] as const) {
     const pair = [`${side}-cert-file`, `${side}-key-file`] as const;
-    const [name] = pair.filter((name) => givenAs(name) !== null);
+    const name = pair.find((name) => givenAs(name) !== null);
     const other = pair.find((name) => givenAs(name) === null);
     if (name && other) return `${givenAs(name)}: needs --${other} too, want both or none`;
   }
@@ -97,19 +87,97 @@ function findCredentialConflict({ givenAs }: Resolved): string | null {
 }
 
 function findTimeConflict({ config, givenAs }: Resolved): string | null {
+  const shown = (name: FlagName) => config.settings.find((setting) => setting.name === name)!.value;
   const pairs = [
     ["retry-interval", config.retryIntervalMs, "max-backoff", config.maxBackoffMs],
     ["poll-interval", config.pollIntervalMs, "reload-timeout", config.reloadTimeoutMs],
   ] as const;
   for (const [shorter, shortMs, longer, longMs] of pairs) {
     if (shortMs <= longMs) continue;
-    const given = givenAs(shorter);
-    if (given) {
-      return `${given}: ${formatDuration(shortMs)} is longer than --${longer} ` +
-        `(${formatDuration(longMs)}), want it no longer`;
-    }
-    return `${givenAs(longer)}: ${formatDuration(longMs)} is shorter than --${shorter} ` +
-      `(${formatDuration(shortMs)}), want --${shorter} no longer`;
+    return givenAs(shorter)
+      ? `${givenAs(shorter)}: ${shown(shorter)} is longer than --${longer} (${
+        shown(longer)
+      }), want it no longer`
+      : `${givenAs(longer)}: ${shown(longer)} is shorter than --${shorter} (${shown(shorter)}), ` +
+        `want --${shorter} no longer`;
+  }
+  return null;
+}
+
+/** What the sidecar writes must not be what it watches: it would trigger itself without end. */
+function findOutputConflict({ config, givenAs }: Resolved): string | null {
+  const { configFiles, watchedDirs, configEnvsubstFile: file, outputDir: dir } = config;
+  const path = dir ?? file;
+  if (path === null) return null;
+  const label = givenAs(dir === null ? "config-envsubst-file" : "output-dir");
+  const begin = `${label}: ${quote(path)}`;
+  if (dir !== null && file !== null) {
+    return `${begin} and --config-envsubst-file both say where to write, want one of them`;
+  }
+  const several = dir === null ? whySeveral(configFiles) : null;
+  if (several !== null) return `${begin} holds one file, but ${several}, want --output-dir instead`;
+  if (configFiles[0] === file) return `${begin} is the --config-file itself, want another file`;
+  const outer = watchedDirs.find((watched) => isWithin(path, watched));
+  if (outer !== undefined) {
+    return `${begin} lies in --watched-dir ${quote(outer)} and would be watched itself, ` +
+      `want a ${dir === null ? "file" : "directory"} outside of it`;
+  }
+  if (dir === null) return null;
+  const overwritten = configFiles.find((file) =>
+    isPattern(file) ? couldMatchIn(dir, file) : file === joinPath(dir, baseName(file))
+  );
+  if (overwritten !== undefined) {
+    return `${begin} would overwrite what --config-file ${
+      quote(overwritten)
+    } watches, want another directory`;
+  }
+  return findSameName(configFiles.filter((file) => !isPattern(file)), label!);
+}
+
+/** Why the inputs may be more than one file; null where they are one. */
+function whySeveral([input, ...more]: readonly string[]): string | null {
+  if (input === undefined) return "--watched-dir is given";
+  if (more.length > 0) return `${more.length + 1} config files are given`;
+  return isPattern(input) ? `--config-file ${quote(input)} is a glob` : null;
+}
+
+function findSameName(files: readonly string[], label: string): string | null {
+  const second = files.find((file, at) =>
+    files.findIndex((other) => baseName(other) === baseName(file)) < at
+  );
+  if (second === undefined) return null;
+  const first = files.find((file) => baseName(file) === baseName(second))!;
+  return `${label}: --config-file ${quote(first)} and ${quote(second)} would both be ` +
+    `written as ${quote(baseName(second))}, want inputs with different names`;
+}
+
+/** Whether some file directly in `dir` could match the glob. */
+function couldMatchIn(dir: string, pattern: string): boolean {
+  const { base, parts } = parseGlob(pattern);
+  if (!isWithin(dir, base)) return false;
+  const below = dir.slice(base === "/" ? 0 : base.length).split("/").filter(Boolean);
+  return matchesParts(parts.at(-1) === "**" ? parts : parts.slice(0, -1), below);
+}
+
+/** Pods find each other by the group's name, and only what is triggered can be held back. */
+function findRolloutConflict({ config, givenAs }: Resolved): string | null {
+  if (config.rollout === "none") return null;
+  const begin = `${givenAs("rollout")}: ${config.rollout}`;
+  if (config.once) return `${begin} needs a sidecar that stays for its soak, but --once ends`;
+  if (config.rolloutGroup === null) return `${begin} needs a --rollout-group, want the same name in all pods`;
+  return config.trigger === "none"
+    ? `${begin} holds triggers back, but the trigger is none, want signal or http`
+    : null;
+}
+
+function findUnused({ config, givenAs }: Resolved): string | null {
+  for (const [name, other, values] of COUNTS_ONLY_WITH) {
+    const value = config[other];
+    // What is switched off changes nothing.
+    const isOff = name === "allow-unhandled-signal" && !config.allowUnhandledSignal;
+    if (values.includes(value) || givenAs(name) === null || isOff) continue;
+    const called = other === "verify" ? other : `the ${other}`;
+    return `${givenAs(name)}: counts only with --${other} ${orList(values)}, but ${called} is ${value}`;
   }
   return null;
 }

@@ -8,7 +8,7 @@ import { hideUrlSecrets } from "../http/hide_url.ts";
 import { refusedPortOf } from "../http/refused_ports.ts";
 import { isGlob } from "../watch/glob.ts";
 import { splitShellWords } from "./shell_words.ts";
-import { formatDuration, parseDurationMs, parseSizeBytes } from "./units.ts";
+import { parseDurationMs, parseSizeBytes } from "./units.ts";
 import { orList, quote, UsageError } from "./usage_error.ts";
 import { messageOf } from "../text.ts";
 
@@ -32,27 +32,23 @@ function refuse(text: string, problem: string): never {
   throw new UsageError(`${quote(text)} ${problem}`);
 }
 
+/** A kind whose `read` gives undefined for what it does not take; `problem` says what is wrong then. */
+function kind<T>(placeholder: string, problem: string, read: (text: string) => T | undefined): Kind<T> {
+  return { placeholder, parse: (text) => read(text) ?? refuse(text, problem) };
+}
+
 /** One of a closed set, in any case. */
 export function oneOf<const C extends readonly [string, ...string[]]>(...choices: C): Kind<C[number]> {
-  return {
-    placeholder: choices.join("|"),
-    parse: (text) => {
-      const choice = choices.find((candidate) => candidate === text.toLowerCase());
-      if (choice !== undefined) return choice;
-      return refuse(text, `is unknown, want ${orList(choices)}`);
-    },
-  };
+  const find = (text: string) => choices.find((choice) => choice === text.toLowerCase());
+  return kind(choices.join("|"), `is unknown, want ${orList(choices)}`, find);
 }
 
 /** A switch: `--once`, `--once=false`; also `1` and `0`, in any case. */
-export const SWITCH: Kind<boolean> = {
-  placeholder: "",
-  parse: (text) => {
-    if (/^(?:true|1)$/i.test(text)) return true;
-    if (/^(?:false|0)$/i.test(text)) return false;
-    return refuse(text, "is neither, want true or false");
-  },
-};
+export const SWITCH = kind(
+  "",
+  "is neither, want true or false",
+  (text) => /^(?:true|1)$/i.test(text) || (/^(?:false|0)$/i.test(text) ? false : undefined),
+);
 
 /** A duration of at least 1 ms, in milliseconds: anything less would be a busy loop or a timeout that is over at once. */
 export const DURATION = {
@@ -60,8 +56,7 @@ export const DURATION = {
   unit: "Ms",
   parse: (text: string) => {
     const ms = parseDurationMs(text);
-    if (ms < 1) return refuse(text, `is too short, want at least ${formatDuration(1)}`);
-    return ms;
+    return ms < 1 ? refuse(text, "is too short, want at least 1ms") : ms;
   },
 } as const satisfies Kind;
 
@@ -81,13 +76,11 @@ export const SIZE = { placeholder: "SIZE", unit: "Bytes", parse: parseSizeBytes 
 /** A file, made absolute. */
 export const FILE: Kind<string> = {
   placeholder: "FILE",
-  parse: (text, cwd) => {
-    // Brackets alone may well belong to a name.
-    if (isGlob(text) && /[*?]/.test(text)) {
-      return refuse(text, "is a glob, want one path (only --config-file takes globs)");
-    }
-    return absolutePath(text, cwd);
-  },
+  // Brackets alone may well belong to a name.
+  parse: (text, cwd) =>
+    isGlob(text) && /[*?]/.test(text)
+      ? refuse(text, "is a glob, want one path (only --config-file takes globs)")
+      : absolutePath(text, cwd),
 };
 
 /** A directory, made absolute; never a glob, whatever characters its name has. */
@@ -96,10 +89,10 @@ export const DIRECTORY: Kind<string> = { placeholder: "DIR", parse: absolutePath
 /** A file or a glob, made absolute. A trailing slash shows that a directory is meant. */
 export const FILE_OR_GLOB: Kind<string> = {
   placeholder: "FILE",
-  parse: (text, cwd) => {
-    if (!text.endsWith("/")) return absolutePath(text, cwd);
-    return refuse(text, "is a directory, want a file (or use --watched-dir)");
-  },
+  parse: (text, cwd) =>
+    text.endsWith("/")
+      ? refuse(text, "is a directory, want a file (or use --watched-dir)")
+      : absolutePath(text, cwd),
 };
 
 /**
@@ -108,7 +101,7 @@ export const FILE_OR_GLOB: Kind<string> = {
  * @throws {UsageError} where it holds a NUL, which no path can
  */
 export function absolutePath(path: string, cwd: string): string {
-  if (path.includes("\0")) throw new UsageError(`${quote(path)} holds a NUL character, want a path`);
+  if (path.includes("\0")) refuse(path, "holds a NUL character, want a path");
   const parts: string[] = [];
   for (const part of (path.startsWith("/") ? path : `${cwd}/${path}`).split("/")) {
     if (part === "..") parts.pop();
@@ -125,19 +118,17 @@ export const APP_URL: Kind<string> = {
   placeholder: "URL",
   show: hideUrlSecrets,
   parse: (text) => {
+    const shown = hideUrlSecrets(text);
     // deno-lint-ignore no-control-regex -- `new URL` silently drops tabs and line ends
     const clean = !/[\s\x00-\x1f\x7f]/.test(text);
     if (clean && /^unix:\/[^:]+:\//.test(text)) return text;
-    if (clean && /^https?:\/\/[^/?#\\]/i.test(text) && URL.canParse(text)) {
-      const port = refusedPortOf(text);
-      if (port === null) return text;
-      const problem = `has the port ${port}, to which the Fetch standard forbids requests, `;
-      return refuse(hideUrlSecrets(text), problem + "want another port or a unix socket");
+    if (!clean || !/^https?:\/\/[^/?#\\]/i.test(text) || !URL.canParse(text)) {
+      return refuse(shown, "is no URL, want http://HOST:PORT/PATH, https://… or unix:/SOCKET:/PATH");
     }
-    return refuse(
-      hideUrlSecrets(text),
-      "is no URL, want http://HOST:PORT/PATH, https://… or unix:/SOCKET:/PATH",
-    );
+    const port = refusedPortOf(text);
+    if (port === null) return text;
+    const problem = `has the port ${port}, to which the Fetch standard forbids requests`;
+    return refuse(shown, `${problem}, want another port or a unix socket`);
   },
 };
 
@@ -146,21 +137,17 @@ export const COMMAND: Kind<readonly string[]> = {
   placeholder: "COMMAND",
   parse: splitShellWords,
   show: (text) => {
-    const [program, ...rest] = splitShellWords(text);
-    return rest.length === 0
-      ? program!
-      : `${program} … (${rest.length} argument${rest.length > 1 ? "s" : ""})`;
+    const [program, ...{ length }] = splitShellWords(text);
+    return length === 0 ? program! : `${program} … (${length} argument${length > 1 ? "s" : ""})`;
   },
 };
 
 /** The name of an executable, without its directory. */
-export const PROCESS_NAME: Kind<string> = {
-  placeholder: "NAME",
-  parse: (text) => {
-    if (!text.includes("/")) return text;
-    return refuse(text, "is a path, want the name alone such as nginx");
-  },
-};
+export const PROCESS_NAME = kind(
+  "NAME",
+  "is a path, want the name alone such as nginx",
+  (text) => text.includes("/") ? undefined : text,
+);
 
 /**
  * Linux signals by number (signal(7), the numbers of x86-64 and arm64), 1 to 31; what `Deno.kill` can send.
@@ -173,59 +160,46 @@ export const SIGNALS = (
 ).split(" ") as readonly Deno.Signal[];
 
 /** A signal: `SIGHUP`, `HUP`, `hup` or `1`. KILL and STOP cannot be handled, so no app reloads by them. */
-export const SIGNAL: Kind<Deno.Signal> = {
-  placeholder: "SIGNAL",
-  parse: (text) => {
+export const SIGNAL = kind(
+  "SIGNAL",
+  "is no signal, want a name or number such as SIGHUP, HUP or 1",
+  (text) => {
     const upper = text.toUpperCase();
     const signal = /^\d{1,2}$/.test(text)
       ? SIGNALS[Number(text) - 1]
       : SIGNALS.find((name) => name === upper || name === `SIG${upper}`);
-    if (signal === "SIGKILL" || signal === "SIGSTOP") {
-      return refuse(text, "cannot be handled by any app, want one such as SIGHUP or SIGUSR1");
-    }
-    if (signal) return signal;
-    return refuse(text, "is no signal, want a name or number such as SIGHUP, HUP or 1");
+    return signal === "SIGKILL" || signal === "SIGSTOP"
+      ? refuse(text, "cannot be handled by any app, want one such as SIGHUP or SIGUSR1")
+      : signal;
   },
-};
+);
 
 /** Largest PID of Linux (`PID_MAX_LIMIT`, 2^22; proc(5)). */
 const PID_MAX = 4_194_304;
 
 /** `auto`, or a PID from 1 to {@linkcode PID_MAX}: never 0 or negative, which would signal process groups. */
-export const PID: Kind<number | "auto"> = {
-  placeholder: "auto|PID",
-  parse: (text) => {
-    if (text === "auto") return "auto";
-    const pid = /^\d{1,7}$/.test(text) ? Number(text) : 0;
-    if (pid >= 1 && pid <= PID_MAX) return pid;
-    return refuse(text, `is no PID, want auto or 1 to ${PID_MAX}`);
-  },
-};
+export const PID = kind<number | "auto">("auto|PID", `is no PID, want auto or 1 to ${PID_MAX}`, (text) => {
+  if (text === "auto") return text;
+  const pid = /^\d{1,7}$/.test(text) ? Number(text) : 0;
+  return pid >= 1 && pid <= PID_MAX ? pid : undefined;
+});
 
-/**
- * The part of a Lease's name after `config-reloader-`: the whole is a DNS subdomain of 253 characters at most (RFC 1123).
- */
-export const LEASE_NAME: Kind<string> = {
-  placeholder: "NAME",
-  parse: (text) => {
+/** The part of a Lease's name after `config-reloader-`: the whole is a DNS subdomain of 253 characters at most (RFC 1123). */
+export const LEASE_NAME = kind(
+  "NAME",
+  "cannot be part of a Lease's name, want lower-case letters, digits and dashes such as web",
+  (text) => {
     const label = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?";
-    if (text.length <= 237 && new RegExp(`^${label}(?:\\.${label})*$`).test(text)) return text;
-    return refuse(
-      text,
-      "cannot be part of a Lease's name, want lower-case letters, digits and dashes such as web",
-    );
+    return text.length <= 237 && new RegExp(`^${label}(?:\\.${label})*$`).test(text) ? text : undefined;
   },
-};
+);
 
 /** A TCP port, 0 to 65535; 0 lets the kernel pick one. */
-export const PORT: Kind<number> = {
-  placeholder: "PORT",
-  parse: (text) => {
-    const port = /^\d{1,5}$/.test(text) ? Number(text) : Infinity;
-    if (port <= 65535) return port;
-    return refuse(text, "is no port, want 0 to 65535");
-  },
-};
+export const PORT = kind(
+  "PORT",
+  "is no port, want 0 to 65535",
+  (text) => /^\d{1,5}$/.test(text) && Number(text) <= 65535 ? Number(text) : undefined,
+);
 
 /**
  * An address to listen on: a host name or address without scheme or port; `[::1]` loses its brackets. `all addresses` is
@@ -245,14 +219,11 @@ export const HOST: Kind<string | null> = {
 };
 
 /** An HTTP method in upper case; not those that `fetch` refuses (Fetch standard, forbidden methods). */
-export const METHOD: Kind<string> = {
-  placeholder: "METHOD",
-  parse: (text) => {
-    const method = text.toUpperCase();
-    if (/^[A-Z]+$/.test(method) && !["CONNECT", "TRACE", "TRACK"].includes(method)) return method;
-    return refuse(text, "cannot be sent, want a method such as POST, PUT or GET");
-  },
-};
+export const METHOD = kind(
+  "METHOD",
+  "cannot be sent, want a method such as POST, PUT or GET",
+  (text) => /^(?!(?:connect|trace|track)$)[a-z]+$/i.test(text) ? text.toUpperCase() : undefined,
+);
 
 /** A JavaScript regular expression, found anywhere in the text unless it has anchors. */
 export const REGEXP: Kind<RegExp> = {
@@ -270,22 +241,18 @@ export const REGEXP: Kind<RegExp> = {
 const isPointer = (text: string) => /^(?:\/(?:[^~/]|~[01])*)+$/.test(text);
 
 /** A JSON pointer (RFC 6901) to a value inside a document: `/data/0/name`, with `~0` for `~` and `~1` for `/`. */
-export const POINTER: Kind<string> = {
-  placeholder: "POINTER",
-  parse: (text) => {
-    if (isPointer(text)) return text;
-    return refuse(text, "is no JSON pointer, want one such as /data/version");
-  },
-};
+export const POINTER = kind(
+  "POINTER",
+  "is no JSON pointer, want one such as /data/version",
+  (text) => isPointer(text) ? text : undefined,
+);
 
 /** `POINTER=VALUE`, cut at the first `=`; an empty value means an empty string. */
-export const POINTER_VALUE: Kind<{ readonly pointer: string; readonly value: string }> = {
-  placeholder: "POINTER=VALUE",
-  parse: (text) => {
-    const at = text.indexOf("=");
-    if (at >= 0 && isPointer(text.slice(0, at))) {
-      return Object.freeze({ pointer: text.slice(0, at), value: text.slice(at + 1) });
-    }
-    return refuse(text, "is no POINTER=VALUE, want one such as /status=ok");
+export const POINTER_VALUE = kind(
+  "POINTER=VALUE",
+  "is no POINTER=VALUE, want one such as /status=ok",
+  (text) => {
+    const [pointer = "", ...rest] = text.split("=");
+    if (rest.length > 0 && isPointer(pointer)) return Object.freeze({ pointer, value: rest.join("=") });
   },
-};
+);

@@ -5,9 +5,8 @@
 
 import type { CheckInput, Config, RunningSidecar, TakenSettings } from "../config.ts";
 import { findContradiction, SELECTORS } from "./contradictions.ts";
-import { type Environment, readEnvironment } from "./environment.ts";
-import { resolveConfig } from "./resolve.ts";
-import { tokenize, type Tokens } from "./tokens.ts";
+import { findFlag, FLAG_NAMES, type FlagName, PEER_FLAGS } from "./flags.ts";
+import { type Environment, readEnvironment, resolveConfig } from "./resolve.ts";
 import { orList, quote, suggestion, UsageError } from "./usage_error.ts";
 
 /** What the command line asks for. */
@@ -21,8 +20,24 @@ export type CommandLine =
   /** One line for standard error, exit code 2. */
   | { readonly kind: "usage"; readonly message: string };
 
-/** The commands that `--help` lists. */
 const COMMANDS = ["run", "check", "healthcheck"] as const;
+/** A switch of the command `check`. */
+const RUN_CHECKS = "--run-checks";
+/** Switches that are no setting, and take no value. */
+const BARE_SWITCHES = ["--help", "-h", "--version", RUN_CHECKS];
+
+/** What stands on the command line. */
+interface Tokens {
+  /** Texts given for each flag, in order. */
+  readonly flags: Map<FlagName, string[]>;
+  readonly words: string[];
+  /** Which of `--help` and `--version` came first; either wins over any mistake. */
+  asked: "help" | "version" | null;
+  /** `--run-checks`, which is no setting of the sidecar. */
+  runChecks: boolean;
+  /** The first mistake, as one line for people. */
+  mistake: string | null;
+}
 
 /**
  * Reads the arguments (without the program's name) and the environment; relative paths count from `cwd`. Flags that are
@@ -35,42 +50,38 @@ export function parseCommandLine(
   running: RunningSidecar | null = null,
 ): CommandLine {
   const tokens = tokenize(args);
-  const [command = "run", ...words] = tokens.words;
-  if (tokens.asked === "version" || (command === "version" && !tokens.mistake)) return printVersion();
-  if (tokens.asked === "help") return printHelp(command === "help" ? words[0] ?? "run" : command);
-  if (tokens.mistake) return { kind: "usage", message: tokens.mistake };
-  if (command === "help") return printHelp(words[0] ?? "run");
-  if (command !== "run" && command !== "check" && command !== "healthcheck") {
-    return { kind: "usage", message: unknownCommand(command, tokens) };
-  }
-  if (words.length > 0) return { kind: "usage", message: unexpectedWord(words[0]!, tokens) };
-  if (tokens.runChecks && command !== "check") {
-    return {
-      kind: "usage",
-      message: `--run-checks: counts only with the command check, not with ${command}`,
-    };
-  }
+  const { asked, mistake, flags, runChecks, words: [command = "run", ...words] } = tokens;
+  if (asked === "version" || (command === "version" && !mistake)) return printVersion();
+  if (command === "help" && (asked || !mistake)) return printHelp(words[0] ?? "run");
+  if (asked === "help") return printHelp(command);
   try {
-    return command === "run"
-      ? resolveRun(tokens, environment, cwd)
-      : resolveQuestion(command, tokens, environment, cwd, running);
+    if (mistake) throw new UsageError(mistake);
+    const known = COMMANDS.find((name) => name === command);
+    if (known === undefined) throw new UsageError(unknownCommand(command, flags));
+    if (words.length > 0) throw new UsageError(unexpectedWord(words[0]!, flags));
+    if (runChecks && known !== "check") {
+      throw new UsageError(`${RUN_CHECKS}: counts only with the command check, not with ${known}`);
+    }
+    if (known !== "run") return resolveQuestion(known, tokens, environment, cwd, running);
+    const variables = readEnvironment(environment);
+    const resolved = resolveConfig(flags, variables.flags, cwd);
+    refuseContradiction(resolved);
+    return { kind: "run", config: resolved.config, warnings: variables.warnings };
   } catch (error) {
     if (error instanceof UsageError) return { kind: "usage", message: error.message };
     throw error;
   }
 }
 
-function resolveRun(tokens: Tokens, environment: Environment, cwd: string): CommandLine {
-  const variables = readEnvironment(environment);
-  const resolved = resolveConfig(tokens.flags, variables.flags, cwd);
+function refuseContradiction(resolved: Parameters<typeof findContradiction>[0]): void {
   const contradiction = findContradiction(resolved);
-  if (contradiction) return { kind: "usage", message: contradiction };
-  return { kind: "run", config: resolved.config, warnings: variables.warnings };
+  if (contradiction) throw new UsageError(contradiction);
 }
 
+/** `check` and `healthcheck` ask about the sidecar that runs, with its settings where there is one. */
 function resolveQuestion(
   command: "check" | "healthcheck",
-  tokens: Tokens,
+  own: Tokens,
   ownEnvironment: Environment,
   cwd: string,
   running: RunningSidecar | null,
@@ -78,54 +89,115 @@ function resolveQuestion(
   const theirs = running && tokenize(running.args);
   const isOfUse = theirs !== null && theirs.mistake === null && theirs.words.every((word) => word === "run");
   const environment = isOfUse ? running!.environment ?? ownEnvironment : ownEnvironment;
-  const variables = readEnvironment(environment);
-  const flags = new Map(isOfUse ? theirs.flags : []);
-  const variableFlags = new Map(variables.flags);
+  const { warnings, flags: variables } = readEnvironment(environment);
+  const flags = isOfUse ? theirs.flags : own.flags;
+  let taken: TakenSettings | null = null;
   if (isOfUse) {
+    const drop = (name: FlagName) => [flags, variables].forEach((map) => map.delete(name));
     // How its log is written says nothing about how this is to be shown.
-    flags.delete("log-format");
-    variableFlags.delete("log-format");
+    drop("log-format");
+    taken = { pid: running!.pid, flags: flags.size, variables: variables.size };
+    // Another way to name the target takes the place of theirs, and does not contradict it.
+    if (SELECTORS.some((name) => own.flags.has(name))) SELECTORS.forEach(drop);
+    for (const [name, texts] of own.flags) flags.set(name, texts);
   }
-  const taken = isOfUse ? { pid: running!.pid, flags: flags.size, variables: variableFlags.size } : null;
-  // Another way to name the target takes the place of theirs, and does not contradict it.
-  if (isOfUse && SELECTORS.some((name) => tokens.flags.has(name))) {
-    for (const name of SELECTORS) [flags, variableFlags].forEach((map) => map.delete(name));
-  }
-  for (const [name, texts] of tokens.flags) flags.set(name, texts);
-  const resolved = resolveConfig(flags, variableFlags, cwd);
+  const resolved = resolveConfig(flags, variables, cwd);
   const { config } = resolved;
   // A health check may have been given half of the settings: that is no fault there. Where it is told whom to ask, nobody's
   // settings decide that.
   if (command === "healthcheck") {
-    const isTold = tokens.flags.has("metrics-port") || tokens.flags.has("metrics-host");
+    const isTold = own.flags.has("metrics-port") || own.flags.has("metrics-host");
     return { kind: command, config, taken: isTold ? null : taken };
   }
-  const contradiction = findContradiction(resolved);
-  if (contradiction) return { kind: "usage", message: contradiction };
-  const { warnings } = variables;
-  return { kind: command, config, warnings, taken, runChecks: tokens.runChecks, environment };
+  refuseContradiction(resolved);
+  return { kind: command, config, warnings, taken, runChecks: own.runChecks, environment };
 }
 
 function printHelp(command: string): CommandLine {
-  return {
-    kind: "print",
-    topic: `help ${command}`,
-    render: async () => (await import("./help.ts")).renderHelp(command),
-  };
+  const render = async () => (await import("./help.ts")).renderHelp(command);
+  return { kind: "print", topic: `help ${command}`, render };
 }
 
 function printVersion(): CommandLine {
   return { kind: "print", topic: "version", render: async () => (await import("./help.ts")).renderVersion() };
 }
 
-function unknownCommand(word: string, tokens: Tokens): string {
+function unknownCommand(word: string, flags: Tokens["flags"]): string {
+  if (flags.size > 0) return unexpectedWord(word, flags);
   const hint = suggestion(word, [...COMMANDS, "help", "version"]) || `, want ${orList(COMMANDS)}`;
-  return tokens.flags.size > 0 ? unexpectedWord(word, tokens) : `unknown command ${quote(word)}${hint}`;
+  return `unknown command ${quote(word)}${hint}`;
 }
 
-function unexpectedWord(word: string, tokens: Tokens): string {
+function unexpectedWord(word: string, flags: Tokens["flags"]): string {
   const isBoolean = /^(?:true|false|0|1)$/i.test(word);
-  const name = [...tokens.flags].find(([, texts]) => texts[0] === "true")?.[0];
+  const name = [...flags].find(([, texts]) => texts[0] === "true")?.[0];
   const hint = isBoolean && name ? `, want --${name}=${word}` : ", want flags only";
   return `unexpected argument ${quote(word)}${hint}`;
+}
+
+/**
+ * Cuts the arguments into command, flags and mistakes, in order, without looking at any value: `--flag value`,
+ * `--flag=value`, `--switch`, `--switch=false`, `-h` and words; `--` ends the flags. Own lines, since `mri` cannot tell
+ * `--interval` from `--interval=` nor report `--once=maybe`, and `args-tokens` takes any argument with `--` in it for a
+ * flag, which breaks values such as `nginx -t --conf=x`. Never throws.
+ */
+function tokenize(args: readonly string[]): Tokens {
+  const found: Tokens = { flags: new Map(), words: [], asked: null, runChecks: false, mistake: null };
+  for (let at = 0; at < args.length; at++) {
+    const arg = args[at]!;
+    if (arg === "--") {
+      found.words.push(...args.slice(at + 1));
+      break;
+    }
+    if (arg === "--help" || arg === "-h") found.asked ??= "help";
+    else if (arg === "--version") found.asked ??= "version";
+    else if (arg === RUN_CHECKS) found.runChecks = true;
+    else if (!arg.startsWith("-")) found.words.push(arg);
+    else if (takeFlag(found, arg, args[at + 1])) at++;
+  }
+  return found;
+}
+
+/** Takes one flag; true where its value is the `next` argument. */
+function takeFlag(found: Tokens, arg: string, next: string | undefined): boolean {
+  const equals = arg.indexOf("=");
+  const head = equals < 0 ? arg : arg.slice(0, equals);
+  const name = head.slice(2) as FlagName;
+  const flag = head.startsWith("--") ? findFlag(name) : undefined;
+  if (!flag) {
+    found.mistake ??= unknownFlag(head);
+    return false;
+  }
+  const takesNext = equals < 0 && flag.placeholder !== "";
+  // A value may begin with one dash (`-5s` is then named as the bad value it is), but not with two.
+  if (takesNext && (next === undefined || next.startsWith("--") || next === "-h")) {
+    found.mistake ??= missingValue(name, flag.placeholder, next);
+    return false;
+  }
+  const text = takesNext ? next! : equals < 0 ? "true" : arg.slice(equals + 1);
+  const given = found.flags.get(name);
+  if (given && !flag.repeatable) found.mistake ??= `--${name}: ${quote(text)} is a second value, want one`;
+  found.flags.set(name, [...given ?? [], text]);
+  return takesNext;
+}
+
+function unknownFlag(arg: string): string {
+  if (BARE_SWITCHES.includes(arg)) return `${arg}: takes no value, want ${arg} alone`;
+  const name = arg.replace(/^-+/, "");
+  if (name.startsWith("no-") && findFlag(name.slice(3))?.placeholder === "") {
+    return `unknown flag ${quote(arg)}, did you mean --${name.slice(3)}=false?`;
+  }
+  if (Object.hasOwn(PEER_FLAGS, name)) {
+    return `unknown flag ${quote(arg)}: ${PEER_FLAGS[name]} (docs/migrating.md)`;
+  }
+  const names = [...FLAG_NAMES, "help", "version", RUN_CHECKS.slice(2)];
+  return `unknown flag ${quote(arg)}${suggestion(name, names, (known) => `--${known}`) || ", see --help"}`;
+}
+
+function missingValue(name: string, placeholder: string, next: string | undefined): string {
+  if (next === undefined || next === "--") {
+    return `--${name}: a value is missing, want --${name} ${placeholder}`;
+  }
+  return `--${name}: a value is missing before ${quote(next)}, want --${name} ${placeholder}` +
+    ` (--${name}=${placeholder} where it begins with a dash)`;
 }

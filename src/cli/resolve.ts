@@ -1,13 +1,30 @@
 /**
- * Turns texts into the frozen Config: flag before variable before default, each parsed by its row of the table. Must
- * judge no combination of flags; `contradictions.ts` does.
+ * Turns texts into the frozen Config: flag before variable before default, each parsed by its row of the table. Of the
+ * environment `CONFIG_RELOADER_…` comes before the original's plain names, service links of Kubernetes are left out, and
+ * unknown names reported. Must judge no combination of flags; `contradictions.ts` does.
  */
 
 import type { Config, Setting } from "../config.ts";
-import type { EnvironmentTexts } from "./environment.ts";
-import { fieldOf, findFlag, type Flag, FLAG_NAMES, type FlagName, type Values } from "./flags.ts";
-import { formatDuration } from "./units.ts";
-import { quote, UsageError } from "./usage_error.ts";
+import {
+  fieldOf,
+  findFlag,
+  type Flag,
+  FLAG_NAMES,
+  type FlagName,
+  type Values,
+  VARIABLE_PREFIX,
+  variableOf,
+} from "./flags.ts";
+import { quote, suggestion, UsageError } from "./usage_error.ts";
+
+/** The environment as `Deno.env.toObject()` gives it. */
+export type Environment = Readonly<Record<string, string>>;
+
+/** What the environment says about each flag, several texts only where it is repeatable; and what was passed over. */
+interface EnvironmentTexts {
+  readonly flags: Map<FlagName, { readonly variable: string; readonly texts: readonly string[] }>;
+  readonly warnings: string[];
+}
 
 /** A Config and who gave which flag. */
 export interface Resolved {
@@ -18,6 +35,57 @@ export interface Resolved {
 
 /** Packed content needs memory twice, and a sidecar has 50 MiB. */
 const MAX_UNPACKED_BYTES_DEFAULT = 8 * 1024 * 1024;
+
+/**
+ * Kubernetes sets `NAME_PORT=tcp://…` and more for each Service NAME of the namespace
+ * (kubernetes.io/docs/concepts/services-networking/service: environment variables).
+ */
+const LINK_VALUE = /^(?:tcp|udp|sctp):\/\//;
+const LINK_NAME = /_PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?$|_SERVICE_(?:HOST|PORT(?:_.*)?)$/;
+
+/**
+ * Reads the variables of all flags; an empty one counts as unset. Goes through what is set, not through the table: of
+ * the table's names hardly one is.
+ */
+export function readEnvironment(environment: Environment): EnvironmentTexts {
+  const found: EnvironmentTexts = { flags: new Map(), warnings: [] };
+  const unknown: string[] = [];
+  for (const [variable, text] of Object.entries(environment)) {
+    if (!variable.startsWith(VARIABLE_PREFIX) || text === "") continue;
+    const name = variable.slice(VARIABLE_PREFIX.length).toLowerCase().replaceAll("_", "-") as FlagName;
+    if (findFlag(name) && variableOf(name) === variable) take(found, name, variable, text);
+    else if (!isServiceLink(variable, text)) unknown.push(variable);
+  }
+  for (const name of FLAG_NAMES) {
+    const variable = findFlag(name)!.plainVariable;
+    if (variable && environment[variable]) take(found, name, variable, environment[variable]);
+  }
+  for (const variable of unknown.sort()) {
+    const word = variable.slice(VARIABLE_PREFIX.length);
+    found.warnings.push(`${variable}: unknown variable, ignored${suggestion(word, FLAG_NAMES, variableOf)}`);
+  }
+  return found;
+}
+
+/** Adds one variable, unless an earlier one has set the flag. */
+function take({ flags, warnings }: EnvironmentTexts, name: FlagName, variable: string, text: string): void {
+  const flag = findFlag(name)!;
+  if (flag.port && LINK_VALUE.test(text)) {
+    warnings.push(
+      `${variable}: ${quote(text)} is Kubernetes' link to a Service of that name and is ignored` +
+        " (enableServiceLinks: false in the pod keeps such variables away)",
+    );
+    return;
+  }
+  const texts = flag.repeatable ? text.split(",").map((item) => item.trim()).filter(Boolean) : [text];
+  if (texts.length > 0 && !flags.has(name)) flags.set(name, { variable, texts });
+}
+
+/** Links of a Service `config-reloader` or `config-reloader-…`; silent, since the pod's author did not write them. */
+function isServiceLink(variable: string, value: string): boolean {
+  return LINK_NAME.test(variable) || LINK_VALUE.test(value) ||
+    variable.startsWith(`${VARIABLE_PREFIX}PORT`) || variable.startsWith(`${VARIABLE_PREFIX}SERVICE_`);
+}
 
 /**
  * Parses every value.
@@ -35,16 +103,13 @@ export function resolveConfig(
     const flag = findFlag(name)!;
     const variable = environment.get(name);
     const texts = given.get(name) ?? variable?.texts;
-    const parsed = texts?.map((text) => parseValue(flag, givenAs(name)!, text, cwd)) ?? parseDefault(flag);
+    const parsed = texts?.map((text) => parseValue(flag, givenAs(name)!, text, cwd)) ??
+      (flag.default === undefined ? [] : [flag.parse(flag.default, "/")]);
     values[fieldOf(name)] = flag.repeatable ? Object.freeze([...new Set(parsed)]) : parsed[0] ?? null;
     const value = texts?.map((text, at) => showValue(flag, text, parsed[at])).join(",") ?? flag.default ?? "";
-    settings.push(Object.freeze(
-      given.has(name)
-        ? { name, value, source: "flag" }
-        : variable
-        ? { name, value, source: "environment", variable: variable.variable }
-        : { name, value, source: "default" },
-    ));
+    const source = given.has(name) ? "flag" : variable ? "environment" : "default";
+    const from = source === "environment" ? { variable: variable!.variable } : {};
+    settings.push(Object.freeze({ name, value, source, ...from }));
   }
   const replaceDefault = (name: FlagName, parsed: unknown, value: string) => {
     values[fieldOf(name)] = parsed;
@@ -52,16 +117,13 @@ export function resolveConfig(
   };
   // The default file counts only where nothing else is to be watched.
   if (!givenAs("config-file") && givenAs("watched-dir")) replaceDefault("config-file", Object.freeze([]), "");
+  const parsed = values as Values;
   // The default of the first pause gives way to a longest one that is shorter.
-  const maxBackoffMs = values.maxBackoffMs as number;
-  if (!givenAs("retry-interval") && (values.retryIntervalMs as number) > maxBackoffMs) {
-    replaceDefault("retry-interval", maxBackoffMs, formatDuration(maxBackoffMs));
+  if (!givenAs("retry-interval") && parsed.retryIntervalMs > parsed.maxBackoffMs) {
+    replaceDefault("retry-interval", parsed.maxBackoffMs, settings[FLAG_NAMES.indexOf("max-backoff")]!.value);
   }
-  return { config: toConfig(values as Values, givenAs("max-file-size") !== null, settings), givenAs };
-}
-
-function parseDefault(flag: Flag): unknown[] {
-  return flag.default === undefined ? [] : [flag.parse(flag.default, "/")];
+  const maxUnpackedBytes = givenAs("max-file-size") ? parsed.maxFileSizeBytes : MAX_UNPACKED_BYTES_DEFAULT;
+  return { config: toConfig(values as Values, maxUnpackedBytes, settings), givenAs };
 }
 
 function parseValue(flag: Flag, label: string, text: string, cwd: string): unknown {
@@ -81,20 +143,14 @@ function showValue(flag: Flag, text: string, parsed: unknown): string {
   return typeof parsed === "string" || typeof parsed === "boolean" ? String(parsed) : text;
 }
 
-function toConfig(values: Values, limitsSize: boolean, settings: readonly Setting[]): Config {
+function toConfig(values: Values, maxUnpackedBytes: number, settings: readonly Setting[]): Config {
   const { basicAuthFile, bearerTokenFile, headerFile, caFile, clientCertFile, clientKeyFile, ...others } =
     values;
+  const credentials = { basicAuthFile, bearerTokenFile, headerFile, caFile, clientCertFile, clientKeyFile };
   return Object.freeze({
     ...others,
-    maxUnpackedBytes: limitsSize ? values.maxFileSizeBytes : MAX_UNPACKED_BYTES_DEFAULT,
-    credentials: Object.freeze({
-      basicAuthFile,
-      bearerTokenFile,
-      headerFile,
-      caFile,
-      clientCertFile,
-      clientKeyFile,
-    }),
+    maxUnpackedBytes,
+    credentials: Object.freeze(credentials),
     settings: Object.freeze(settings),
   });
 }

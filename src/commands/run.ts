@@ -6,15 +6,13 @@
 import { createAppCheck } from "../attempt/app_check.ts";
 import { createClock } from "../clock.ts";
 import { createCollector } from "../loop/garbage_collection.ts";
-import { type Config, describeSettings } from "../config.ts";
+import { type Config, describeSettings, needsPreparing } from "../config.ts";
 import { forgetProxies } from "../http/proxies.ts";
 import { createSender } from "../http/request.ts";
-import type { StatusView } from "../model.ts";
-import { readPod } from "../pod.ts";
 import { createLogger, type ProcessLogger } from "../observe/logger.ts";
 import { createMetrics } from "../observe/metrics.ts";
-import type { Clock, TakeHint, Watcher } from "../ports.ts";
-import { createRecorder, type Recorder } from "../record/recorder.ts";
+import type { Clock, Prepare, TakeHint } from "../ports.ts";
+import { createRecorder } from "../record/recorder.ts";
 import { reloadOf } from "../reload/model.ts";
 import { formatMs, messageOf } from "../text.ts";
 import { createLoop, type Loop } from "../loop/loop.ts";
@@ -24,7 +22,6 @@ import { createTargetPort } from "../target/target.ts";
 import { createHttpTrigger } from "../trigger/http.ts";
 import { createStatusProbe } from "../verify/probe.ts";
 import { REVISION, VERSION } from "../version.ts";
-import { createPrepare } from "../prepare/prepare.ts";
 import { createSnapshotReader } from "../watch/reader.ts";
 import { createWatcher } from "../watch/events/watcher.ts";
 
@@ -40,7 +37,7 @@ const END_GRACE_MS = 300;
  */
 export async function runSidecar(config: Config, warnings: readonly string[]): Promise<number> {
   let parts: Parts | null = null;
-  const stop = createStop(config.shutdownTimeoutMs, () => parts);
+  const stop = createStop(config, () => parts);
   const logger = createLogger(config.logLevel, config.logFormat);
   try {
     logger.info(`config-reloader ${VERSION} (${REVISION}) starts with ${describeSettings(config)}`, {
@@ -65,7 +62,9 @@ async function runParts(config: Config, parts: Parts, stop: Stop): Promise<numbe
   const hint: TakeHint = (cause) => {
     loop.hint(cause);
     // An idle process is woken as seldom as can be.
-    if (cause === "interval") server.look();
+    if (cause !== "interval") return;
+    server.look();
+    parts.preparation.restore();
   };
   const watching = watcher.run(hint, AbortSignal.any([stop.stopping, ended.signal]));
   // The watcher ends only when it is told to; the first part that fails ends the rest.
@@ -93,8 +92,6 @@ type Parts = Awaited<ReturnType<typeof createParts>>;
 
 /** Every part on its real effects; nothing is started yet. */
 async function createParts(config: Config, logger: ProcessLogger) {
-  // Whole, for `$(VAR)` and the check command.
-  const environment = Deno.env.toObject();
   forgetProxies();
   const { send } = createSender();
   const clock = createClock();
@@ -119,11 +116,12 @@ async function createParts(config: Config, logger: ProcessLogger) {
     onChange: () => loop.hint("turn"),
   });
   const recorder = createRecorder({ config, clock, logger, metrics, events: fleet?.events });
+  const preparation = await loadPreparation(config, logger, clock);
   const loop: Loop = createLoop({
     config,
     clock,
     reader,
-    prepare: createPrepare(config, logger, clock, environment),
+    prepare: preparation.prepare,
     target,
     httpTrigger,
     probe,
@@ -132,7 +130,24 @@ async function createParts(config: Config, logger: ProcessLogger) {
     recorder,
     ...fleet?.ports,
   });
-  return { logger, clock, collectGarbage, metrics, reader, watcher, recorder, probe, loop, fleet };
+  return { logger, clock, collectGarbage, metrics, watcher, recorder, probe, loop, fleet, preparation };
+}
+
+/** Loaded only where something stands between the content and its trigger; with the whole environment of the start. */
+async function loadPreparation(
+  config: Config,
+  logger: ProcessLogger,
+  clock: Clock,
+): Promise<{ readonly prepare: Prepare; restore(): Promise<void> }> {
+  if (!needsPreparing(config)) {
+    return {
+      prepare: () => Promise.resolve({ kind: "ok", written: false }),
+      restore: () => Promise.resolve(),
+    };
+  }
+  const environment = Deno.env.toObject();
+  const { createPreparation } = await import("../prepare/prepare.ts");
+  return createPreparation(config, logger, clock, environment);
 }
 
 async function startServer(config: Config, parts: Parts) {
@@ -143,7 +158,7 @@ async function startServer(config: Config, parts: Parts) {
     metrics: () => metrics.render(),
     health: () => loop.health(),
     ready: () => loop.ready(),
-    status: () => statusView(config, startedWallMs, parts),
+    status: async () => (await import("./status_view.ts")).statusView(config, startedWallMs, parts),
     auth: await loadAuth(config, logger),
     onUnread: () => server.shed("they ask and do not read the answers"),
     onError: (path, error) => logger.error(`Cannot answer ${path}: ${error}`, { path }),
@@ -171,30 +186,6 @@ async function loadAuth(config: Config, logger: ProcessLogger) {
   return createAuthorize(() => readAuthFile(authFile), (message) => logger.warn(message));
 }
 
-/** What `/status` shows, gathered from the parts that know it. */
-async function statusView(
-  config: Config,
-  startedWallMs: number,
-  parts: { clock: Clock; recorder: Recorder; watcher: Watcher; loop: Loop },
-): Promise<StatusView> {
-  const { nextStep } = await import("./next_step.ts");
-  const pod = await readPod((name) => Deno.env.get(name));
-  const model = parts.loop.model();
-  const recorded = parts.recorder.view(model);
-  return {
-    version: VERSION,
-    revision: REVISION,
-    pod: pod.name,
-    namespace: pod.namespace,
-    startedWallMs,
-    nowWallMs: parts.clock.wallMs(),
-    ...recorded,
-    fix: nextStep(recorded, config, pod),
-    watcher: { ...parts.watcher.view(), lastScanWallMs: model.lastScanWallMs },
-    settings: config.settings,
-  };
-}
-
 /** Stands in for the server where there is none (`--once`): timers and signal listeners alone let Deno end early. */
 function keepAlive() {
   const timer = setInterval(() => {}, 3_600_000);
@@ -217,10 +208,12 @@ interface Stop {
  * that comes before its listener would end any process. Until there are `parts` a SIGHUP does nothing, and an end, of which
  * nobody is told, waits for nothing.
  */
-function createStop(shutdownTimeoutMs: number, parts: () => Parts | null): Stop {
+function createStop({ shutdownTimeoutMs, once }: Config, parts: () => Parts | null): Stop {
   const stopping = new AbortController();
   const aborted = new AbortController();
   const atOnce = Promise.withResolvers<number>();
+  // What `--once` was to reach was not reached.
+  const code = once ? 1 : 0;
 
   async function end(signal: string, { clock, logger, loop }: Parts): Promise<void> {
     const waits = reloadOf(loop.model()) !== null;
@@ -230,7 +223,7 @@ function createStop(shutdownTimeoutMs: number, parts: () => Parts | null): Stop 
     aborted.abort();
     // What hangs, such as a read of a dead disk or a slow client, must not hold up the end.
     await clock.sleep(END_GRACE_MS);
-    atOnce.resolve(0);
+    atOnce.resolve(code);
   }
 
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -238,7 +231,7 @@ function createStop(shutdownTimeoutMs: number, parts: () => Parts | null): Stop 
       const made = parts();
       if (stopping.signal.aborted) {
         made?.logger.info(`Stopping at once: ${signal} received again`, { signal });
-        return atOnce.resolve(0);
+        return atOnce.resolve(code);
       }
       stopping.abort();
       if (made !== null) end(signal, made);

@@ -57,7 +57,7 @@ export function createPerform(deps: EffectDeps): Perform {
     for (;;) {
       const event = await mailbox.next(untilMs);
       if (event.kind !== "hinted" || event.hint.causes.some((cause) => cause !== "update")) return event;
-      if (reloadOf(model) === null) prefetcher.begin(FORESEE_PAUSE_MS, knownIn(model));
+      if (reloadOf(model) === null) prefetcher.begin(FORESEE_PAUSE_MS);
     }
   };
   return (effect, model) => {
@@ -67,9 +67,9 @@ export function createPerform(deps: EffectDeps): Perform {
       case "look":
         if (reloadOf(model) !== null) return mailbox.unlessStopped(look(deps, effect, model, () => {}));
         // Kubelet's update has several steps, each with an event, and the swap is one of the last.
-        if (effect.hint.causes.includes("event")) prefetcher.begin(FORESEE_PAUSE_MS, knownIn(model));
+        if (effect.hint.causes.includes("event")) prefetcher.begin(FORESEE_PAUSE_MS);
         return mailbox.unlessStopped(
-          look(deps, effect, model, () => prefetcher.begin(FRESH_MS, knownIn(model))),
+          look(deps, effect, model, () => prefetcher.begin(FRESH_MS)),
         );
       case "ask":
         return mailbox.unlessStopped(ask(deps, effect, model));

@@ -3,14 +3,8 @@
  * nothing of what it checks.
  */
 
-import { formatMs, messageOf } from "../text.ts";
-
-/** How a check ended: `PrepareResult`, as far as a command can tell. */
-export type CheckResult =
-  | { readonly kind: "ok" }
-  /** It may pass later: a server that it asks may have been away. */
-  | { readonly kind: "invalid"; readonly reason: string; readonly retry: true }
-  | { readonly kind: "failed"; readonly reason: string };
+import type { PrepareResult } from "../ports.ts";
+import { formatMs, plainReason } from "../text.ts";
 
 /** How long the pipes may stay open after the command's end: a grandchild may hold them for ever. */
 const PIPE_MS_MAX = 100;
@@ -23,12 +17,11 @@ const LINE_CHARS_MAX = 300;
  * `timeoutMs`, says nothing about the content: `failed`. `environment` is all that the command gets of it.
  */
 export async function runCheckCommand(
-  command: readonly string[],
+  [program, ...args]: readonly string[],
   timeoutMs: number,
-  signal: AbortSignal,
+  stopped: AbortSignal,
   environment: Readonly<Record<string, string>>,
-): Promise<CheckResult> {
-  const [program, ...args] = command;
+): Promise<{ readonly kind: "ok" } | PrepareResult & { kind: "invalid" | "failed" }> {
   let child: Deno.ChildProcess;
   try {
     child = new Deno.Command(program!, {
@@ -42,72 +35,62 @@ export async function runCheckCommand(
       detached: true,
     }).spawn();
   } catch (error) {
-    return { kind: "failed", reason: `Cannot run check command "${program}": ${whyNotRun(error)}` };
+    const why = error instanceof Deno.errors.NotFound ? "no such program" : plainReason(error);
+    return { kind: "failed", reason: `Cannot run check command "${program}": ${why}` };
   }
-  const tail = createTail([child.stdout, child.stderr]);
-  let cut = "";
+  const tail = readTail([child.stdout, child.stderr]);
+  let killed = "";
   const kill = (why: string) => {
-    cut ||= why;
+    killed ||= why;
     try {
       Deno.kill(-child.pid, "SIGKILL");
     } catch {
       // It has just ended.
     }
   };
-  const timer = setTimeout(
-    () => kill(`still running after ${formatMs(timeoutMs)} (--http-timeout)`),
-    timeoutMs,
-  );
-  const abort = () => kill("stopped");
-  if (signal.aborted) abort();
-  signal.addEventListener("abort", abort, { once: true });
-  const status = await child.status;
+  const late = `still running after ${formatMs(timeoutMs)} (--http-timeout)`;
+  const timer = setTimeout(() => kill(late), timeoutMs);
+  const stop = () => kill("stopped");
+  if (stopped.aborted) stop();
+  stopped.addEventListener("abort", stop, { once: true });
+  const { success, code, signal } = await child.status;
   clearTimeout(timer);
-  signal.removeEventListener("abort", abort);
+  stopped.removeEventListener("abort", stop);
   const words = await tail.end();
-  const withWords = (text: string) => words === "" ? text : `${text}: ${words}`;
-  if (cut !== "") return { kind: "failed", reason: withWords(`check command "${program}" killed: ${cut}`) };
-  if (status.success) return { kind: "ok" };
-  const how = status.signal === null ? `exit code ${status.code}` : `ended by ${status.signal}`;
-  return { kind: "invalid", reason: withWords(`check command "${program}": ${how}`), retry: true };
-}
-
-function whyNotRun(error: unknown): string {
-  if (error instanceof Deno.errors.NotFound) return "no such program";
-  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
-  return messageOf(error);
+  const why = words === "" ? "" : `: ${words}`;
+  if (killed !== "") return { kind: "failed", reason: `check command "${program}" killed: ${killed}${why}` };
+  if (success) return { kind: "ok" };
+  const how = signal === null ? `exit code ${code}` : `ended by ${signal}`;
+  // It may pass later: a server that it asks may have been away.
+  return { kind: "invalid", reason: `check command "${program}": ${how}${why}`, retry: true };
 }
 
 /** Reads the pipes and keeps the last lines only, in the order of their ends. */
-function createTail(streams: readonly ReadableStream<Uint8Array>[]): { end(): Promise<string> } {
+function readTail(streams: readonly ReadableStream<Uint8Array>[]): { end(): Promise<string> } {
   const lines: string[] = [];
-  const keep = (text: string) => {
-    const line = text.trim();
-    if (line === "") return;
-    lines.push(line.slice(0, LINE_CHARS_MAX));
+  const late = new AbortController();
+  const keep = (line: string) => {
+    if (line.trim() !== "") lines.push(line.trim().slice(0, LINE_CHARS_MAX));
     if (lines.length > LINES_MAX) lines.shift();
   };
-  const readers = streams.map((stream) => stream.getReader());
-  const read = async (reader: ReadableStreamDefaultReader<Uint8Array>) => {
-    const decoder = new TextDecoder();
+  const read = async (stream: ReadableStream<Uint8Array>) => {
     let begun = "";
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      const [first = "", ...others] = decoder.decode(part.value, { stream: true }).split("\n");
-      begun = (begun + first).slice(0, LINE_CHARS_MAX + 1);
-      for (const next of others) {
-        keep(begun);
-        begun = next.slice(0, LINE_CHARS_MAX + 1);
+    try {
+      const texts = stream.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>, late);
+      for await (const text of texts) {
+        const parts = (begun + text).split("\n");
+        begun = parts.pop()!.slice(0, LINE_CHARS_MAX + 1);
+        parts.forEach(keep);
       }
+    } catch {
+      // It was held open for too long: what came until then counts.
     }
     keep(begun);
   };
-  const done = Promise.all(readers.map((reader) => read(reader).catch(() => {})));
+  const done = Promise.all(streams.map(read));
   return {
     end: async () => {
-      const timer = setTimeout(
-        () => readers.forEach((reader) => void reader.cancel().catch(() => {})),
-        PIPE_MS_MAX,
-      );
+      const timer = setTimeout(() => late.abort(), PIPE_MS_MAX);
       await done;
       clearTimeout(timer);
       return lines.join(" | ");

@@ -22,16 +22,12 @@ const [DOLLAR, OPEN, CLOSE] = [0x24, 0x28, 0x29];
 /** How large content may become. */
 export type SizeLimits = Pick<Config, "maxFileSizeBytes" | "maxUnpackedBytes">;
 
-function isPacked(bytes: Uint8Array): boolean {
-  return GZIP_MAGIC.every((byte, i) => bytes[i] === byte);
-}
-
 /**
  * Unpacks gzip content, a piece at a time; anything else is given back as it is.
  * @throws where the stream is damaged or has more bytes unpacked than `limits` allow
  */
 export async function gunzip(bytes: Uint8Array, limits: SizeLimits): Promise<Uint8Array> {
-  if (!isPacked(bytes)) return bytes;
+  if (!GZIP_MAGIC.every((byte, i) => bytes[i] === byte)) return bytes;
   if (bytes.length < GZIP_BYTES_MIN) throw new Error("damaged gzip content: it ends too early");
   const sizeBytesMax = limits.maxUnpackedBytes;
   // What is announced is allotted, so that nothing is copied; whoever announces less than comes is found out.
@@ -55,9 +51,7 @@ export async function gunzip(bytes: Uint8Array, limits: SizeLimits): Promise<Uin
     }
   } catch (error) {
     release(whole);
-    throw new Error(`damaged gzip content: ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw new Error(`damaged gzip content: ${messageOf(error)}`, { cause: error });
   }
   if (length === whole.length) return whole;
   release(whole);
@@ -86,23 +80,15 @@ function tooLarge(how: string, limits: SizeLimits, isUnpacked: boolean): string 
     : `${how} larger than ${maxUnpackedBytes} bytes, the limit for packed content; --max-file-size sets another`;
 }
 
-/** Expanded content, and the names that had no value. */
-export interface Expanded {
-  readonly bytes: Uint8Array;
-  /** Each as often as it occurs, the first `UNSET_MAX` of them. */
-  readonly unset: readonly string[];
-  /** How many there are in all. */
-  readonly unsetCount: number;
-}
-
 /** A longer name is no variable; content can hold a megabyte of letters. */
 const NAME_BYTES_MAX = 256;
 /** So many names without a value are kept: content can hold millions. */
-const UNSET_MAX = 1000;
+const UNSET_MAX = 200;
 
 /**
  * Replaces `$(NAME)` by the variable's value, as Kubernetes and prometheus-config-reloader write it; NAME is letters,
- * digits and underscores. One that is not set stays as it is. What a value holds is not expanded again.
+ * digits and underscores. One that is not set stays as it is. What a value holds is not expanded again. `unset`: names
+ * without a value, `UNSET_MAX` of them at most.
  * @throws where it has more bytes expanded than `limits` allow: a few bytes can stand for a value of 100 KiB
  * @example
  * ```ts
@@ -111,7 +97,7 @@ const UNSET_MAX = 1000;
  * const limits = { maxFileSizeBytes: 1_000, maxUnpackedBytes: 1_000 };
  * const { bytes, unset } = expandVariables(text, (name) => name === "HOST" ? "$(X)" : undefined, limits);
  * assert.equal(new TextDecoder().decode(bytes), "host: $(X), $(NO_SUCH), $HOST\n"); // $(X) stays
- * assert.deepEqual(unset, ["NO_SUCH"]);
+ * assert.deepEqual([...unset], ["NO_SUCH"]);
  * ```
  */
 export function expandVariables(
@@ -119,60 +105,47 @@ export function expandVariables(
   valueOf: (name: string) => string | undefined,
   limits: SizeLimits,
   isUnpacked = false,
-): Expanded {
+): { readonly bytes: Uint8Array; readonly unset: ReadonlySet<string> } {
   const encoded = new Map<string, Uint8Array>();
   const known = (name: string): Uint8Array | null => {
-    const before = encoded.get(name);
-    if (before !== undefined) return before;
-    const value = valueOf(name);
-    if (value === undefined) return null;
-    const now = new TextEncoder().encode(value);
-    encoded.set(name, now);
-    return now;
+    const value = encoded.get(name) ?? valueOf(name);
+    if (typeof value !== "string") return value ?? null;
+    const bytes = new TextEncoder().encode(value);
+    encoded.set(name, bytes);
+    return bytes;
   };
-  const unset: string[] = [];
-  let unsetCount = 0;
+  const unset = new Set<string>();
   let length = bytes.length;
   // Twice through it: a list of the pieces would take a hundred times the memory of what they stand for.
   for (const { at, end, name } of variablesIn(bytes)) {
     const value = known(name);
-    if (value === null) {
-      unsetCount++;
-      if (unset.length < UNSET_MAX) unset.push(name);
-    } else length += value.length - (end - at);
+    if (value !== null) length += value.length - (end - at);
+    else if (unset.size < UNSET_MAX) unset.add(name);
   }
   if (length > (isUnpacked ? limits.maxUnpackedBytes : limits.maxFileSizeBytes)) {
     throw new Error(tooLarge("expanded", limits, isUnpacked));
   }
-  if (encoded.size === 0) return { bytes, unset, unsetCount };
+  if (encoded.size === 0) return { bytes, unset };
   const whole = new Uint8Array(length);
   let [from, to] = [0, 0];
   for (const { at, end, name } of variablesIn(bytes)) {
     const value = known(name);
     if (value === null) continue;
-    whole.set(bytes.subarray(from, at), to);
-    to += at - from;
-    whole.set(value, to);
-    to += value.length;
+    for (const part of [bytes.subarray(from, at), value]) {
+      whole.set(part, to);
+      to += part.length;
+    }
     from = end;
   }
   whole.set(bytes.subarray(from), to);
-  return { bytes: whole, unset, unsetCount };
+  return { bytes: whole, unset };
 }
 
 function* variablesIn(bytes: Uint8Array): Generator<{ at: number; end: number; name: string }> {
   for (let at = bytes.indexOf(DOLLAR); at >= 0; at = bytes.indexOf(DOLLAR, at + 1)) {
     if (bytes[at + 1] !== OPEN) continue;
-    let end = at + 2;
-    while (isNameByte(bytes[end]) && end - at <= NAME_BYTES_MAX + 2) end++;
-    if (bytes[end] !== CLOSE || end === at + 2) continue;
-    yield { at, end: end + 1, name: String.fromCharCode(...bytes.subarray(at + 2, end)) };
-    at = end;
+    const close = bytes.subarray(at + 2, at + 3 + NAME_BYTES_MAX).indexOf(CLOSE);
+    const name = String.fromCharCode(...bytes.subarray(at + 2, at + 2 + Math.max(0, close)));
+    if (/^\w+$/.test(name)) yield { at, end: at + 3 + close, name };
   }
-}
-
-function isNameByte(byte: number | undefined): boolean {
-  if (byte === undefined) return false;
-  return (byte >= 0x30 && byte <= 0x39) || (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a) ||
-    byte === 0x5f;
 }

@@ -2,17 +2,20 @@
  * An output directory that its reader may write to as well, so nothing in it can be trusted to stay what it was a
  * moment ago. Owns every touch of such a directory: it is opened once a run, everything in it is reached through the
  * open descriptor (`/proc/self/fd/N/name`), links are never followed (`O_NOFOLLOW`), what could block is opened
- * without blocking. Must never use a path of the directory by itself.
- *
- * Needs `node:fs`, since Deno's own `open` has no flags: loaded only where there is an output (60 ms of CPU, 5 MB).
+ * without blocking. Must never write by a path of the directory itself.
  */
 
-import { joinPath, OWN_PREFIX } from "../paths.ts";
-import { type DirectoryIdentity, identityOf, isSameDirectory, notADirectory, reasonOf } from "./identity.ts";
+import type { constants } from "node:fs";
+import type { FileHandle } from "node:fs/promises";
+import { joinPath, OWN_PREFIX, parentOf } from "../paths.ts";
+import { plainReason } from "../text.ts";
 
-const { constants } = await import("node:fs");
-const { open } = await import("node:fs/promises");
-type FileHandle = Awaited<ReturnType<typeof open>>;
+/** A directory, and whether its path is a link. */
+export interface DirectoryIdentity {
+  readonly dev: number;
+  readonly ino: number;
+  readonly isLink: boolean;
+}
 
 /** An open directory. */
 export interface OpenDirectory {
@@ -23,38 +26,81 @@ export interface OpenDirectory {
   close(): Promise<void>;
 }
 
-/** A file that is there already. */
-export interface ExistingFile {
-  readonly ino: number;
-  /** Null where it has not just these bytes and mode, or cannot be read; else the time of its last write. */
-  readonly sinceWallMs: number | null;
+const PIECE_BYTES = 64 * 1024;
+
+/** Node's `open`, since Deno's own has no flags: loaded with the first write (60 ms of CPU, 5 MB). */
+async function open(path: string, ...flags: (keyof typeof constants & `O_${string}`)[]): Promise<FileHandle> {
+  const { constants, open } = await import("node:fs/promises");
+  return await open(path, flags.reduce((all, flag) => all | constants[flag], 0), 0o600);
 }
 
-const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } = constants;
-const PIECE_BYTES = 64 * 1024;
+/** Null where the path leads to no directory. */
+async function identityOf(path: string): Promise<DirectoryIdentity | null> {
+  try {
+    const [info, link] = [await Deno.stat(path), await Deno.lstat(path)];
+    return info.isDirectory ? { dev: info.dev, ino: info.ino ?? 0, isLink: link.isSymlink } : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Makes the output directory where it is not there yet, and gives its identity.
+ * @throws where a file is in its place, or the system says no
+ */
+export async function makeOutputDirectory(dir: string): Promise<DirectoryIdentity> {
+  try {
+    await Deno.mkdir(dir, { recursive: true });
+  } catch (error) {
+    throw new Error(`Cannot write to "${dir}": ${await explainMkdir(dir, error)}`, { cause: error });
+  }
+  return await identityOf(dir) ?? { dev: 0, ino: 0, isLink: false };
+}
+
+async function explainMkdir(dir: string, error: unknown): Promise<string> {
+  for (let part = dir; part !== "/"; part = parentOf(part)) {
+    const info = await Deno.lstat(part).catch(() => null);
+    if (info === null || await identityOf(part) !== null) continue;
+    return notADirectory(part, info.isSymlink ? "a link that leads to no directory" : "a file");
+  }
+  return reasonOf(error);
+}
+
+/** What is in the way, and the way out. */
+function notADirectory(path: string, what: string): string {
+  return `${what} is at "${path}", where a directory is to be made; remove it, or name another place for the output`;
+}
+
+/** What went wrong in words, without the path of the descriptor that Deno and Node append. */
+export function reasonOf(error: unknown): string {
+  const { code, message } = error as { code?: string; message?: string };
+  if (error instanceof Deno.errors.NotFound || code === "ENOENT") return "no such directory";
+  if (error instanceof Deno.errors.IsADirectory || code === "EISDIR") return "a directory is there";
+  if (code === "EACCES" || code === "EPERM") {
+    return `permission denied (this process is ${Deno.uid()}:${Deno.gid()}); ` +
+      "let its user or group write there (securityContext.fsGroup in the pod)";
+  }
+  if (code === "ENOSPC") return "No space left on device";
+  const node = /^E[A-Z]+: (.*?)(?:, \w+(?: '.*)?)?$/s.exec(message ?? "")?.[1];
+  return node ?? plainReason(error);
+}
 
 /**
  * Opens the output directory.
- * @throws where it is not the very directory that `identity` names: then nothing in it may be touched
+ * @throws where it is not the very directory of `atStart`, by the same way: then nothing in it may be touched
  */
-export async function openOutputDirectory(dir: string, identity: DirectoryIdentity): Promise<OpenDirectory> {
+export async function openOutputDirectory(dir: string, atStart: DirectoryIdentity): Promise<OpenDirectory> {
   const now = await identityOf(dir);
-  const handle = now === null ? null : await open(dir, O_RDONLY | O_DIRECTORY).catch(() => null);
-  try {
-    const { dev, ino } = handle === null ? { dev: 0, ino: 0 } : await handle.stat();
-    if (now !== null && handle !== null && isSameDirectory(now, identity, { dev, ino })) {
-      return opened(handle, dir);
-    }
-  } catch (error) {
-    await handle?.close();
-    throw error;
-  }
+  const handle = now && await open(dir, "O_RDONLY", "O_DIRECTORY").catch(() => null);
+  const opened = await handle?.stat().catch(() => null);
+  const isSame = [now, opened].every((found) => found?.dev === atStart.dev && found.ino === atStart.ino);
+  if (handle && isSame && now.isLink === atStart.isLink) return directoryOf(handle, dir);
   await handle?.close();
   const what = now === null
     ? "it is gone"
     : handle === null
     ? "it cannot be opened"
-    : now.isLink && !identity.isLink
+    : now.isLink && !atStart.isLink
     ? "a link is in its place"
     : "another directory is in its place";
   throw new Error(
@@ -63,7 +109,7 @@ export async function openOutputDirectory(dir: string, identity: DirectoryIdenti
   );
 }
 
-function opened(handle: FileHandle, shown: string): OpenDirectory {
+function directoryOf(handle: FileHandle, shown: string): OpenDirectory {
   return { at: `/proc/self/fd/${handle.fd}`, shown, close: () => handle.close() };
 }
 
@@ -98,18 +144,25 @@ async function openBelow(parent: OpenDirectory, name: string, make: boolean): Pr
         if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
       });
     }
-    return opened(await open(at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), shown);
+    return directoryOf(await open(at, "O_RDONLY", "O_DIRECTORY", "O_NOFOLLOW"), shown);
   } catch (error) {
     const info = await Deno.lstat(at).catch(() => null);
-    if (info === null || info.isDirectory) {
-      throw new Error(`Cannot write to "${shown}": ${reasonOf(error)}`, { cause: error });
-    }
-    throw new Error(`Cannot write to "${shown}": ${notADirectory(shown, kindOf(info))}`, { cause: error });
+    const reason = info === null || info.isDirectory ? reasonOf(error) : notADirectory(shown, kindOf(info));
+    throw new Error(`Cannot write to "${shown}": ${reason}`, { cause: error });
   }
 }
 
+/** A file that is open for reading; null where it cannot be opened, or is none. A link or a FIFO may have come to its name. */
+async function openFile(path: string): Promise<FileHandle | null> {
+  const handle = await open(path, "O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK").catch(() => null);
+  if (handle === null || await handle.stat().then((info) => info.isFile(), () => false)) return handle;
+  await handle.close();
+  return null;
+}
+
 /**
- * Looks at what has the name already; null where nothing has.
+ * The inode of what has the name already, null where nothing has; and when it was written where it has just these bytes
+ * and this mode.
  * @throws where it is not a regular file: a link, a FIFO or a directory is neither opened nor replaced
  */
 export async function readExisting(
@@ -117,7 +170,7 @@ export async function readExisting(
   name: string,
   bytes: Uint8Array,
   mode: number,
-): Promise<ExistingFile | null> {
+): Promise<{ readonly ino: number; readonly sinceWallMs: number | null } | null> {
   const at = `${directory.at}/${name}`;
   const info = await Deno.lstat(at).catch((error) => {
     if (error instanceof Deno.errors.NotFound) return null;
@@ -127,13 +180,11 @@ export async function readExisting(
   if (!info.isFile) throw new Error(`${kindOf(info)} is there; remove it`);
   const different = { ino: info.ino ?? 0, sinceWallMs: null };
   if (info.size !== bytes.length || ((info.mode ?? 0) & 0o7777) !== mode) return different;
-  // A link or a FIFO may have come since: the flags make them errors, and what cannot be read is written anew.
-  const handle = await open(at, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(() => null);
+  const handle = await openFile(at);
   if (handle === null) return different;
   try {
-    const now = await handle.stat();
-    const isSame = now.isFile() && now.ino === info.ino && await hasBytes(handle, bytes);
-    return isSame ? { ino: now.ino, sinceWallMs: now.mtimeMs } : different;
+    const { ino, mtimeMs } = await handle.stat();
+    return ino === info.ino && await hasBytes(handle, bytes) ? { ino, sinceWallMs: mtimeMs } : different;
   } finally {
     await handle.close();
   }
@@ -147,6 +198,20 @@ async function hasBytes(handle: FileHandle, bytes: Uint8Array): Promise<boolean>
     if (at + bytesRead > bytes.length) return false;
     for (let i = 0; i < bytesRead; i++) if (piece[i] !== bytes[at + i]) return false;
     at += bytesRead;
+  }
+}
+
+/** The text of a regular file of `bytesMax` at most; null where it is none. */
+export async function readText(
+  directory: OpenDirectory,
+  name: string,
+  bytesMax: number,
+): Promise<string | null> {
+  const handle = await openFile(`${directory.at}/${name}`);
+  try {
+    return handle !== null && (await handle.stat()).size <= bytesMax ? await handle.readFile("utf8") : null;
+  } finally {
+    await handle?.close();
   }
 }
 
@@ -166,7 +231,7 @@ export async function writeNew(
 ): Promise<{ name: string; ino: number }> {
   const name = randomName();
   const at = `${directory.at}/${name}`;
-  const handle = await open(at, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+  const handle = await open(at, "O_WRONLY", "O_CREAT", "O_EXCL", "O_NOFOLLOW");
   try {
     for (let from = 0; from < bytes.length;) {
       from += (await handle.write(bytes, from, bytes.length - from)).bytesWritten;
@@ -184,17 +249,15 @@ export async function writeNew(
 }
 
 /** Sets the time of a file of our own to now. Never throws: where that fails its time is that of its last byte. */
-export async function touch(directory: OpenDirectory, name: string, ino: number): Promise<void> {
-  const handle = await open(`${directory.at}/${name}`, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(() => null);
-  if (handle === null) return;
+export async function touch(directory: Pick<OpenDirectory, "at">, name: string, ino: number): Promise<void> {
+  const handle = await openFile(`${directory.at}/${name}`);
   try {
-    const info = await handle.stat();
     const now = new Date();
-    if (info.isFile() && info.ino === ino) await handle.utimes(now, now);
+    if ((await handle?.stat())?.ino === ino) await handle?.utimes(now, now);
   } catch {
     // Its time is a little too early then.
   } finally {
-    await handle.close();
+    await handle?.close();
   }
 }
 

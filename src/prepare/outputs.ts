@@ -1,103 +1,255 @@
 /**
- * The outputs of this process: which directory they are in, which of them are its own, and the order of one run: all
- * new files beside their places, the renames, the check, and only then the end of the old ones.
+ * Writes what the app shall read to `--config-envsubst-file` or `--output-dir`. The order of one run: all new files
+ * beside their places, each synced; the renames; the check; only then the end of the old ones. So an error leaves the
+ * old outputs whole. Removes only what this program wrote. Must never copy a file, follow a link, or change the mode or
+ * time of anything but its own new files: the app may write there as well.
  */
 
 import type { Config } from "../config.ts";
 import type { SnapshotFile } from "../model.ts";
-import { baseName, parentOf } from "../paths.ts";
-import type { Clock, PrepareResult } from "../ports.ts";
-import type { Convert } from "./convert.ts";
-import { type DirectoryIdentity, makeOutputDirectory } from "./identity.ts";
-import type { OpenDirectory } from "./output_dir.ts";
-import type { Staged } from "./render.ts";
+import { baseName, joinPath, OWN_PREFIX, parentOf } from "../paths.ts";
+import type { Clock, Logger, PrepareResult } from "../ports.ts";
+import { messageOf } from "../text.ts";
+import {
+  type DirectoryIdentity,
+  inDirectory,
+  inodeOf,
+  makeOutputDirectory,
+  type OpenDirectory,
+  openOutputDirectory,
+  randomName,
+  readExisting,
+  readText,
+  reasonOf,
+  touch,
+  writeNew,
+} from "./output_dir.ts";
 
 /** What of the configuration this needs. */
 export type OutputsConfig = Pick<
   Config,
-  "configFiles" | "validate" | "checkCommand" | "configEnvsubstFile" | "outputDir"
+  "configFiles" | "watchedDirs" | "validate" | "checkCommand" | "configEnvsubstFile" | "outputDir"
 >;
 
-/** Lets all others have a turn now and then. @throws once there is no time left */
-export type Step = () => Promise<void>;
+/**
+ * Gives `use` the bytes the app would read, validated; they are gone afterwards. Variables count only in what is `rendered`.
+ * @throws InvalidContent where the content is at fault
+ */
+export type Convert = <T>(
+  file: SnapshotFile,
+  rendered: boolean,
+  use: (bytes: Uint8Array) => Promise<T>,
+) => Promise<T>;
 
 /** What one run needs besides its files. */
 export interface WriteSteps {
-  readonly step: Step;
-  readonly convert: Convert;
+  /** Lets all others have a turn now and then. @throws once there is no time left */
+  readonly step: () => Promise<void>;
   /** Runs the check command on what is in place; null where it has nothing against it. */
   readonly check: () => Promise<PrepareResult | null>;
-}
-
-/** What is remembered between two runs. */
-interface Memory {
-  /** The directory of the start; null where it could not be made then. */
-  identity: Promise<DirectoryIdentity | null>;
-  /** Names below it that are this program's: written, or found to be just what it would have written. */
-  names: readonly string[];
-  /** Wall time at which outputs were last removed. */
-  removedWallMs: number;
-  /** Leftovers of a killed predecessor were looked for. */
-  cleaned: boolean;
 }
 
 /** The one way to the outputs. */
 export interface Outputs {
   /** Converts and writes all files. @throws with path and reason; the old outputs stay then */
   write(files: readonly SnapshotFile[], steps: WriteSteps): Promise<PrepareResult>;
+  /** Writes again what somebody has removed since. Never throws. */
+  restore(): Promise<void>;
 }
 
-/** Makes the one way to the outputs, and their directory: one that comes later may be somebody else's. */
-export function createOutputs(config: OutputsConfig, clock: Clock): Outputs {
+/** One output on its way. */
+export interface Staged {
+  /** Its name, as a path below the output directory. */
+  readonly name: string;
+  /** The new file under its random name; null where the output is already as it should be. */
+  readonly temporary: { readonly name: string; readonly ino: number } | null;
+  /** The old output; null where there was none. */
+  readonly old: { readonly ino: number } | null;
+  /** A second name of the old output, kept until the new one is good; null where none is kept. */
+  backup: string | null;
+  /** It has been renamed into place. */
+  placed: boolean;
+  /** Wall time at which it came to its place, in milliseconds; `Infinity` before that. */
+  wallMs: number;
+}
+
+/** What the outputs are made with. */
+export interface OutputsDeps {
+  readonly config: OutputsConfig;
+  readonly convert: Convert;
+  readonly clock: Clock;
+  readonly logger: Pick<Logger, "warn">;
+}
+
+/** What is remembered between two runs. */
+interface Memory {
+  readonly dir: string;
+  /** The directory of the start; null where it could not be made then. */
+  identity: Promise<DirectoryIdentity | null>;
+  /** Names of the outputs that are there; null before the first run. */
+  names: readonly string[] | null;
+  /** Wall time at which outputs were last removed. */
+  removedWallMs: number;
+  /** The inputs of what is in place, with the outputs' names. */
+  inPlace: ReadonlyMap<SnapshotFile, string>;
+}
+
+/** Makes the one way to the outputs, and their directory now: one that comes later may be somebody else's. */
+export function createOutputs(deps: OutputsDeps): Outputs {
+  const { config, logger } = deps;
   const dir = config.outputDir ?? parentOf(config.configEnvsubstFile!);
-  const memory: Memory = {
-    identity: makeOutputDirectory(dir).catch(() => null),
-    names: [],
-    removedWallMs: -Infinity,
-    cleaned: false,
+  const identity = makeOutputDirectory(dir).catch(() => null);
+  const memory: Memory = { dir, identity, names: null, removedWallMs: -Infinity, inPlace: new Map() };
+  /** A run and a look at what is missing never overlap. */
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(act: () => Promise<T>): Promise<T> => {
+    const next = last.then(act);
+    last = next.catch(() => {});
+    return next;
   };
+  let told = "";
   return {
-    write: async (files, steps) => {
-      // A link that comes after the start is somebody else's, also where there was no directory then.
-      const known = await memory.identity ?? { ...await makeOutputDirectory(dir), isLink: false };
-      memory.identity = Promise.resolve(known);
-      const { openOutputDirectory } = await import("./output_dir.ts");
-      const { removeLeftovers } = await import("./render.ts");
-      const root = await openOutputDirectory(dir, known);
-      try {
-        if (!memory.cleaned) await removeLeftovers(root, clock.wallMs());
-        memory.cleaned = true;
-        const staged = await stageAll(config, root, files, steps);
-        const result = await replaceAll(config, root, staged, steps);
-        return result ?? await finish(config, root, staged, memory, clock);
-      } finally {
-        await root.close();
-      }
-    },
+    write: (files, steps) => inTurn(() => writeAll(deps, memory, files, steps)),
+    restore: () =>
+      inTurn(() => restoreMissing(deps, memory)).then(() => "", messageOf).then((problem) => {
+        if (problem !== "" && problem !== told) logger.warn(`An output is gone: ${problem}`);
+        told = problem;
+      }),
   };
 }
+
+async function openRoot(memory: Memory): Promise<OpenDirectory> {
+  // A link that comes after the start is somebody else's, also where there was no directory then.
+  const known = await memory.identity ?? { ...await makeOutputDirectory(memory.dir), isLink: false };
+  memory.identity = Promise.resolve(known);
+  return await openOutputDirectory(memory.dir, known);
+}
+
+async function writeAll(
+  { config, convert, clock }: OutputsDeps,
+  memory: Memory,
+  files: readonly SnapshotFile[],
+  { step, check }: WriteSteps,
+): Promise<PrepareResult> {
+  memory.inPlace = new Map();
+  const root = await openRoot(memory);
+  try {
+    if (memory.names === null) {
+      await removeLeftovers(root, clock.wallMs());
+      memory.names = config.outputDir === null ? [] : await readList(root, config);
+    }
+    const plan = planOutputs(files, config);
+    const staged = await stageAll(root, files, plan, config, convert, step);
+    let isGood = false;
+    try {
+      await place(root, staged, config.checkCommand !== null);
+      const refused = await check();
+      if (refused !== null) return refused;
+      isGood = true;
+    } finally {
+      await settle(root, staged, isGood);
+    }
+    memory.inPlace = plan;
+    return await finish(root, staged, config, memory, clock);
+  } finally {
+    await root.close();
+  }
+}
+
+/** Removes what has no input any more, and says what the new outputs mean for the time of the whole. */
+async function finish(
+  root: OpenDirectory,
+  staged: readonly Staged[],
+  config: OutputsConfig,
+  memory: Memory,
+  clock: Clock,
+): Promise<PrepareResult> {
+  const before = memory.names!;
+  const names = staged.map(({ name }) => name);
+  memory.names = names;
+  const wanted = new Set(names);
+  const gone = before.filter((name) => !wanted.has(name));
+  for (const name of gone) await removeOutput(root, name).catch(() => {});
+  if (gone.length > 0) memory.removedWallMs = clock.wallMs();
+  if (config.outputDir !== null && `${before}` !== `${names}`) await writeList(root, config, names);
+  const written = gone.length > 0 || staged.some(({ placed }) => placed);
+  const outputWallMs = staged.reduce((newest, { wallMs }) => Math.max(newest, wallMs), memory.removedWallMs);
+  return outputWallMs === -Infinity ? { kind: "ok", written } : { kind: "ok", written, outputWallMs };
+}
+
+async function restoreMissing({ config, convert, logger }: OutputsDeps, memory: Memory): Promise<void> {
+  const plan = new Map<SnapshotFile, string>();
+  for (const [file, name] of memory.inPlace) {
+    if (await isMissing(joinPath(memory.dir, name))) plan.set(file, name);
+  }
+  if (plan.size === 0) return;
+  const root = await openRoot(memory);
+  try {
+    const staged = await stageAll(root, [...plan.keys()], plan, config, convert, () => Promise.resolve());
+    try {
+      await place(root, staged, false);
+    } finally {
+      await settle(root, staged, true);
+    }
+    const paths = [...plan.values()].map((name) => `"${joinPath(memory.dir, name)}"`).join(", ");
+    logger.warn(`Written again, since somebody has removed it: ${paths}`);
+  } finally {
+    await root.close();
+  }
+}
+
+async function isMissing(path: string): Promise<boolean> {
+  return await Deno.lstat(path).then(() => false, (error) => error instanceof Deno.errors.NotFound);
+}
+
+/**
+ * The name of each output. Of several inputs only `--config-file` goes to `--config-envsubst-file`; the app reads what a
+ * `--watched-dir` has as it is.
+ * @throws where two inputs have one name, or a name leads out of the directory
+ */
+function planOutputs(files: readonly SnapshotFile[], config: OutputsConfig): Map<SnapshotFile, string> {
+  const { configFiles, configEnvsubstFile, outputDir } = config;
+  if (outputDir === null) {
+    const inputs = files.filter(({ path }) => path === configFiles[0]);
+    return new Map(inputs.map((file) => [file, baseName(configEnvsubstFile!)]));
+  }
+  const inputs = new Map<string, string>();
+  for (const { name, path } of files) {
+    if (!isBelow(name)) {
+      throw new Error(
+        `Cannot write "${path}" to "${outputDir}": the name "${name}" would leave the directory`,
+      );
+    }
+    const other = inputs.get(name);
+    if (other !== undefined) {
+      throw new Error(
+        `Cannot write "${name}" to "${outputDir}": both "${other}" and "${path}" have that name`,
+      );
+    }
+    inputs.set(name, path);
+  }
+  return new Map(files.map((file) => [file, file.name]));
+}
+
+const isBelow = (name: string) => !name.split("/").some((part) => ["", ".", ".."].includes(part));
 
 /** Converts all files and writes each beside its place. @throws where one fails; nothing is left behind then */
 async function stageAll(
-  config: OutputsConfig,
   root: OpenDirectory,
   files: readonly SnapshotFile[],
-  { step, convert }: WriteSteps,
+  plan: ReadonlyMap<SnapshotFile, string>,
+  { validate }: OutputsConfig,
+  convert: Convert,
+  step: WriteSteps["step"],
 ): Promise<readonly Staged[]> {
-  const { planOutputs, settle, stage } = await import("./render.ts");
-  const { configEnvsubstFile, outputDir } = config;
-  const plan = outputDir === null ? null : planOutputs(files, outputDir);
-  // Of several only `--config-file` goes to `--config-envsubst-file`; the app reads what a `--watched-dir` has as it is.
-  const nameOf = (file: SnapshotFile) =>
-    plan?.get(file) ?? (file.path === config.configFiles[0] ? baseName(configEnvsubstFile!) : null);
   const staged: Staged[] = [];
   try {
     for (const file of files) {
       await step();
-      const name = nameOf(file);
-      if (name === null && config.validate === "none") continue;
-      await convert(file, name !== null, async (bytes) => {
-        if (name !== null) staged.push(await stage(root, name, bytes, file.mode));
+      const name = plan.get(file);
+      if (name === undefined && validate === "none") continue;
+      await convert(file, name !== undefined, async (bytes) => {
+        if (name !== undefined) staged.push(await stage(root, name, bytes, file.mode));
       });
     }
     return staged;
@@ -107,40 +259,147 @@ async function stageAll(
   }
 }
 
-/** Puts all into place and checks; what is not good is taken back, and the result says why. */
-async function replaceAll(
-  config: OutputsConfig,
+/** Runs `act` in the directory that an output is in, with the output's own name there; `make` makes what is missing. */
+function inParent<T>(
   root: OpenDirectory,
-  staged: readonly Staged[],
-  { check }: WriteSteps,
-): Promise<PrepareResult | null> {
-  const { place, settle } = await import("./render.ts");
-  let good = false;
-  try {
-    await place(root, staged, config.checkCommand !== null);
-    const problem = await check();
-    good = problem === null;
-    return problem;
-  } finally {
-    await settle(root, staged, good);
+  name: string,
+  make: boolean,
+  act: (parent: OpenDirectory, base: string) => Promise<T>,
+): Promise<T> {
+  const parts = name.split("/");
+  const base = parts.pop()!;
+  return inDirectory(root, parts, make, (parent) => act(parent, base));
+}
+
+/** Writes `bytes` beside its place. @throws with path and reason; nothing is left behind then */
+export function stage(
+  root: OpenDirectory,
+  name: string,
+  bytes: Uint8Array,
+  inputMode: number,
+): Promise<Staged> {
+  // Whoever may write the input must not get a program with this process's rights out of it.
+  const mode = inputMode & 0o777;
+  return inParent(root, name, true, async (parent, base) => {
+    try {
+      const old = await readExisting(parent, base, bytes, mode);
+      const since = old?.sinceWallMs ?? null;
+      const temporary = since === null ? await writeNew(parent, bytes, mode) : null;
+      return { name, temporary, old, backup: null, placed: false, wallMs: since ?? Infinity };
+    } catch (error) {
+      throw new Error(`Cannot write "${joinPath(parent.shown, base)}": ${reasonOf(error)}`, { cause: error });
+    }
+  });
+}
+
+/**
+ * Renames all into place; `keepOld` keeps the old outputs until `settle`.
+ * @throws with path and reason; `settle` undoes what was placed until then, as far as the old ones were kept
+ */
+export async function place(root: OpenDirectory, staged: readonly Staged[], keepOld: boolean): Promise<void> {
+  for (const file of staged) {
+    const { temporary, old } = file;
+    if (temporary === null) continue;
+    await inParent(root, file.name, false, async ({ at, shown }, base) => {
+      try {
+        if (keepOld && old !== null) {
+          // A hard link is never a copy; where the file system has none, or forbids it, the old output is lost.
+          const name = randomName();
+          await Deno.link(`${at}/${base}`, `${at}/${name}`).then(() => file.backup = name, () => {});
+        }
+        // Its time shall be that of the rename, also for the next process: writing the others may have taken long.
+        await touch({ at }, temporary.name, temporary.ino);
+        await Deno.rename(`${at}/${temporary.name}`, `${at}/${base}`);
+        file.placed = true;
+        file.wallMs = Date.now();
+      } catch (error) {
+        throw new Error(`Cannot replace "${joinPath(shown, base)}": ${reasonOf(error)}`, { cause: error });
+      }
+    });
   }
 }
 
-/** Removes what has no input any more, and says what the new outputs mean for the time of the whole. */
-async function finish(
-  config: OutputsConfig,
+/** Ends it: drops the old outputs where the new ones are `good`, else puts them back. Never throws. */
+export async function settle(root: OpenDirectory, staged: readonly Staged[], good: boolean): Promise<void> {
+  for (const file of staged) {
+    await inParent(root, file.name, false, (parent, base) => settleFile(parent, base, file, good))
+      .catch(() => {});
+  }
+}
+
+async function settleFile(parent: OpenDirectory, base: string, file: Staged, good: boolean): Promise<void> {
+  const { temporary, old, backup, placed } = file;
+  if (temporary === null) return;
+  const remove = (name: string) => Deno.remove(`${parent.at}/${name}`).catch(() => {});
+  file.backup = null;
+  if (!placed) await remove(temporary.name);
+  const isToRestore = placed && !good;
+  // Only what was written: somebody else's file stays.
+  if (isToRestore && old === null && await inodeOf(parent, base) === temporary.ino) await remove(base);
+  if (backup === null) return;
+  // Another file may have come to its name, or had the output's name when the link was made.
+  if (isToRestore && await inodeOf(parent, backup) === old?.ino) {
+    await Deno.rename(`${parent.at}/${backup}`, `${parent.at}/${base}`).catch(() => {});
+  } else await remove(backup);
+}
+
+/** Removes an output, and the directories that are empty then. @throws where it is gone already */
+async function removeOutput(root: OpenDirectory, name: string): Promise<void> {
+  const parts = name.split("/");
+  for (let last = parts.pop(); last !== undefined; last = parts.pop()) {
+    const entry = last;
+    // Not recursive: a directory that holds anything stays.
+    await inDirectory(root, parts, false, (parent) => Deno.remove(`${parent.at}/${entry}`));
+  }
+}
+
+/** A list of 50,000 long names. */
+const LIST_BYTES_MAX = 16 * 1024 * 1024;
+
+/** The file that has the names of the outputs, for the next process; others with other inputs may share the directory. */
+async function listName({ configFiles, watchedDirs }: OutputsConfig): Promise<string> {
+  const inputs = new TextEncoder().encode(JSON.stringify([configFiles, watchedDirs]));
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", inputs)).toHex();
+  return `${OWN_PREFIX}${digest.slice(0, 12)}.json`;
+}
+
+/** What an earlier process with these inputs has written; nothing where that is not known. Never throws. */
+async function readList(root: OpenDirectory, config: OutputsConfig): Promise<readonly string[]> {
+  try {
+    const list: unknown = JSON.parse(await readText(root, await listName(config), LIST_BYTES_MAX) ?? "[]");
+    return Array.isArray(list) ? list.filter((name) => typeof name === "string" && isBelow(name)) : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Never throws: without it, what has no input any more stays after the next start. */
+async function writeList(
   root: OpenDirectory,
-  staged: readonly Staged[],
-  memory: Memory,
-  clock: Clock,
-): Promise<PrepareResult> {
-  const { remove } = await import("./render.ts");
-  const names = new Set(staged.map(({ name }) => name));
-  const gone = config.outputDir === null ? [] : memory.names.filter((name) => !names.has(name));
-  await remove(root, gone);
-  if (gone.length > 0) memory.removedWallMs = clock.wallMs();
-  memory.names = [...names];
-  const written = gone.length > 0 || staged.some(({ placed }) => placed);
-  const outputWallMs = staged.reduce((newest, { wallMs }) => Math.max(newest, wallMs), memory.removedWallMs);
-  return outputWallMs === -Infinity ? { kind: "ok", written } : { kind: "ok", written, outputWallMs };
+  config: OutputsConfig,
+  names: readonly string[],
+): Promise<void> {
+  try {
+    const { name } = await writeNew(root, new TextEncoder().encode(JSON.stringify(names)), 0o600);
+    await Deno.rename(`${root.at}/${name}`, `${root.at}/${await listName(config)}`);
+  } catch {
+    // The disk is full, say.
+  }
+}
+
+/** A directory of so many bytes has tens of thousands of names, none of them by this program: listing takes memory. */
+const LISTED_BYTES_MAX = 1024 * 1024;
+
+/** Removes new files that a killed process left behind, a minute old. Never throws. */
+async function removeLeftovers(root: OpenDirectory, wallMs: number): Promise<void> {
+  try {
+    if ((await Deno.stat(root.at)).size > LISTED_BYTES_MAX) return;
+    for (const { name, isFile } of await Array.fromAsync(Deno.readDir(root.at))) {
+      if (!isFile || !name.startsWith(OWN_PREFIX) || !name.endsWith(".tmp")) continue;
+      const { mtime } = await Deno.lstat(`${root.at}/${name}`);
+      if (wallMs - (mtime?.getTime() ?? wallMs) > 60_000) await Deno.remove(`${root.at}/${name}`);
+    }
+  } catch {
+    // Somebody else was faster.
+  }
 }

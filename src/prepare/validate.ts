@@ -4,6 +4,7 @@
  */
 
 import type { ValidateMode } from "../config.ts";
+import { messageOf } from "../text.ts";
 
 /**
  * As much as the largest ConfigMap. JSON of this size takes 20 MiB at its worst (measured: empty arrays), YAML has a
@@ -65,7 +66,7 @@ function findJsonError(text: string): string | null {
     return null;
   } catch (error) {
     // V8 tells the position in some messages only; the others quote the text instead.
-    const match = /^(.*) in JSON at position (\d+)/s.exec(error instanceof Error ? error.message : "");
+    const match = /^(.*) in JSON at position (\d+)/s.exec(messageOf(error));
     const offset = match ? Number(match[2]) : findJsonErrorOffset(text);
     const before = text.slice(0, offset);
     const line = before.split("\n").length;
@@ -77,10 +78,9 @@ function findJsonError(text: string): string | null {
   }
 }
 
-const SPACE = /[ \t\n\r]*/y;
-/** Lax about control characters in strings: for those V8 tells the position. */
-const SCALAR =
-  /"(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
+/** Blanks and one token; lax about control characters in strings: for those V8 tells the position. */
+const TOKEN =
+  /[ \t\n\r]*("(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[{}[\],:])?/y;
 
 /**
  * Offset of the first character that no JSON text (RFC 8259) has there.
@@ -93,43 +93,30 @@ const SCALAR =
  */
 export function findJsonErrorOffset(text: string): number {
   const closers: string[] = [];
-  let at = 0;
-  const take = (pattern: RegExp): boolean => {
-    pattern.lastIndex = at;
-    const found = pattern.exec(text);
-    if (found !== null) at += found[0].length;
-    return found !== null && found[0] !== "";
-  };
-  // What may come: a value (or, just after an opener, its closer), or what follows a value.
-  for (let expects: "value" | "first" | "after" = "value";;) {
-    take(SPACE);
-    const char = text[at];
-    if (expects !== "after") {
-      if (expects === "first" && char === closers.at(-1)) {
-        at++;
-        closers.pop();
-        expects = "after";
-        continue;
-      }
-      if (closers.at(-1) === "}") {
-        if (char !== '"' || !take(SCALAR)) return at;
-        take(SPACE);
-        if (text[at] !== ":") return at;
-        at++;
-        take(SPACE);
-      }
-      const opener = text[at];
-      if (opener === "{" || opener === "[") {
-        closers.push(opener === "{" ? "}" : "]");
-        at++;
-        expects = "first";
-      } else if (take(SCALAR)) expects = "after";
-      else return at;
-    } else if (closers.length === 0 || (char !== "," && char !== closers.at(-1))) return at;
-    else {
-      at++;
-      if (char === ",") expects = "value";
-      else closers.pop();
-    }
+  let wants: "value" | "key" | "colon" | "end" = "value";
+  // Just after an opener its closer may come.
+  let isFirst = false;
+  for (TOKEN.lastIndex = 0;;) {
+    const [, token = ""] = TOKEN.exec(text)!;
+    const at = TOKEN.lastIndex - token.length;
+    const closer = closers.at(-1);
+    if (token === "") return at;
+    if (token === closer && (isFirst || wants === "end")) {
+      closers.pop();
+      wants = "end";
+    } else if (wants === "end") {
+      if (token !== "," || closer === undefined) return at;
+      wants = closer === "}" ? "key" : "value";
+    } else if (
+      wants === "colon" ? token !== ":" : wants === "key" ? token[0] !== '"' : /^[\]},:]/.test(token)
+    ) {
+      return at;
+    } else if (wants === "value" && (token === "{" || token === "[")) {
+      closers.push(token === "{" ? "}" : "]");
+      wants = token === "{" ? "key" : "value";
+      isFirst = true;
+      continue;
+    } else wants = wants === "key" ? "colon" : wants === "colon" ? "value" : "end";
+    isFirst = false;
   }
 }

@@ -30,7 +30,9 @@ export function logReload(deps: LogDeps, before: Model, event: Event, after: Mod
 function logAnswer({ config, logger }: LogDeps, before: Model, event: Event, after: Model): void {
   if (event.kind !== "answered" || before.phase.is !== "asking") return;
   const { question } = before.phase;
-  if (question.changedFrom !== undefined && after.phase.is !== "reloading") {
+  // A reload says so itself when it begins, or when it begins to wait for its group.
+  const isForReload = ["reloading", "due", "waiting", "held"].includes(after.phase.is);
+  if (question.changedFrom !== undefined && !isForReload) {
     logger.info(
       startText({
         digest: question.digest,

@@ -48,7 +48,7 @@ export function count(model: Model, reload: Reload, result: Result, now: Now, po
   if (policy.once && (result.outcome !== "success" || isPure)) {
     return end(next, result.outcome === "success" ? 0 : 1);
   }
-  if (model.isStopping) return end(next, 0);
+  if (model.isStopping) return stop(next, policy);
   return [next, { do: "check", afresh: isTargetDoubtful(next, result, policy) }];
 }
 
@@ -140,6 +140,11 @@ function isTargetDoubtful({ known }: Model, { target, outcome }: Result, { trigg
 /** The end of the loop. */
 export function end(model: Model, code: number): Step {
   return [{ ...model, phase: { is: "ended", code } }, { do: "end", code }];
+}
+
+/** The end of a loop that was told to stop: what `--once` was to reach was not reached. */
+export function stop(model: Model, { once }: Policy): Step {
+  return end(model, once ? 1 : 0);
 }
 
 /**

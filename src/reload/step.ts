@@ -21,7 +21,7 @@ import {
   type Step,
 } from "./model.ts";
 import { dateOf, next } from "./next.ts";
-import { count, end, noteLife, watchOf } from "./outcome.ts";
+import { count, end, noteLife, stop, watchOf } from "./outcome.ts";
 import { isSameProcess } from "./process.ts";
 import { decideStart, startFacts } from "./start.ts";
 
@@ -188,7 +188,7 @@ function onEnd(model: Model, { result }: Event & { kind: "ended" }, now: Now, po
   const watching = { ...model, signalled: watchOf(model, reload, result, now) };
   if (model.isStopping) {
     // Given up because of a shutdown: no failure.
-    if (result.code === "stopped") return end(model, policy.once ? 1 : 0);
+    if (result.code === "stopped") return stop(model, policy);
     return count(watching, reload, result, now, policy);
   }
   const hint: Hint = model.owed ?? { causes: [], firstAtMs: now.nowMs };
@@ -242,7 +242,7 @@ function onStop(model: Model, now: Now, policy: Policy): Step {
   const { phase } = model;
   if (phase.is === "reloading") return next(stopping, now, policy);
   if (phase.is === "concluding") return count(stopping, phase.reload, phase.result, now, policy);
-  return end(stopping, 0);
+  return stop(stopping, policy);
 }
 
 /** Whether to look who is the target: none is known, it is gone or not in order, or others may still come. */

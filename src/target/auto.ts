@@ -3,7 +3,6 @@
  * says so, and never guesses.
  */
 
-import type { Target } from "../model.ts";
 import type { ProcessStat } from "../proc/process.ts";
 import { ambiguous, HIDDEN, none, type Selection, type SelectOptions, type Trace } from "./choice.ts";
 import { applicationsIn, isSupervisor, isWrapper } from "./launchers.ts";
@@ -19,7 +18,7 @@ import {
   refusal,
 } from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
-import { childrenOf, isAncestor, isMain, type MainProcesses, mainProcesses, topOf, treeOf } from "./tree.ts";
+import { isAncestor, isMain, type MainProcesses, mainProcesses, topOf, treeOf } from "./tree.ts";
 
 const MOUNT_PROC = "mount the container's own /proc";
 
@@ -32,16 +31,13 @@ export function selectAuto(table: ProcessTable, options: SelectOptions, trace?: 
   if (isWholeMachine(table)) return hostInit(table);
   const mains = mainProcesses(table);
   const known = findKnown(table, self, mains, options);
-  const stay = (stat: ProcessStat): Selection => ({
-    kind: "process",
-    stat,
-    reason: options.previous!.reason,
-  });
-  // It listened when it was chosen, or is alone in its container: what else is there cannot change the choice.
-  if (known && !trace && (options.mustListen || childrenOf(table, known).length === 0)) return stay(known);
   const { candidates, isAnyVisible, waitFor } = findCandidates(table, self, mains, options, trace);
+  const isAmong = candidates.some((one) => one === known || known !== null && isAncestor(table, one, known));
+  // It listened when it was chosen: what has come since cannot change the choice.
+  if (known !== null && (options.mustListen || isAmong)) {
+    return { kind: "process", stat: known, reason: options.previous!.reason };
+  }
   if (candidates.length === 0) return nobody(table, isAnyVisible, waitFor);
-  if (known && candidates.some((one) => one === known || isAncestor(table, one, known))) return stay(known);
   if (candidates.length > 1) return breakTie(table, candidates, options.port);
   const only = candidates[0]!;
   const { port } = options;
@@ -49,28 +45,6 @@ export function selectAuto(table: ProcessTable, options: SelectOptions, trace?: 
   return isSupervisor(table, only)
     ? supervisor(table, only, port)
     : { kind: "process", stat: only, reason: reasonOf(table, only) };
-}
-
-/**
- * The target of before, from a table of that process and this one: where exactly it lives, nothing that has come since can change
- * the choice. On the way to the signal it saves half a millisecond. Null where only the full table can tell.
- */
-export function keepTarget(
-  table: ProcessTable,
-  { previous, signal, mustListen }: SelectOptions,
-): Selection | null {
-  const stat = previous && table.processes.get(previous.pid);
-  if (!stat || !mustListen || !isSame(stat, previous) || isLauncherNow(table, stat, signal)) return null;
-  return forbids(table, stat) === null ? { kind: "process", stat, reason: previous.reason } : null;
-}
-
-function isSame(stat: ProcessStat, previous: Target): boolean {
-  return stat.startTicks === previous.startTicks && stat.comm === previous.comm;
-}
-
-/** It may have become a process that only starts others, by exec. */
-function isLauncherNow(table: ProcessTable, stat: ProcessStat, signal: number): boolean {
-  return isWrapper(table, stat, signal) || isSupervisor(table, stat);
 }
 
 interface Candidates {
@@ -139,12 +113,14 @@ function findKnown(
   { previous, signal }: SelectOptions,
 ): ProcessStat | null {
   const stat = previous && table.processes.get(previous.pid);
-  if (!stat || !isSame(stat, previous)) return null;
+  if (!stat || stat.startTicks !== previous.startTicks || stat.comm !== previous.comm) return null;
   const main = topOf(table, stat);
   if (!isMain(mains, table, main) || ownContainers(table, self).includes(table.container(main.pid))) {
     return null;
   }
-  return isLauncherNow(table, stat, signal) || forbids(table, stat) !== null ? null : stat;
+  // It may have become a process that only starts others, by exec.
+  if (isWrapper(table, stat, signal) || isSupervisor(table, stat)) return null;
+  return forbids(table, stat) === null ? stat : null;
 }
 
 function reasonOf(table: ProcessTable, stat: ProcessStat): string {

@@ -17,7 +17,7 @@ export interface SignalOptions {
 }
 
 /** An app younger than this without a handler has not finished starting (contract: choosing the target). */
-const STARTING_MS = 5000;
+export const STARTING_MS = 5000;
 
 /**
  * Makes the resolution of a chosen process. `nowMs` is that of the monotonic clock, for the time of its start.

@@ -29,9 +29,14 @@ export function isWrapper(table: ProcessTable, stat: ProcessStat, signal: number
   return isWord(SHELLS, stat.comm) && !hasSignal(table.status(stat.pid)?.caught ?? 0, signal);
 }
 
+/** True for the name of an init or a shell: another process may take its place as the target. */
+export function isWrapperName(comm: string): boolean {
+  return isWord(INITS, comm) || isWord(SHELLS, comm);
+}
+
 /** True for any process that is there to start others, whatever it does with signals. */
 export function isLauncher(table: ProcessTable, stat: ProcessStat): boolean {
-  return isWord(INITS, stat.comm) || isWord(SHELLS, stat.comm) || isSupervisor(table, stat);
+  return isWrapperName(stat.comm) || isSupervisor(table, stat);
 }
 
 /** True for a supervisor that is known by its name, or by the name of its script; PM2 calls itself `PM2 v5.3.0: God …`. */

@@ -55,8 +55,12 @@ export function maySignal(kill: Kill, target: Target): boolean | null {
   }
 }
 
-/** The guards, in the order of their cost. */
-function identityProblem(reader: ProcReader, target: Target, options: SignalOptions): TriggerResult | null {
+/** Why the target is no longer the process that was looked up; null where it is. The guards, in the order of their cost. */
+export function identityProblem(
+  reader: ProcReader,
+  target: Target,
+  options: SignalOptions,
+): TriggerResult | null {
   const { pid, name } = target;
   if (!isPid(pid)) {
     return notSent("bad-pid", `Cannot signal PID ${pid}: a PID is an integer from 1 to ${PID_MAX}`);

@@ -498,7 +498,7 @@ test("a baseline from before a long check, or a wait, is read again: what the ap
     bench.set({ readings: [amp({ attempts: 4 })] });
     await bench.clock.advance(checkMs);
     const run = bench.start({}, {
-      begun: { answer: Promise.resolve(answer), atMs, found: () => null },
+      begun: { answer: Promise.resolve(answer), atMs },
     });
     await bench.clock.advance(31_000);
     assert.equal(run.result?.outcome, outcome);

@@ -1,8 +1,7 @@
 /** docs/migrating.md: what it says for this program is taken by its command line, and a peer's flag is answered with ours. */
 
 import assert from "node:assert/strict";
-import { findFlag } from "../../src/cli/flags.ts";
-import { PEER_FLAGS } from "../../src/cli/peer_flags.ts";
+import { findFlag, PEER_FLAGS } from "../../src/cli/flags.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
 import { splitShellWords } from "../../src/cli/shell_words.ts";
 

@@ -1,7 +1,7 @@
 /** The next step that `/status` and the page name, for each state in which somebody looks. */
 
 import assert from "node:assert/strict";
-import { nextStep } from "../../src/commands/next_step.ts";
+import { nextStep } from "../../src/commands/status_view.ts";
 import type { Config } from "../../src/config.ts";
 import type { StatusView } from "../../src/model.ts";
 import { readPod } from "../../src/pod.ts";

@@ -140,6 +140,21 @@ test("--once: what never comes ends it after --reload-timeout, however long the 
   assert.equal(bench.exitCode, 1);
 });
 
+test("--once that is told to stop before it has reached anything: 1, waiting or in an attempt", async () => {
+  const waiting = createLoopBench({ once: true });
+  waiting.disk = MISSING;
+  const trying = createLoopBench({ once: true, reloadOnStart: "always" });
+  trying.onTrigger = () => {};
+  for (const bench of [waiting, trying]) {
+    bench.start();
+    await bench.clock.advance(1_000);
+    bench.stopping.abort();
+    bench.aborted.abort();
+    await bench.clock.advance(1_000);
+    assert.equal(bench.exitCode, 1);
+  }
+});
+
 test("--once: content that changes while it is reloaded is reloaded, too", async () => {
   const bench = createLoopBench({ once: true, reloadOnStart: "always" });
   const reload = bench.onTrigger;

@@ -7,6 +7,7 @@ import { digestOf } from "../../src/watch/digest.ts";
 
 export const BASE: PrepareConfig = {
   configFiles: ["/in/in.yaml"],
+  watchedDirs: [],
   validate: "none",
   checkCommand: null,
   configEnvsubstFile: null,

@@ -20,7 +20,7 @@ Deno.test("variables are expanded once, and unset ones stay", () => {
     ["$(A)$(A)", "11", []],
     ["$(B_2)", "$(A)", []],
     ["[$(EMPTY)]", "[]", []],
-    ["$(NOPE) $(A) $(NOPE)", "$(NOPE) 1 $(NOPE)", ["NOPE", "NOPE"]],
+    ["$(NOPE) $(A) $(NOPE)", "$(NOPE) 1 $(NOPE)", ["NOPE"]],
     ["$() $(A $(A-B) ${A} $A $(ü)", "$() $(A $(A-B) ${A} $A $(ü)", []],
     ["$$(A)", "$1", []],
     ["$($(A))", "$(1)", []],
@@ -31,8 +31,7 @@ Deno.test("variables are expanded once, and unset ones stay", () => {
   for (const [input, output, unset] of cases) {
     const found = expandVariables(bytes(input), (name) => values[name], limit(1000));
     assert.equal(text(found.bytes), output, input);
-    assert.deepEqual(found.unset, unset, input);
-    assert.equal(found.unsetCount, unset.length, input);
+    assert.deepEqual([...found.unset], unset, input);
   }
 });
 
@@ -48,8 +47,8 @@ Deno.test("content that grows past the limit is refused, and a name without end 
   assert.equal(text(found.bytes), `$(${name}) v`);
   const longest = "A".repeat(256);
   assert.equal(text(expandVariables(bytes(`$(${longest})`), () => "v", limit(1000)).bytes), "v");
-  const many = expandVariables(bytes("$(C)".repeat(5000)), () => undefined, limit(100_000));
-  assert.deepEqual([many.unset.length, many.unsetCount], [1000, 5000]);
+  const names = Array.from({ length: 5000 }, (_, n) => `$(C${n})`).join("");
+  assert.equal(expandVariables(bytes(names), () => undefined, limit(100_000)).unset.size, 200);
 });
 
 Deno.test("bytes that are no text pass unharmed", () => {

@@ -2,29 +2,34 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { createClock } from "../../src/clock.ts";
 import type { Logger, Prepare } from "../../src/ports.ts";
-import type { Environment } from "../../src/prepare/convert.ts";
-import { createPrepare, type PrepareConfig } from "../../src/prepare/prepare.ts";
+import { createPreparation, type PrepareConfig } from "../../src/prepare/prepare.ts";
 import { inDir } from "../support/in_dir.ts";
 import { test } from "../support/strict.ts";
 import { BASE, createLog, snapshotOf } from "./content.ts";
 
 const signal = new AbortController().signal;
 /** The preparation without the time of its output, which has a test of its own. */
-function createTimeless(config: PrepareConfig, logger: Logger, environment: Environment = {}): Prepare {
-  const prepare = createPrepare(config, logger, createClock(), environment);
+function createTimeless(
+  config: PrepareConfig,
+  logger: Logger,
+  environment: Record<string, string> = {},
+): Prepare {
+  const { prepare } = createPreparation(config, logger, createClock(), environment);
   return async (...given) => {
     const { outputWallMs: _, ...rest } = { outputWallMs: 0, ...await prepare(...given) };
     return rest;
   };
 }
 
-/** All files below `dir` by name, temporary ones too. */
+/** All files below `dir` by name, temporary ones too; not the list of the outputs. */
 function listing(dir: string, below = ""): Record<string, string> {
   const found: Record<string, string> = {};
   for (const { name, isDirectory } of Deno.readDirSync(join(dir, below))) {
     const path = join(below, name);
     if (isDirectory) Object.assign(found, listing(dir, path));
-    else found[path] = Deno.readTextFileSync(join(dir, path));
+    else if (!/^\.config-reloader-[0-9a-f]{12}\.json$/.test(name)) {
+      found[path] = Deno.readTextFileSync(join(dir, path));
+    }
   }
   return found;
 }
@@ -79,7 +84,7 @@ test(
   () =>
     inDir(async (dir) => {
       const config = { ...BASE, outputDir: dir };
-      const prepare = createPrepare(config, createLog(), createClock(), {});
+      const { prepare } = createPreparation(config, createLog(), createClock(), {});
       const timeOf = async (files: Record<string, string>, by = prepare) => {
         const result = await by(await snapshotOf(files), signal);
         return (result.kind === "ok" ? result.outputWallMs : undefined) ??
@@ -93,7 +98,7 @@ test(
       Deno.utimeSync(join(dir, "b"), old, old);
       assert.equal(await timeOf({ a: "1", b: "1" }), old.getTime(), "nothing was written");
       assert.equal(
-        await timeOf({ a: "1", b: "1" }, createPrepare(config, createLog(), createClock(), {})),
+        await timeOf({ a: "1", b: "1" }, createPreparation(config, createLog(), createClock(), {}).prepare),
         old.getTime(),
       );
       assert.ok(await timeOf({ a: "1", b: "2" }) >= before, "one is new");
@@ -101,7 +106,7 @@ test(
       const removed = await timeOf({ b: "2" });
       assert.ok(removed >= before, "one is gone");
       assert.equal(await timeOf({ b: "2" }), removed, "and stays so");
-      const none = await createPrepare(BASE, createLog(), createClock(), {})(
+      const none = await createPreparation(BASE, createLog(), createClock(), {}).prepare(
         await snapshotOf({ a: "1" }),
         signal,
       );
@@ -129,6 +134,47 @@ test("several files go to a directory; what is gone is removed, what is foreign 
     });
     await next(await snapshotOf({ b: "2" }), signal);
     assert.deepEqual(listing(dir), { foreign: "f", b: "2" });
+  }));
+
+test("an output whose input went away while nothing ran is removed, and no other's", () =>
+  inDir(async (dir) => {
+    const start = (configFiles = BASE.configFiles) =>
+      createTimeless({ ...BASE, configFiles, outputDir: dir }, createLog());
+    await start(["/other/c.yaml"])(await snapshotOf({ "c.yaml": "3" }), signal);
+    await start()(await snapshotOf({ "a.yaml": "1", "sub/b.yaml": "2" }), signal);
+    Deno.writeTextFileSync(join(dir, "foreign"), "f");
+    assert.deepEqual(await start()(await snapshotOf({ "a.yaml": "1" }), signal), {
+      kind: "ok",
+      written: true,
+    });
+    assert.deepEqual(listing(dir), { foreign: "f", "a.yaml": "1", "c.yaml": "3" });
+    const [list] = [...Deno.readDirSync(dir)].map(({ name }) => name).filter((name) =>
+      name.endsWith(".json")
+    );
+    for (const text of ["no list", '{"a": 1}', '["../foreign", "/etc/passwd", 1, ""]']) {
+      Deno.writeTextFileSync(join(dir, list!), text);
+      assert.equal((await start()(await snapshotOf({ "a.yaml": "1" }), signal)).kind, "ok", text);
+    }
+    assert.deepEqual(listing(dir), { foreign: "f", "a.yaml": "1", "c.yaml": "3" });
+  }));
+
+test("an output that somebody removes is written again, and said", () =>
+  inDir(async (dir) => {
+    const log = createLog();
+    const out = join(dir, "out");
+    const { prepare, restore } = createPreparation({ ...BASE, outputDir: out }, log, createClock(), {});
+    await restore();
+    await prepare(await snapshotOf({ "a.yaml": "1", "sub/b.yaml": "2" }), signal);
+    const { ino } = Deno.statSync(join(out, "a.yaml"));
+    Deno.removeSync(join(out, "sub"), { recursive: true });
+    await restore();
+    assert.deepEqual(listing(out), { "a.yaml": "1", "sub/b.yaml": "2" });
+    assert.equal(Deno.statSync(join(out, "a.yaml")).ino, ino, "what is there stays");
+    assert.deepEqual(log.lines, [`Written again, since somebody has removed it: "${out}/sub/b.yaml"`]);
+    Deno.removeSync(out, { recursive: true });
+    for (let i = 0; i < 2; i++) await restore();
+    assert.equal(log.lines.length, 2, "told once");
+    assert.match(log.lines[1]!, /^An output is gone: Cannot write to ".*": it is gone since the start/);
   }));
 
 test("a name or a link that leaves the output directory is refused", () =>

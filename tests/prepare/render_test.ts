@@ -1,9 +1,8 @@
 /** Between the steps of a run the app may have put something else at any name. */
 
 import assert from "node:assert/strict";
-import { makeOutputDirectory } from "../../src/prepare/identity.ts";
-import { openOutputDirectory } from "../../src/prepare/output_dir.ts";
-import { place, settle, stage, type Staged } from "../../src/prepare/render.ts";
+import { makeOutputDirectory, openOutputDirectory } from "../../src/prepare/output_dir.ts";
+import { place, settle, stage, type Staged } from "../../src/prepare/outputs.ts";
 import { inDir } from "../support/in_dir.ts";
 import { test } from "../support/strict.ts";
 

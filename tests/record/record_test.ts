@@ -199,6 +199,20 @@ test("a change while no app runs is logged as what it is, also where the app the
   assert.equal(bench.log.filter((line) => line.includes("Config change detected")).length, 1);
 });
 
+test("a change that the app was asked about, and that then waits for its time, is logged once", async () => {
+  const bench = createLoopBench({ ...HTTP, jitterMs: 2_000 });
+  [bench.random, bench.hangs] = [0.5, true];
+  bench.start();
+  await bench.clock.advance(2_000);
+  bench.write("b");
+  await bench.clock.advance(1_500);
+  bench.hangs = false;
+  await bench.clock.advance(10_000);
+  assert.deepEqual(bench.outcomes, ["success"]);
+  const lines = bench.log.filter((line) => line.includes("Config change detected (hash: a -> b)"));
+  assert.equal(lines.length, 1, bench.log.join("\n"));
+});
+
 test("a check command that fails is retried; content that does not parse waits for a change", async () => {
   for (const [retry, outcomes] of [[true, ["invalid", "success"]], [undefined, ["invalid"]]] as const) {
     const bench = await begun({ checkCommand: ["check"] });

@@ -342,6 +342,8 @@ function createTruth(
   const deadly = new Set<string>();
   let quietSinceMs = 0;
   let lastSeen = "";
+  /** The line of a change whose reload has not ended. */
+  let changeLine = "";
   const metrics: Metrics = {
     attemptStarted() {
       attempts++;
@@ -357,6 +359,7 @@ function createTruth(
     },
     attemptEnded(outcome) {
       running--;
+      changeLine = "";
       const [before, first] = [world.signals[signalsBefore - 1], world.signals[signalsBefore]];
       if (before !== undefined && first !== undefined && signalsBefore > signalsAtSidecarStart) {
         assert.ok(
@@ -397,6 +400,12 @@ function createTruth(
   return {
     metrics,
     line(text: string) {
+      if (text.startsWith("Config change detected")) {
+        // Content that came back is another change.
+        const line = `${text} at ${world.changedAtMs()}`;
+        if (line === changeLine) broken ??= `said twice for one change: ${text}`;
+        changeLine = line;
+      }
       sending = /\(hash: (?:\w+ -> )?(\w+)/.exec(text)?.[1] ?? sending;
       if (!text.startsWith("Sending SIGHUP")) return;
       if (sent !== null && world.endOf(sent.start) - sent.atMs < 1_900) deadly.add(sent.content);
@@ -412,6 +421,7 @@ function createTruth(
     inSync: () => inSync,
     sidecarStarts() {
       running = 0;
+      changeLine = "";
       sent = null;
       deadly.clear();
       signalsAtSidecarStart = world.signals.length;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { keepTarget } from "../../src/target/auto.ts";
 import { judgeHandler } from "../../src/target/handler.ts";
+import { isWrapperName } from "../../src/target/launchers.ts";
 import { isPid, PID_MAX } from "../../src/target/rules.ts";
 import { select } from "../../src/target/select.ts";
 import type { ProcessTable } from "../../src/target/table.ts";
@@ -641,33 +641,27 @@ Deno.test("a loop of parents, as a table may hold that was read while processes 
   assert.deepEqual(pids, [5, 6]);
 });
 
-Deno.test("select: the target of before, looked at alone, is the one that the whole table gives", () => {
+Deno.test("select: the target of before that listened stays, whatever comes, while exactly it lives", () => {
   let kept = 0;
   const later = anyTable.map(({ list }) =>
     list.map((one) => ({ ...one, pid: one.pid + 100, container: "new" }))
   );
+  const options = { ...OPTIONS, mustListen: true };
   fc.assert(
     fc.property(anyTable, later, ({ list: all, self }, others) => {
       const list = all.filter(({ pid }) => isPid(pid));
       const sidecar = { ...SIDECAR, ...self, ppid: 0 };
-      const before = select(tableOf([...list, sidecar]), { ...OPTIONS, mustListen: true });
-      if (before.kind === "none") return;
+      const before = select(tableOf([...list, sidecar]), options);
+      if (before.kind === "none" || isWrapperName(before.stat.comm)) return;
+      kept++;
       const { pid, startTicks, comm } = before.stat;
       const previous = targetOf(pid, { startTicks, comm });
-      const alone = tableOf([...list.filter((one) => one.pid === pid), sidecar]);
-      const got = keepTarget(alone, { ...OPTIONS, mustListen: true, previous });
-      if (got === null) return;
-      kept++;
-      const whole = select(tableOf([...list, sidecar, ...others]), {
-        ...OPTIONS,
-        mustListen: true,
-        previous,
-      });
+      const whole = select(tableOf([...list, sidecar, ...others]), { ...options, previous });
       assert.equal(whole.kind === "process" && whole.stat.pid, pid);
     }),
     { numRuns: 5000 },
   );
-  assert.ok(kept > 200, `the tables are of use: ${kept} were kept`);
+  assert.ok(kept > 100, `the tables are of use: ${kept} were kept`);
 });
 
 Deno.test("select: auto takes the first process of a foreign container, or what that one wraps", () => {

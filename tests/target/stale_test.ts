@@ -38,7 +38,7 @@ Deno.test("judgeMounts: blind only where every mount of the volume is stale", ST
     "/etc/other",
   ] as const;
   const judge = (...app: readonly (readonly [string, string])[]) => {
-    const { blind, stale } = judgeMounts(watched, parse(...app), TARGET);
+    const { blind, stale } = judgeMounts(watched, parse(...app), "amp (PID 7)");
     return [blind, stale.map((mount) => mount.reason)];
   };
   assert.deepEqual(judge(), [false, []]);

@@ -3,14 +3,14 @@
  * command can be run and the output be written. Changes nothing, and runs the check command only where it is asked to.
  */
 
-import { type Config, rendersOutput } from "../../config.ts";
+import { type CheckInput, type Config, rendersOutput } from "../../config.ts";
 import type { Snapshot } from "../../model.ts";
 import type { Logger } from "../../ports.ts";
 import { parentOf } from "../../paths.ts";
 import { mountOf, parseMountinfo } from "../../proc/mountinfo.ts";
 import { hasSignal } from "../../proc/signals.ts";
 import { runCheckCommand } from "../../prepare/check_command.ts";
-import { createConverter, type Environment } from "../../prepare/convert.ts";
+import { createConvert } from "../../prepare/prepare.ts";
 import { type Finding, findingsIn } from "./finding.ts";
 import { argsFix, envFix, mountFix, userFix } from "./fixes.ts";
 
@@ -20,7 +20,7 @@ const say = findingsIn("checking");
 export async function checkPreparing(
   config: Config,
   snapshot: Snapshot | null,
-  environment: Environment,
+  environment: CheckInput["environment"],
   runChecks: boolean,
 ): Promise<Finding[]> {
   return [
@@ -34,7 +34,7 @@ export async function checkPreparing(
 async function checkContent(
   config: Config,
   snapshot: Snapshot,
-  environment: Environment,
+  environment: CheckInput["environment"],
 ): Promise<Finding[]> {
   const renders = rendersOutput(config);
   if (config.validate === "none" && !renders) return [];
@@ -43,8 +43,7 @@ async function checkContent(
     const names = Array.isArray(fields?.variables) ? fields.variables as string[] : [];
     findings.push(say("warn", "unset-variable", message, envFix(names)));
   };
-  const none = () => {};
-  const convert = createConverter(config, { debug: none, info: none, warn, error: none }, environment);
+  const convert = createConvert(config, { warn }, environment);
   for (const file of snapshot.files) {
     try {
       await convert(file, renders, () => Promise.resolve());
@@ -79,7 +78,7 @@ async function checkOutput(config: Config): Promise<Finding[]> {
 
 async function checkCommand(
   config: Config,
-  environment: Environment,
+  environment: CheckInput["environment"],
   runChecks: boolean,
 ): Promise<Finding[]> {
   const [program, ...args] = config.checkCommand ?? [];

@@ -57,11 +57,14 @@ function leaksIn(dir: string, originals: ReadonlySet<number | null>): string[] {
       if (isDirectory) look(path);
       if (!isFile) continue;
       try {
-        const { mode, size, ino } = Deno.lstatSync(path);
-        if (originals.has(ino)) continue;
-        if (((mode ?? 0) & 0o004) !== 0 && size < MIB && Deno.readTextFileSync(path).includes(TOKEN)) {
-          found.push(path);
-        }
+        if (originals.has(Deno.lstatSync(path).ino)) continue;
+        // A link to an original may have come to its name: what was opened is what counts.
+        using file = Deno.openSync(path);
+        const { mode, size, ino } = file.statSync();
+        if (originals.has(ino) || ((mode ?? 0) & 0o004) === 0 || size >= MIB) continue;
+        const bytes = new Uint8Array(size);
+        file.readSync(bytes);
+        if (new TextDecoder().decode(bytes).includes(TOKEN)) found.push(path);
       } catch {
         // gone meanwhile
       }

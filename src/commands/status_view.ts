@@ -1,14 +1,41 @@
 /**
- * What a person can do next about the state that `/status` and the page show: in words, and as text to copy. Loaded when
- * somebody looks; the YAML is that of `check`. It asks nobody and changes nothing.
+ * What `/status` and the page show, gathered from the parts that know it, and what a person can do next about it: in
+ * words, and as text to copy. Loaded when somebody looks; the YAML is that of `check`. It changes nothing.
  */
 
 import type { Config } from "../config.ts";
 import type { FileState, NextStep, StaleMount, StatusView } from "../model.ts";
+import type { Loop } from "../loop/loop.ts";
 import { parentOf } from "../paths.ts";
-import type { Pod } from "../pod.ts";
+import { type Pod, readPod } from "../pod.ts";
+import type { Clock, Watcher } from "../ports.ts";
+import type { Recorder } from "../record/recorder.ts";
 import { shortHash } from "../text.ts";
+import { REVISION, VERSION } from "../version.ts";
 import { argsFix, mountFix, readableFix, statusFix, targetFix } from "./check/fixes.ts";
+
+/** What `/status` shows, gathered from the parts that know it. */
+export async function statusView(
+  config: Config,
+  startedWallMs: number,
+  parts: { clock: Clock; recorder: Recorder; watcher: Watcher; loop: Loop },
+): Promise<StatusView> {
+  const pod = await readPod((name) => Deno.env.get(name));
+  const model = parts.loop.model();
+  const recorded = parts.recorder.view(model);
+  return {
+    version: VERSION,
+    revision: REVISION,
+    pod: pod.name,
+    namespace: pod.namespace,
+    startedWallMs,
+    nowWallMs: parts.clock.wallMs(),
+    ...recorded,
+    fix: nextStep(recorded, config, pod),
+    watcher: { ...parts.watcher.view(), lastScanWallMs: model.lastScanWallMs },
+    settings: config.settings,
+  };
+}
 
 /** What the next step is found from. */
 export type Facts = Pick<

@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import type { Target } from "../../src/model.ts";
+import { createProcReader, type ProcReader } from "../../src/proc/reader.ts";
+import { createTargetPort } from "../../src/target/target.ts";
+import { createTestConfig } from "../support/config.ts";
+import { createFakeClock } from "../support/fake_clock.ts";
+import { STRICT } from "../support/strict.ts";
+import { targetOf } from "./fake_table.ts";
+
+/** How PID 7 is looked for by a sidecar that knows `previous`: kept as it was, or in a table of all processes. */
+async function lookUp(
+  previous: Target,
+  {
+    comm = "amp",
+    url = "http://localhost:8080/",
+    pid = "auto",
+    ageMs = 60_000,
+    caught = 1,
+    startTicks = 107,
+  }: {
+    comm?: string;
+    url?: string;
+    pid?: "auto" | 7;
+    ageMs?: number;
+    caught?: number;
+    startTicks?: number;
+  } = {},
+) {
+  const stat = { pid: 7, comm, state: "S", ppid: 0, kernelThread: false, cpuTicks: 0, startTicks };
+  const reads: string[] = [];
+  const reader: ProcReader = {
+    ...createProcReader("/nonexistent"),
+    self: () => Deno.pid,
+    pids: () => {
+      reads.push("all");
+      return [7];
+    },
+    stat: () => stat,
+    status: () => ({ tgid: 7, uid: 1000, caught, ignored: 0, blocked: 0 }),
+  };
+  const clock = createFakeClock();
+  await clock.advance(ageMs);
+  const port = await createTargetPort(createTestConfig({ reloadUrl: url, pid }), { clock, reader });
+  const found = port.resolve(previous);
+  return reads.length > 0 || found.kind !== "target" || found.target !== previous ? "looked for" : "kept";
+}
+
+Deno.test(
+  "the target of before is kept without a table while exactly it lives and has its handler",
+  STRICT,
+  async () => {
+    const cases = {
+      "as it was": [await lookUp(targetOf(7)), "kept"],
+      "another start": [await lookUp(targetOf(7), { startTicks: 108 }), "looked for"],
+      "another name": [await lookUp(targetOf(7, { comm: "other" })), "looked for"],
+      // exec keeps PID, start time and perhaps the name.
+      "its handler is gone": [await lookUp(targetOf(7), { caught: 0 }), "looked for"],
+      "it had none": [await lookUp(targetOf(7, { handled: false })), "looked for"],
+      // It may be the runtime under an unknown name.
+      "it is young": [await lookUp(targetOf(7), { ageMs: 4_900 }), "looked for"],
+      // Then a child of it may be meant by now.
+      "it only starts others": [await lookUp(targetOf(7, { comm: "sh" }), { comm: "sh" }), "looked for"],
+      "no URL on this host": [await lookUp(targetOf(7), { url: "http://10.1.2.3/" }), "looked for"],
+      "named by its number": [await lookUp(targetOf(7), { pid: 7 }), "looked for"],
+    };
+    for (const [name, [got, want]] of Object.entries(cases)) assert.equal(got, want, name);
+  },
+);
