@@ -7,6 +7,10 @@ import { test } from "../support/strict.ts";
 
 const BUILD = { version: "1.2.3", revision: "abc1234", deno: "2.9.6" };
 
+/** The series of a metric with their values, as they stand in the text. */
+const seriesOf = (text: string, name: string) =>
+  [...parseExposition(text).get(name)!.samples].map((sample) => sample.join(" "));
+
 /** The contract's table; `process_*` spelled out. Changing a line here breaks users' alerts. */
 const CONTRACT: Readonly<Record<string, string>> = {
   config_reload_attempts_total: "counter",
@@ -71,35 +75,29 @@ test("a metric that makes no sense with the settings is absent", async () => {
 
 test("proof, target and rollout: one series at a time, absent before there is one", async () => {
   const metrics = createMetrics(BUILD, { trigger: "signal", rollout: "canary", kubernetesEvents: false });
-  const series = async (name: string) => [...parseExposition(await metrics.render()).get(name)!.samples];
+  const series = async (name: string) => seriesOf(await metrics.render(), name);
   assert.deepEqual(await series("config_reload_proof_info"), []);
   assert.deepEqual(await series("config_reload_target_ready"), []);
   metrics.setProof("http-200");
   metrics.setProof("counter");
-  assert.deepEqual(await series("config_reload_proof_info"), [[
-    'config_reload_proof_info{kind="counter"}',
-    1,
-  ]]);
+  assert.deepEqual(await series("config_reload_proof_info"), ['config_reload_proof_info{kind="counter"} 1']);
   metrics.setTargetReady("ready");
-  assert.deepEqual(await series("config_reload_target_ready"), [[
-    'config_reload_target_ready{code="ready"}',
-    1,
-  ]]);
+  assert.deepEqual(await series("config_reload_target_ready"), [
+    'config_reload_target_ready{code="ready"} 1',
+  ]);
   metrics.setTargetReady("no-handler");
-  assert.deepEqual(await series("config_reload_target_ready"), [[
-    'config_reload_target_ready{code="no-handler"}',
-    0,
-  ]]);
+  assert.deepEqual(await series("config_reload_target_ready"), [
+    'config_reload_target_ready{code="no-handler"} 0',
+  ]);
   metrics.setTargetReady(null);
   assert.deepEqual(await series("config_reload_target_ready"), []);
-  assert.deepEqual(await series("config_reload_rollout_held"), [["config_reload_rollout_held", 0]]);
+  assert.deepEqual(await series("config_reload_rollout_held"), ["config_reload_rollout_held 0"]);
   metrics.setRolloutHeld(true);
   metrics.kubernetesError();
-  assert.deepEqual(await series("config_reload_rollout_held"), [["config_reload_rollout_held", 1]]);
-  assert.deepEqual(await series("config_reload_kubernetes_errors_total"), [[
-    "config_reload_kubernetes_errors_total",
-    1,
-  ]]);
+  assert.deepEqual(await series("config_reload_rollout_held"), ["config_reload_rollout_held 1"]);
+  assert.deepEqual(await series("config_reload_kubernetes_errors_total"), [
+    "config_reload_kubernetes_errors_total 1",
+  ]);
 });
 
 test("what a scrape shows before anything happened", async () => {
@@ -127,10 +125,9 @@ test("what a scrape shows before anything happened", async () => {
       'config_reloader_build_info{version="1.2.3",revision="abc1234",deno="2.9.6"}': 1,
     })
   ) assert.equal(sampleOf(text, series), value, series);
-  const outcomes = parseExposition(text).get("config_reload_outcomes_total")!.samples;
   assert.deepEqual(
-    [...outcomes],
-    OUTCOMES.map((outcome) => [`config_reload_outcomes_total{outcome="${outcome}"}`, 0]),
+    seriesOf(text, "config_reload_outcomes_total"),
+    OUTCOMES.map((outcome) => `config_reload_outcomes_total{outcome="${outcome}"} 0`),
   );
   assert.doesNotMatch(text, /config_info\{/);
   assert.doesNotMatch(text, /nan/i);
@@ -195,15 +192,12 @@ test("gauges say what was set last, and one series at a time where there is one 
   let view = { method: "inotify" as "inotify" | "poll", events: 5, errors: 0 };
   metrics.setWatcher(() => view);
   let text = await metrics.render();
-  const all = parseExposition(text);
-  assert.deepEqual([...all.get("config_reload_config_info")!.samples], [[
-    'config_reload_config_info{hash="bbbbbbbbbbbb"}',
-    1,
-  ]]);
-  assert.deepEqual([...all.get("config_reload_watch_info")!.samples], [[
-    'config_reload_watch_info{method="inotify"}',
-    1,
-  ]]);
+  assert.deepEqual(seriesOf(text, "config_reload_config_info"), [
+    'config_reload_config_info{hash="bbbbbbbbbbbb"} 1',
+  ]);
+  assert.deepEqual(seriesOf(text, "config_reload_watch_info"), [
+    'config_reload_watch_info{method="inotify"} 1',
+  ]);
   assert.equal(sampleOf(text, "config_reload_files"), 3);
   assert.equal(sampleOf(text, "config_reload_in_sync"), 1);
   assert.equal(sampleOf(text, "config_reload_restart_required"), 2);
@@ -215,10 +209,7 @@ test("gauges say what was set last, and one series at a time where there is one 
   metrics.setContent(null, 0);
   metrics.setStaleMounts([]);
   text = await metrics.render();
-  assert.deepEqual([...parseExposition(text).get("config_reload_watch_info")!.samples], [[
-    'config_reload_watch_info{method="poll"}',
-    1,
-  ]]);
+  assert.deepEqual(seriesOf(text, "config_reload_watch_info"), ['config_reload_watch_info{method="poll"} 1']);
   assert.equal(sampleOf(text, "config_reload_watch_events_total"), 7);
   assert.equal(sampleOf(text, "config_reload_watch_errors_total"), 2);
   assert.equal(sampleOf(text, 'config_reload_stale_mounts{container="app",reason="subpath"}'), 0);

@@ -119,6 +119,7 @@ test("a full disk under the rendered file is a failed attempt: the app keeps the
     const failures = await sidecar.metric("config_reload_failures_total");
     await scene.swap(second);
     await sidecar.metricIs("config_reload_failures_total", (value) => value > failures);
+    await sidecar.logged(`Cannot write "${rendered}": No space left on device`);
     assert.equal(await Deno.readTextFile(rendered), first, "never half a file");
     assert.equal((await scene.app.counts()).signals, signals, "nothing to reload: no signal");
     const left = [...Deno.readDirSync(out)].map((entry) => entry.name).sort();
