@@ -143,7 +143,7 @@ export async function prometheusLabel(app: App): Promise<string> {
 const TLS = new URL("../testdata/tls/", import.meta.url).pathname;
 
 /**
- * A configuration for nginx; `version` is what its locations tell. Rejected where it starts with `BAD`.
+ * A configuration for nginx; `version` is what its locations tell.
  * `/config` is open; `/secure` wants `me:secret`; `app.sock` is a unix socket; port `tlsPort` wants a client certificate.
  */
 function nginxConfig(version: string, dir: string, port: number, tlsPort: number): Payload {
@@ -154,7 +154,6 @@ function nginxConfig(version: string, dir: string, port: number, tlsPort: number
       pid ${dir}/nginx.pid;
       error_log stderr notice;
       worker_processes 1;
-      ${version.startsWith("BAD") ? "no_such_directive on;" : ""}
       events { worker_connections 64; }
       http {
         access_log off;

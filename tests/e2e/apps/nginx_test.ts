@@ -1,14 +1,13 @@
 /**
- * Debian's nginx under the product's own command line: SIGHUP to the master, the proof from a location that tells a
- * value of the configuration; and the ways to reach an app that nginx offers: basic auth, client certificate, socket.
+ * The ways to reach an app that Debian's nginx offers: basic auth, client certificate, socket. What becomes of good and bad
+ * content stands in `recipes_test.ts`.
  */
 
 import assert from "node:assert/strict";
 import { type Nginx, startNginx } from "../../support/apps.ts";
 import { beside, QUICK, successes } from "../../support/beside.ts";
-import { until } from "../../support/poll.ts";
 import { test } from "../../support/strict.ts";
-import { get, type Sidecar } from "../../support/scene.ts";
+import type { Sidecar } from "../../support/scene.ts";
 
 const TLS = new URL("../../testdata/tls/", import.meta.url).pathname;
 /** As `beside`, and no secret gets into the log. */
@@ -19,36 +18,6 @@ function besideNginx(app: Nginx, args: string[], fn: (sidecar: Sidecar) => Promi
     for (const secret of ["secret", "PRIVATE KEY"]) assert.ok(!sidecar.log().includes(secret));
   });
 }
-
-async function versionOf(app: Nginx): Promise<string> {
-  return JSON.parse(await get(`${app.url}/config`)).version;
-}
-
-test("nginx by SIGHUP to its master, proved by a version: good, bad, back", async () => {
-  await using app = await startNginx();
-  const args = ["--reload-url", `${app.url}/config`, "--verify-token", "/version", "--reload-timeout", "2s"];
-  await besideNginx(app, args, async (sidecar) => {
-    app.swap("v1");
-    await successes(sidecar, 1);
-    assert.equal(await versionOf(app), "v1");
-    await sidecar.logged(`Sending SIGHUP to main process (PID ${app.pid})`);
-
-    app.swap("BAD");
-    await sidecar.metricIs('config_reload_outcomes_total{outcome="timeout"}', (value) => value >= 1, 15_000);
-    assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
-    await sidecar.logged("reload verification timeout");
-    assert.ok(app.isAlive());
-    assert.equal(await versionOf(app), "v1");
-    assert.match(app.log(), /unknown directive "no_such_directive"/);
-
-    app.swap("v1");
-    await successes(sidecar, 2);
-    app.swap("v2");
-    await successes(sidecar, 3);
-    // A worker of the old configuration may still answer: the master ends it after it has started the new ones.
-    await until("the new configuration answers", async () => await versionOf(app) === "v2");
-  });
-});
 
 /** Name, flags, and what to break so that the status can no longer be read. */
 const WAYS: readonly [what: string, args: (app: Nginx) => string[]][] = [

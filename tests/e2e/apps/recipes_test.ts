@@ -310,8 +310,7 @@ async function changes(of: Case, app: App, sidecar: Sidecar): Promise<void> {
     await successes(sidecar, ++good);
     await runs(label);
   };
-  const runs = (label: string) =>
-    until(`${of.heading} runs ${label}`, () => of.runs(app, label), { timeoutMs: 5_000 });
+  const runs = (label: string) => until(`${of.heading} runs ${label}`, () => of.runs(app, label));
   await apply("v1");
   const metrics = await get(`http://127.0.0.1:${sidecar.port}/metrics`);
   const [, proof] = /config_reload_proof_info\{kind="(.+)"\} 1/.exec(metrics) ?? [];
@@ -344,7 +343,7 @@ for (const of of CASES) {
         ...(trigger === "by HTTP"
           ? ["--trigger", "http", "--trigger-url", `${app.url}${of.http}`]
           : ["--process-name", app.name]),
-        ...["--reload-timeout", "3s"],
+        ...["--reload-timeout", "6s"],
         ...QUICK,
       ];
       await beside(app, args, (sidecar) => changes(of, app, sidecar));
