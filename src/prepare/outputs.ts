@@ -41,22 +41,6 @@ export type Convert = <T>(
   use: (bytes: Uint8Array) => Promise<T>,
 ) => Promise<T>;
 
-/** What one run needs besides its files. */
-export interface WriteSteps {
-  /** Lets all others have a turn now and then. @throws once there is no time left */
-  readonly step: () => Promise<void>;
-  /** Runs the check command on what is in place; null where it has nothing against it. */
-  readonly check: () => Promise<PrepareResult | null>;
-}
-
-/** The one way to the outputs. */
-export interface Outputs {
-  /** Converts and writes all files. @throws with path and reason; the old outputs stay then */
-  write(files: readonly SnapshotFile[], steps: WriteSteps): Promise<PrepareResult>;
-  /** Writes again what somebody has removed since. Never throws. */
-  restore(): Promise<void>;
-}
-
 /** One output on its way. */
 export interface Staged {
   /** Its name, as a path below the output directory. */
@@ -73,8 +57,11 @@ export interface Staged {
   wallMs: number;
 }
 
+/** Lets all others have a turn now and then. @throws once there is no time left */
+type Step = () => Promise<void>;
+
 /** What the outputs are made with. */
-export interface OutputsDeps {
+interface OutputsDeps {
   readonly config: OutputsConfig;
   readonly convert: Convert;
   readonly clock: Clock;
@@ -95,7 +82,7 @@ interface Memory {
 }
 
 /** Makes the one way to the outputs, and their directory now: one that comes later may be somebody else's. */
-export function createOutputs(deps: OutputsDeps): Outputs {
+export function createOutputs(deps: OutputsDeps) {
   const { config, logger } = deps;
   const dir = config.outputDir ?? parentOf(config.configEnvsubstFile!);
   const identity = makeOutputDirectory(dir).catch(() => null);
@@ -109,7 +96,13 @@ export function createOutputs(deps: OutputsDeps): Outputs {
   };
   let told = "";
   return {
-    write: (files, steps) => inTurn(() => writeAll(deps, memory, files, steps)),
+    /**
+     * Converts and writes all files; `step` lets all others have a turn, `check` runs the check command on what is in place,
+     * and is null where it has nothing against it. @throws with path and reason; the old outputs stay then
+     */
+    write: (files: readonly SnapshotFile[], step: Step, check: () => Promise<PrepareResult | null>) =>
+      inTurn(() => writeAll(deps, memory, files, step, check)),
+    /** Writes again what somebody has removed since. Never throws. */
     restore: () =>
       inTurn(() => restoreMissing(deps, memory)).then(() => "", messageOf).then((problem) => {
         if (problem !== "" && problem !== told) logger.warn(`An output is gone: ${problem}`);
@@ -129,7 +122,8 @@ async function writeAll(
   { config, convert, clock }: OutputsDeps,
   memory: Memory,
   files: readonly SnapshotFile[],
-  { step, check }: WriteSteps,
+  step: Step,
+  check: () => Promise<PrepareResult | null>,
 ): Promise<PrepareResult> {
   memory.inPlace = new Map();
   const root = await openRoot(memory);
@@ -186,11 +180,7 @@ async function restoreMissing({ config, convert, logger }: OutputsDeps, memory: 
   const root = await openRoot(memory);
   try {
     const staged = await stageAll(root, [...plan.keys()], plan, config, convert, () => Promise.resolve());
-    try {
-      await place(root, staged, false);
-    } finally {
-      await settle(root, staged, true);
-    }
+    await place(root, staged, false).finally(() => settle(root, staged, true));
     const paths = [...plan.values()].map((name) => `"${joinPath(memory.dir, name)}"`).join(", ");
     logger.warn(`Written again, since somebody has removed it: ${paths}`);
   } finally {
@@ -240,7 +230,7 @@ async function stageAll(
   plan: ReadonlyMap<SnapshotFile, string>,
   { validate }: OutputsConfig,
   convert: Convert,
-  step: WriteSteps["step"],
+  step: Step,
 ): Promise<readonly Staged[]> {
   const staged: Staged[] = [];
   try {

@@ -35,13 +35,6 @@ const COLLECTED_BYTES_MIN = 32 * 1024;
 /** After so many milliseconds of work all others get a turn. */
 const TURN_MS = 10;
 
-/** The preparation, and what keeps its outputs there. */
-export interface Preparation {
-  readonly prepare: Prepare;
-  /** Writes outputs again that somebody has removed. Never throws. */
-  restore(): Promise<void>;
-}
-
 /**
  * Makes the preparation that `config` asks for. Where the output directory is there already, it is the one to be written
  * to from now on. `environment` is that of the start.
@@ -51,13 +44,13 @@ export function createPreparation(
   logger: Logger,
   clock: Clock,
   environment: Environment,
-): Preparation {
+) {
   const convert = createConvert(config, logger, environment);
   const outputs = rendersOutput(config) ? createOutputs({ config, convert, clock, logger }) : null;
 
   async function run(files: readonly SnapshotFile[], signal: AbortSignal): Promise<PrepareResult> {
     const step = createStep(clock, signal);
-    if (outputs !== null) return await outputs.write(files, { step, check: () => check(signal) });
+    if (outputs !== null) return await outputs.write(files, step, () => check(signal));
     if (config.validate !== "none") {
       for (const file of files) {
         await step();
@@ -74,20 +67,20 @@ export function createPreparation(
     return result.kind === "ok" ? null : result;
   }
 
-  return {
-    prepare: async ({ files }, signal) => {
-      try {
-        return await run(files, signal);
-      } catch (error) {
-        return { kind: error instanceof InvalidContent ? "invalid" : "failed", reason: messageOf(error) };
-      } finally {
-        const bytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
-        // Nothing where the engine does not offer it.
-        if (usesBytes(config) && bytes >= COLLECTED_BYTES_MIN) (globalThis as { gc?: () => void }).gc?.();
-      }
-    },
-    restore: async () => await outputs?.restore(),
+  const prepare: Prepare = async ({ files }, signal) => {
+    try {
+      return await run(files, signal);
+    } catch (error) {
+      return { kind: error instanceof InvalidContent ? "invalid" : "failed", reason: messageOf(error) };
+    } finally {
+      const bytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
+      // Nothing where the engine does not offer it.
+      if (usesBytes(config) && bytes >= COLLECTED_BYTES_MIN) (globalThis as { gc?: () => void }).gc?.();
+    }
   };
+  /** Writes outputs again that somebody has removed. Never throws. */
+  const restore = async () => await outputs?.restore();
+  return { prepare, restore };
 }
 
 /** Makes the conversion; it remembers which variables without a value were told. */

@@ -13,23 +13,6 @@ import type { Handler } from "./handler.ts";
 import { listen, type ListenConfig, readNewTlsFiles, readTlsFiles, type TlsFiles } from "./listen.ts";
 import { createSessions } from "./sessions.ts";
 
-/** The server as a (start, stop) pair. */
-export interface Server {
-  /**
-   * Listens, and gives the port (that picked by the kernel where 0 was asked for).
-   * @throws Error for people: port taken, bad certificate
-   */
-  start(): { port: number };
-  /** Looks at what clients hold, at a moment when the process is awake anyway: the next look by itself can wait. */
-  look(): void;
-  /** Closes all connections, and says why. */
-  shed(reason: string): void;
-  /** Rejects once nothing could be accepted for 30 s: the process should end then. Else it stays pending. */
-  readonly failed: Promise<never>;
-  /** Closes; answers in progress get a second. */
-  stop(): Promise<void>;
-}
-
 const TLS_CHECK_INTERVAL_MS = 10_000;
 /** A flood of clients must not become one of lines. */
 const LOG_INTERVAL_MS = 60_000;
@@ -50,7 +33,7 @@ export function createServer(
   logger: Logger,
   clock: Clock,
   effects: ServerEffects = { listen, countOpenFds, readMaxFds, countUnread: countUnreadOn },
-): Server {
+) {
   const stop = new AbortController();
   const { signal } = stop;
   const failed = Promise.withResolvers<never>();
@@ -76,14 +59,15 @@ export function createServer(
     logger.warn(message, { port });
   }
 
-  const sessions = createSessions({
+  const open = (signal: AbortSignal) => effects.listen({ config, port, tls, signal, handle });
+  const sessions = createSessions(
     clock,
     signal,
-    open: (signal) => effects.listen({ config, port, tls, signal, handle }),
-    onFailure: (error) =>
-      warn(`${cannotAccept(port, error)}; all connections are closed, and it is tried again`),
-  });
+    open,
+    (error) => warn(`${cannotAccept(port, error)}; all connections are closed, and it is tried again`),
+  );
 
+  /** Closes all connections, and says why. */
   function shed(reason: string): void {
     warn(`Clients on port ${port} take too much: ${reason}; all connections are closed`);
     sessions.renew();
@@ -92,6 +76,10 @@ export function createServer(
   }
 
   return {
+    /**
+     * Listens, and gives the port (that picked by the kernel where 0 was asked for).
+     * @throws Error for people: port taken, bad certificate
+     */
     start: () => {
       tls = readTlsFiles(config);
       const countUnread = (bytes: number) => effects.countUnread(port, bytes);
@@ -109,9 +97,12 @@ export function createServer(
       }
       return { port };
     },
+    /** Looks at what clients hold, at a moment when the process is awake anyway: the next look by itself can wait. */
     look: () => limit?.look(),
     shed,
+    /** Rejects once nothing could be accepted for 30 s: the process should end then. Else it stays pending. */
     failed: failed.promise,
+    /** Closes; answers in progress get a second. */
     stop: async () => {
       stop.abort();
       const late = new AbortController();

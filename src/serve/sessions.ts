@@ -11,43 +11,28 @@ const RETRY_PAUSE_MS = 500;
 /** So long nothing is accepted before it is given up; failures further apart have nothing to do with each other. */
 const FAILING_MS_MAX = 30_000;
 
-/** What the sessions need. */
-export interface SessionsOptions {
-  readonly clock: Clock;
-  /** Aborts when no more session is wanted. */
-  readonly signal: AbortSignal;
-  /** Begins one; aborting the signal given closes its port and all its connections at once. @throws as `listen` */
-  open(signal: AbortSignal): Listening;
-  /** Takes why accepting failed; it is tried again. */
-  onFailure(error: unknown): void;
-}
-
-/** The sessions of one port. */
-export interface Sessions {
-  /** Begins the first session. @throws as `open` */
-  begin(): Listening;
-  /** Keeps the port served until the signal aborts. Rejects with the last failure once nothing was accepted for 30 s. */
-  run(): Promise<void>;
-  /** Closes the port and all connections; the next session begins at once. */
-  renew(): void;
-  /** A request has come. Returns how long nothing was accepted before, in milliseconds. */
-  accepted(): number;
-  /** Ends the session as soon as its answers in progress are out. */
-  shutdown(): Promise<void>;
-}
-
-/** Creates the sessions; none is begun yet. */
-export function createSessions({ clock, signal, open, onFailure }: SessionsOptions): Sessions {
+/**
+ * Creates the sessions; none is begun yet, none begins after `signal` has aborted. `open` begins one: aborting the signal
+ * it is given closes its port and all its connections at once. `onFailure` takes why accepting failed; it is tried again.
+ */
+export function createSessions(
+  clock: Clock,
+  signal: AbortSignal,
+  open: (signal: AbortSignal) => Listening,
+  onFailure: (error: unknown) => void,
+) {
   let session: { readonly http: Listening; readonly abort: AbortController } | null = null;
   let failingSinceMs: number | null = null;
   let lastFailureMs = -Infinity;
 
+  /** Begins a session. @throws as `open` */
   function begin(): Listening {
     const abort = new AbortController();
     session = { http: open(abort.signal), abort };
     return session.http;
   }
 
+  /** Closes the port and all connections; the next session begins at once. */
   function renew(): void {
     session?.abort.abort();
     session = null;
@@ -65,6 +50,8 @@ export function createSessions({ clock, signal, open, onFailure }: SessionsOptio
 
   return {
     begin,
+    renew,
+    /** Keeps the port served until the signal aborts. Rejects with the last failure once nothing was accepted for 30 s. */
     run: async () => {
       while (!signal.aborted) {
         try {
@@ -77,12 +64,13 @@ export function createSessions({ clock, signal, open, onFailure }: SessionsOptio
         }
       }
     },
-    renew,
+    /** A request has come. Returns how long nothing was accepted before, in milliseconds. */
     accepted: () => {
       const failedMs = failingSinceMs === null ? 0 : clock.nowMs() - failingSinceMs;
       failingSinceMs = null;
       return failedMs;
     },
+    /** Ends the session as soon as its answers in progress are out. */
     shutdown: async () => await session?.http.shutdown(),
   };
 }
