@@ -14,7 +14,6 @@ import { listen, type ListenConfig, readNewTlsFiles, readTlsFiles, type TlsFiles
 import { createSessions } from "./sessions.ts";
 
 const TLS_CHECK_INTERVAL_MS = 10_000;
-/** A flood of clients must not become one of lines. */
 const LOG_INTERVAL_MS = 60_000;
 const STOP_TIMEOUT_MS = 1_000;
 
@@ -40,7 +39,7 @@ export function createServer(
   failed.promise.catch(() => {});
   let port = config.metricsPort;
   let tls: TlsFiles | null = null;
-  let lastLogMs = -Infinity;
+  const warn = createWarning(logger, clock);
   let limit: ReturnType<typeof createClientLimit> | null = null;
 
   function handle(request: Request): Promise<Response> {
@@ -53,23 +52,17 @@ export function createServer(
     return handler(request);
   }
 
-  function warn(message: string): void {
-    if (clock.nowMs() - lastLogMs < LOG_INTERVAL_MS) return;
-    lastLogMs = clock.nowMs();
-    logger.warn(message, { port });
-  }
-
   const open = (signal: AbortSignal) => effects.listen({ config, port, tls, signal, handle });
   const sessions = createSessions(
     clock,
     signal,
     open,
-    (error) => warn(`${cannotAccept(port, error)}; all connections are closed, and it is tried again`),
+    (error) => warn(`${cannotAccept(port, error)}; all connections are closed, and it is tried again`, port),
   );
 
   /** Closes all connections, and says why. */
   function shed(reason: string): void {
-    warn(`Clients on port ${port} take too much: ${reason}; all connections are closed`);
+    warn(`Clients on port ${port} take too much: ${reason}; all connections are closed`, port);
     sessions.renew();
     // What the closed connections held is garbage, and the next flood may come before V8 collects it by itself.
     void clock.sleep(0, signal).then(() => (globalThis as { gc?: () => void }).gc?.());
@@ -109,6 +102,16 @@ export function createServer(
       await Promise.race([sessions.shutdown(), clock.sleep(STOP_TIMEOUT_MS, late.signal)]);
       late.abort();
     },
+  };
+}
+
+/** Warns once a minute at most: a flood of clients must not become one of lines. */
+function createWarning(logger: Logger, clock: Clock): (message: string, port: number) => void {
+  let lastMs = -Infinity;
+  return (message, port) => {
+    if (clock.nowMs() - lastMs < LOG_INTERVAL_MS) return;
+    lastMs = clock.nowMs();
+    logger.warn(message, { port });
   };
 }
 
