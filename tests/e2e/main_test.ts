@@ -236,6 +236,11 @@ test("--config-envsubst-file: rendered, then triggered; --once renders and exits
   await scene.swap("place: $(PLACE)\n");
   await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
   assert.equal(await Deno.readTextFile(out), "place: there\n");
+  const before = await signals(scene);
+  await Deno.remove(out);
+  await until("the removed output", async () => await Deno.readTextFile(out) === "place: there\n");
+  await until("a line on it", () => sidecar.log().includes(`since somebody has removed it: "${out}"`));
+  assert.equal(await signals(scene), before, "the app runs that already");
 });
 
 test("--config-envsubst-file beside --watched-dir, as Prometheus is run: a change of either is applied", async () => {
