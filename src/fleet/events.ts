@@ -6,8 +6,7 @@
 import type { EventReason } from "../model.ts";
 import type { Clock, EventSink } from "../ports.ts";
 import { ApiError, type KubernetesApi } from "./kubernetes_api.ts";
-import { microTime } from "./leases.ts";
-import type { JsonObject } from "./lease.ts";
+import { type JsonObject, microTime } from "./lease.ts";
 
 /** The resource as a Role names it. */
 export const EVENTS = "events.events.k8s.io";

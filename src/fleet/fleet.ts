@@ -8,9 +8,10 @@ import type { Metrics } from "../observe/metrics.ts";
 import { readPod } from "../pod.ts";
 import type { Clock, EventSink, HttpTrigger, Logger, TargetPort } from "../ports.ts";
 import { createEventQueue } from "./events.ts";
-import { createKubernetesApi } from "./kubernetes_api.ts";
-import { createLeaseClient } from "./leases.ts";
-import { createRollout, type Rollout, type RolloutDeps } from "./rollout.ts";
+import { ApiError, createKubernetesApi, type KubernetesApi } from "./kubernetes_api.ts";
+import { type Lease, microTime, parseLease, renderLease } from "./lease.ts";
+import { createRollout, type Rollout, type RolloutDeps, type SendRequest } from "./rollout.ts";
+import type { TurnEvent } from "./turn_state.ts";
 
 /** What a fleet works with. */
 export interface FleetDeps extends Pick<RolloutDeps, "checkApp" | "onChange"> {
@@ -37,7 +38,7 @@ export interface Fleet {
 
 /** How long the end may wait for what came of the last reload to be written, in milliseconds. */
 const LAST_WRITE_MS = 1_000;
-/** Besides the proof and the soak: what stands around them, in milliseconds. */
+/** A turn lasts as long as a reload and its soak may take, and what stands around them, in milliseconds. */
 const TURN_SLACK_MS = 10_000;
 
 /** Makes the parts; nothing is asked yet. */
@@ -47,14 +48,15 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
   const { name: pod } = await readPod(env);
   const api = createKubernetesApi(env, config.httpTimeoutMs);
   const onError = () => metrics.kubernetesError();
-  const durationMs = turnDurationMs(config);
+  // Without a sign of life. The wait for a target comes before that; the turn is renewed meanwhile.
+  const durationMs = config.reloadTimeoutMs + config.rolloutSoakMs + config.httpTimeoutMs + TURN_SLACK_MS;
   const { rollout: mode, rolloutGroup: group } = config;
   const stop = new AbortController();
   const stopping = stop.signal;
   const rollout = mode === "none" || group === null ? null : createRollout({
     ...deps,
     policy: { pod, mode, durationMs, soakMs: config.rolloutSoakMs },
-    leases: createLeaseClient(api, { group, durationMs, wallMs: clock.wallMs, onError }),
+    send: createLeaseClient(api, group, durationMs, clock.wallMs, onError),
     random: Math.random,
     stopping,
   });
@@ -81,19 +83,6 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
   };
 }
 
-/**
- * How long a turn lasts without a sign of life: what a reload and its soak may take. The wait for a target comes before
- * that; the turn is renewed meanwhile.
- */
-function turnDurationMs(
-  { reloadTimeoutMs, rolloutSoakMs, httpTimeoutMs }: Pick<
-    Config,
-    "reloadTimeoutMs" | "rolloutSoakMs" | "httpTimeoutMs"
-  >,
-): number {
-  return reloadTimeoutMs + rolloutSoakMs + httpTimeoutMs + TURN_SLACK_MS;
-}
-
 /** What is sent where the turn is over before the trigger is out. */
 const TURN_LOST = {
   kind: "not-sent",
@@ -109,5 +98,66 @@ function guardTriggers(
   return {
     target: { ...target, send: (process) => rollout.mayTrigger() ? target.send(process) : TURN_LOST },
     httpTrigger: (signal) => rollout.mayTrigger() ? httpTrigger(signal) : Promise.resolve(TURN_LOST),
+  };
+}
+
+/** The resource as a Role names it. */
+export const LEASES = "leases.coordination.k8s.io";
+
+/** The Lease's name, the contract's. */
+export function leaseName(group: string): string {
+  return `config-reloader-${group}`;
+}
+
+/**
+ * Makes what turns a request of the protocol into one of the API, and its answer into an event of the protocol. It never
+ * throws: what goes wrong is an event, and `onError` counts it. `wallMs` is for people, and a sign of life.
+ */
+export function createLeaseClient(
+  api: KubernetesApi,
+  group: string,
+  durationMs: number,
+  wallMs: () => number,
+  onError: () => void,
+): SendRequest {
+  const name = leaseName(group);
+  const failed = (message: string, retryAfterMs: number | null = null): TurnEvent => {
+    onError();
+    return { is: "failed", message, retryAfterMs };
+  };
+
+  async function read(): Promise<TurnEvent> {
+    const { status, body, refusal, retryAfterMs } = await api.request({
+      verb: "get",
+      resource: LEASES,
+      name,
+    });
+    if (status === 404) return { is: "read", lease: null };
+    return status === 200 && body !== null
+      ? { is: "read", lease: parseLease(body) }
+      : failed(refusal, retryAfterMs);
+  }
+
+  async function write(lease: Lease): Promise<TurnEvent> {
+    const object = renderLease(lease, { name, durationMs, nowTime: microTime(wallMs()) });
+    const isNew = lease.object === null;
+    const request = isNew
+      ? { verb: "create", resource: LEASES } as const
+      : { verb: "update", resource: LEASES, name } as const;
+    const { status, body, refusal, retryAfterMs } = await api.request(request, object);
+    // Somebody was quicker, or has deleted it since it was read.
+    if (status === 409 || status === 404 && !isNew) return { is: "refused" };
+    return (status === 200 || status === 201) && body !== null
+      ? { is: "written", lease: parseLease(body) }
+      : failed(refusal, retryAfterMs);
+  }
+
+  return async (request) => {
+    try {
+      return request.is === "read" ? await read() : await write(request.lease);
+    } catch (error) {
+      // A fault of ours must not end the sidecar: it is reported and tried again like any other.
+      return failed(error instanceof ApiError ? error.message : `internal error: ${error}`);
+    }
   };
 }

@@ -187,3 +187,8 @@ function objectOf(value: unknown): JsonObject {
 function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
+
+/** A time as the API's MicroTime has it: RFC 3339 with six digits. */
+export function microTime(wallMs: number): string {
+  return new Date(wallMs).toISOString().replace(/(\.\d{3})Z$/, "$1000Z");
+}

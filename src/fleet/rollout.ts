@@ -5,7 +5,6 @@
 
 import type { Result, RolloutView, Target } from "../model.ts";
 import type { Clock, Random, RolloutPort } from "../ports.ts";
-import type { LeaseClient } from "./leases.ts";
 import { clipReason } from "./lease.ts";
 import { stepTurn } from "./protocol.ts";
 import {
@@ -15,6 +14,7 @@ import {
   type TurnEnd,
   type TurnEvent,
   type TurnPolicy,
+  type TurnRequest,
   type TurnState,
 } from "./turn_state.ts";
 
@@ -26,10 +26,13 @@ export interface Rollout extends RolloutPort {
   settled(timeoutMs: number): Promise<void>;
 }
 
+/** Makes one request for the Lease. Never rejects: what goes wrong is an event. */
+export type SendRequest = (request: TurnRequest) => Promise<TurnEvent>;
+
 /** What the rollout works with. */
 export interface RolloutDeps {
   readonly policy: TurnPolicy;
-  readonly leases: LeaseClient;
+  readonly send: SendRequest;
   readonly clock: Clock;
   readonly random: Random;
   /** What is wrong with the app during its soak; null where it lives and its status is good. */
@@ -56,7 +59,7 @@ export function createRollout(deps: RolloutDeps): Rollout {
     const before = JSON.stringify(viewOf(state));
     const [after, request] = stepTurn(state, event, { nowMs: clock.nowMs(), random: deps.random() }, policy);
     state = after;
-    if (request !== null) deps.leases.send(request).then(tell);
+    if (request !== null) deps.send(request).then(tell);
     arm();
     if (state.verdict === null) onSettled();
     if (JSON.stringify(viewOf(state)) !== before) deps.onChange();

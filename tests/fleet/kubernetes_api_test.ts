@@ -7,7 +7,8 @@ import {
   findApi,
   type KubernetesApi,
 } from "../../src/fleet/kubernetes_api.ts";
-import { createLeaseClient, type LeaseClient } from "../../src/fleet/leases.ts";
+import { createLeaseClient } from "../../src/fleet/fleet.ts";
+import type { SendRequest } from "../../src/fleet/rollout.ts";
 import { freeTrial, NO_LEASE, type Trial, withCurrent } from "../../src/fleet/lease.ts";
 import { type FakeKubernetes, startFakeKubernetes } from "../support/fake_kubernetes.ts";
 import { test } from "../support/strict.ts";
@@ -19,7 +20,7 @@ const TRYING: Trial = { ...freeTrial(DIGEST), state: "trying", pod: "web-1" };
 interface Bench extends AsyncDisposable {
   readonly server: FakeKubernetes;
   readonly api: KubernetesApi;
-  readonly leases: LeaseClient;
+  readonly send: SendRequest;
   readonly errors: () => number;
 }
 
@@ -27,16 +28,11 @@ async function bench(timeoutMs = 5_000): Promise<Bench> {
   const server = await startFakeKubernetes();
   const api = createKubernetesApi(NO_VARIABLES, timeoutMs, () => server.place);
   let errors = 0;
-  const leases = createLeaseClient(api, {
-    group: "web",
-    durationMs: 30_000,
-    wallMs: () => 1_700_000_000_123,
-    onError: () => errors++,
-  });
+  const send = createLeaseClient(api, "web", 30_000, () => 1_700_000_000_123, () => errors++);
   return {
     server,
     api,
-    leases,
+    send,
     errors: () => errors,
     async [Symbol.asyncDispose]() {
       api.close();
@@ -52,16 +48,16 @@ function closedPort(): number {
 }
 
 /** The words of a request that failed. */
-async function failure({ leases }: Bench): Promise<string> {
-  const event = await leases.send({ is: "read" });
+async function failure({ send }: Bench): Promise<string> {
+  const event = await send({ is: "read" });
   assert.equal(event.is, "failed");
   return event.is === "failed" ? event.message : "";
 }
 
 test("a Lease is created, read and updated; of two writes from one reading the second is refused", async () => {
   await using b = await bench();
-  assert.deepEqual(await b.leases.send({ is: "read" }), { is: "read", lease: null });
-  const created = await b.leases.send({ is: "write", lease: withCurrent(NO_LEASE, TRYING) });
+  assert.deepEqual(await b.send({ is: "read" }), { is: "read", lease: null });
+  const created = await b.send({ is: "write", lease: withCurrent(NO_LEASE, TRYING) });
   assert.ok(created.is === "written");
   assert.deepEqual(created.lease.current, { ...TRYING, renewTime: "2023-11-14T22:13:20.123000Z" });
   const { metadata, spec } = b.server.lease("config-reloader-web") as {
@@ -81,27 +77,27 @@ test("a Lease is created, read and updated; of two writes from one reading the s
     leaseDurationSeconds: 30,
   });
   const again = { is: "write", lease: withCurrent(created.lease, { ...TRYING, state: "proved" }) } as const;
-  assert.equal((await b.leases.send(again)).is, "written");
-  assert.equal((await b.leases.send(again)).is, "refused");
+  assert.equal((await b.send(again)).is, "written");
+  assert.equal((await b.send(again)).is, "refused");
   const new_ = { is: "write", lease: withCurrent(NO_LEASE, TRYING) } as const;
-  assert.equal((await b.leases.send(new_)).is, "refused", "a POST of what is there: 409");
+  assert.equal((await b.send(new_)).is, "refused", "a POST of what is there: 409");
   b.server.deleteLease("config-reloader-web");
-  assert.equal((await b.leases.send(again)).is, "refused", "a PUT of what was deleted: 404");
+  assert.equal((await b.send(again)).is, "refused", "a PUT of what was deleted: 404");
   assert.equal(b.errors(), 0, "a refusal by version is no failure");
 });
 
 test("the token is read for each request, so one that was rotated is used at once", async () => {
   await using b = await bench();
-  assert.equal((await b.leases.send({ is: "read" })).is, "read");
+  assert.equal((await b.send({ is: "read" })).is, "read");
   await b.server.rotateToken("token-2");
-  assert.equal((await b.leases.send({ is: "read" })).is, "read");
+  assert.equal((await b.send({ is: "read" })).is, "read");
   await b.server.rotateToken("token-3", { isWritten: false });
   assert.match(
     await failure(b),
     /does not accept the pod's token \(401\) to get leases\.coordination\.k8s\.io/,
   );
   await Deno.writeTextFile(`${b.server.place.accountDir}/token`, "token-3");
-  assert.equal((await b.leases.send({ is: "read" })).is, "read");
+  assert.equal((await b.send({ is: "read" })).is, "read");
 });
 
 test("a CA that was rotated is used at once; another one is told as what it is", async () => {
@@ -113,7 +109,7 @@ test("a CA that was rotated is used at once; another one is told as what it is",
   await Deno.writeTextFile(path, "nonsense");
   assert.match(await failure(b), /ca\.crt holds no certificate that can be read|unknown authority/);
   await Deno.writeTextFile(path, good);
-  assert.equal((await b.leases.send({ is: "read" })).is, "read");
+  assert.equal((await b.send({ is: "read" })).is, "read");
 });
 
 test("a service account that is not mounted is told with the way out", async () => {
@@ -135,9 +131,9 @@ test("403 names the verb that the Role lacks, for each request", async () => {
     /may not get leases\.coordination\.k8s\.io config-reloader-web in namespace team \(403\): its Role lacks the verb "get"/,
   );
   b.server.forbidden.add("create leases").add("update leases");
-  const create = await b.leases.send({ is: "write", lease: withCurrent(NO_LEASE, TRYING) });
+  const create = await b.send({ is: "write", lease: withCurrent(NO_LEASE, TRYING) });
   assert.match(create.is === "failed" ? create.message : "", /lacks the verb "create"/);
-  const update = await b.leases.send({ is: "write", lease: { ...NO_LEASE, object: {} } });
+  const update = await b.send({ is: "write", lease: { ...NO_LEASE, object: {} } });
   assert.match(update.is === "failed" ? update.message : "", /lacks the verb "update"/);
   assert.equal(b.errors(), 3);
 });
@@ -145,7 +141,7 @@ test("403 names the verb that the Role lacks, for each request", async () => {
 test("429 keeps its Retry-After, 5xx what the server says, nonsense is none that can be used", async () => {
   await using b = await bench();
   b.server.fault = () => ({ is: "status", status: 429, headers: { "retry-after": "7" } });
-  assert.deepEqual(await b.leases.send({ is: "read" }), {
+  assert.deepEqual(await b.send({ is: "read" }), {
     is: "failed",
     message: "the Kubernetes API asks to wait (429) before it will " +
       "get leases.coordination.k8s.io config-reloader-web in namespace team",

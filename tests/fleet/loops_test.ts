@@ -5,8 +5,7 @@
 
 import assert from "node:assert/strict";
 import { findTrial, freeTrial, NO_LEASE } from "../../src/fleet/lease.ts";
-import type { LeaseClient } from "../../src/fleet/leases.ts";
-import { createRollout } from "../../src/fleet/rollout.ts";
+import { createRollout, type SendRequest } from "../../src/fleet/rollout.ts";
 import type { TurnEvent, TurnRequest } from "../../src/fleet/turn_state.ts";
 import type { Clock } from "../../src/ports.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
@@ -42,20 +41,18 @@ function createApi(clock: Clock, random: SeededRandom, lost: number, late: numbe
     return event;
   }
 
-  const clientOf = (pod: string): LeaseClient => ({
-    async send(request) {
-      const pauseMs = () => random.chance(late) ? random.int(100, TIMEOUT_MS) : random.int(1, 20);
-      await clock.sleep(pauseMs());
-      if (random.chance(lost)) {
-        await clock.sleep(TIMEOUT_MS);
-        return { is: "failed", message: "timed out after 5s", retryAfterMs: null };
-      }
-      const event = serve(request, pod);
-      const isAnswered = !random.chance(lost);
-      await clock.sleep(isAnswered ? pauseMs() : TIMEOUT_MS);
-      return isAnswered ? event : { is: "failed", message: "timed out after 5s", retryAfterMs: null };
-    },
-  });
+  const clientOf = (pod: string): SendRequest => async (request) => {
+    const pauseMs = () => random.chance(late) ? random.int(100, TIMEOUT_MS) : random.int(1, 20);
+    await clock.sleep(pauseMs());
+    if (random.chance(lost)) {
+      await clock.sleep(TIMEOUT_MS);
+      return { is: "failed", message: "timed out after 5s", retryAfterMs: null };
+    }
+    const event = serve(request, pod);
+    const isAnswered = !random.chance(lost);
+    await clock.sleep(isAnswered ? pauseMs() : TIMEOUT_MS);
+    return isAnswered ? event : { is: "failed", message: "timed out after 5s", retryAfterMs: null };
+  };
   return {
     clientOf,
     trialOf: (digest: string) => findTrial(store.lease() ?? NO_LEASE, digest) ?? freeTrial(digest),
@@ -93,7 +90,7 @@ async function simulateLoops(seed: number): Promise<void> {
     let attempts = 1;
     const rollout = createRollout({
       policy: { pod, mode, durationMs: DURATION_MS, soakMs: SOAK_MS },
-      leases: api.clientOf(pod),
+      send: api.clientOf(pod),
       clock,
       random: random.next,
       checkApp: () => Promise.resolve(content === digestOf(DIES_IN_SOAK) ? "its app died" : null),

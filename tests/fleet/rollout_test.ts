@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createClock } from "../../src/clock.ts";
 import { createKubernetesApi } from "../../src/fleet/kubernetes_api.ts";
-import { createLeaseClient } from "../../src/fleet/leases.ts";
+import { createLeaseClient } from "../../src/fleet/fleet.ts";
 import { resultOf } from "../../src/attempt/input.ts";
 import type { Result } from "../../src/model.ts";
 import { createRollout, type Rollout } from "../../src/fleet/rollout.ts";
@@ -32,12 +32,7 @@ function createPod(server: FakeKubernetes, name: string, { durationMs = 3_000, s
     errors: 0,
     rollout: createRollout({
       policy: { pod: name, mode: "canary", durationMs, soakMs },
-      leases: createLeaseClient(api, {
-        group: "web",
-        durationMs,
-        wallMs: clock.wallMs,
-        onError: () => pod.errors++,
-      }),
+      send: createLeaseClient(api, "web", durationMs, clock.wallMs, () => pod.errors++),
       clock,
       random: () => 0,
       checkApp: () => Promise.resolve(pod.trouble),

@@ -40,7 +40,7 @@ export async function checkKubernetes(
 
 /** Every request that these settings lead to. */
 async function requestsOf({ rollout, rolloutGroup, kubernetesEvents }: Config): Promise<ApiRequest[]> {
-  const { leaseName, LEASES } = await import("../../fleet/leases.ts");
+  const { leaseName, LEASES } = await import("../../fleet/fleet.ts");
   const { EVENTS } = await import("../../fleet/events.ts");
   const name = leaseName(rolloutGroup ?? "");
   return [
