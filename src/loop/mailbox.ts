@@ -24,7 +24,7 @@ export function createMailbox(clock: Clock): Mailbox {
   let hint: Hint | null = null;
   let posted: Event[] = [];
   let wake = () => {};
-  const stop = Promise.withResolvers<Event>();
+  let stopWork = (_: Event) => {};
   let stopped: "no" | "came" | "taken" = "no";
 
   function take(): Event | null {
@@ -55,7 +55,7 @@ export function createMailbox(clock: Clock): Mailbox {
     },
     stop() {
       if (stopped === "no") stopped = "came";
-      stop.resolve({ kind: "stop" });
+      stopWork({ kind: "stop" });
       wake();
     },
     async next(untilMs) {
@@ -63,18 +63,24 @@ export function createMailbox(clock: Clock): Mailbox {
         const event = take();
         if (event !== null) return event;
         if (clock.nowMs() >= untilMs) return { kind: "woke" };
-        const late = new AbortController();
+        const late = untilMs === Infinity ? null : new AbortController();
         await new Promise<void>((resolve) => {
           wake = resolve;
-          if (untilMs !== Infinity) clock.sleep(untilMs - clock.nowMs(), late.signal).then(resolve);
+          if (late !== null) clock.sleep(untilMs - clock.nowMs(), late.signal).then(resolve);
         });
         wake = () => {};
-        late.abort("over");
+        late?.abort("over");
       }
     },
     async unlessStopped(work) {
       if (stopped === "taken") return await work;
-      const event = await Promise.race([work, stop.promise]);
+      // No race with a promise that is pending for as long as the process lives: it would keep what each race has brought.
+      const { promise, resolve, reject } = Promise.withResolvers<Event>();
+      stopWork = resolve;
+      work.then(resolve, reject);
+      if (stopped === "came") resolve({ kind: "stop" });
+      const event = await promise;
+      stopWork = () => {};
       if (event.kind === "stop") stopped = "taken";
       return event;
     },

@@ -14,9 +14,9 @@ export const CLIENTS_MAX = 900;
 const CLIENTS_SHARE = 7 / 8;
 /**
  * How often clients are counted at least, in milliseconds; and while they are many. Nobody is told of a connection that asks
- * nothing, so this is a wake-up of its own where no interval comes: with it 2,000 silent ones a second stay within 50 MiB.
+ * nothing. At an interval they are counted anyway, and a wake-up for them alone would cost as much as all that the interval does.
  */
-const COUNT_INTERVAL_MS = 2_500;
+export const COUNT_INTERVAL_MS = 5_000;
 const COUNT_INTERVAL_BUSY_MS = 250;
 /** After so many requests they are counted as well: a flood that asks is met at once. */
 const REQUESTS_PER_COUNT = 4;
@@ -47,7 +47,7 @@ export function createClientLimit(options: ClientLimitOptions) {
   let requestsSeen = 0;
   let waitingSinceMs: number | null = null;
   let clients = 0;
-  let rest = new AbortController();
+  let busyUntilMs = -Infinity;
 
   function look(isTime: boolean): void {
     try {
@@ -58,11 +58,22 @@ export function createClientLimit(options: ClientLimitOptions) {
     }
     const asked = requests - requestsSeen;
     if (isTime || asked > UNREAD_MAX) requestsSeen = requests;
+    if (clients > clientsMax / 2) countOften();
     if (clients > clientsMax) return shed(`about ${clients} connections, at most ${clientsMax} are allowed`);
     // The kernel's list of sockets may be long: it is read only where there can be answers.
     const canBeUnread = clients > UNREAD_MAX && asked > UNREAD_MAX;
     if (canBeUnread && options.countUnread(UNREAD_BYTES) > UNREAD_MAX) {
       shed("they ask and do not read the answers");
+    }
+  }
+
+  /** They are many, or were so a moment ago. */
+  async function countOften(): Promise<void> {
+    const isCounting = clock.nowMs() < busyUntilMs;
+    busyUntilMs = clock.nowMs() + COUNT_INTERVAL_MS;
+    while (!isCounting && !signal.aborted && clock.nowMs() < busyUntilMs) {
+      await clock.sleep(COUNT_INTERVAL_BUSY_MS, signal);
+      if (!signal.aborted) look(true);
     }
   }
 
@@ -81,18 +92,13 @@ export function createClientLimit(options: ClientLimitOptions) {
   return {
     /** Looks now and then until `signal` aborts. */
     run: async () => {
-      signal.addEventListener("abort", () => rest.abort(), { once: true });
       while (!signal.aborted) {
-        rest = new AbortController();
-        await clock.sleep(clients > clientsMax / 2 ? COUNT_INTERVAL_BUSY_MS : COUNT_INTERVAL_MS, rest.signal);
-        if (!rest.signal.aborted) look(true);
+        await clock.sleep(COUNT_INTERVAL_MS, signal);
+        if (!signal.aborted) look(true);
       }
     },
-    /** Looks now: the process is awake, and the next look can wait. */
-    look: () => {
-      look(true);
-      rest.abort("looked");
-    },
+    /** Looks now. */
+    look: () => look(true),
     /** A request has come. */
     asked: () => {
       if (++requests % REQUESTS_PER_COUNT !== 0) return;

@@ -4,11 +4,12 @@
  * a moment later (sessions.ts); scrapers and probes connect anew. It decides nothing about requests.
  */
 
+import type { Config } from "../config.ts";
 import { countOpenFds, readMaxFds } from "../observe/process_stats.ts";
 import type { Clock, Logger } from "../ports.ts";
 import { countUnread } from "../proc/sockets.ts";
 import { messageOf, plainReason } from "../text.ts";
-import { createClientLimit } from "./client_limit.ts";
+import { COUNT_INTERVAL_MS, createClientLimit } from "./client_limit.ts";
 import type { Handler } from "./handler.ts";
 import { listen, type ListenConfig, readNewTlsFiles, readTlsFiles, type TlsFiles } from "./listen.ts";
 import { createSessions } from "./sessions.ts";
@@ -16,6 +17,9 @@ import { createSessions } from "./sessions.ts";
 const TLS_CHECK_INTERVAL_MS = 10_000;
 const LOG_INTERVAL_MS = 60_000;
 const STOP_TIMEOUT_MS = 1_000;
+
+/** What of the configuration the server needs. */
+export type ServerConfig = ListenConfig & Pick<Config, "intervalMs">;
 
 /** What the tests replace. */
 export interface ServerEffects {
@@ -27,7 +31,7 @@ export interface ServerEffects {
 
 /** Creates the server; nothing happens before `start`. */
 export function createServer(
-  config: ListenConfig,
+  config: ServerConfig,
   handler: Handler,
   logger: Logger,
   clock: Clock,
@@ -81,7 +85,8 @@ export function createServer(
       sessions.run().catch((error) =>
         failed.reject(new Error(`${cannotAccept(port, error)}, for 30 s; ending, to be started anew`))
       );
-      void limit.run();
+      // Else `look` comes often enough.
+      if (config.intervalMs > COUNT_INTERVAL_MS) void limit.run();
       if (tls !== null) {
         void watchTlsFiles(config, tls, logger, clock, signal, (fresh) => {
           tls = fresh;

@@ -20,6 +20,7 @@ async function ask(
   },
 ): Promise<{ code: number; lines: string[]; port: number }> {
   const config = {
+    intervalMs: 60_000,
     metricsPort,
     metricsHost: host,
     tlsCertFile: tls === null ? null : `${CERTIFICATES}${tls}.pem`,

@@ -28,7 +28,7 @@ async function startTls() {
   const log: string[] = [];
   const say = (message: string) => void log.push(message);
   const server = createServer(
-    { metricsPort: 0, metricsHost: null, ...files },
+    { intervalMs: 60_000, metricsPort: 0, metricsHost: null, ...files },
     () => Promise.resolve(new Response("hello")),
     { debug: say, info: say, warn: say, error: say },
     hasty,
@@ -114,6 +114,7 @@ for (
       await Deno.copyFile(`${CERTIFICATES}server.pem`, `${dir}/tls.crt`);
       await spoil(`${dir}/tls.crt`);
       const config = {
+        intervalMs: 60_000,
         metricsPort: 0,
         metricsHost: null,
         tlsCertFile: `${dir}/tls.crt`,

@@ -15,7 +15,7 @@ const BREAKS_APART_MS = 60_000;
  * At every so many intervals the watch itself is looked at: whether its directories still are the ones at their paths, and
  * its thread is not stuck. The intervals between find what is not told meanwhile, and cost half (idle, contract: footprint).
  */
-const UPKEEP_INTERVALS = 3;
+const UPKEEP_INTERVALS = 12;
 
 /**
  * Makes the watcher; it follows the plans of `reader`.

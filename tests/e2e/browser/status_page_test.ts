@@ -49,7 +49,7 @@ async function withPage(
     onError: (_, error) => assert.fail(String(error)),
   });
   const server = createServer(
-    { metricsPort: 0, metricsHost: "127.0.0.1", tlsCertFile: null, tlsKeyFile: null },
+    { intervalMs: 60_000, metricsPort: 0, metricsHost: "127.0.0.1", tlsCertFile: null, tlsKeyFile: null },
     handler,
     quiet,
     createClock(),
