@@ -1,11 +1,12 @@
 // deno-lint-ignore-file no-console -- a command's output
 /**
  * `deno task compile [--engine v8|quickjs] [--target TRIPLE] [--output FILE]`: bundle, then `deno compile`, one self-contained
- * binary. Owns the V8 flags and permissions that are baked in. Must give the same bytes when run twice on one revision.
+ * binary. Owns the permissions that are baked in. Must give the same bytes when run twice on one revision.
  */
 
 import { bundle, readRevision, ROOT } from "./bundle.ts";
 import { fail, readFlags } from "./command_line.ts";
+import { V8_FLAGS } from "./v8_flags.ts";
 
 /** Platforms that are built, by the name `deno compile` has for them, with the machine number in their ELF header. */
 const TARGETS: Readonly<Record<string, number>> = {
@@ -18,26 +19,6 @@ const USAGE = `usage: deno task compile [--engine v8|quickjs] [--target TRIPLE] 
   --target TRIPLE       ${Object.keys(TARGETS).join(" or ")}; this machine's without it
   --output FILE         where the binary goes; dist/config-reloader without it
 It downloads Deno's runtime from dl.deno.land once, or takes the program that DENORT_BIN names.`;
-
-/**
- * V8 for a process that sleeps nearly always: no helpers for the garbage collection, the smallest young generation, code for size, and no optimizing
- * compilers, whose code pages cost 3 MiB and whose work never pays off here. An idle minute costs 9 ms of CPU with them, 53 without.
- */
-export const V8_FLAGS = [
-  // Not `--single-threaded`: with it the callbacks of a FinalizationRegistry never run, and each `fetch` that has a signal leaks 240
-  // bytes. The two threads that V8 starts then have nothing to do.
-  "--single-threaded-gc",
-  "--max-semi-space-size=1",
-  "--min-semi-space-size=1",
-  "--optimize-for-size",
-  "--no-opt",
-  "--no-sparkplug",
-  "--no-maglev",
-  // Without it the code of a change is thrown away during a quiet hour and compiled anew, on the way to the signal.
-  "--no-flush-bytecode",
-  // For src/collect.ts.
-  "--expose-gc",
-];
 
 /** What one compilation is asked for. */
 export interface CompileOptions {

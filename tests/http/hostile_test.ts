@@ -1,16 +1,13 @@
 /** Every hostile answer ends in time, with the right reading, in bounded memory and without leaked descriptors. */
 
 import assert from "node:assert/strict";
+import { V8_FLAGS } from "../../scripts/v8_flags.ts";
 import type { StatusReading } from "../../src/model.ts";
 import { judge } from "../../src/verify/judge.ts";
 import { createHostileServer, HOSTILE_KINDS, TIMES_OUT } from "../support/hostile_server.ts";
 import { freePort } from "../support/scene.ts";
 import { amp } from "../support/status.ts";
 import { test } from "../support/strict.ts";
-
-/** As `scripts/compile.ts` bakes them in: they decide how much V8 takes before it collects. */
-const V8_FLAGS =
-  "--single-threaded,--max-semi-space-size=1,--min-semi-space-size=1,--optimize-for-size,--no-opt";
 
 interface Read {
   kind: string;
@@ -57,7 +54,13 @@ test("every hostile answer ends in time, with a reason, in bounded memory", asyn
   const lines: unknown[] = [];
   try {
     const child = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", `--v8-flags=${V8_FLAGS}`, "tests/http/hostile_child.ts", String(server.port)],
+      args: [
+        "run",
+        "-A",
+        `--v8-flags=${V8_FLAGS.join(",")}`,
+        "tests/http/hostile_child.ts",
+        String(server.port),
+      ],
       stderr: "inherit",
     }).output();
     assert.equal(child.code, 0);

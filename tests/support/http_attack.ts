@@ -4,6 +4,7 @@
  * also does some work like a reload all the time (reads files, counts), so that an attack that stops that is seen.
  */
 
+import { V8_FLAGS } from "../../scripts/v8_flags.ts";
 import { createClock } from "../../src/clock.ts";
 import { createMetrics } from "../../src/observe/metrics.ts";
 import { createHandler } from "../../src/serve/handler.ts";
@@ -27,8 +28,7 @@ export interface Victim extends AsyncDisposable {
 export async function startVictim({ descriptors }: { descriptors?: number } = {}): Promise<Victim> {
   const config = new URL("../../deno.json", import.meta.url).pathname;
   // The flags of the compiled product: V8 collects its garbage sooner.
-  const v8 =
-    "--v8-flags=--single-threaded,--max-semi-space-size=1,--min-semi-space-size=1,--optimize-for-size";
+  const v8 = `--v8-flags=${V8_FLAGS.join(",")}`;
   const args = ["run", v8, "-A", "--no-check", "--config", config, new URL(import.meta.url).pathname];
   const child = new Deno.Command("sh", {
     args: [

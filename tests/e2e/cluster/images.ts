@@ -4,7 +4,7 @@
  */
 
 import { bundle, readRevision, ROOT } from "../../../scripts/bundle.ts";
-import { V8_FLAGS } from "../../../scripts/compile.ts";
+import { V8_FLAGS } from "../../../scripts/v8_flags.ts";
 
 /** Image with the product: the binary in `CONFIG_RELOADER_BIN`, else the bundle and this machine's Deno. */
 export const PRODUCT_IMAGE = "localhost/config-reloader:e2e";
