@@ -6,7 +6,7 @@
 import type { ProcessStat } from "../proc/process.ts";
 import type { TargetCode } from "../codes.ts";
 import type { Target } from "../model.ts";
-import { describe, NAME_IT, type Refusal } from "./rules.ts";
+import { describe, nameIt, type Refusal } from "./rules.ts";
 import type { CmdlinePattern } from "./cmdline_pattern.ts";
 import type { ProcessTable } from "./table.ts";
 
@@ -43,15 +43,20 @@ export type Selection =
 export type Trace = (stat: ProcessStat, note: string) => void;
 
 /**
- * The error for more than one, which names them all.
+ * The error for more than one, which names them all. `asked`: the flags by which they were found.
  */
-export function ambiguous(table: ProcessTable, stats: readonly ProcessStat[], what: string): Selection {
+export function ambiguous(
+  table: ProcessTable,
+  stats: readonly ProcessStat[],
+  what: string,
+  asked = "",
+): Selection {
   // Ten are enough to see what is wrong, and keep the line readable.
   const list = [...stats].sort((a, b) => a.pid - b.pid).slice(0, 10).map((stat) => describe(table, stat))
     .join(", ");
   return none(
     "ambiguous",
-    `Cannot choose a process to signal: ${what}: ${list}${stats.length > 10 ? ", …" : ""}; ${NAME_IT}`,
+    `Cannot choose a process to signal: ${what}: ${list}${stats.length > 10 ? ", …" : ""}; ${nameIt(asked)}`,
   );
 }
 

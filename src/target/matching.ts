@@ -65,7 +65,9 @@ export function selectMatching(
       reason: `matches ${asked}${workers > 0 ? `, the root of ${workers + 1} that do` : ""}`,
     };
   }
-  if (roots.length > 1) return ambiguous(table, roots, `${roots.length} separate processes match ${asked}`);
+  if (roots.length > 1) {
+    return ambiguous(table, roots, `${roots.length} separate processes match ${asked}`, asked);
+  }
   if (refused) return { kind: "none", ...refused };
   if (table.isHidden()) {
     return none(

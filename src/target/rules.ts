@@ -17,8 +17,16 @@ export interface Refusal {
 /** Largest PID: PID_MAX_LIMIT of include/linux/threads.h on 64-bit. */
 export const PID_MAX = 4194304;
 
-/** The way out of every doubt, for texts. */
-export const NAME_IT = "name the application with --process-name, --process-cmdline or --pid-file";
+const WAYS_TO_NAME = ["--process-name", "--process-cmdline", "--pid-file"];
+
+/** The way out of every doubt, for texts: the flags that are not those by which it was `asked` for already. */
+export function nameIt(asked: string): string {
+  const flags = WAYS_TO_NAME.filter((flag) => !asked.includes(`${flag} `));
+  return `name the application with ${flags.join(", ").replace(/, (?=[^,]*$)/, " or ")}`;
+}
+
+/** The same where it is looked for by `--pid auto`. */
+export const NAME_IT = nameIt("");
 
 /**
  * True for an integer that can be one process: `Deno.kill` takes NaN, 0 and 2^32 for our group, 1.5 for 1.
@@ -89,18 +97,18 @@ export function forbids(table: ProcessTable, stat: ProcessStat): ForbidCode | nu
 const FORBIDDEN = {
   "bad-pid": {
     note: "a kernel thread",
-    why: ({ kernelThread }: ProcessStat) =>
-      kernelThread ? `it is a thread of the kernel; ${NAME_IT}` : `a PID is an integer from 1 to ${PID_MAX}`,
+    why: ({ kernelThread }: ProcessStat, nameIt: string) =>
+      kernelThread ? `it is a thread of the kernel; ${nameIt}` : `a PID is an integer from 1 to ${PID_MAX}`,
   },
   "self": {
     note: "another config-reloader",
-    why: () => `it is config-reloader itself; ${NAME_IT}`,
+    why: (_: ProcessStat, nameIt: string) => `it is config-reloader itself; ${nameIt}`,
   },
   "pause": {
     note: "the pause process",
-    why: () =>
+    why: (_: ProcessStat, nameIt: string) =>
       "it is the pause process, which holds the pod's namespaces, and not the application; " +
-      `leave --pid at auto, or ${NAME_IT}`,
+      `leave --pid at auto, or ${nameIt}`,
   },
   "runtime": {
     note: "the container runtime, not yet an application",
@@ -115,7 +123,8 @@ const FORBIDDEN = {
   },
   "host-init": {
     note: "the init process of this machine",
-    why: ({ comm }: ProcessStat) => `it is the init process of this machine ("${comm}"); ${NAME_IT}`,
+    why: ({ comm }: ProcessStat, nameIt: string) =>
+      `it is the init process of this machine ("${comm}"); ${nameIt}`,
   },
 } as const;
 
@@ -139,7 +148,7 @@ export function refusal(
   const who = describe(table, stat) + (asked && `, named by ${asked}`);
   return {
     code,
-    message: `Cannot signal ${who}: ${FORBIDDEN[code].why(stat)}`,
+    message: `Cannot signal ${who}: ${FORBIDDEN[code].why(stat, nameIt(asked))}`,
     ...((code === "runtime" || code === "not-there") && { again: true }),
   };
 }

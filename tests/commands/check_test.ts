@@ -291,7 +291,7 @@ Deno.test("check: every fix is YAML that says what to set", STRICT, () => {
     ["no-shared-process-namespace", "shareProcessNamespace"],
     ["own-container", "--process-name=NAME"],
     ["host-init", "hostPID"],
-    ["ambiguous", "--process-name=amp: x"],
+    ["ambiguous", "--process-cmdline=PATTERN"],
     ["not-there", "--process-name"],
     ["bad-pid", "--process-name"],
     ["self", "--process-name"],
@@ -315,7 +315,9 @@ Deno.test("check: every fix is YAML that says what to set", STRICT, () => {
   }
   assert.match(targetFix("not-there", createTestConfig({ pidFile: "/p" }), facts)!.say, /mount a volume/);
   // A name that several have does not tell them apart.
-  const alike = targetFix("ambiguous", byName, { ...facts, names: ["node"] })!;
+  const unlike = targetFix("ambiguous", createTestConfig(), facts)!;
+  assert.match(unlike.yaml!, /--process-name=amp: x/);
+  const alike = targetFix("ambiguous", createTestConfig(), { ...facts, names: ["node"] })!;
   assert.match(alike.yaml!, /- --process-cmdline=PATTERN/);
   assert.doesNotMatch(alike.yaml!, /--process-name/);
   for (

@@ -434,7 +434,8 @@ const CASES: readonly Case[] = [
   ],
   ["two trees", pod(app(7), app(8, { ppid: 7 }), app(15)), "ambiguous", {
     wanted: byName("amp"),
-    says: /2 separate processes match --process-name "amp": PID 7 .*, PID 15/,
+    says:
+      /2 separate processes match --process-name "amp": PID 7 .*, PID 15.*with --process-cmdline or --pid-file$/,
   }],
   [
     "a probe that runs the same program in the same container",

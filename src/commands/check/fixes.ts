@@ -57,7 +57,10 @@ export function targetFix(
     case "own-container":
       return argsFix("name the application's program", "--process-name=NAME");
     case "ambiguous":
-      if (names.length === 1) return argsFix("say which it is by its arguments", "--process-cmdline=PATTERN");
+      // Another name would not tell them apart.
+      if (names.length === 1 || processName !== null || processCmdline !== null) {
+        return argsFix("say which it is by its arguments", "--process-cmdline=PATTERN");
+      }
       return argsFix(`say which it is, one of ${names.join(", ")}`, `--process-name=${names[0] ?? "NAME"}`);
     case "not-there":
       if (pidFile !== null) return PID_FILE_FIX;
