@@ -224,8 +224,8 @@ export interface Result {
   readonly lastTriggeredAtMs: number | null;
   /** The signal ended the app: never signal this content again. */
   readonly killed: boolean;
-  /** The HTTP trigger was sent and not answered, so that it may have been delivered. */
-  readonly unanswered: boolean;
+  /** The trigger went out, and the app has not said what came of it: it may still be at it. */
+  readonly isOpen: boolean;
   /** The status before the trigger; null where it was not read. */
   readonly baseline: Status | null;
   /** The last status that was read; null where there was none. */

@@ -8,6 +8,7 @@ import { momentOf } from "../clock.ts";
 import { needsPreparing } from "../config.ts";
 import type { Result, Snapshot, Target, TriggerResult } from "../model.ts";
 import type { PrepareResult } from "../ports.ts";
+import type { OpenTrigger } from "../reload/model.ts";
 import { outputTimeOf, statusIn } from "../reload/start.ts";
 import { baselineOf } from "./baseline.ts";
 import { findTarget } from "./find_target.ts";
@@ -44,15 +45,35 @@ export async function prepareContent(
   return prepared;
 }
 
-function trigger(deps: AttemptDeps, input: AttemptInput): Promise<Result> {
+async function trigger(deps: AttemptDeps, input: AttemptInput): Promise<Result> {
+  const late = input.openTrigger === null ? null : await verifyLate(deps, input.openTrigger, input);
+  if (late !== null) return late;
   switch (deps.config.trigger) {
     case "none":
-      return attemptUntriggered(deps, input);
+      return await attemptUntriggered(deps, input);
     case "http":
-      return attemptByRequest(deps, input);
+      return await attemptByRequest(deps, input);
     case "signal":
-      return attemptBySignal(deps, input);
+      return await attemptBySignal(deps, input);
   }
+}
+
+/** What the app says meanwhile of a trigger that it was still at; null where that is nothing: then it is triggered again. */
+async function verifyLate(
+  deps: AttemptDeps,
+  { baseline, triggeredAtMs: atMs }: OpenTrigger,
+  input: AttemptInput,
+): Promise<Result | null> {
+  const { clock, config } = deps;
+  if (config.verify === "none") return null;
+  const nowMs = clock.nowMs();
+  const result = await verifyReload(deps, input, {
+    baseline,
+    since: { atMs, wallMs: clock.wallMs() - (nowMs - atMs) },
+    // One reading, and the one that confirms it.
+    deadlineMs: nowMs + 2 * config.pollIntervalMs,
+  });
+  return result.outcome === "timeout" || result.code === "overtaken" ? null : result;
 }
 
 /** `--trigger signal`: an app that started after the change has read it, and is only verified. */
@@ -92,30 +113,12 @@ async function verifyStarted(deps: AttemptDeps, input: AttemptInput, target: Tar
 /** `--trigger http`: a request to each trigger URL. */
 async function attemptByRequest(deps: AttemptDeps, input: AttemptInput): Promise<Result> {
   const { config, beat } = deps;
-  const delivered = await verifyDelivered(deps, input);
-  if (delivered !== null) return delivered;
   return await sendAndVerify(deps, input, null, async () => {
     beat(config.httpTimeoutMs * config.triggerUrls.length);
     const sent = await deps.httpTrigger(input.aborted);
     beat();
     return sent;
   });
-}
-
-/** A request that was not answered may have been delivered: before the next one the status says whether it was. */
-async function verifyDelivered(deps: AttemptDeps, input: AttemptInput): Promise<Result | null> {
-  const { clock, config } = deps;
-  const { unanswered } = input;
-  if (unanswered === null || config.verify === "none") return null;
-  const nowMs = clock.nowMs();
-  const { baseline, triggeredAtMs: atMs } = unanswered;
-  const result = await verifyReload(deps, input, {
-    baseline,
-    since: { atMs, wallMs: clock.wallMs() - (nowMs - atMs) },
-    // One reading, and the one that confirms it.
-    deadlineMs: nowMs + 2 * config.pollIntervalMs,
-  });
-  return result.outcome === "timeout" || result.code === "overtaken" ? null : result;
 }
 
 /** `--trigger none`: nothing is sent, the app's own reload is waited for. */

@@ -4,7 +4,7 @@ import type { ReloadCode } from "../codes.ts";
 import type { Config } from "../config.ts";
 import type { Outcome, OutputTime, Result, StatusReading, Target } from "../model.ts";
 import type { Clock, HttpTrigger, Prepare, StatusProbe, TargetPort } from "../ports.ts";
-import type { Event, Reload, Unanswered } from "../reload/model.ts";
+import type { Event, OpenTrigger, Reload } from "../reload/model.ts";
 import type { TokenHints } from "../reload/tokens.ts";
 import type { Prefetched } from "./baseline.ts";
 
@@ -33,8 +33,8 @@ export interface AttemptInput {
   readonly tokens: TokenHints;
   /** The output as it was known before. */
   readonly output: OutputTime | null;
-  /** A request with this content that may have been delivered; null where there is none. */
-  readonly unanswered: Unanswered | null;
+  /** A trigger with this content that the app may still be at; null where there is none. */
+  readonly openTrigger: OpenTrigger | null;
   /** Tells that the trigger went out, or that there is none to send. */
   readonly onSent: (event: Event & { kind: "sent" }) => void;
   /** SIGTERM has come: finish soon, and at once when the app is gone. */
@@ -51,7 +51,7 @@ const NOTHING_KNOWN = {
   triggeredAtMs: null,
   lastTriggeredAtMs: null,
   killed: false,
-  unanswered: false,
+  isOpen: false,
   baseline: null,
   status: null,
   output: null,

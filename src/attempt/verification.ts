@@ -138,7 +138,7 @@ function end(
     lastTriggeredAtMs: progress.triggeredAgainAtMs,
     baseline,
     status: progress.status,
-    unanswered: unanswered !== null && outcome !== "success",
+    isOpen: outcome === "timeout" || unanswered !== null && outcome !== "success",
   });
 }
 

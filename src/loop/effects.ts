@@ -18,10 +18,10 @@ import {
   type KnownTarget,
   type Liveness,
   type Model,
+  type OpenTrigger,
   type Question,
   type Reload,
   reloadOf,
-  type Unanswered,
 } from "../reload/model.ts";
 import { isSameProcess } from "../reload/process.ts";
 import { decideStart, outputTimeOf, startFacts } from "../reload/start.ts";
@@ -192,7 +192,7 @@ async function runAttempt(
       lastReading: model.reading,
       tokens: recallTokens(model.tokens, reload.job),
       output: model.output,
-      unanswered: unansweredOf(model, reload.job),
+      openTrigger: openTriggerOf(model, reload.job),
       onSent: mailbox.post,
       stopping,
       aborted,
@@ -206,6 +206,6 @@ async function runAttempt(
   }
 }
 
-function unansweredOf({ unanswered }: Model, { digest, changedAtMs }: Job): Unanswered | null {
-  return unanswered?.digest === digest && unanswered.changedAtMs === changedAtMs ? unanswered : null;
+function openTriggerOf({ openTrigger: open }: Model, { digest, changedAtMs }: Job): OpenTrigger | null {
+  return open?.digest === digest && open.changedAtMs === changedAtMs ? open : null;
 }

@@ -197,8 +197,8 @@ export interface AppFacts {
   readonly startedAtMs: number | null;
 }
 
-/** A trigger that was sent and not answered: it may have been delivered. It says nothing once other content was on disk. */
-export interface Unanswered extends ContentSince {
+/** A trigger that the app may still be at. It says nothing once other content was on disk. */
+export interface OpenTrigger extends ContentSince {
   readonly baseline: Status | null;
   readonly triggeredAtMs: number;
 }
@@ -283,7 +283,7 @@ export interface Model {
   readonly lastTriggerAtMs: number | null;
   /** What the group of the rollout said last; null without one. */
   readonly rollout: RolloutView | null;
-  readonly unanswered: Unanswered | null;
+  readonly openTrigger: OpenTrigger | null;
   readonly last: Concluded | null;
 
   // The process
@@ -407,7 +407,7 @@ export function createModel(now: Pick<Now, "nowMs" | "wallMs">): Model {
     pending: null,
     lastTriggerAtMs: null,
     rollout: null,
-    unanswered: null,
+    openTrigger: null,
     last: null,
     known: null,
     targetSeen: false,

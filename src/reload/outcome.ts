@@ -28,7 +28,7 @@ export function noteTrigger(model: Model, { job }: Reload, result: Result, isPur
   return {
     ...model,
     lastTriggerAtMs: result.lastTriggeredAtMs ?? model.lastTriggerAtMs,
-    unanswered: result.triggeredAtMs === null ? model.unanswered : null,
+    openTrigger: result.triggeredAtMs === null ? model.openTrigger : null,
     tokens: rememberTokens(model.tokens, job, result, isPure),
     output: result.output ?? model.output,
     reading: result.status === null ? model.reading : { kind: "status", status: result.status },
@@ -62,7 +62,7 @@ function noteSuccess(model: Model, { job }: Reload, result: Result): Model {
     awaySinceAtMs: null,
     isUncertain: false,
     failure: null,
-    unanswered: null,
+    openTrigger: null,
     restartRequired: status?.format === "amp" ? status.restartRequired : [],
   };
 }
@@ -72,7 +72,7 @@ function noteFailure(model: Model, { job }: Reload, result: Result, now: Now, po
   const isFinal = result.outcome === "invalid" && result.code === "invalid";
   const retryAtMs = isFinal ? null : retryDate(job.attempt, model.lastTriggerAtMs, now.nowMs, policy);
   const { baseline, triggeredAtMs } = result;
-  const unanswered = result.unanswered && triggeredAtMs !== null
+  const openTrigger = result.isOpen && triggeredAtMs !== null
     ? { digest: job.digest, changedAtMs: job.changedAtMs, baseline, triggeredAtMs }
     : null;
   return {
@@ -80,7 +80,7 @@ function noteFailure(model: Model, { job }: Reload, result: Result, now: Now, po
     isUncertain: true,
     failure: { digest: job.digest, count: job.attempt, retryAtMs, reason: result.reason },
     failedFor: result.reason,
-    unanswered: unanswered ?? model.unanswered,
+    openTrigger: openTrigger ?? model.openTrigger,
   };
 }
 

@@ -97,7 +97,7 @@ function createBench(config: Partial<Config> = {}) {
     lastReading: null,
     tokens: { baseline: null, provedToken: null },
     output: null,
-    unanswered: null,
+    openTrigger: null,
     onSent: (event) => void bench.sent.push(event),
     overtaken: bench.overtaken.signal,
     ...given,
