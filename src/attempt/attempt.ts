@@ -6,14 +6,18 @@
 
 import { momentOf } from "../clock.ts";
 import { needsPreparing } from "../config.ts";
-import type { Result, Snapshot, Target, TriggerResult } from "../model.ts";
+import type { ReloadCode } from "../codes.ts";
+import type { Resolution, Result, Snapshot, Target, TriggerResult } from "../model.ts";
 import type { PrepareResult } from "../ports.ts";
 import type { OpenTrigger } from "../reload/model.ts";
 import { outputTimeOf, statusIn } from "../reload/start.ts";
+import { startedAfter } from "../reload/process.ts";
 import { baselineOf } from "./baseline.ts";
-import { findTarget } from "./find_target.ts";
 import { type AttemptDeps, type AttemptInput, resultOf } from "./input.ts";
 import { outcomeOfUnsent, verifyReload } from "./verification.ts";
+
+/** Pause between two looks for a target that is still starting, in milliseconds. */
+const STARTING_PAUSE_MS = 50;
 
 /** Makes one attempt. Never throws for what the app, the disk or the process table do. */
 export async function attemptReload(deps: AttemptDeps, input: AttemptInput): Promise<Result> {
@@ -46,7 +50,9 @@ export async function prepareContent(
 }
 
 async function trigger(deps: AttemptDeps, input: AttemptInput): Promise<Result> {
-  const late = input.openTrigger === null ? null : await verifyLate(deps, input.openTrigger, input);
+  const { openTrigger } = input;
+  const isAsked = openTrigger !== null && deps.config.trigger !== "none";
+  const late = isAsked ? await verifyLate(deps, openTrigger, input) : null;
   if (late !== null) return late;
   switch (deps.config.trigger) {
     case "none":
@@ -61,7 +67,7 @@ async function trigger(deps: AttemptDeps, input: AttemptInput): Promise<Result> 
 /** What the app says meanwhile of a trigger that it was still at; null where that is nothing: then it is triggered again. */
 async function verifyLate(
   deps: AttemptDeps,
-  { baseline, triggeredAtMs: atMs }: OpenTrigger,
+  { baseline, sinceAtMs: atMs }: OpenTrigger,
   input: AttemptInput,
 ): Promise<Result | null> {
   const { clock, config } = deps;
@@ -94,6 +100,37 @@ async function attemptBySignal(deps: AttemptDeps, input: AttemptInput): Promise<
     return resultOf("failed", reason, "stale-mount", { target });
   }
   return await sendAndVerify(deps, input, target, () => deps.target.send(target));
+}
+
+/** The target, or why there is none. */
+type Found =
+  /** `hasReadIt`: it started after the content came. */
+  | { readonly kind: "target"; readonly target: Target; readonly hasReadIt: boolean }
+  | { readonly kind: "none"; readonly code: ReloadCode; readonly message: string };
+
+/** Looks until there is a target that has finished starting, nobody, or no time left (`--reload-timeout`). */
+async function findTarget(deps: AttemptDeps, input: AttemptInput): Promise<Found> {
+  const { clock, config } = deps;
+  const deadlineMs = clock.nowMs() + config.reloadTimeoutMs;
+  for (;;) {
+    deps.beat();
+    const resolution = deps.target.resolve(input.known);
+    const hasReadIt = hasRead(resolution, input);
+    if (resolution.kind === "target" || resolution.kind === "starting" && hasReadIt) {
+      return { kind: "target", target: resolution.target, hasReadIt };
+    }
+    const isOver = input.stopping.aborted || clock.nowMs() >= deadlineMs;
+    if (resolution.kind === "starting") {
+      if (isOver) return { kind: "none", code: "starting", message: resolution.message };
+    } else if (isOver || !resolution.again) return resolution;
+    await clock.sleep(STARTING_PAUSE_MS, input.stopping);
+  }
+}
+
+/** Whether the process that was found started after the content came. */
+function hasRead(resolution: Resolution, { reload }: AttemptInput): boolean {
+  if (resolution.kind === "none") return false;
+  return startedAfter(resolution.target.startedAtMs, reload.job.changedAtMs);
 }
 
 /** The app started with this content: nothing to trigger, its good status is the proof. */
@@ -131,7 +168,7 @@ async function attemptUntriggered(deps: AttemptDeps, input: AttemptInput): Promi
   const nowMs = clock.nowMs();
   input.onSent({ kind: "sent", how: "nothing", target: null, atMs: nowMs, isAgain: false });
   return await verifyReload(deps, input, {
-    baseline: statusIn(reading),
+    baseline: input.openTrigger?.baseline ?? statusIn(reading),
     since: { atMs: changedAtMs, wallMs: clock.wallMs() - (nowMs - changedAtMs) },
     deadlineMs: nowMs + config.reloadTimeoutMs,
   });

@@ -5,7 +5,6 @@ import type { Config } from "../config.ts";
 import type { Outcome, OutputTime, Result, StatusReading, Target } from "../model.ts";
 import type { Clock, HttpTrigger, Prepare, StatusProbe, TargetPort } from "../ports.ts";
 import type { Event, OpenTrigger, Reload } from "../reload/model.ts";
-import type { TokenHints } from "../reload/tokens.ts";
 import type { Prefetched } from "./baseline.ts";
 
 /** The effects of an attempt. */
@@ -29,8 +28,8 @@ export interface AttemptInput {
   readonly known: Target | null;
   /** For `--trigger none`: the last status seen before this change, since the app may have reloaded already. */
   readonly lastReading: StatusReading | null;
-  /** For `--verify json`: what earlier attempts have shown. */
-  readonly tokens: TokenHints;
+  /** The token (`--verify json`) that this very content had when it was last proved; null where unknown. */
+  readonly provedToken: string | null;
   /** The output as it was known before. */
   readonly output: OutputTime | null;
   /** A trigger with this content that the app may still be at; null where there is none. */

@@ -5,7 +5,7 @@
  */
 
 import type { ReloadCode } from "../codes.ts";
-import { hideUrlSecrets } from "../http/hide_url.ts";
+import { hideUrlSecrets } from "../http/urls.ts";
 import type { Outcome, Proof, Result, Status, Target, TriggerResult, Verdict } from "../model.ts";
 import { deathText, diedOfSignal } from "../reload/process.ts";
 import { formatMs } from "../text.ts";
@@ -74,7 +74,7 @@ export async function verifyReload(
     return resultOf("success", "", "", { proof: "delivered", target });
   }
   const progress: Progress = {
-    baseline: input.tokens.baseline ?? of.baseline,
+    baseline: of.baseline,
     triggeredAtMs: since.atMs,
     triggeredWallMs: since.wallMs,
     triggeredAgainAtMs: null,
@@ -204,7 +204,7 @@ async function readOnce({ deps, input, progress }: Run): Promise<Verdict | null>
     ...progress,
     sinceTriggerMs: clock.nowMs() - progress.triggeredAtMs,
     untriggered: config.trigger === "none",
-    provedToken: input.tokens.provedToken,
+    provedToken: input.provedToken,
   });
   progress.status = status;
   progress.isRefused = false;

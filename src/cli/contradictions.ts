@@ -3,7 +3,7 @@
  * out. Judged by the settings alone. Must parse nothing, change nothing and never touch the disk.
  */
 
-import { hideUrlSecrets } from "../http/hide_url.ts";
+import { hideUrlSecrets } from "../http/urls.ts";
 import { baseName, isWithin, joinPath } from "../paths.ts";
 import { isPattern, matchesParts, parseGlob } from "../watch/glob.ts";
 import type { FlagName } from "./flags.ts";

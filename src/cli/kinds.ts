@@ -4,8 +4,7 @@
  * wanted. Must know no flag by name, and never touch the disk.
  */
 
-import { hideUrlSecrets } from "../http/hide_url.ts";
-import { refusedPortOf } from "../http/refused_ports.ts";
+import { hideUrlSecrets, refusedPortOf } from "../http/urls.ts";
 import { isGlob } from "../watch/glob.ts";
 import { splitShellWords } from "./shell_words.ts";
 import { parseDurationMs, parseSizeBytes } from "./units.ts";

@@ -4,7 +4,7 @@
  */
 
 import { closestMatch } from "leven";
-import { hideUrlSecrets } from "../http/hide_url.ts";
+import { hideUrlSecrets } from "../http/urls.ts";
 import { escapeUnsafe } from "../text.ts";
 
 /**

@@ -5,8 +5,7 @@
 
 import { createClock } from "../clock.ts";
 import type { CheckInput } from "../config.ts";
-import { forgetProxies } from "../http/proxies.ts";
-import { sendRequest } from "../http/request.ts";
+import { forgetProxies, sendRequest } from "../http/request.ts";
 import type { Clock, SnapshotReader, StatusProbe, WriteOut } from "../ports.ts";
 import { createProcReader, type ProcReader } from "../proc/reader.ts";
 import { createTargetPort, type TargetFinder } from "../target/target.ts";

@@ -4,9 +4,8 @@
  */
 
 import type { Config, TakenSettings } from "../config.ts";
-import { forgetProxies } from "../http/proxies.ts";
-import { refusedPortOf } from "../http/refused_ports.ts";
-import { NO_TLS, sendRequest } from "../http/request.ts";
+import { forgetProxies, NO_TLS, sendRequest } from "../http/request.ts";
+import { refusedPortOf } from "../http/urls.ts";
 import type { WriteOut } from "../ports.ts";
 import { escapeUnsafe, formatMs } from "../text.ts";
 

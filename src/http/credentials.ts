@@ -5,7 +5,7 @@
 
 import type { CredentialFiles } from "../config.ts";
 import { plainReason } from "../text.ts";
-import { basicAuthorization } from "./destination.ts";
+import { basicAuthorization } from "./urls.ts";
 import { NO_TLS, type TlsMaterial } from "./request.ts";
 
 /** What one request needs. */

@@ -5,9 +5,8 @@
 
 import { formatMs } from "../text.ts";
 import { readBody } from "./body.ts";
-import { type Destination, parseDestination } from "./destination.ts";
 import { HttpError, printable, toHttpError } from "./errors.ts";
-import { hideUrlSecrets } from "./hide_url.ts";
+import { type Destination, hideUrlSecrets, parseDestination } from "./urls.ts";
 
 /** Longest body that is kept of an answer; a longer one is cut. Contract: "a body is cut at 1 MiB". */
 const BODY_BYTES_MAX = 1024 * 1024;
@@ -212,5 +211,19 @@ function checkHead({ status, headers }: Response): void {
   const coding = headers.get("content-encoding");
   if (coding !== null && coding.toLowerCase() !== "identity") {
     throw new HttpError("protocol", `HTTP ${status}: body is packed (${printable(coding, 20)}) unasked`);
+  }
+}
+
+/** What `fetch` looks at, in both spellings. */
+const PROXY_VARIABLES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+
+/**
+ * Removes the proxy variables from this process's own environment. To be called before the first request, and after
+ * the environment was copied for those who are to see it whole (`$(VAR)`, the check command).
+ */
+export function forgetProxies(): void {
+  for (const name of PROXY_VARIABLES) {
+    Deno.env.delete(name);
+    Deno.env.delete(name.toLowerCase());
   }
 }

@@ -25,7 +25,6 @@ import {
 } from "../reload/model.ts";
 import { isSameProcess } from "../reload/process.ts";
 import { decideStart, outputTimeOf, startFacts } from "../reload/start.ts";
-import { recallTokens } from "../reload/tokens.ts";
 import type { Mailbox } from "./mailbox.ts";
 
 /** Least time between two starts for changes that are only foreseen: a directory may be busy with other things. */
@@ -190,7 +189,7 @@ async function runAttempt(
       begun,
       known: knownIn(model),
       lastReading: model.reading,
-      tokens: recallTokens(model.tokens, reload.job),
+      provedToken: model.provedToken?.digest === reload.job.digest ? model.provedToken.token : null,
       output: model.output,
       openTrigger: openTriggerOf(model, reload.job),
       onSent: mailbox.post,

@@ -1,7 +1,7 @@
 /** The log lines of a reload: how it begins, what is sent, how it ends, and what counts as applied without one. */
 
 import { type Config, rendersOutput } from "../config.ts";
-import { hideUrlSecrets } from "../http/hide_url.ts";
+import { hideUrlSecrets } from "../http/urls.ts";
 import type { LogFields } from "../ports.ts";
 import { type Event, isInSync, type Model, reloadOf } from "../reload/model.ts";
 import { formatMs, shortHash } from "../text.ts";

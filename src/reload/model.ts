@@ -183,12 +183,6 @@ export interface Problem {
 /** A content on disk: what it is, and since when. What was there for a moment in between makes it another one. */
 export type ContentSince = Pick<Job, "digest" | "changedAtMs">;
 
-/** What `--verify json` remembers from one attempt to the next; see `tokens.ts`. */
-export interface TokenMemory {
-  readonly first: { readonly content: ContentSince; readonly baseline: Status } | null;
-  readonly proved: { readonly digest: string; readonly token: string | null } | null;
-}
-
 /** What a look for the app found. */
 export interface AppFacts {
   /** Null where nothing is signalled. */
@@ -199,8 +193,9 @@ export interface AppFacts {
 
 /** A trigger that the app may still be at. It says nothing once other content was on disk. */
 export interface OpenTrigger extends ContentSince {
+  /** The status before the first one with this content: whatever is reloaded since then is this content. */
   readonly baseline: Status | null;
-  readonly triggeredAtMs: number;
+  readonly sinceAtMs: number;
 }
 
 /** A change that waits for its time. */
@@ -275,7 +270,11 @@ export interface Model {
   readonly restartRequired: readonly string[];
   /** What the app said when it was last asked between two attempts, or last in one. */
   readonly reading: StatusReading | null;
-  readonly tokens: TokenMemory;
+  /**
+   * The token (`--verify json`) that the app showed when this content was last proved: a token that is a value of the content does
+   * not move when that comes back after a failure.
+   */
+  readonly provedToken: { readonly digest: string; readonly token: string | null } | null;
   readonly output: OutputTime | null;
 
   // Attempts
@@ -402,7 +401,7 @@ export function createModel(now: Pick<Now, "nowMs" | "wallMs">): Model {
     killed: [],
     restartRequired: [],
     reading: null,
-    tokens: { first: null, proved: null },
+    provedToken: null,
     output: null,
     pending: null,
     lastTriggerAtMs: null,

@@ -12,24 +12,22 @@ import {
   type Liveness,
   type Model,
   type Now,
+  type OpenTrigger,
   type Phase,
   type Policy,
   type Reload,
   type Step,
 } from "./model.ts";
 import { DEATH_WINDOW_MS, deathText, diedOfSignal, isSameProcess } from "./process.ts";
-import { rememberTokens } from "./tokens.ts";
 
 /** Pause between two looks at whether the signalled process survives, in milliseconds. */
 const SURVIVAL_LOOK_MS = 100;
 
 /** What a trigger leaves behind, whatever came of it. */
-export function noteTrigger(model: Model, { job }: Reload, result: Result, isPure: boolean): Model {
+export function noteTrigger(model: Model, { job }: Reload, result: Result): Model {
   return {
     ...model,
     lastTriggerAtMs: result.lastTriggeredAtMs ?? model.lastTriggerAtMs,
-    openTrigger: result.triggeredAtMs === null ? model.openTrigger : null,
-    tokens: rememberTokens(model.tokens, job, result, isPure),
     output: result.output ?? model.output,
     reading: result.status === null ? model.reading : { kind: "status", status: result.status },
     killed: result.killed ? rememberKilled(model.killed, job.digest) : model.killed,
@@ -39,7 +37,7 @@ export function noteTrigger(model: Model, { job }: Reload, result: Result, isPur
 /** The attempt is over and counts as `result`. */
 export function count(model: Model, reload: Reload, result: Result, now: Now, policy: Policy): Step {
   const { job, isPure } = reload;
-  const noted = noteTrigger({ ...model, last: { job, result } }, reload, result, isPure);
+  const noted = noteTrigger({ ...model, last: { job, result } }, reload, result);
   const counted = result.outcome === "success"
     ? noteSuccess(noted, reload, result)
     : noteFailure(noted, reload, result, now, policy);
@@ -52,7 +50,7 @@ export function count(model: Model, reload: Reload, result: Result, now: Now, po
   return [next, { do: "check", afresh: isTargetDoubtful(next, result, policy) }];
 }
 
-function noteSuccess(model: Model, { job }: Reload, result: Result): Model {
+function noteSuccess(model: Model, { job, isPure }: Reload, result: Result): Model {
   const { status } = result;
   return {
     ...model,
@@ -63,6 +61,8 @@ function noteSuccess(model: Model, { job }: Reload, result: Result): Model {
     isUncertain: false,
     failure: null,
     openTrigger: null,
+    // Where the disk held something else meanwhile, the token may be that of another content.
+    provedToken: isPure && status?.format === "json" ? { digest: job.digest, token: status.token } : null,
     restartRequired: status?.format === "amp" ? status.restartRequired : [],
   };
 }
@@ -71,17 +71,30 @@ function noteFailure(model: Model, { job }: Reload, result: Result, now: Now, po
   // Content that does not parse stays as it is; a check command may pass the next time.
   const isFinal = result.outcome === "invalid" && result.code === "invalid";
   const retryAtMs = isFinal ? null : retryDate(job.attempt, model.lastTriggerAtMs, now.nowMs, policy);
-  const { baseline, triggeredAtMs } = result;
-  const openTrigger = result.isOpen && triggeredAtMs !== null
-    ? { digest: job.digest, changedAtMs: job.changedAtMs, baseline, triggeredAtMs }
-    : null;
   return {
     ...model,
     isUncertain: true,
     failure: { digest: job.digest, count: job.attempt, retryAtMs, reason: result.reason },
     failedFor: result.reason,
-    openTrigger: openTrigger ?? model.openTrigger,
+    openTrigger: openAfter(model.openTrigger, job, result, policy),
   };
+}
+
+/** The trigger that the app may still be at after a failure. */
+function openAfter(
+  known: OpenTrigger | null,
+  { digest, changedAtMs }: Job,
+  { isOpen, outcome, baseline, triggeredAtMs }: Result,
+  { trigger }: Policy,
+): OpenTrigger | null {
+  // What nobody triggers may be at it since the change.
+  const sinceAtMs = trigger === "none" ? changedAtMs : triggeredAtMs;
+  if (isOpen && sinceAtMs !== null) {
+    const isSame = known?.digest === digest && known.changedAtMs === changedAtMs;
+    return { digest, changedAtMs, baseline: isSame ? known.baseline : baseline, sinceAtMs };
+  }
+  // The app's no is its answer. An attempt that could send nothing leaves the one before it open.
+  return outcome === "rejected" || triggeredAtMs !== null ? null : known;
 }
 
 /** When the try after `failures` of them is due: the pause after now, and not too soon after the last trigger. */

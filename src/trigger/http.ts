@@ -5,7 +5,7 @@
  */
 
 import type { ReloadCode } from "../codes.ts";
-import { hideUrlSecrets } from "../http/hide_url.ts";
+import { hideUrlSecrets } from "../http/urls.ts";
 import type { Config } from "../config.ts";
 import type { HttpRequest, HttpResponse, SendRequest } from "../http/request.ts";
 import { readCredentials } from "../http/credentials.ts";

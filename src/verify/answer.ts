@@ -4,7 +4,7 @@
  */
 
 import { printable } from "../http/errors.ts";
-import type { Status, StatusReading } from "../model.ts";
+import type { StatusReading } from "../model.ts";
 
 /** An answer; its body is decoded only as far as a format needs it, since 1 MiB of text is 1 MiB more of memory. */
 export interface Answer {
@@ -125,42 +125,17 @@ function isModestJson(body: Uint8Array): boolean {
   return true;
 }
 
-/**
- * A reading without a status; the code is told unless it is 200.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const answer = { code: 404, body: new Uint8Array(), truncated: false };
- * assert.deepEqual(unusable(answer, "no status"), { kind: "error", reason: "HTTP 404, no status" });
- * assert.deepEqual(unusable({ ...answer, code: 200 }, "no status"), { kind: "error", reason: "no status" });
- * ```
- */
+/** A reading without a status; the code is told unless it is 200. */
 export function unusable(answer: Answer, reason: string): StatusReading {
   return { kind: "error", reason: answer.code === 200 ? reason : `HTTP ${answer.code}, ${reason}` };
 }
 
-/**
- * The status of a reading; null where there was none.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(statusOf({ kind: "status", status: { format: "http", code: 204 } })?.format, "http");
- * assert.equal(statusOf({ kind: "error", reason: "connection refused" }), null);
- * assert.equal(statusOf(null), null); // it was not asked, or came too late
- * ```
- */
-export function statusOf(reading: StatusReading | null): Status | null {
-  return reading?.kind === "status" ? reading.status : null;
+/** Any answer as a status, for apps that tell nothing else: it proves only that the app answers. */
+export function parseHttp({ code }: Answer): StatusReading {
+  return { kind: "status", status: { format: "http", code } };
 }
 
-/**
- * Whether a JSON value is an object (no array, no null).
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.deepEqual([{}, [], null, "x"].map(isObject), [true, false, false, false]);
- * ```
- */
+/** Whether a JSON value is an object (no array, no null). */
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

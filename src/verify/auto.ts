@@ -5,8 +5,7 @@
 
 import type { StatusReading } from "../model.ts";
 import { parseAmp } from "./amp.ts";
-import { type Answer, isObject, parseJson, startsObject, unusable } from "./answer.ts";
-import { parseHttp } from "./http.ts";
+import { type Answer, isObject, parseHttp, parseJson, startsObject, unusable } from "./answer.ts";
 import { parsePrometheus } from "./prometheus.ts";
 
 /** The formats that an answer shows by itself. */

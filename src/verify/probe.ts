@@ -9,9 +9,8 @@ import type { SendRequest } from "../http/request.ts";
 import type { StatusReading } from "../model.ts";
 import type { StatusProbe } from "../ports.ts";
 import { parseAmp } from "./amp.ts";
-import { type Answer, statusOf } from "./answer.ts";
+import { type Answer, parseHttp } from "./answer.ts";
 import { type KnownFormat, parseAuto } from "./auto.ts";
-import { parseHttp } from "./http.ts";
 import { parseJsonStatus } from "./json.ts";
 import { parsePrometheus } from "./prometheus.ts";
 import { messageOf } from "../text.ts";
@@ -47,7 +46,7 @@ export function createStatusProbe(config: ProbeConfig, send: SendRequest): Statu
         return parseJsonStatus(answer, config);
       case "auto": {
         const reading = parseAuto(answer, known);
-        const format = statusOf(reading)?.format;
+        const format = reading.kind === "status" ? reading.status.format : null;
         if (format === "amp" || format === "prometheus") known = format;
         return reading;
       }

@@ -95,7 +95,7 @@ function createBench(config: Partial<Config> = {}) {
     begun: null,
     known: null,
     lastReading: null,
-    tokens: { baseline: null, provedToken: null },
+    provedToken: null,
     output: null,
     openTrigger: null,
     onSent: (event) => void bench.sent.push(event),

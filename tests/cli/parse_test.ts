@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { baseName, isWithin } from "../../src/paths.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
-import { hideUrlSecrets } from "../../src/http/hide_url.ts";
+import { hideUrlSecrets } from "../../src/http/urls.ts";
 import { absolutePath, APP_URL, SIGNAL, SIGNALS } from "../../src/cli/kinds.ts";
 import { signalNumber } from "../../src/proc/signals.ts";
 import { CWD, run, usage } from "./support.ts";

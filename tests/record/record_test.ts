@@ -174,6 +174,17 @@ test("before a second trigger the status says what has become of the first one",
     await lost.clock.advance(20_000);
     const ends = [lost.outcomes, lost.triggers.length];
     assert.deepEqual(ends, [["timeout", "success"], 2], "one that got lost is");
+    const refused = await begun({ ...trigger, reloadTimeoutMs: 5_000 });
+    refused.unanswered = how;
+    refused.onTrigger = () => {
+      const count = refused.triggers.length;
+      const status = ampStatus(count + 1, count === 1 ? "apply_failed" : "success");
+      void refused.clock.sleep(8_000).then(() => refused.reading = status);
+    };
+    refused.write("b");
+    await refused.clock.advance(60_000);
+    assert.deepEqual(refused.outcomes, ["timeout", "rejected", "timeout", "success"]);
+    assert.equal(refused.triggers.length, 2, "a no is an answer: the next try is triggered");
   }
 });
 

@@ -6,7 +6,7 @@ import type { Status, StatusReading } from "../../src/model.ts";
 import { parseAmp } from "../../src/verify/amp.ts";
 import type { Answer } from "../../src/verify/answer.ts";
 import { parseAuto } from "../../src/verify/auto.ts";
-import { parseHttp } from "../../src/verify/http.ts";
+import { parseHttp } from "../../src/verify/answer.ts";
 import { findPointer, parseJsonStatus } from "../../src/verify/json.ts";
 import { parsePrometheus } from "../../src/verify/prometheus.ts";
 import { test } from "../support/strict.ts";

@@ -8,7 +8,7 @@ import type { Status } from "../../model.ts";
 import type { StatusProbe } from "../../ports.ts";
 import { readCredentials } from "../../http/credentials.ts";
 import { printable } from "../../http/errors.ts";
-import { hideUrlSecrets } from "../../http/hide_url.ts";
+import { hideUrlSecrets } from "../../http/urls.ts";
 import { hasFailed } from "../../reload/start.ts";
 import { messageOf } from "../../text.ts";
 import { type Finding, findingsIn } from "./finding.ts";

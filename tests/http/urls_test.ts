@@ -1,7 +1,7 @@
 /** The table of ports is what Deno's `fetch` refuses, no more and no less. */
 
 import assert from "node:assert/strict";
-import { refusedPortOf } from "../../src/http/refused_ports.ts";
+import { refusedPortOf } from "../../src/http/urls.ts";
 import { test } from "../support/strict.ts";
 
 test("the ports of the table are those that fetch refuses", async () => {
