@@ -46,6 +46,8 @@ export function createRecorder({ config, logger, clock, metrics, events }: Recor
 
   return {
     record(before, event, after, now) {
+      // Most events of an idle process change nothing, nor does the hint that leads to a look; but looks are counted.
+      if (after === before && event.kind !== "looked") return;
       const facts = factsOf(before, event, after, now.nowMs);
       countDisk(metrics, event, after);
       countModel(metrics, before, after);
