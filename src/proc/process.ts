@@ -20,6 +20,10 @@ export interface ProcessStat {
   readonly cpuTicks: number;
   /** Start in clock ticks since boot (field 22, proc(5)); 100 a second on Linux. */
   readonly startTicks: number;
+  /** Signals 1 to 31 that its first thread blocks, as a mask (field 32). */
+  readonly blocked: number;
+  /** Signals 1 to 31 for which it has a handler (field 34). */
+  readonly caught: number;
 }
 
 /** What /proc/PID/status has beyond stat. Signal masks are the lower 32 bits: signals 1 to 31 and 32. */
@@ -45,7 +49,7 @@ const FLAG_EXITING = 0x00000004;
 export function parseStat(text: string): ProcessStat {
   const open = text.indexOf("(");
   const close = text.lastIndexOf(")");
-  const fields = text.slice(close + 2).split(" ", 20);
+  const fields = text.slice(close + 2).split(" ", 32);
   const flags = Number(fields[6]);
   const startTicks = Number(fields[19]);
   if (open < 1 || close < open || !Number.isSafeInteger(startTicks)) {
@@ -61,6 +65,8 @@ export function parseStat(text: string): ProcessStat {
     kernelThread: (flags & FLAG_KERNEL_THREAD) !== 0,
     cpuTicks: Number(fields[11]) + Number(fields[12]),
     startTicks,
+    blocked: Number(fields[29]),
+    caught: Number(fields[31]),
   };
 }
 

@@ -10,7 +10,7 @@ import type { Target, TriggerResult } from "../model.ts";
 import type { ProcReader } from "../proc/reader.ts";
 import { hasSignal } from "../proc/signals.ts";
 import type { SignalOptions } from "./handler.ts";
-import { isPid, PID_MAX } from "./rules.ts";
+import { isDead, isPid, PID_MAX } from "./rules.ts";
 import { messageOf } from "../text.ts";
 
 /** `Deno.kill`, or a fake; 0 only asks whether the signal would be permitted (kill(2)). */
@@ -67,11 +67,10 @@ export function identityProblem(
   }
   if (pid === Deno.pid) return notSent("self", `Cannot signal PID ${pid}: it is config-reloader itself`);
   const stat = reader.stat(pid);
-  const status = reader.status(pid);
-  if (stat === null || stat === "hidden" || status === null || stat.state === "Z" || stat.state === "X") {
+  if (stat === null || stat === "hidden" || isDead(stat)) {
     return notSent("not-there", `Cannot signal PID ${pid} (${name}): it has ended since it was looked up`);
   }
-  if (stat.startTicks !== target.startTicks || stat.comm !== target.comm || status.tgid !== pid) {
+  if (stat.startTicks !== target.startTicks || stat.comm !== target.comm) {
     return notSent(
       "changed",
       `Cannot signal PID ${pid} (${name}): it is another process now (${stat.comm}) than the one looked up (${target.comm})`,
@@ -80,7 +79,7 @@ export function identityProblem(
   // A handler is lost through exec, which keeps PID, start time and perhaps the name.
   if (target.handled && !options.allowUnhandled) {
     const { signalNumber, signal } = options;
-    if (!hasSignal(status.caught, signalNumber) && !hasSignal(status.blocked, signalNumber)) {
+    if (!hasSignal(stat.caught | stat.blocked, signalNumber)) {
       return notSent(
         "no-handler",
         `Cannot send ${signal} to PID ${pid} (${name}): its handler is gone since it was looked up`,

@@ -15,7 +15,8 @@ import { hasSignal, signalNumber } from "../../src/proc/signals.ts";
 import { parseListeners } from "../../src/proc/sockets.ts";
 import { test } from "../support/strict.ts";
 
-const REST = "S 1 7 7 0 -1 4194560 77 0 0 0 250 50 0 0 20 0 1 0 62217 3133440 388 18446744073709551615";
+const REST = "S 1 7 7 0 -1 4194560 77 0 0 0 250 50 0 0 20 0 1 0 62217 3133440 388 18446744073709551615 " +
+  "1 1 0 0 0 0 65536 4096 16387 0 0";
 
 test("parseStat: whatever a process calls itself", () => {
   for (const comm of ["amp", "a) R 1 (b", ")", "(", ") S 1", "a b", "", "x\ny", "ä"]) {
@@ -27,6 +28,8 @@ test("parseStat: whatever a process calls itself", () => {
       kernelThread: false,
       cpuTicks: 300,
       startTicks: 62217,
+      blocked: 65536,
+      caught: 16387,
     });
   }
   fc.assert(fc.property(fc.string({ maxLength: 15, unit: "binary-ascii" }), (comm) => {
@@ -73,6 +76,8 @@ test("signalNumber agrees with the kernel, through a real handler for each", () 
     const listener = () => {};
     Deno.addSignalListener(name, listener);
     assert.ok(hasSignal(reader.status(Deno.pid)!.caught, signalNumber(name)), name);
+    const stat = reader.stat(Deno.pid);
+    assert.ok(stat !== null && stat !== "hidden" && hasSignal(stat.caught, signalNumber(name)), name);
     Deno.removeSignalListener(name, listener);
   }
   assert.equal(signalNumber("SIGSYS"), 31);

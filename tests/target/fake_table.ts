@@ -79,6 +79,8 @@ export function tableOf(list: readonly FakeProcess[], more: Partial<ProcessTable
     kernelThread: p.kernelThread ?? false,
     cpuTicks: 0,
     startTicks: p.startTicks ?? 100,
+    blocked: p.blocked ?? 0,
+    caught: p.caught ?? 0,
   }]));
   return {
     selfPid: SELF,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Target } from "../../src/model.ts";
-import type { ProcessStat, ProcessStatus } from "../../src/proc/process.ts";
+import type { ProcessStat } from "../../src/proc/process.ts";
 import { createProcReader, type ProcReader } from "../../src/proc/reader.ts";
 import { denoKill, type Kill, maySignal, permissionText, sendSignal } from "../../src/target/send.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
@@ -24,7 +24,6 @@ const TARGET: Target = {
 function send(
   target: Target,
   stat: Partial<ProcessStat> | null,
-  status: Partial<ProcessStatus> | null = {},
   options = OPTIONS as typeof OPTIONS | { signal: "SIGHUP"; signalNumber: 1; allowUnhandled: true },
   failure?: Error,
 ) {
@@ -40,9 +39,10 @@ function send(
         kernelThread: false,
         cpuTicks: 0,
         startTicks: 100,
+        blocked: 0,
+        caught: 1,
         ...stat,
       },
-    status: () => status && { tgid: 7, uid: 1000, caught: 1, ignored: 0, blocked: 0, ...status },
   };
   const killed: [number, string | number][] = [];
   const kill: Kill = (pid, signal) => {
@@ -63,14 +63,12 @@ test("sendSignal: to exactly the process that was looked up", () => {
 test("sendSignal: everything else is refused before the call", () => {
   const cases: [string, ReturnType<typeof send>][] = [
     ["not-there", send(TARGET, null)],
-    ["not-there", send(TARGET, {}, null)],
     ["not-there", send(TARGET, { state: "Z" })],
     ["not-there", send(TARGET, { state: "X" })],
     ["changed", send(TARGET, { startTicks: 101 })],
     ["changed", send(TARGET, { comm: "other" })],
     ["changed", send({ ...TARGET, comm: "runc:[2:INIT]" }, {})],
-    ["changed", send(TARGET, {}, { tgid: 6 })],
-    ["no-handler", send(TARGET, {}, { caught: 0 })],
+    ["no-handler", send(TARGET, { caught: 0 })],
     ["self", send({ ...TARGET, pid: Deno.pid }, {})],
     ...[0, -1, 1.5, NaN, Infinity, 4194305, 2 ** 32, 2 ** 32 + 7].map((
       pid,
@@ -93,10 +91,7 @@ test("sendSignal: over random identities, another process is never signalled", (
       fc.constantFrom("S", "R", "Z", "X"),
       fc.constantFrom(0, 1),
       (pid, was, is, startTicks, state, caught) => {
-        const { killed } = send({ ...TARGET, pid, comm: was }, { comm: is, startTicks, state }, {
-          caught,
-          tgid: pid,
-        });
+        const { killed } = send({ ...TARGET, pid, comm: was }, { comm: is, startTicks, state, caught });
         const same = Number.isInteger(pid) && pid >= 1 && pid <= 4194304 && pid !== Deno.pid && was === is &&
           startTicks === 100 &&
           state !== "Z" && state !== "X" && caught === 1;
@@ -109,15 +104,15 @@ test("sendSignal: over random identities, another process is never signalled", (
 
 test("sendSignal: a target without handler goes only where that is allowed", () => {
   const unhandled = { ...TARGET, handled: false };
-  assert.equal(send(unhandled, {}, { caught: 0 }, { ...OPTIONS, allowUnhandled: true }).code, "sent");
-  assert.equal(send(TARGET, {}, { caught: 0, blocked: 1 }).code, "sent", "taken from a signalfd");
+  assert.equal(send(unhandled, { caught: 0 }, { ...OPTIONS, allowUnhandled: true }).code, "sent");
+  assert.equal(send(TARGET, { caught: 0, blocked: 1 }).code, "sent", "taken from a signalfd");
 });
 
 test("sendSignal: what kill says is told with the way out", () => {
-  const denied = send(TARGET, {}, {}, OPTIONS, new Deno.errors.PermissionDenied("EPERM"));
+  const denied = send(TARGET, {}, OPTIONS, new Deno.errors.PermissionDenied("EPERM"));
   assert.equal(denied.code, "permission");
-  assert.equal(send(TARGET, {}, {}, OPTIONS, new Deno.errors.NotFound("ESRCH")).code, "not-there");
-  assert.equal(send(TARGET, {}, {}, OPTIONS, new TypeError("odd")).code, "kill");
+  assert.equal(send(TARGET, {}, OPTIONS, new Deno.errors.NotFound("ESRCH")).code, "not-there");
+  assert.equal(send(TARGET, {}, OPTIONS, new TypeError("odd")).code, "kill");
 });
 
 test("permissionText: both users and the fix", () => {

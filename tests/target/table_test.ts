@@ -23,6 +23,8 @@ function world(more: Partial<ProcReader> = {}) {
     kernelThread: false,
     cpuTicks: 0,
     startTicks,
+    blocked: 0,
+    caught: 1,
   });
   const reader: ProcReader = {
     ...createProcReader("/nonexistent"),

@@ -4,7 +4,7 @@ import { createProcReader, type ProcReader } from "../../src/proc/reader.ts";
 import { createTargetPort } from "../../src/target/target.ts";
 import { createTestConfig } from "../support/config.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
-import { STRICT } from "../support/strict.ts";
+import { test } from "../support/strict.ts";
 import { targetOf } from "./fake_table.ts";
 
 /** How PID 7 is looked for by a sidecar that knows `previous`: kept as it was, or in a table of all processes. */
@@ -26,7 +26,17 @@ async function lookUp(
     startTicks?: number;
   } = {},
 ) {
-  const stat = { pid: 7, comm, state: "S", ppid: 0, kernelThread: false, cpuTicks: 0, startTicks };
+  const stat = {
+    pid: 7,
+    comm,
+    state: "S",
+    ppid: 0,
+    kernelThread: false,
+    cpuTicks: 0,
+    startTicks,
+    blocked: 0,
+    caught,
+  };
   const reads: string[] = [];
   const reader: ProcReader = {
     ...createProcReader("/nonexistent"),
@@ -45,24 +55,20 @@ async function lookUp(
   return reads.length > 0 || found.kind !== "target" || found.target !== previous ? "looked for" : "kept";
 }
 
-Deno.test(
-  "the target of before is kept without a table while exactly it lives and has its handler",
-  STRICT,
-  async () => {
-    const cases = {
-      "as it was": [await lookUp(targetOf(7)), "kept"],
-      "another start": [await lookUp(targetOf(7), { startTicks: 108 }), "looked for"],
-      "another name": [await lookUp(targetOf(7, { comm: "other" })), "looked for"],
-      // exec keeps PID, start time and perhaps the name.
-      "its handler is gone": [await lookUp(targetOf(7), { caught: 0 }), "looked for"],
-      "it had none": [await lookUp(targetOf(7, { handled: false })), "looked for"],
-      // It may be the runtime under an unknown name.
-      "it is young": [await lookUp(targetOf(7), { ageMs: 4_900 }), "looked for"],
-      // Then a child of it may be meant by now.
-      "it only starts others": [await lookUp(targetOf(7, { comm: "sh" }), { comm: "sh" }), "looked for"],
-      "no URL on this host": [await lookUp(targetOf(7), { url: "http://10.1.2.3/" }), "looked for"],
-      "named by its number": [await lookUp(targetOf(7), { pid: 7 }), "looked for"],
-    };
-    for (const [name, [got, want]] of Object.entries(cases)) assert.equal(got, want, name);
-  },
-);
+test("the target of before is kept without a table while exactly it lives and has its handler", async () => {
+  const cases = {
+    "as it was": [await lookUp(targetOf(7)), "kept"],
+    "another start": [await lookUp(targetOf(7), { startTicks: 108 }), "looked for"],
+    "another name": [await lookUp(targetOf(7, { comm: "other" })), "looked for"],
+    // exec keeps PID, start time and perhaps the name.
+    "its handler is gone": [await lookUp(targetOf(7), { caught: 0 }), "looked for"],
+    "it had none": [await lookUp(targetOf(7, { handled: false })), "looked for"],
+    // It may be the runtime under an unknown name.
+    "it is young": [await lookUp(targetOf(7), { ageMs: 4_900 }), "looked for"],
+    // Then a child of it may be meant by now.
+    "it only starts others": [await lookUp(targetOf(7, { comm: "sh" }), { comm: "sh" }), "looked for"],
+    "no URL on this host": [await lookUp(targetOf(7), { url: "http://10.1.2.3/" }), "looked for"],
+    "named by its number": [await lookUp(targetOf(7), { pid: 7 }), "looked for"],
+  };
+  for (const [name, [got, want]] of Object.entries(cases)) assert.equal(got, want, name);
+});
