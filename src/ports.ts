@@ -79,13 +79,12 @@ export type Prepare = (snapshot: Snapshot, signal: AbortSignal) => Promise<Prepa
 export type PrepareResult =
   /**
    * `written`: an output file was made, replaced or removed now. `outputWallMs`: wall time at which the newest output
-   * came to its place, in milliseconds, `outputBytes` the size of all of them; missing where there is none.
+   * came to its place, in milliseconds; missing where there is none.
    */
   | {
     readonly kind: "ok";
     readonly written: boolean;
     readonly outputWallMs?: number;
-    readonly outputBytes?: number;
   }
   /** The content is bad: outcome `invalid`. `retry`: it may pass later, although it stays the same. */
   | { readonly kind: "invalid"; readonly reason: string; readonly retry?: true }

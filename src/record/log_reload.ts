@@ -164,8 +164,7 @@ function logRendered({ logger, config }: LogDeps, { prepared }: Event & { kind: 
   const { kind } = prepared;
   if (kind === "ok") {
     const place = config.configEnvsubstFile ?? config.outputDir;
-    const bytes = prepared.outputBytes === undefined ? "" : `, ${prepared.outputBytes} bytes`;
-    logger.info(`Wrote ${place}${bytes}`);
+    logger.info(`Wrote ${place}`);
     return;
   }
   const { reason } = prepared;

@@ -279,10 +279,10 @@ test("the first minute looks who is the target at each look: other containers ma
 
 test("--once ends with one line that says what was reached", async () => {
   const render = createLoopBench({ once: true, configEnvsubstFile: "/out/c.yaml" });
-  render.prepare = () => Promise.resolve({ kind: "ok", written: true, outputBytes: 72 });
+  render.prepare = () => Promise.resolve({ kind: "ok", written: true });
   render.start();
   await render.clock.advance(100);
-  assert.deepEqual([render.exitCode, render.log.at(-1)], [0, "INFO Wrote /out/c.yaml, 72 bytes"]);
+  assert.deepEqual([render.exitCode, render.log.at(-1)], [0, "INFO Wrote /out/c.yaml"]);
   const alone = createLoopBench({ once: true });
   alone.target = null;
   alone.start();
@@ -304,14 +304,14 @@ test("--once ends with one line that says what was reached", async () => {
   );
   // Content that came in time is no reason to give up.
   const late = createLoopBench({ once: true, configEnvsubstFile: "/out/c.yaml" });
-  late.prepare = () => Promise.resolve({ kind: "ok", written: true, outputBytes: 72 });
+  late.prepare = () => Promise.resolve({ kind: "ok", written: true });
   late.disk = missing.disk;
   late.start();
   await late.clock.advance(500);
   late.disk = contentOf("a", 0);
   late.loop.hint("event");
   await late.clock.advance(100);
-  assert.deepEqual([late.exitCode, late.log.at(-1)], [0, "INFO Wrote /out/c.yaml, 72 bytes"]);
+  assert.deepEqual([late.exitCode, late.log.at(-1)], [0, "INFO Wrote /out/c.yaml"]);
 });
 
 test("no 'in order again' beside a new problem", async () => {
