@@ -164,7 +164,6 @@ export interface ReloadFamily {
 export type Status =
   | {
     readonly format: "amp";
-    readonly healthy: boolean;
     readonly status: string;
     readonly attempts: number;
     readonly splitState: boolean;
@@ -175,10 +174,8 @@ export type Status =
   | {
     readonly format: "prometheus";
     readonly successful: boolean;
-    /** Time of the last successful reload; null where the app has none yet. */
+    /** Time of the last successful reload, in whole seconds where the app cuts it; null where the app has none yet. */
     readonly successWallMs: number | null;
-    /** True where the app cuts that time to whole seconds. */
-    readonly wholeSeconds: boolean;
     /** Each family of metrics by itself; missing where the answer was runtime info, which is a single one. */
     readonly families?: readonly ReloadFamily[];
   }

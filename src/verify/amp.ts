@@ -26,7 +26,6 @@ export function parseAmp(answer: Answer): StatusReading {
     kind: "status",
     status: {
       format: "amp",
-      healthy: value.healthy === true,
       status: value.status.slice(0, ENTRY_LENGTH_MAX),
       attempts: value.attempts,
       splitState: value.split_state === true,

@@ -18,7 +18,7 @@ const PENDING_INITIAL = "no reload since the app started";
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * const amp = { format: "amp", healthy: true, status: "success", splitState: false } as const;
+ * const amp = { format: "amp", status: "success", splitState: false } as const;
  * const status = (attempts: number) => ({ ...amp, attempts, restartRequired: [], lastReloadWallMs: null });
  * const context = { baseline: status(3), triggeredWallMs: 0, sinceTriggerMs: 5, restarted: false };
  * assert.equal(judge(status(3), context).kind, "pending");
@@ -48,15 +48,15 @@ export function judge(status: Status, context: JudgeContext): Verdict {
  * ```ts
  * import assert from "node:assert/strict";
  * const reloadedAt = (successWallMs: number) =>
- *   ({ format: "prometheus", successful: true, successWallMs, wholeSeconds: true }) as const;
+ *   ({ format: "prometheus", successful: true, successWallMs }) as const;
  * assert.equal(earliestTriggerWallMs(reloadedAt(8_000), 8_300), 9_002);
  * assert.equal(earliestTriggerWallMs(reloadedAt(8_000), 60_000), 60_000);
  * ```
  */
 export function earliestTriggerWallMs(baseline: Status | null, nowWallMs: number): number {
-  if (baseline?.format !== "prometheus" || !baseline.wholeSeconds || baseline.successWallMs === null) {
-    return nowWallMs;
-  }
+  if (baseline?.format !== "prometheus" || baseline.successWallMs === null) return nowWallMs;
+  // Prometheus cuts its time (web/web.go: time.Unix(int64(…), 0)). One that is whole by chance costs a second at most.
+  if (baseline.successWallMs % 1000 !== 0) return nowWallMs;
   // A counter tells two reloads in one second apart.
   if (baseline.families?.every(({ reloads }) => reloads !== null)) return nowWallMs;
   const nextMs = baseline.successWallMs + SECOND_MS;

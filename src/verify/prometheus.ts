@@ -47,8 +47,6 @@ function parseRuntimeInfo(answer: Answer): StatusReading {
       format: "prometheus",
       successful: data.reloadConfigSuccess,
       successWallMs,
-      // Prometheus cuts this time to whole seconds (web/web.go: time.Unix(int64(…), 0)).
-      wholeSeconds: successWallMs === null || successWallMs % 1000 === 0,
     },
   };
 }
@@ -93,8 +91,6 @@ function parseMetrics(answer: Answer): StatusReading {
       format: "prometheus",
       successful: families.every(({ successful }) => successful),
       successWallMs,
-      // A float is whole by chance once in a million reloads; taken for whole it costs a second at most.
-      wholeSeconds: successWallMs === null || successWallMs % 1000 === 0,
       families,
     },
   };

@@ -405,7 +405,7 @@ test("without a baseline, an app that tells whole seconds is triggered again in 
   const bench = createBench();
   const seconds = (wallMs: number) => Math.floor(wallMs / 1000) * 1000;
   const prometheus = (successWallMs: number) =>
-    reading({ format: "prometheus", successful: true, successWallMs, wholeSeconds: true });
+    reading({ format: "prometheus", successful: true, successWallMs });
   const first = bench.clock.wallMs() + 300;
   await bench.clock.advance(300);
   bench.set({ readings: [DOWN, prometheus(seconds(first))] });
@@ -422,7 +422,7 @@ test("without a baseline, an app that tells whole seconds is triggered again in 
 test("SIGTERM does not hurry a trigger that waits for the next whole second: it could not be proved", async () => {
   const bench = createBench();
   const prometheus = (successWallMs: number) =>
-    reading({ format: "prometheus", successful: true, successWallMs, wholeSeconds: true });
+    reading({ format: "prometheus", successful: true, successWallMs });
   const second = bench.clock.wallMs();
   await bench.clock.advance(300);
   bench.set({ readings: [prometheus(second)] });
@@ -513,7 +513,7 @@ test("a trigger that waits for the next whole second is not early where a sleep 
       const sleep = bench.clock.sleep;
       bench.clock.sleep = (ms, signal) => sleep(ms > 1 ? ms * 0.99 : ms, signal);
       const successWallMs = bench.clock.wallMs();
-      const now = reading({ format: "prometheus", successful: true, successWallMs, wholeSeconds: true });
+      const now = reading({ format: "prometheus", successful: true, successWallMs });
       bench.set({ readings: [...first, now] });
       const run = bench.start();
       await bench.clock.advance(35_000);

@@ -21,7 +21,7 @@ const ESCAPE = String.fromCharCode(27);
 
 const STATUSES: readonly [string, Partial<Config>, StatusReading, string, string][] = [
   ["refused", {}, { kind: "error", reason: "connection refused" }, "fault", "status-unusable"],
-  ["amp after a failure", {}, amp({ healthy: false, status: "failed" }), "warn", "status-failed"],
+  ["amp after a failure", {}, amp({ status: "failed" }), "warn", "status-failed"],
   ["amp in a split state", {}, amp({ splitState: true }), "warn", "status-failed"],
   ["amp", {}, amp({}), "ok", "status"],
   ["prometheus", {}, prometheus(true), "ok", "status"],
@@ -51,7 +51,7 @@ function amp(more: Partial<Amp>): StatusReading {
 function prometheus(successful: boolean): StatusReading {
   return {
     kind: "status",
-    status: { format: "prometheus", successful, successWallMs: 1, wholeSeconds: false },
+    status: { format: "prometheus", successful, successWallMs: 1 },
   };
 }
 function http(code: number): StatusReading {

@@ -78,7 +78,6 @@ test("a gauge alone is told as what it is: no time and no count moved with it", 
       format: "prometheus",
       successful: true,
       successWallMs: null,
-      wholeSeconds: false,
       families: [{
         prefix: "loki_runtime",
         successful: true,

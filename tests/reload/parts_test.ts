@@ -35,7 +35,6 @@ const PROMETHEUS = {
   format: "prometheus",
   successful: true,
   successWallMs: 2_000,
-  wholeSeconds: true,
 } as const;
 const AMP = amp({ status: "initial", attempts: 0 });
 const FACTS: StartFacts = {

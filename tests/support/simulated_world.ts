@@ -243,7 +243,6 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
       case "amp":
         return {
           format: "amp",
-          healthy,
           status,
           attempts,
           splitState: false,
@@ -252,10 +251,10 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
           lastReloadWallMs: traits.trigger === "none" ? reloadedWallMs : null,
         };
       case "prometheus":
-        return { format: "prometheus", successful: healthy, successWallMs, wholeSeconds: false };
+        return { format: "prometheus", successful: healthy, successWallMs };
       case "seconds": {
         const seconds = Math.floor(successWallMs / 1_000) * 1_000;
-        return { format: "prometheus", successful: healthy, successWallMs: seconds, wholeSeconds: true };
+        return { format: "prometheus", successful: healthy, successWallMs: seconds };
       }
       case "json":
         return { format: "json", ok: healthy, token: `${starts}.${attempts}` };

@@ -9,7 +9,6 @@ export type Amp = Extract<Status, { format: "amp" }>;
 export function amp(more: Partial<Amp> = {}): Amp {
   return {
     format: "amp",
-    healthy: true,
     status: "success",
     attempts: 3,
     splitState: false,

@@ -13,11 +13,10 @@ type Of<F extends Status["format"]> = Extract<Status, { format: F }>;
 
 const amp = (attempts: number, status = "success", more: Partial<Amp> = {}): Status =>
   ampStatus({ attempts, status, ...more });
-const prom = (successful: boolean, successWallMs: number | null, wholeSeconds = false): Status => ({
+const prom = (successful: boolean, successWallMs: number | null): Status => ({
   format: "prometheus",
   successful,
   successWallMs,
-  wholeSeconds,
 });
 /** A page of metrics with one family, or several. */
 const page = (...families: Partial<ReloadFamily>[]): Status => {
@@ -172,8 +171,8 @@ const ROWS: readonly Row[] = [
   ]),
   [
     "nothing triggered, a whole second that is the time of the change",
-    { baseline: prom(true, T - 500, true), untriggered: true, triggeredWallMs: T - 500 },
-    prom(true, T - 500, true),
+    { baseline: prom(true, T - 500), untriggered: true, triggeredWallMs: T - 500 },
+    prom(true, T - 500),
     "pending",
   ],
   [
@@ -216,12 +215,6 @@ const ROWS: readonly Row[] = [
     "restart_required is no failure",
     { baseline: amp(3), settled: true },
     amp(4, "success", { restartRequired: ["W600"] }),
-    "success by counter",
-  ],
-  [
-    "unhealthy is no failure",
-    { baseline: amp(3), settled: true },
-    amp(4, "success", { healthy: false }),
     "success by counter",
   ],
   ["no baseline", {}, amp(4), "baseline"],
@@ -291,14 +284,14 @@ const ROWS: readonly Row[] = [
   ["no time told", { baseline: prom(true, null) }, prom(true, null), "pending", /has not changed/],
   ["no baseline, later than the trigger", {}, prom(true, T + 1), "success by time"],
   ["no baseline, before the trigger", {}, prom(true, T - 1), "pending", /older than the trigger/],
-  ["no baseline, whole second of the trigger", {}, prom(true, T - 500, true), "baseline"],
-  ["no baseline, whole second after", {}, prom(true, T + 500, true), "success by time"],
-  ["no baseline, whole second before", {}, prom(true, T - 1500, true), "pending"],
-  ["whole second, the same", { baseline: prom(true, T - 500, true) }, prom(true, T - 500, true), "pending"],
+  ["no baseline, whole second of the trigger", {}, prom(true, T - 500), "baseline"],
+  ["no baseline, whole second after", {}, prom(true, T + 500), "success by time"],
+  ["no baseline, whole second before", {}, prom(true, T - 1500), "pending"],
+  ["whole second, the same", { baseline: prom(true, T - 500) }, prom(true, T - 500), "pending"],
   [
     "whole second, the next",
-    { baseline: prom(true, T - 500, true) },
-    prom(true, T + 500, true),
+    { baseline: prom(true, T - 500) },
+    prom(true, T + 500),
     "success by time",
   ],
   [
@@ -475,7 +468,6 @@ const anyProm = fc.record({
   format: fc.constant("prometheus" as const),
   successful: fc.boolean(),
   successWallMs: fc.option(fc.integer({ min: T - 3000, max: T + 3000 })),
-  wholeSeconds: fc.boolean(),
 });
 const anyJson = fc.record({
   format: fc.constant("json" as const),
@@ -559,12 +551,12 @@ test("two reloads in one second are both proved, by a trigger that waits for the
       fc.nat(3_000),
       (now, age, reloadMs) => {
         const cut = (ms: number) => Math.floor(ms / 1000) * 1000;
-        const baseline = prom(true, cut(now - age), true);
+        const baseline = prom(true, cut(now - age));
         const triggeredWallMs = earliestTriggerWallMs(baseline, now);
         assert.ok(triggeredWallMs >= now && triggeredWallMs - now <= 1002);
         if (cut(now - age) < cut(now - 2)) assert.equal(triggeredWallMs, now);
         const verdict = judge(
-          prom(true, cut(triggeredWallMs + reloadMs), true),
+          prom(true, cut(triggeredWallMs + reloadMs)),
           contextOf({ baseline, triggeredWallMs }),
         );
         assert.equal(verdict.kind, "success");
@@ -576,14 +568,14 @@ test("two reloads in one second are both proved, by a trigger that waits for the
 test("a trigger waits for nothing else", () => {
   const now = T;
   for (
-    const baseline of [null, amp(3), http(200), json(true, "1"), prom(true, T - 500), prom(true, null, true)]
+    const baseline of [null, amp(3), http(200), json(true, "1"), prom(true, T - 501), prom(true, null)]
   ) assert.equal(earliestTriggerWallMs(baseline, now), now);
   // The clock was set back: the app's time lies in the future.
-  assert.equal(earliestTriggerWallMs(prom(true, T + 3_600_000, true), now), now);
+  assert.equal(earliestTriggerWallMs(prom(true, T + 3_600_000), now), now);
   // A counter tells two reloads in one second apart.
   assert.equal(
     earliestTriggerWallMs(
-      { ...prom(true, T - 500, true) as Of<"prometheus">, families: (VM as Of<"prometheus">).families! },
+      { ...prom(true, T - 500) as Of<"prometheus">, families: (VM as Of<"prometheus">).families! },
       now,
     ),
     now,
