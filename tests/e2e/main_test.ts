@@ -82,7 +82,7 @@ test("a failed reload is retried until the app takes it", async () => {
 
 test("a status URL that is down or hangs does not hold up the signal", async () => {
   await using scene = await createScene({ app: { mode: "hang" } });
-  await begin(scene, "--http-timeout=1m", "--reload-timeout=1m");
+  await begin(scene, "--http-timeout=10m", "--reload-timeout=10m");
   await scene.applied(await scene.swap("version: 1\n"));
   // The end waits for the reload in progress, but not for an app that is gone.
   await scene.app.stop();

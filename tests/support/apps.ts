@@ -90,7 +90,7 @@ export async function startApp(recipe: AppRecipe): Promise<App> {
       if (!alive) return true;
       if (typeof recipe.ready === "function") return await recipe.ready(app);
       return (await get(url + recipe.ready, 1000)) !== "";
-    }, { timeoutMs: 20_000, everyMs: 50 });
+    }, { everyMs: 50 });
     if (!alive) throw new Error(`${recipe.program} ended at once`);
   } catch (error) {
     await app[Symbol.asyncDispose]();

@@ -9,7 +9,7 @@ export const ALWAYS: readonly string[] = ["--interval", "500ms", "--reload-on-st
 export const QUICK: readonly string[] = [...ALWAYS, "--retry-interval", "300ms", "--max-backoff", "600ms"];
 
 /** How long a change may take until it is proved, in milliseconds. */
-const PROOF_MS = 15_000;
+const PROOF_MS = 60_000;
 
 /** Starts the sidecar with `args` beside an app, runs `fn`, and stops it whatever happens. */
 export async function beside(

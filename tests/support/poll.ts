@@ -1,5 +1,8 @@
 /** Waiting in tests: poll until a deadline, never a bare sleep; and times that do not depend on who else uses the machine. */
 
+/** How long something is waited for that a busy machine may take its time for, such as a start from source. */
+export const WAIT_MS = 60_000;
+
 /** Lets time pass until what comes next is clearly later than what was, also by the clocks of files and processes. */
 export async function clearlyLater(): Promise<void> {
   const beganMs = performance.now();
@@ -13,7 +16,7 @@ export async function clearlyLater(): Promise<void> {
 export async function until<T>(
   what: string,
   probe: () => T | Promise<T>,
-  { timeoutMs = 20_000, everyMs = 10 } = {},
+  { timeoutMs = WAIT_MS, everyMs = 10 } = {},
 ): Promise<NonNullable<T>> {
   const end = performance.now() + timeoutMs;
   let last: unknown;

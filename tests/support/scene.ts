@@ -4,7 +4,7 @@
  */
 
 import { createKubeletVolume, type KubeletVolume } from "./kubelet.ts";
-import { clearlyLater, ownMs, until } from "./poll.ts";
+import { clearlyLater, ownMs, until, WAIT_MS } from "./poll.ts";
 import { startTargetApp, type TargetApp, type TargetAppOptions } from "./target_app.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -113,13 +113,13 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     port,
     status: child.status,
     log: () => log,
-    logged: async (text, timeoutMs = 20_000) => {
+    logged: async (text, timeoutMs = WAIT_MS) => {
       await until(`"${text}" in the log`, () => log.includes(text), { timeoutMs }).catch((error) => {
         throw new Error(`${(error as Error).message}\n${log}`);
       });
     },
     metric,
-    metricIs: (name, passes, timeoutMs = 20_000) =>
+    metricIs: (name, passes, timeoutMs = WAIT_MS) =>
       untilWithLog(
         `${name} to be as wanted`,
         async () => {
@@ -235,7 +235,7 @@ export async function createScene(
       } else volume.swap({ "config.yaml": text });
       return await sha256(text);
     },
-    applied: async (hash, timeoutMs = 20_000) => {
+    applied: async (hash, timeoutMs = WAIT_MS) => {
       await until(`the app to run ${hash.slice(0, 12)}`, async () => {
         const counts = await app.counts();
         if (counts.hash === hash) return true;
@@ -255,7 +255,7 @@ export async function createScene(
 }
 
 /** Waits until `/readyz` says so. */
-export async function ready(sidecar: Sidecar, timeoutMs = 15_000): Promise<number> {
+export async function ready(sidecar: Sidecar, timeoutMs = WAIT_MS): Promise<number> {
   const began = performance.now();
   await untilWithLog(
     "/readyz",

@@ -193,7 +193,7 @@ test("it refreshes itself, until the reader stops that", async () => {
     await until(
       "the page to show the new state",
       async () => (await page.title()).startsWith("✓ In sync · "),
-      { timeoutMs: 15_000, everyMs: 100 },
+      { everyMs: 100 },
     );
     await page.getByRole("link", { name: "Stop refreshing" }).click();
     await page.getByRole("link", { name: "Refresh by itself" }).waitFor();

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Finding } from "../../../src/commands/check/finding.ts";
-import { type Pod, podTest } from "../../support/pod_namespace.ts";
+import { type Pod, type PodConfig, type PodSidecar, podTest } from "../../support/pod_namespace.ts";
 import { test } from "../../support/strict.ts";
 
 const USER = 65532;
@@ -105,18 +105,9 @@ Nothing stands in the way of a reload
 });
 
 /** Faults and warnings with their YAML: what a user acts on. */
-async function faultsOf(
-  pod: Pod,
-  config: Parameters<Awaited<ReturnType<Pod["sidecar"]>>["check"]>[0],
-  setup = "",
-) {
-  const sidecar = await pod.sidecar({ uid: USER, setup });
-  const { code, text } = await sidecar.check({
-    verify: "none",
-    metricsPort: 0,
-    logFormat: "json",
-    ...config,
-  });
+async function faultsOf(pod: Pod, config: PodConfig, setup = "", sidecar?: PodSidecar) {
+  const asked = sidecar ?? await pod.sidecar({ uid: USER, setup });
+  const { code, text } = await asked.check({ verify: "none", metricsPort: 0, logFormat: "json", ...config });
   const { findings } = JSON.parse(text) as { findings: Finding[] };
   const shown = findings.filter((finding) => finding.level !== "ok" && finding.code !== "unverified");
   return {
@@ -298,8 +289,12 @@ podTest("check: files that are missing or may not be read", {}, async (pod) => {
 
 podTest("check: no handler", {}, async (pod) => {
   await Deno.writeTextFile(`${pod.dir}/config.yaml`, "v: 1\n");
+  const config = { configFiles: [`${pod.dir}/config.yaml`] };
+  // The program is loaded first: on a busy machine that alone may take the 5 s for which a process is young.
+  const sidecar = await pod.sidecar({ uid: USER });
+  await faultsOf(pod, config, "", sidecar);
   await pod.start({ program: "amp", args: ["late"], uid: USER });
-  const young = await faultsOf(pod, { configFiles: [`${pod.dir}/config.yaml`] });
+  const young = await faultsOf(pod, config, "", sidecar);
   assert.deepEqual([young.code, young.codes], [0, ["starting"]]);
 });
 
