@@ -4,10 +4,11 @@ import assert from "node:assert/strict";
 import { findFlag, PEER_FLAGS } from "../../src/cli/flags.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
 import { splitShellWords } from "../../src/cli/shell_words.ts";
+import { test } from "../support/strict.ts";
 
 const TEXT = Deno.readTextFileSync(new URL("../../docs/migrating.md", import.meta.url));
 
-Deno.test("migrating: each block of flags is a command line that is taken", () => {
+test("migrating: each block of flags is a command line that is taken", () => {
   const blocks = [...TEXT.matchAll(/```text\n([^`]+)```/g)].map(([, block]) => block!);
   assert.equal(blocks.length, 3);
   for (const block of blocks) {
@@ -16,7 +17,7 @@ Deno.test("migrating: each block of flags is a command line that is taken", () =
   }
 });
 
-Deno.test("migrating: each flag of a table's second column takes the value that stands there", () => {
+test("migrating: each flag of a table's second column takes the value that stands there", () => {
   let values = 0;
   for (const [, here] of TEXT.matchAll(/^\| [^|]+\| ([^|]+)\|/gm)) {
     for (const [, name, value] of here!.matchAll(/--([a-z][a-z-]+)(?:=([^\s`]+))?/g)) {
@@ -30,7 +31,7 @@ Deno.test("migrating: each flag of a table's second column takes the value that 
   assert.ok(values > 15, `${values} values`);
 });
 
-Deno.test("migrating: a peer's flag is answered with ours", () => {
+test("migrating: a peer's flag is answered with ours", () => {
   let flags = 0;
   for (const [, there] of TEXT.matchAll(/^\| ([^|]+)\|/gm)) {
     for (const [, arg, name] of there!.matchAll(/`(--?([a-zA-Z][a-z.-]*))/g)) {

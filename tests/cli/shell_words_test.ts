@@ -52,25 +52,8 @@ test("any words quoted for a shell come back as they were", () => {
 });
 
 test("splits exactly as /bin/sh where there is nothing to expand", async () => {
-  const piece = fc.constantFrom(
-    "a",
-    "b",
-    " ",
-    "\t",
-    "'",
-    '"',
-    "\\",
-    "\n",
-    "é",
-    "-",
-    "=",
-    "x y",
-    "''",
-    '""',
-  );
-  const texts = fc.sample(fc.array(piece, { maxLength: 14 }).map((parts) => parts.join("")), {
-    numRuns: 400,
-  })
+  const piece = fc.constantFrom("a", "b", " ", "\t", "'", '"', "\\", "\n", "é", "-", "=", "x y", "''", '""');
+  const texts = fc.sample(fc.array(piece, { maxLength: 14 }).map((parts) => parts.join("")), { numRuns: 400 })
     .flatMap((text) => {
       try {
         return [{ text, words: splitShellWords(text) }];

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { DURATION_MS_MAX, parseDurationMs, parseSizeBytes, SIZE_BYTES_MAX } from "../../src/cli/units.ts";
 import { UsageError } from "../../src/cli/usage_error.ts";
+import { test } from "../support/strict.ts";
 
-Deno.test("durations read as Go reads them", () => {
+test("durations read as Go reads them", () => {
   const table: Record<string, number> = {
     "0": 0,
     "0s": 0,
@@ -31,7 +32,7 @@ Deno.test("durations read as Go reads them", () => {
   for (const [text, ms] of Object.entries(table)) assert.equal(parseDurationMs(text), ms, text);
 });
 
-Deno.test("what is no Go duration, or has a sign, is refused by name", () => {
+test("what is no Go duration, or has a sign, is refused by name", () => {
   const junk = [
     ...[
       "",
@@ -79,7 +80,7 @@ Deno.test("what is no Go duration, or has a sign, is refused by name", () => {
   }
 });
 
-Deno.test("no text throws anything but a usage error, and a duration is never negative or not finite", () => {
+test("no text throws anything but a usage error, and a duration is never negative or not finite", () => {
   const text = fc.oneof(fc.string(), fc.stringMatching(/^[0-9.hmsuµn +-]{0,12}$/));
   fc.assert(
     fc.property(text, (value) => {
@@ -94,7 +95,7 @@ Deno.test("no text throws anything but a usage error, and a duration is never ne
   );
 });
 
-Deno.test("sizes are KiB, MiB, GiB or bytes, and nothing else", () => {
+test("sizes are KiB, MiB, GiB or bytes, and nothing else", () => {
   assert.equal(parseSizeBytes("64KiB"), 65_536);
   assert.equal(parseSizeBytes("16MiB"), 16_777_216);
   assert.equal(parseSizeBytes("1GiB"), SIZE_BYTES_MAX);

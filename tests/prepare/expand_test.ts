@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { expandVariables, gunzip } from "../../src/prepare/expand.ts";
+import { test } from "../support/strict.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const limit = (bytes: number) => ({ maxFileSizeBytes: bytes, maxUnpackedBytes: bytes });
@@ -11,7 +12,7 @@ async function gzip(data: Uint8Array): Promise<Uint8Array> {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-Deno.test("variables are expanded once, and unset ones stay", () => {
+test("variables are expanded once, and unset ones stay", () => {
   const values: Record<string, string> = { A: "1", B_2: "$(A)", EMPTY: "", ü: "x", HOST: "grüße" };
   const cases: [string, string, string[]][] = [
     ["", "", []],
@@ -35,7 +36,7 @@ Deno.test("variables are expanded once, and unset ones stay", () => {
   }
 });
 
-Deno.test("content that grows past the limit is refused, and a name without end is none", () => {
+test("content that grows past the limit is refused, and a name without end is none", () => {
   const grows = bytes("$(A)".repeat(1000));
   assert.equal(expandVariables(grows, () => "x".repeat(100), limit(100_000)).bytes.length, 100_000);
   assert.throws(
@@ -51,7 +52,7 @@ Deno.test("content that grows past the limit is refused, and a name without end 
   assert.equal(expandVariables(bytes(names), () => undefined, limit(100_000)).unset.size, 200);
 });
 
-Deno.test("bytes that are no text pass unharmed", () => {
+test("bytes that are no text pass unharmed", () => {
   fc.assert(fc.property(fc.uint8Array(), fc.uint8Array(), (before, after) => {
     fc.pre(!before.includes(0x24) && !after.includes(0x24));
     const found = expandVariables(
@@ -63,13 +64,13 @@ Deno.test("bytes that are no text pass unharmed", () => {
   }));
 });
 
-Deno.test("gzip content is told by its magic bytes and unpacked", async () => {
+test("gzip content is told by its magic bytes and unpacked", async () => {
   assert.equal(text(await gunzip(await gzip(bytes("hello")), limit(100))), "hello");
   assert.equal(text(await gunzip(bytes("hello"), limit(2))), "hello");
   assert.deepEqual(await gunzip(new Uint8Array([0x1f, 0x8b]), limit(100)), new Uint8Array([0x1f, 0x8b]));
 });
 
-Deno.test("damaged gzip content and a bomb are refused", async () => {
+test("damaged gzip content and a bomb are refused", async () => {
   const packed = await gzip(bytes("hello".repeat(1000)));
   await assert.rejects(gunzip(packed.slice(0, packed.length - 9), limit(100_000)), /damaged/);
   packed[12]! ^= 0xff;

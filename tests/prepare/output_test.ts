@@ -4,9 +4,8 @@ import assert from "node:assert/strict";
 import { createClock } from "../../src/clock.ts";
 import type { Prepare } from "../../src/ports.ts";
 import { createPreparation, type PrepareConfig } from "../../src/prepare/prepare.ts";
-import { inDir } from "../support/in_dir.ts";
+import { testInDir } from "../support/in_dir.ts";
 import { clearlyLater, until } from "../support/poll.ts";
-import { test } from "../support/strict.ts";
 import { BASE, createLog, snapshotOf } from "./content.ts";
 
 function createRender(dir: string, more: Partial<PrepareConfig> = {}) {
@@ -35,8 +34,9 @@ async function makeFifo(path: string): Promise<void> {
   assert.ok(success);
 }
 
-test("an output that has become a link, a FIFO or a directory is refused, with the way out", () =>
-  inDir(async (dir) => {
+testInDir(
+  "an output that has become a link, a FIFO or a directory is refused, with the way out",
+  async (dir) => {
     const [out, secret] = [`${dir}/out`, `${dir}/secret`];
     Deno.writeTextFileSync(secret, "only for the sidecar", { mode: 0o600 });
     const before = factsOf(secret);
@@ -60,10 +60,12 @@ test("an output that has become a link, a FIFO or a directory is refused, with t
       }
     }
     assert.deepEqual(factsOf(secret), before);
-  }));
+  },
+);
 
-test("links at each name that a file of this process could have change nothing behind them", () =>
-  inDir(async (dir) => {
+testInDir(
+  "links at each name that a file of this process could have change nothing behind them",
+  async (dir) => {
     const [out, secret] = [`${dir}/out`, `${dir}/secret`];
     Deno.mkdirSync(out);
     Deno.writeTextFileSync(secret, "only for the sidecar", { mode: 0o600 });
@@ -76,10 +78,12 @@ test("links at each name that a file of this process could have change nothing b
     for (const text of ["3", "4", "5"]) assert.equal((await good({ "app.yaml": text })).kind, "ok");
     assert.equal(Deno.readTextFileSync(`${out}/app.yaml`), "5");
     assert.deepEqual(factsOf(secret), before);
-  }));
+  },
+);
 
-test("another mode is a new file: the old one, which may have other names, stays as it is", () =>
-  inDir(async (dir) => {
+testInDir(
+  "another mode is a new file: the old one, which may have other names, stays as it is",
+  async (dir) => {
     const [out, other] = [`${dir}/out`, `${dir}/other`];
     await createRender(out)({ "app.yaml": "a: 1" }, 0o600);
     Deno.linkSync(`${out}/app.yaml`, other);
@@ -87,10 +91,12 @@ test("another mode is a new file: the old one, which may have other names, stays
     assert.deepEqual((await createRender(out)({ "app.yaml": "a: 1" }, 0o644)).kind, "ok");
     assert.equal(Deno.statSync(`${out}/app.yaml`).mode! & 0o777, 0o644);
     assert.deepEqual({ ...factsOf(other) as object, nlink: 2 }, before);
-  }));
+  },
+);
 
-test("the output directory is the one of the start: replaced by a link or another, nothing is written", () =>
-  inDir(async (dir) => {
+testInDir(
+  "the output directory is the one of the start: replaced by a link or another, nothing is written",
+  async (dir) => {
     const [out, first, elsewhere] = [`${dir}/out`, `${dir}/first`, `${dir}/elsewhere`];
     for (const path of [out, elsewhere]) Deno.mkdirSync(path);
     Deno.writeTextFileSync(`${elsewhere}/app.yaml`, "not ours");
@@ -124,70 +130,63 @@ test("the output directory is the one of the start: replaced by a link or anothe
     }
     assert.equal((await render({ "app.yaml": "2" })).kind, "ok", "put back it goes on");
     assert.deepEqual(namesIn(out), ["app.yaml"]);
-  }));
-
-test(
-  "the directory of the start counts, also where nothing was written to it yet",
-  () =>
-    inDir(async (dir) => {
-      const out = `${dir}/out`;
-      Deno.mkdirSync(out);
-      const render = createRender(out);
-      // As a sidecar whose content is not there yet.
-      await clearlyLater();
-      Deno.renameSync(out, `${dir}/first`);
-      Deno.mkdirSync(out);
-      assert.match(
-        reasonOf(await render({ "app.yaml": "1" })),
-        /another directory is in its place since the start/,
-      );
-      assert.deepEqual([...Deno.readDirSync(out)], []);
-    }),
+  },
 );
 
-test(
+testInDir("the directory of the start counts, also where nothing was written to it yet", async (dir) => {
+  const out = `${dir}/out`;
+  Deno.mkdirSync(out);
+  const render = createRender(out);
+  // As a sidecar whose content is not there yet.
+  await clearlyLater();
+  Deno.renameSync(out, `${dir}/first`);
+  Deno.mkdirSync(out);
+  assert.match(
+    reasonOf(await render({ "app.yaml": "1" })),
+    /another directory is in its place since the start/,
+  );
+  assert.deepEqual([...Deno.readDirSync(out)], []);
+});
+
+testInDir(
   "a directory that is not there at the start is made then, so that nobody puts a link there",
-  () =>
-    inDir(async (dir) => {
-      const [out, elsewhere] = [`${dir}/new/out`, `${dir}/elsewhere`];
-      Deno.mkdirSync(elsewhere);
-      const render = createRender(out);
-      await until("the directory", () => Deno.lstatSync(out).isDirectory);
-      Deno.writeTextFileSync(`${dir}/file`, "");
-      const later = createRender(`${dir}/file`);
-      assert.match(
-        reasonOf(await later({ "app.yaml": "1" })),
-        /a file is at .*, where a directory is to be made/,
-      );
-      for (const [path, given] of [[out, render], [`${dir}/file`, later]] as const) {
-        Deno.removeSync(path);
-        Deno.symlinkSync(elsewhere, path);
-        assert.match(reasonOf(await given({ "app.yaml": "1" })), /a link is in its place since the start/);
-      }
-      assert.deepEqual([...Deno.readDirSync(elsewhere)], []);
-    }),
+  async (dir) => {
+    const [out, elsewhere] = [`${dir}/new/out`, `${dir}/elsewhere`];
+    Deno.mkdirSync(elsewhere);
+    const render = createRender(out);
+    await until("the directory", () => Deno.lstatSync(out).isDirectory);
+    Deno.writeTextFileSync(`${dir}/file`, "");
+    const later = createRender(`${dir}/file`);
+    assert.match(
+      reasonOf(await later({ "app.yaml": "1" })),
+      /a file is at .*, where a directory is to be made/,
+    );
+    for (const [path, given] of [[out, render], [`${dir}/file`, later]] as const) {
+      Deno.removeSync(path);
+      Deno.symlinkSync(elsewhere, path);
+      assert.match(reasonOf(await given({ "app.yaml": "1" })), /a link is in its place since the start/);
+    }
+    assert.deepEqual([...Deno.readDirSync(elsewhere)], []);
+  },
 );
 
-test(
-  "a link to a directory is all right from the start, as long as it leads there",
-  () =>
-    inDir(async (dir) => {
-      const [real, link] = [`${dir}/real`, `${dir}/link`];
-      Deno.mkdirSync(real);
-      Deno.mkdirSync(`${dir}/elsewhere`);
-      Deno.symlinkSync(real, link);
-      const render = createRender(link);
-      assert.equal((await render({ "app.yaml": "1" })).kind, "ok");
-      Deno.removeSync(link);
-      Deno.symlinkSync(`${dir}/elsewhere`, link);
-      assert.equal((await render({ "app.yaml": "2" })).kind, "failed");
-      assert.deepEqual([...Deno.readDirSync(`${dir}/elsewhere`)], []);
-      assert.equal(Deno.readTextFileSync(`${real}/app.yaml`), "1");
-    }),
-);
+testInDir("a link to a directory is all right from the start, as long as it leads there", async (dir) => {
+  const [real, link] = [`${dir}/real`, `${dir}/link`];
+  Deno.mkdirSync(real);
+  Deno.mkdirSync(`${dir}/elsewhere`);
+  Deno.symlinkSync(real, link);
+  const render = createRender(link);
+  assert.equal((await render({ "app.yaml": "1" })).kind, "ok");
+  Deno.removeSync(link);
+  Deno.symlinkSync(`${dir}/elsewhere`, link);
+  assert.equal((await render({ "app.yaml": "2" })).kind, "failed");
+  assert.deepEqual([...Deno.readDirSync(`${dir}/elsewhere`)], []);
+  assert.equal(Deno.readTextFileSync(`${real}/app.yaml`), "1");
+});
 
-test("a directory below that has become a link, also to a sibling, is refused with its path", () =>
-  inDir(async (dir) => {
+testInDir(
+  "a directory below that has become a link, also to a sibling, is refused with its path",
+  async (dir) => {
     const out = `${dir}/out`;
     const render = createRender(out);
     await render({ "conf.d/a.yaml": "1", "other/b.yaml": "1" });
@@ -199,10 +198,12 @@ test("a directory below that has become a link, also to a sibling, is refused wi
         "remove it, or name another place for the output",
     );
     assert.equal(Deno.readTextFileSync(`${out}/other/b.yaml`), "1");
-  }));
+  },
+);
 
-test("what is in an output's place is removed with its input, and nothing behind a link", () =>
-  inDir(async (dir) => {
+testInDir(
+  "what is in an output's place is removed with its input, and nothing behind a link",
+  async (dir) => {
     const [out, elsewhere] = [`${dir}/out`, `${dir}/elsewhere`];
     const render = createRender(out);
     await render({ "conf.d/a.yaml": "1", "b.yaml": "1" });
@@ -212,4 +213,5 @@ test("what is in an output's place is removed with its input, and nothing behind
     Deno.symlinkSync(elsewhere, `${out}/conf.d`);
     assert.equal((await render({ "b.yaml": "1" })).kind, "ok");
     assert.equal(Deno.readTextFileSync(`${elsewhere}/a.yaml`), "not ours");
-  }));
+  },
+);

@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import { makeOutputDirectory, openOutputDirectory } from "../../src/prepare/output_dir.ts";
 import { place, settle, stage, type Staged } from "../../src/prepare/outputs.ts";
-import { inDir } from "../support/in_dir.ts";
-import { test } from "../support/strict.ts";
+import { testInDir } from "../support/in_dir.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -52,28 +51,28 @@ const CASES: readonly Case[] = [
 ];
 
 for (const { name, old, before, after, good, want } of CASES) {
-  test(`an output, ${name}`, () =>
-    inDir(async (dir) => {
-      if (old) Deno.writeTextFileSync(`${dir}/a`, "old");
-      const { ino } = old ? Deno.statSync(`${dir}/a`) : { ino: null };
-      const root = await openOutputDirectory(dir, await makeOutputDirectory(dir));
-      const staged = await stage(root, "a", bytes("new"), 0o644);
-      before?.(dir, staged);
-      await place(root, [staged], true);
-      assert.equal(Deno.readTextFileSync(`${dir}/a`), "new");
-      after?.(dir, staged);
-      await settle(root, [staged], good);
-      await root.close();
-      const left = [...Deno.readDirSync(dir)].map((
-        { name },
-      ) => [name, Deno.readTextFileSync(`${dir}/${name}`)]);
-      assert.deepEqual(left, want === null ? [] : [["a", want]]);
-      if (want === "old") assert.equal(Deno.statSync(`${dir}/a`).ino, ino, "the very file");
-    }));
+  testInDir(`an output, ${name}`, async (dir) => {
+    if (old) Deno.writeTextFileSync(`${dir}/a`, "old");
+    const { ino } = old ? Deno.statSync(`${dir}/a`) : { ino: null };
+    const root = await openOutputDirectory(dir, await makeOutputDirectory(dir));
+    const staged = await stage(root, "a", bytes("new"), 0o644);
+    before?.(dir, staged);
+    await place(root, [staged], true);
+    assert.equal(Deno.readTextFileSync(`${dir}/a`), "new");
+    after?.(dir, staged);
+    await settle(root, [staged], good);
+    await root.close();
+    const left = [...Deno.readDirSync(dir)].map((
+      { name },
+    ) => [name, Deno.readTextFileSync(`${dir}/${name}`)]);
+    assert.deepEqual(left, want === null ? [] : [["a", want]]);
+    if (want === "old") assert.equal(Deno.statSync(`${dir}/a`).ino, ino, "the very file");
+  });
 }
 
-test("an output that cannot be replaced is named with the reason, and nothing of it is left", () =>
-  inDir(async (dir) => {
+testInDir(
+  "an output that cannot be replaced is named with the reason, and nothing of it is left",
+  async (dir) => {
     const root = await openOutputDirectory(dir, await makeOutputDirectory(dir));
     const staged = await stage(root, "sub/a", bytes("new"), 0o644);
     Deno.mkdirSync(`${dir}/sub/a`);
@@ -84,4 +83,5 @@ test("an output that cannot be replaced is named with the reason, and nothing of
     await settle(root, [staged], false);
     await root.close();
     assert.deepEqual([...Deno.readDirSync(`${dir}/sub`)].map(({ name }) => name), ["a"]);
-  }));
+  },
+);

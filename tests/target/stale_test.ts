@@ -4,7 +4,7 @@ import { type Mount, parseMountinfo } from "../../src/proc/mountinfo.ts";
 import { createProcReader } from "../../src/proc/reader.ts";
 import { createAppMountsReader, judgeMounts, watchedMounts } from "../../src/target/stale.ts";
 import { createTestConfig } from "../support/config.ts";
-import { STRICT } from "../support/strict.ts";
+import { test } from "../support/strict.ts";
 
 const TARGET: Target = {
   pid: 7,
@@ -21,14 +21,12 @@ const VOLUME = "/var/lib/kubelet/pods/1/volumes/kubernetes.io~configmap/cfg";
 /** Lines of mountinfo: root in the file system, and where it is mounted. */
 function lines(...mounts: readonly (readonly [string, string])[]): string {
   return mounts.map(([root, point], n) => `${n + 30} ${n + 29} 8:1 ${root} ${point} rw - ext4 /dev/sda1 rw\n`)
-    .join(
-      "",
-    );
+    .join("");
 }
 const parse = (...mounts: readonly (readonly [string, string])[]): Mount[] =>
   parseMountinfo(lines(...mounts));
 
-Deno.test("judgeMounts: blind only where every mount of the volume is stale", STRICT, () => {
+test("judgeMounts: blind only where every mount of the volume is stale", () => {
   const watched = parse([VOLUME, "/etc/app"]);
   const whole = [VOLUME, "/etc/amp"] as const;
   const sub = [`${VOLUME}/..2026_11_24_08_16_55.12/config.yaml`, "/etc/amp/config.yaml"] as const;
@@ -50,28 +48,24 @@ Deno.test("judgeMounts: blind only where every mount of the volume is stale", ST
   assert.deepEqual(judge(sub, replaced), [true, ["subpath", "replaced"]]);
 });
 
-Deno.test(
-  "mounts of the target: read afresh at each call, and understood again where they have changed",
-  STRICT,
-  () => {
-    let app = lines([VOLUME, "/etc/amp"]);
-    const reader = {
-      ...createProcReader("/nonexistent"),
-      mountinfo: (pid: number) => pid === Deno.pid ? lines([VOLUME, "/etc/amp"]) : app,
-    };
-    const config = createTestConfig({ configFiles: ["/etc/amp/config.yaml"] });
-    const ofTarget = createAppMountsReader(config, reader);
-    const read = (target = TARGET) => ofTarget(target);
-    const first = read();
-    assert.equal(first.blind, false);
-    assert.equal(read(), first);
-    app = lines([`${VOLUME}//deleted`, "/etc/amp"]);
-    assert.equal(read().blind, true);
-    assert.match(read({ ...TARGET, pid: 8, name: "other" }).stale[0]!.message, /other \(PID 8\)/);
-  },
-);
+test("mounts of the target: read afresh at each call, and understood again where they have changed", () => {
+  let app = lines([VOLUME, "/etc/amp"]);
+  const reader = {
+    ...createProcReader("/nonexistent"),
+    mountinfo: (pid: number) => pid === Deno.pid ? lines([VOLUME, "/etc/amp"]) : app,
+  };
+  const config = createTestConfig({ configFiles: ["/etc/amp/config.yaml"] });
+  const ofTarget = createAppMountsReader(config, reader);
+  const read = (target = TARGET) => ofTarget(target);
+  const first = read();
+  assert.equal(first.blind, false);
+  assert.equal(read(), first);
+  app = lines([`${VOLUME}//deleted`, "/etc/amp"]);
+  assert.equal(read().blind, true);
+  assert.match(read({ ...TARGET, pid: 8, name: "other" }).stale[0]!.message, /other \(PID 8\)/);
+});
 
-Deno.test("watchedMounts: of files, globs and directories, through links", STRICT, async () => {
+test("watchedMounts: of files, globs and directories, through links", async () => {
   const dir = await Deno.realPath(await Deno.makeTempDir());
   try {
     await Deno.mkdir(`${dir}/real`);

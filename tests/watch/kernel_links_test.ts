@@ -4,13 +4,13 @@ import assert from "node:assert/strict";
 import { createClock } from "../../src/clock.ts";
 import { createSnapshotReader } from "../../src/watch/reader.ts";
 import { createTestConfig } from "../support/config.ts";
-import { inDir } from "../support/in_dir.ts";
-import { test } from "../support/strict.ts";
+import { testInDir } from "../support/in_dir.ts";
 
 const FILES = { environ: "/proc/self/environ", sys: "/sys/kernel/uevent_seqnum", zero: "/dev/zero" };
 
-test("links to /proc, /sys and /dev are left out of a watched directory, and an error of a named file", () =>
-  inDir(async (dir) => {
+testInDir(
+  "links to /proc, /sys and /dev are left out of a watched directory, and an error of a named file",
+  async (dir) => {
     const conf = `${dir}/conf`;
     Deno.mkdirSync(conf);
     Deno.writeTextFileSync(`${conf}/a`, "a");
@@ -35,4 +35,5 @@ test("links to /proc, /sys and /dev are left out of a watched directory, and an 
     const found = await look({ watchedDirs: [conf] });
     assert.ok(found.kind === "content", JSON.stringify(found));
     assert.deepEqual(found.snapshot.files.map(({ path }) => path), [`${conf}/a`]);
-  }));
+  },
+);

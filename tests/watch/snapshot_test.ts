@@ -9,8 +9,8 @@ import { createTestConfig } from "../support/config.ts";
 import { createKubeletVolume } from "../support/kubelet.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
 import { until } from "../support/poll.ts";
-import { inDir } from "../support/in_dir.ts";
-import { STRICT, test } from "../support/strict.ts";
+import { testInDir } from "../support/in_dir.ts";
+import { test } from "../support/strict.ts";
 
 const clock = createClock();
 const signal = new AbortController().signal;
@@ -37,225 +37,182 @@ function age(...paths: string[]): void {
   for (const path of paths) Deno.utimeSync(path, new Date(1_000_000), new Date(1_000_000));
 }
 
-Deno.test(
-  { ...STRICT, name: "one named file has its own digest, everything else that of the listing" },
-  () =>
-    inDir(async (dir) => {
-      const path = join(dir, "a.yaml");
-      Deno.writeTextFileSync(path, "one");
-      const listing = sha(`${sha("one")}  ${path}\n`);
-      const cases: [Partial<ReaderConfig>, string][] = [
-        [{ configFiles: [path] }, sha("one")],
-        [{ configFiles: [join(dir, "*.yaml")] }, listing],
-        [{ watchedDirs: [dir] }, listing],
-        [{ watchedDirs: [`${dir}/`] }, listing],
-        [{ configFiles: [path], watchedDirs: [dir] }, listing],
-        [{ configFiles: [path, join(dir, "*")] }, listing],
-      ];
-      for (const [config, digest] of cases) {
-        const snapshot = await content(
-          createSnapshotReader({ ...BASE, delayIntervalMs: 0, ...config }, clock),
-        );
-        assert.equal(snapshot.digest, digest, JSON.stringify(config));
-        assert.deepEqual(snapshot.files.map((file) => file.path), [path]);
-      }
-    }),
-);
+testInDir("one named file has its own digest, everything else that of the listing", async (dir) => {
+  const path = join(dir, "a.yaml");
+  Deno.writeTextFileSync(path, "one");
+  const listing = sha(`${sha("one")}  ${path}\n`);
+  const cases: [Partial<ReaderConfig>, string][] = [
+    [{ configFiles: [path] }, sha("one")],
+    [{ configFiles: [join(dir, "*.yaml")] }, listing],
+    [{ watchedDirs: [dir] }, listing],
+    [{ watchedDirs: [`${dir}/`] }, listing],
+    [{ configFiles: [path], watchedDirs: [dir] }, listing],
+    [{ configFiles: [path, join(dir, "*")] }, listing],
+  ];
+  for (const [config, digest] of cases) {
+    const snapshot = await content(
+      createSnapshotReader({ ...BASE, delayIntervalMs: 0, ...config }, clock),
+    );
+    assert.equal(snapshot.digest, digest, JSON.stringify(config));
+    assert.deepEqual(snapshot.files.map((file) => file.path), [path]);
+  }
+});
 
-Deno.test(
-  { ...STRICT, name: "names for the output: base name, or path relative to the watched directory" },
-  () =>
-    inDir(async (dir) => {
-      Deno.mkdirSync(join(dir, "d/sub"), { recursive: true });
-      Deno.writeTextFileSync(join(dir, "d/sub/b"), "2");
-      Deno.writeTextFileSync(join(dir, "a"), "1");
-      const config = {
-        ...BASE,
-        delayIntervalMs: 0,
-        configFiles: [join(dir, "a")],
-        watchedDirs: [join(dir, "d")],
-      };
-      const snapshot = await content(createSnapshotReader(config, clock));
-      assert.deepEqual(snapshot.files.map((file) => [file.name, file.mode]), [["a", 0o644], [
-        "sub/b",
-        0o644,
-      ]]);
-    }),
-);
+testInDir("names for the output: base name, or path relative to the watched directory", async (dir) => {
+  Deno.mkdirSync(join(dir, "d/sub"), { recursive: true });
+  Deno.writeTextFileSync(join(dir, "d/sub/b"), "2");
+  Deno.writeTextFileSync(join(dir, "a"), "1");
+  const config = {
+    ...BASE,
+    delayIntervalMs: 0,
+    configFiles: [join(dir, "a")],
+    watchedDirs: [join(dir, "d")],
+  };
+  const snapshot = await content(createSnapshotReader(config, clock));
+  assert.deepEqual(snapshot.files.map((file) => [file.name, file.mode]), [["a", 0o644], [
+    "sub/b",
+    0o644,
+  ]]);
+});
 
-Deno.test(
-  { ...STRICT, name: "bytes are kept only where something later needs them" },
-  () =>
-    inDir(async (dir) => {
-      const path = join(dir, "a");
-      Deno.writeTextFileSync(path, "one");
-      const base = { ...BASE, delayIntervalMs: 0, configFiles: [path] };
-      assert.equal((await content(createSnapshotReader(base, clock))).files[0]!.bytes, null);
-      for (
-        const more of [{ validate: "yaml" as const }, { outputDir: "/out" }, { configEnvsubstFile: "/out" }]
-      ) {
-        const reader = createSnapshotReader({ ...base, ...more }, clock);
-        for (let look = 0; look < 2; look++) {
-          assert.equal(new TextDecoder().decode((await content(reader)).files[0]!.bytes!), "one");
-        }
-      }
-    }),
-);
-
-Deno.test({ ...STRICT, name: "own outputs and temporary files are no content" }, () =>
-  inDir(async (dir) => {
-    for (const name of ["a", "out", ".config-reloader-1-1.tmp"]) {
-      Deno.writeTextFileSync(join(dir, name), name);
+testInDir("bytes are kept only where something later needs them", async (dir) => {
+  const path = join(dir, "a");
+  Deno.writeTextFileSync(path, "one");
+  const base = { ...BASE, delayIntervalMs: 0, configFiles: [path] };
+  assert.equal((await content(createSnapshotReader(base, clock))).files[0]!.bytes, null);
+  for (
+    const more of [{ validate: "yaml" as const }, { outputDir: "/out" }, { configEnvsubstFile: "/out" }]
+  ) {
+    const reader = createSnapshotReader({ ...base, ...more }, clock);
+    for (let look = 0; look < 2; look++) {
+      assert.equal(new TextDecoder().decode((await content(reader)).files[0]!.bytes!), "one");
     }
-    const config = { ...BASE, delayIntervalMs: 0, watchedDirs: [dir], configEnvsubstFile: join(dir, "out") };
-    const { files } = await content(createSnapshotReader(config, clock));
-    assert.deepEqual(files.map((file) => file.name), ["a"]);
-  }));
+  }
+});
 
-Deno.test(
-  { ...STRICT, name: "a swap is likely a change before it is hashed, a look without change is not" },
-  () =>
-    inDir(async (dir) => {
-      const volume = createKubeletVolume(join(dir, "vol"), { a: "1" });
-      const reader = createSnapshotReader({ ...BASE, configFiles: [volume.path("a")] }, clock);
-      let likely = 0;
-      const look = () => settled(reader, () => void likely++);
-      await look();
-      assert.equal(likely, 0, "the first content is no change");
-      await look();
-      assert.equal(likely, 0);
-      volume.swap({ a: "2" });
-      await look();
-      assert.equal(likely, 1);
-      await look();
-      assert.equal(likely, 1);
-    }),
-);
+testInDir("own outputs and temporary files are no content", async (dir) => {
+  for (const name of ["a", "out", ".config-reloader-1-1.tmp"]) {
+    Deno.writeTextFileSync(join(dir, name), name);
+  }
+  const config = { ...BASE, delayIntervalMs: 0, watchedDirs: [dir], configEnvsubstFile: join(dir, "out") };
+  const { files } = await content(createSnapshotReader(config, clock));
+  assert.deepEqual(files.map((file) => file.name), ["a"]);
+});
 
-Deno.test(
-  { ...STRICT, name: "a plain file is likely changed in the look that decides" },
-  () =>
-    inDir(async (dir) => {
-      const path = join(dir, "a");
-      Deno.writeTextFileSync(path, "one");
-      const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 30, configFiles: [path] }, clock);
-      await settled(reader);
-      Deno.writeTextFileSync(path, "two");
-      const seen: string[] = [];
-      for (;;) {
-        const found = await reader.look({ onLikelyChange: () => void seen.push("likely"), signal });
-        seen.push(found.kind);
-        if (found.kind !== "settling") break;
-        await clock.sleep(found.againAtMs - clock.nowMs());
-      }
-      assert.deepEqual(seen, ["settling", "settling", "likely", "content"]);
-    }),
-);
+testInDir("a swap is likely a change before it is hashed, a look without change is not", async (dir) => {
+  const volume = createKubeletVolume(join(dir, "vol"), { a: "1" });
+  const reader = createSnapshotReader({ ...BASE, configFiles: [volume.path("a")] }, clock);
+  let likely = 0;
+  const look = () => settled(reader, () => void likely++);
+  await look();
+  assert.equal(likely, 0, "the first content is no change");
+  await look();
+  assert.equal(likely, 0);
+  volume.swap({ a: "2" });
+  await look();
+  assert.equal(likely, 1);
+  await look();
+  assert.equal(likely, 1);
+});
 
-Deno.test(
-  { ...STRICT, name: "old files count at the first look, fresh ones settle first" },
-  () =>
-    inDir(async (dir) => {
-      const path = join(dir, "a");
-      Deno.writeTextFileSync(path, "one");
-      const fresh = createSnapshotReader({ ...BASE, delayIntervalMs: 60_000, configFiles: [path] }, clock);
-      assert.equal((await fresh.look({ signal })).kind, "settling");
-      await clock.sleep(1_100);
-      const old = createSnapshotReader({ ...BASE, delayIntervalMs: 50, configFiles: [path] }, clock);
-      assert.equal((await old.look({ signal })).kind, "content");
-    }),
-);
+testInDir("a plain file is likely changed in the look that decides", async (dir) => {
+  const path = join(dir, "a");
+  Deno.writeTextFileSync(path, "one");
+  const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 30, configFiles: [path] }, clock);
+  await settled(reader);
+  Deno.writeTextFileSync(path, "two");
+  const seen: string[] = [];
+  for (;;) {
+    const found = await reader.look({ onLikelyChange: () => void seen.push("likely"), signal });
+    seen.push(found.kind);
+    if (found.kind !== "settling") break;
+    await clock.sleep(found.againAtMs - clock.nowMs());
+  }
+  assert.deepEqual(seen, ["settling", "settling", "likely", "content"]);
+});
 
-Deno.test(
-  { ...STRICT, name: "the first look tells what it has read, although a fresh file settles first" },
-  () =>
-    inDir(async (dir) => {
-      const path = join(dir, "a");
-      Deno.writeTextFileSync(path, "one");
-      const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 60_000, configFiles: [path] }, clock);
-      const first = await reader.look({ signal });
-      assert.ok(first.kind === "settling");
-      assert.equal(first.digest, sha("one"));
-      Deno.symlinkSync("nowhere", join(dir, "b"));
-      const incomplete = { ...BASE, delayIntervalMs: 60_000, configFiles: [path, join(dir, "b")] };
-      const found = await createSnapshotReader(incomplete, clock).look({ signal });
-      assert.ok(found.kind === "settling" && found.digest === undefined, "nothing complete to tell of");
-    }),
-);
+testInDir("old files count at the first look, fresh ones settle first", async (dir) => {
+  const path = join(dir, "a");
+  Deno.writeTextFileSync(path, "one");
+  const fresh = createSnapshotReader({ ...BASE, delayIntervalMs: 60_000, configFiles: [path] }, clock);
+  assert.equal((await fresh.look({ signal })).kind, "settling");
+  await clock.sleep(1_100);
+  const old = createSnapshotReader({ ...BASE, delayIntervalMs: 50, configFiles: [path] }, clock);
+  assert.equal((await old.look({ signal })).kind, "content");
+});
 
-Deno.test(
-  { ...STRICT, name: "more than 50,000 files are an error state, and nothing is read of them" },
-  () =>
-    inDir(async (dir) => {
-      for (let i = 0; i <= 50_000; i++) Deno.symlinkSync("x", join(dir, `f${i}`));
-      const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 0, watchedDirs: [dir] }, clock);
-      const found = await settled(reader);
-      assert.ok(found.kind === "unreadable");
-      assert.deepEqual(found.files.map(({ error }) => error), ["more than 50000 files"]);
-    }),
-);
+testInDir("the first look tells what it has read, although a fresh file settles first", async (dir) => {
+  const path = join(dir, "a");
+  Deno.writeTextFileSync(path, "one");
+  const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 60_000, configFiles: [path] }, clock);
+  const first = await reader.look({ signal });
+  assert.ok(first.kind === "settling");
+  assert.equal(first.digest, sha("one"));
+  Deno.symlinkSync("nowhere", join(dir, "b"));
+  const incomplete = { ...BASE, delayIntervalMs: 60_000, configFiles: [path, join(dir, "b")] };
+  const found = await createSnapshotReader(incomplete, clock).look({ signal });
+  assert.ok(found.kind === "settling" && found.digest === undefined, "nothing complete to tell of");
+});
 
-Deno.test(
-  { ...STRICT, name: "with an output a link may lead only to what lies below a watched directory" },
-  () =>
-    inDir(async (dir) => {
-      for (const name of ["conf", "other", "far/sub"]) Deno.mkdirSync(join(dir, name), { recursive: true });
-      for (const name of ["conf/a", "other/b", "far/c", "far/sub/d"]) {
-        Deno.writeTextFileSync(join(dir, name), name);
-      }
-      const config = { ...BASE, delayIntervalMs: 0, watchedDirs: [join(dir, "conf"), join(dir, "other")] };
-      const plain = createSnapshotReader(config, clock);
-      const rendering = createSnapshotReader({ ...config, outputDir: join(dir, "out") }, clock);
-      const errors = async () => {
-        const found = await settled(rendering);
-        return found.kind === "unreadable" ? found.files.filter(({ error }) => error !== null) : [];
-      };
-      Deno.symlinkSync("../other/b", join(dir, "conf/inside"));
-      assert.deepEqual(await errors(), [], "below another watched directory");
-      for (const [target, link] of [["../far/c", "conf/file"], ["../far/sub", "conf/dir"]] as const) {
-        Deno.symlinkSync(target, join(dir, link));
-        const [first, ...more] = await errors();
-        assert.equal(more.length, 0);
-        assert.ok(first!.path.startsWith(join(dir, link)), first!.path);
-        assert.match(
-          first!.error!,
-          /leads out of the watched directories, to ".*", is not rendered: name that file/,
-        );
-        assert.equal((await settled(plain)).kind, "content", "nothing is written elsewhere");
-        Deno.removeSync(join(dir, link));
-      }
-      Deno.symlinkSync("/proc/self/environ", join(dir, "conf/environ"));
-      assert.equal((await settled(plain)).kind, "content");
-      Deno.removeSync(join(dir, "conf/environ"));
-      assert.deepEqual(await errors(), []);
-    }),
-);
+testInDir("more than 50,000 files are an error state, and nothing is read of them", async (dir) => {
+  for (let i = 0; i <= 50_000; i++) Deno.symlinkSync("x", join(dir, `f${i}`));
+  const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 0, watchedDirs: [dir] }, clock);
+  const found = await settled(reader);
+  assert.ok(found.kind === "unreadable");
+  assert.deepEqual(found.files.map(({ error }) => error), ["more than 50000 files"]);
+});
 
-Deno.test(
-  { ...STRICT, name: "a watched directory that is a file is told apart from a missing one" },
-  () =>
-    inDir(async (dir) => {
-      Deno.writeTextFileSync(join(dir, "a.yaml"), "a");
-      for (
-        const [path, text] of [
-          ["a.yaml", "a file, not a directory; use --config-file"],
-          ["a.yaml/below", "no such file: a parent is no directory"],
-          ["none", "no such file"],
-        ] as const
-      ) {
-        const reader = createSnapshotReader({ ...BASE, watchedDirs: [join(dir, path)] }, clock);
-        const found = await settled(reader);
-        assert.ok(found.kind === "unreadable");
-        assert.deepEqual(found.files.map(({ error }) => error), [text]);
-      }
-    }),
-);
+testInDir("with an output a link may lead only to what lies below a watched directory", async (dir) => {
+  for (const name of ["conf", "other", "far/sub"]) Deno.mkdirSync(join(dir, name), { recursive: true });
+  for (const name of ["conf/a", "other/b", "far/c", "far/sub/d"]) {
+    Deno.writeTextFileSync(join(dir, name), name);
+  }
+  const config = { ...BASE, delayIntervalMs: 0, watchedDirs: [join(dir, "conf"), join(dir, "other")] };
+  const plain = createSnapshotReader(config, clock);
+  const rendering = createSnapshotReader({ ...config, outputDir: join(dir, "out") }, clock);
+  const errors = async () => {
+    const found = await settled(rendering);
+    return found.kind === "unreadable" ? found.files.filter(({ error }) => error !== null) : [];
+  };
+  Deno.symlinkSync("../other/b", join(dir, "conf/inside"));
+  assert.deepEqual(await errors(), [], "below another watched directory");
+  for (const [target, link] of [["../far/c", "conf/file"], ["../far/sub", "conf/dir"]] as const) {
+    Deno.symlinkSync(target, join(dir, link));
+    const [first, ...more] = await errors();
+    assert.equal(more.length, 0);
+    assert.ok(first!.path.startsWith(join(dir, link)), first!.path);
+    assert.match(
+      first!.error!,
+      /leads out of the watched directories, to ".*", is not rendered: name that file/,
+    );
+    assert.equal((await settled(plain)).kind, "content", "nothing is written elsewhere");
+    Deno.removeSync(join(dir, link));
+  }
+  Deno.symlinkSync("/proc/self/environ", join(dir, "conf/environ"));
+  assert.equal((await settled(plain)).kind, "content");
+  Deno.removeSync(join(dir, "conf/environ"));
+  assert.deepEqual(await errors(), []);
+});
 
-Deno.test({
-  ...STRICT,
-  name: "inputs that lie below the output directory are watched, what is written there is not",
-}, () =>
-  inDir(async (dir) => {
+testInDir("a watched directory that is a file is told apart from a missing one", async (dir) => {
+  Deno.writeTextFileSync(join(dir, "a.yaml"), "a");
+  for (
+    const [path, text] of [
+      ["a.yaml", "a file, not a directory; use --config-file"],
+      ["a.yaml/below", "no such file: a parent is no directory"],
+      ["none", "no such file"],
+    ] as const
+  ) {
+    const reader = createSnapshotReader({ ...BASE, watchedDirs: [join(dir, path)] }, clock);
+    const found = await settled(reader);
+    assert.ok(found.kind === "unreadable");
+    assert.deepEqual(found.files.map(({ error }) => error), [text]);
+  }
+});
+
+testInDir(
+  "inputs that lie below the output directory are watched, what is written there is not",
+  async (dir) => {
     Deno.mkdirSync(join(dir, "in/sub"), { recursive: true });
     for (const name of ["in/a.yaml", "in/sub/b.yaml", "a.yaml"]) {
       Deno.writeTextFileSync(join(dir, name), name);
@@ -273,165 +230,140 @@ Deno.test({
         want.map((name) => join(dir, name)),
       );
     }
-  }));
-
-Deno.test(
-  {
-    ...STRICT,
-    name: "with an output a config file stays in its directory, through links of directories and of volumes",
   },
-  () =>
-    inDir(async (dir) => {
-      Deno.mkdirSync(join(dir, "tree/v1"), { recursive: true });
-      Deno.mkdirSync(join(dir, "tree/v2"));
-      Deno.writeTextFileSync(join(dir, "tree/v1/a"), "one");
-      Deno.writeTextFileSync(join(dir, "secret"), "token");
-      Deno.symlinkSync("tree/v1", join(dir, "current"));
-      const volume = createKubeletVolume(join(dir, "vol"), { k: "key" });
-      for (const path of [join(dir, "current/a"), volume.path("k")]) {
-        const config = { ...BASE, delayIntervalMs: 0, configFiles: [path], configEnvsubstFile: "/out/a" };
-        assert.equal((await settled(createSnapshotReader(config, clock))).kind, "content", path);
-      }
-      const path = join(dir, "current/a");
+);
+
+testInDir(
+  "with an output a config file stays in its directory, through links of directories and of volumes",
+  async (dir) => {
+    Deno.mkdirSync(join(dir, "tree/v1"), { recursive: true });
+    Deno.mkdirSync(join(dir, "tree/v2"));
+    Deno.writeTextFileSync(join(dir, "tree/v1/a"), "one");
+    Deno.writeTextFileSync(join(dir, "secret"), "token");
+    Deno.symlinkSync("tree/v1", join(dir, "current"));
+    const volume = createKubeletVolume(join(dir, "vol"), { k: "key" });
+    for (const path of [join(dir, "current/a"), volume.path("k")]) {
       const config = { ...BASE, delayIntervalMs: 0, configFiles: [path], configEnvsubstFile: "/out/a" };
-      const reader = createSnapshotReader(config, clock);
-      await settled(reader);
-      Deno.symlinkSync("../../secret", join(dir, "tree/v2/a"));
-      Deno.removeSync(join(dir, "current"));
-      Deno.symlinkSync("tree/v2", join(dir, "current"));
-      const found = await settled(reader);
-      assert.ok(found.kind === "unreadable", JSON.stringify(found));
-      assert.match(found.files[0]!.error!, /leads out of the watched directories/);
-    }),
-);
-
-Deno.test(
-  { ...STRICT, name: "what is validated or rendered is kept for each file, within --max-file-size together" },
-  () =>
-    inDir(async (dir) => {
-      for (let i = 0; i < 120; i++) Deno.writeTextFileSync(join(dir, `f${100 + i}`), "x".repeat(10));
-      const config = { ...BASE, delayIntervalMs: 0, watchedDirs: [dir], validate: "auto" as const };
-      const reader = createSnapshotReader({ ...config, maxFileSizeBytes: 1_200 }, clock);
-      for (let look = 0; look < 3; look++) {
-        const { files } = await content(reader);
-        assert.ok(files.every(({ bytes }) => bytes?.length === 10));
-      }
-      Deno.writeTextFileSync(join(dir, "g"), "y");
-      const found = await settled(reader);
-      assert.ok(found.kind === "unreadable");
-      const errors = found.files.filter(({ error }) => error !== null);
-      assert.deepEqual(errors.map(({ path }) => path), [join(dir, "g")]);
-      assert.match(
-        errors[0]!.error!,
-        /with the files before it larger than --max-file-size \(1201 of 1200 bytes\)/,
-      );
-    }),
-);
-
-Deno.test(
-  { ...STRICT, name: "while it settles, a look before its time does not touch the disk" },
-  () =>
-    inDir(async (dir) => {
-      const path = join(dir, "a");
-      Deno.writeTextFileSync(path, "one");
-      const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 60_000, configFiles: [path] }, clock);
-      const first = await reader.look({ signal });
-      Deno.removeSync(path);
-      const second = await reader.look({ signal });
-      assert.deepEqual(second, first);
-    }),
-);
-
-Deno.test(
-  { ...STRICT, name: "the time of a change is that of the swap, not of a later touch" },
-  () =>
-    inDir(async (dir) => {
-      const volume = createKubeletVolume(join(dir, "vol"), { a: "1" });
-      const reader = createSnapshotReader({ ...BASE, configFiles: [volume.path("a")] }, clock);
-      const swappedAt = Deno.lstatSync(join(volume.dir, "..data")).mtime!.getTime();
-      assert.equal((await content(reader)).changedWallMs, swappedAt);
-      await clock.sleep(20);
-      volume.swap({ a: "1" });
-      // An app that started between the two may have read something else that nobody looked at.
-      assert.ok((await content(reader)).changedWallMs > swappedAt, "the same content, swapped in anew");
-      Deno.utimeSync(Deno.realPathSync(volume.path("a")), new Date(), new Date());
-      const swappedAgainAt = Deno.lstatSync(join(volume.dir, "..data")).mtime!.getTime();
-      assert.equal((await content(reader)).changedWallMs, swappedAgainAt, "a later touch");
-      volume.swap({ a: "2" });
-      const next = Deno.lstatSync(join(volume.dir, "..data")).mtime!.getTime();
-      assert.equal((await content(reader)).changedWallMs, next);
-      assert.ok(Math.abs(Date.now() - next) < 2_000);
-    }),
-);
-
-Deno.test(
-  { ...STRICT, name: "a plain file's change is never dated before it happened" },
-  () =>
-    inDir(async (dir) => {
-      const path = join(dir, "a");
-      Deno.writeTextFileSync(path, "one");
-      const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 0, configFiles: [path] }, clock);
-      await settled(reader);
-      const before = Date.now();
-      // A file made long ago and moved into place now: its time of writing is old, that of its change is not.
-      Deno.writeTextFileSync(join(dir, "b"), "two");
-      age(join(dir, "b"));
-      Deno.renameSync(join(dir, "b"), path);
-      const { changedWallMs } = await content(reader);
-      assert.ok(
-        changedWallMs >= before - 10 && changedWallMs <= Date.now() + 1_000,
-        `${changedWallMs - before}`,
-      );
-    }),
-);
-
-Deno.test({ ...STRICT, name: "a removed file is dated by its directory" }, () =>
-  inDir(async (dir) => {
-    for (const name of ["a", "b"]) Deno.writeTextFileSync(join(dir, name), name);
-    const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 0, watchedDirs: [dir] }, clock);
+      assert.equal((await settled(createSnapshotReader(config, clock))).kind, "content", path);
+    }
+    const path = join(dir, "current/a");
+    const config = { ...BASE, delayIntervalMs: 0, configFiles: [path], configEnvsubstFile: "/out/a" };
+    const reader = createSnapshotReader(config, clock);
     await settled(reader);
-    await clock.sleep(1_100);
-    const before = Date.now();
-    Deno.removeSync(join(dir, "b"));
-    const { changedWallMs, files } = await content(reader);
-    assert.equal(files.length, 1);
-    assert.ok(changedWallMs >= before - 10, `${changedWallMs - before}`);
-  }));
-
-Deno.test(
-  { ...STRICT, name: "a file beyond one mebibyte has the same digest, streamed or whole" },
-  () =>
-    inDir(async (dir) => {
-      const path = join(dir, "large");
-      const bytes = new Uint8Array(3_000_000).map((_, i) => i % 251);
-      Deno.writeFileSync(path, bytes);
-      for (const validate of ["none", "json"] as const) {
-        const reader = createSnapshotReader(
-          { ...BASE, delayIntervalMs: 0, configFiles: [path], validate },
-          clock,
-        );
-        const { digest } = await content(reader);
-        assert.equal(digest, sha(bytes));
-      }
-    }),
+    Deno.symlinkSync("../../secret", join(dir, "tree/v2/a"));
+    Deno.removeSync(join(dir, "current"));
+    Deno.symlinkSync("tree/v2", join(dir, "current"));
+    const found = await settled(reader);
+    assert.ok(found.kind === "unreadable", JSON.stringify(found));
+    assert.match(found.files[0]!.error!, /leads out of the watched directories/);
+  },
 );
 
-Deno.test({
-  ...STRICT,
-  name: "much content: a change with old times is found at the twelfth look at the latest",
-}, () =>
-  inDir(async (dir) => {
-    for (let i = 0; i < 120; i++) Deno.writeTextFileSync(join(dir, `f${i}`), `${i}`);
-    const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 0, watchedDirs: [dir] }, clock);
-    const first = await content(reader);
-    assert.equal((await content(reader)).digest, first.digest);
-    Deno.writeTextFileSync(join(dir, "f7"), "x");
-    const second = await content(reader);
-    assert.notEqual(second.digest, first.digest);
-    assert.equal(await content(reader), second, "the very same object: nothing was built anew");
-  }));
+testInDir(
+  "what is validated or rendered is kept for each file, within --max-file-size together",
+  async (dir) => {
+    for (let i = 0; i < 120; i++) Deno.writeTextFileSync(join(dir, `f${100 + i}`), "x".repeat(10));
+    const config = { ...BASE, delayIntervalMs: 0, watchedDirs: [dir], validate: "auto" as const };
+    const reader = createSnapshotReader({ ...config, maxFileSizeBytes: 1_200 }, clock);
+    for (let look = 0; look < 3; look++) {
+      const { files } = await content(reader);
+      assert.ok(files.every(({ bytes }) => bytes?.length === 10));
+    }
+    Deno.writeTextFileSync(join(dir, "g"), "y");
+    const found = await settled(reader);
+    assert.ok(found.kind === "unreadable");
+    const errors = found.files.filter(({ error }) => error !== null);
+    assert.deepEqual(errors.map(({ path }) => path), [join(dir, "g")]);
+    assert.match(
+      errors[0]!.error!,
+      /with the files before it larger than --max-file-size \(1201 of 1200 bytes\)/,
+    );
+  },
+);
 
-Deno.test({ ...STRICT, name: "the end of the sidecar ends a look at once" }, async () => {
+testInDir("while it settles, a look before its time does not touch the disk", async (dir) => {
+  const path = join(dir, "a");
+  Deno.writeTextFileSync(path, "one");
+  const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 60_000, configFiles: [path] }, clock);
+  const first = await reader.look({ signal });
+  Deno.removeSync(path);
+  const second = await reader.look({ signal });
+  assert.deepEqual(second, first);
+});
+
+testInDir("the time of a change is that of the swap, not of a later touch", async (dir) => {
+  const volume = createKubeletVolume(join(dir, "vol"), { a: "1" });
+  const reader = createSnapshotReader({ ...BASE, configFiles: [volume.path("a")] }, clock);
+  const swappedAt = Deno.lstatSync(join(volume.dir, "..data")).mtime!.getTime();
+  assert.equal((await content(reader)).changedWallMs, swappedAt);
+  await clock.sleep(20);
+  volume.swap({ a: "1" });
+  // An app that started between the two may have read something else that nobody looked at.
+  assert.ok((await content(reader)).changedWallMs > swappedAt, "the same content, swapped in anew");
+  Deno.utimeSync(Deno.realPathSync(volume.path("a")), new Date(), new Date());
+  const swappedAgainAt = Deno.lstatSync(join(volume.dir, "..data")).mtime!.getTime();
+  assert.equal((await content(reader)).changedWallMs, swappedAgainAt, "a later touch");
+  volume.swap({ a: "2" });
+  const next = Deno.lstatSync(join(volume.dir, "..data")).mtime!.getTime();
+  assert.equal((await content(reader)).changedWallMs, next);
+  assert.ok(Math.abs(Date.now() - next) < 2_000);
+});
+
+testInDir("a plain file's change is never dated before it happened", async (dir) => {
+  const path = join(dir, "a");
+  Deno.writeTextFileSync(path, "one");
+  const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 0, configFiles: [path] }, clock);
+  await settled(reader);
+  const before = Date.now();
+  // A file made long ago and moved into place now: its time of writing is old, that of its change is not.
+  Deno.writeTextFileSync(join(dir, "b"), "two");
+  age(join(dir, "b"));
+  Deno.renameSync(join(dir, "b"), path);
+  const { changedWallMs } = await content(reader);
+  assert.ok(
+    changedWallMs >= before - 10 && changedWallMs <= Date.now() + 1_000,
+    `${changedWallMs - before}`,
+  );
+});
+
+testInDir("a removed file is dated by its directory", async (dir) => {
+  for (const name of ["a", "b"]) Deno.writeTextFileSync(join(dir, name), name);
+  const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 0, watchedDirs: [dir] }, clock);
+  await settled(reader);
+  await clock.sleep(1_100);
+  const before = Date.now();
+  Deno.removeSync(join(dir, "b"));
+  const { changedWallMs, files } = await content(reader);
+  assert.equal(files.length, 1);
+  assert.ok(changedWallMs >= before - 10, `${changedWallMs - before}`);
+});
+
+testInDir("a file beyond one mebibyte has the same digest, streamed or whole", async (dir) => {
+  const path = join(dir, "large");
+  const bytes = new Uint8Array(3_000_000).map((_, i) => i % 251);
+  Deno.writeFileSync(path, bytes);
+  for (const validate of ["none", "json"] as const) {
+    const reader = createSnapshotReader(
+      { ...BASE, delayIntervalMs: 0, configFiles: [path], validate },
+      clock,
+    );
+    const { digest } = await content(reader);
+    assert.equal(digest, sha(bytes));
+  }
+});
+
+testInDir("much content: a change with old times is found at the twelfth look at the latest", async (dir) => {
+  for (let i = 0; i < 120; i++) Deno.writeTextFileSync(join(dir, `f${i}`), `${i}`);
+  const reader = createSnapshotReader({ ...BASE, delayIntervalMs: 0, watchedDirs: [dir] }, clock);
+  const first = await content(reader);
+  assert.equal((await content(reader)).digest, first.digest);
+  Deno.writeTextFileSync(join(dir, "f7"), "x");
+  const second = await content(reader);
+  assert.notEqual(second.digest, first.digest);
+  assert.equal(await content(reader), second, "the very same object: nothing was built anew");
+});
+
+test("the end of the sidecar ends a look at once", async () => {
   const abort = new AbortController();
   const reader = createSnapshotReader({ ...BASE, configFiles: ["/etc/hostname"] }, clock);
   const looking = reader.look({ signal: abort.signal });
@@ -443,19 +375,16 @@ Deno.test({ ...STRICT, name: "the end of the sidecar ends a look at once" }, asy
   await settled(reader);
 });
 
-Deno.test({ ...STRICT, name: "looks at once wait for each other" }, () =>
-  inDir(async (dir) => {
-    const volume = createKubeletVolume(join(dir, "vol"), { a: "1", b: "1" });
-    const reader = createSnapshotReader({ ...BASE, watchedDirs: [volume.dir] }, clock);
-    const all = await Promise.all(Array.from({ length: 10 }, () => reader.look({ signal })));
-    assert.deepEqual(new Set(all.map((found) => found.kind)), new Set(["content"]));
-  }));
+testInDir("looks at once wait for each other", async (dir) => {
+  const volume = createKubeletVolume(join(dir, "vol"), { a: "1", b: "1" });
+  const reader = createSnapshotReader({ ...BASE, watchedDirs: [volume.dir] }, clock);
+  const all = await Promise.all(Array.from({ length: 10 }, () => reader.look({ signal })));
+  assert.deepEqual(new Set(all.map((found) => found.kind)), new Set(["content"]));
+});
 
-Deno.test({
-  ...STRICT,
-  name: "200 swaps of 8 files at random gaps: no torn snapshot, and the last one is reached",
-}, () =>
-  inDir(async (dir) => {
+testInDir(
+  "200 swaps of 8 files at random gaps: no torn snapshot, and the last one is reached",
+  async (dir) => {
     const payload = (version: number) =>
       Object.fromEntries(Array.from({ length: 8 }, (_, i) => [`f${i}.yaml`, `version ${version}`]));
     const volume = createKubeletVolume(join(dir, "vol"), payload(0));
@@ -491,10 +420,12 @@ Deno.test({
     swapping = false;
     await Promise.all(watching);
     for (const reader of readers) assert.equal((await content(reader)).digest, digestOf(200));
-  }));
+  },
+);
 
-test("many files: what changes between two looks is found, also where no directory is listed again", () =>
-  inDir(async (dir) => {
+testInDir(
+  "many files: what changes between two looks is found, also where no directory is listed again",
+  async (dir) => {
     Deno.mkdirSync(join(dir, "sub"));
     for (let i = 0; i < 120; i++) Deno.writeTextFileSync(join(dir, `f${i}`), "x".repeat(i));
     Deno.writeTextFileSync(join(dir, "sub/a"), "1");
@@ -525,10 +456,12 @@ test("many files: what changes between two looks is found, also where no directo
     } finally {
       [Deno.readDir, Deno.readDirSync] = [readDir, readDirSync];
     }
-  }));
+  },
+);
 
-test("a FIFO that takes a file's place between stat and open: told as one after 5 s, and what follows it is read", () =>
-  inDir(async (dir) => {
+testInDir(
+  "a FIFO that takes a file's place between stat and open: told as one after 5 s, and what follows it is read",
+  async (dir) => {
     const [path, kept] = [join(dir, "app.yaml"), join(dir, "kept")];
     const still = createFakeClock();
     const reader = createSnapshotReader({ ...BASE, configFiles: [path], delayIntervalMs: 0 }, still);
@@ -566,10 +499,12 @@ test("a FIFO that takes a file's place between stat and open: told as one after 
       // What reads on now is at its end at once.
       await until("the end of that read", async () => (await look()).kind === "content");
     }
-  }));
+  },
+);
 
-test("what settles is asked for alone, but nothing counts before everything was looked at", () =>
-  inDir(async (dir) => {
+testInDir(
+  "what settles is asked for alone, but nothing counts before everything was looked at",
+  async (dir) => {
     const paths = [0, 1, 2, 3].map((i) => join(dir, `f${i}`));
     const [a, b, c, unchanged] = paths as [string, string, string, string];
     const write = (path: string, text: string) => Deno.writeTextFileSync(path, text);
@@ -600,4 +535,5 @@ test("what settles is asked for alone, but nothing counts before everything was 
     write(a, "new");
     write(c, "newest");
     assert.equal((await content(reader)).digest, listing("new", "newer", "newest"));
-  }));
+  },
+);

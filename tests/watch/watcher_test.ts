@@ -11,7 +11,7 @@ import { createWatcher } from "../../src/watch/events/watcher.ts";
 import { createTestConfig } from "../support/config.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
 import { until } from "../support/poll.ts";
-import { STRICT } from "../support/strict.ts";
+import { test } from "../support/strict.ts";
 
 /** Runs a watcher on a new directory around `body`; each hint is followed by a look. */
 async function watching(
@@ -47,65 +47,53 @@ async function watching(
   }
 }
 
-Deno.test(
-  { ...STRICT, name: "an event is a hint, whatever its kind" },
-  () =>
-    watching({}, async ({ dir, hints, watcher }) => {
-      await until("the watcher", () => watcher.view().method === "inotify");
-      for (
-        const step of [
-          () => Deno.writeTextFileSync(join(dir, "a"), "x"),
-          () => Deno.renameSync(join(dir, "a"), join(dir, "..data")),
-          () => Deno.removeSync(join(dir, "..data")),
-        ]
-      ) {
-        hints.length = 0;
-        step();
-        await until("a hint", () => hints.includes("event"));
-      }
-      assert.equal(watcher.view().reason, "kernel events and interval");
-      assert.ok(watcher.view().events >= 3);
-    }),
-);
-
-Deno.test(
-  { ...STRICT, name: "a sibling's plain name needs no look" },
-  () =>
-    watching({}, async ({ dir, hints, watcher }) => {
-      await until("the watcher", () => watcher.view().method === "inotify");
-      await until("the hint of its start", () => hints.length > 0);
-      const before = watcher.view().events;
+test("an event is a hint, whatever its kind", () =>
+  watching({}, async ({ dir, hints, watcher }) => {
+    await until("the watcher", () => watcher.view().method === "inotify");
+    for (
+      const step of [
+        () => Deno.writeTextFileSync(join(dir, "a"), "x"),
+        () => Deno.renameSync(join(dir, "a"), join(dir, "..data")),
+        () => Deno.removeSync(join(dir, "..data")),
+      ]
+    ) {
       hints.length = 0;
-      for (const name of ["log", ".a.swp", "..data_tmp"]) Deno.writeTextFileSync(join(dir, name), "x");
-      await until("the events", () => watcher.view().events >= before + 9);
-      assert.equal(hints.length, 0);
-      Deno.mkdirSync(join(dir, "..2026_11_24_08_16_55.1"));
-      await until("the beginning of an update", () => hints.length > 0);
-      assert.deepEqual(hints, ["update"]);
-      Deno.renameSync(join(dir, "log"), join(dir, "a"));
+      step();
       await until("a hint", () => hints.includes("event"));
-    }),
-);
+    }
+    assert.equal(watcher.view().reason, "kernel events and interval");
+    assert.ok(watcher.view().events >= 3);
+  }));
 
-Deno.test(
-  { ...STRICT, name: "the interval hints whatever the watcher says" },
-  () =>
-    watching({ intervalMs: 20 }, async ({ hints }) => {
-      await until("intervals", () => hints.filter((cause) => cause === "interval").length >= 3);
-    }),
-);
+test("a sibling's plain name needs no look", () =>
+  watching({}, async ({ dir, hints, watcher }) => {
+    await until("the watcher", () => watcher.view().method === "inotify");
+    await until("the hint of its start", () => hints.length > 0);
+    const before = watcher.view().events;
+    hints.length = 0;
+    for (const name of ["log", ".a.swp", "..data_tmp"]) Deno.writeTextFileSync(join(dir, name), "x");
+    await until("the events", () => watcher.view().events >= before + 9);
+    assert.equal(hints.length, 0);
+    Deno.mkdirSync(join(dir, "..2026_11_24_08_16_55.1"));
+    await until("the beginning of an update", () => hints.length > 0);
+    assert.deepEqual(hints, ["update"]);
+    Deno.renameSync(join(dir, "log"), join(dir, "a"));
+    await until("a hint", () => hints.includes("event"));
+  }));
 
-Deno.test(
-  { ...STRICT, name: "poll needs no kernel events" },
-  () =>
-    watching({ watchMethod: "poll", intervalMs: 20 }, async ({ dir, hints, watcher, warnings }) => {
-      for (let i = 0; i < 10; i++) Deno.writeTextFileSync(join(dir, "a"), `${i}`);
-      await until("intervals", () => hints.length >= 5);
-      assert.deepEqual(new Set(hints), new Set(["interval"]));
-      assert.deepEqual(watcher.view(), { method: "poll", reason: "as configured", events: 0, errors: 0 });
-      assert.deepEqual(warnings, []);
-    }),
-);
+test("the interval hints whatever the watcher says", () =>
+  watching({ intervalMs: 20 }, async ({ hints }) => {
+    await until("intervals", () => hints.filter((cause) => cause === "interval").length >= 3);
+  }));
+
+test("poll needs no kernel events", () =>
+  watching({ watchMethod: "poll", intervalMs: 20 }, async ({ dir, hints, watcher, warnings }) => {
+    for (let i = 0; i < 10; i++) Deno.writeTextFileSync(join(dir, "a"), `${i}`);
+    await until("intervals", () => hints.length >= 5);
+    assert.deepEqual(new Set(hints), new Set(["interval"]));
+    assert.deepEqual(watcher.view(), { method: "poll", reason: "as configured", events: 0, errors: 0 });
+    assert.deepEqual(warnings, []);
+  }));
 
 /**
  * Makes `count` kernel events a call: writes to two open files in turn, since the kernel tells of the same event twice in
@@ -124,36 +112,30 @@ function createNoise(dir: string): Disposable & { make(count: number): void } {
   };
 }
 
-Deno.test(
-  { ...STRICT, name: "a busy directory is polled for a while, with one warning" },
-  () =>
-    watching({ intervalMs: 50 }, async ({ dir, watcher, warnings }) => {
-      await until("the watcher", () => watcher.view().method === "inotify");
-      using noise = createNoise(dir);
-      await until("polling", () => {
-        noise.make(200);
-        return watcher.view().method === "poll";
-      }, { everyMs: 1 });
-      assert.equal(watcher.view().reason, "a watched directory is too busy");
-      assert.equal(warnings.length, 1);
-    }),
-);
+test("a busy directory is polled for a while, with one warning", () =>
+  watching({ intervalMs: 50 }, async ({ dir, watcher, warnings }) => {
+    await until("the watcher", () => watcher.view().method === "inotify");
+    using noise = createNoise(dir);
+    await until("polling", () => {
+      noise.make(200);
+      return watcher.view().method === "poll";
+    }, { everyMs: 1 });
+    assert.equal(watcher.view().reason, "a watched directory is too busy");
+    assert.equal(warnings.length, 1);
+  }));
 
-Deno.test(
-  { ...STRICT, name: "with inotify asked for a busy directory is borne" },
-  () =>
-    watching({ intervalMs: 50, watchMethod: "inotify" }, async ({ dir, watcher }) => {
-      await until("the watcher", () => watcher.view().method === "inotify");
-      using noise = createNoise(dir);
-      await until("many events", () => {
-        noise.make(200);
-        return watcher.view().events > 6_000;
-      }, { everyMs: 1 });
-      assert.equal(watcher.view().method, "inotify");
-    }),
-);
+test("with inotify asked for a busy directory is borne", () =>
+  watching({ intervalMs: 50, watchMethod: "inotify" }, async ({ dir, watcher }) => {
+    await until("the watcher", () => watcher.view().method === "inotify");
+    using noise = createNoise(dir);
+    await until("many events", () => {
+      noise.make(200);
+      return watcher.view().events > 6_000;
+    }, { everyMs: 1 });
+    assert.equal(watcher.view().method, "inotify");
+  }));
 
-Deno.test("a budget bears a burst and a steady trickle, not a steady stream", () => {
+test("a budget bears a burst and a steady trickle, not a steady stream", () => {
   let budget = createBudget(EVENTS, 0);
   for (let i = 0; i < 4_000; i++) budget = take(budget, EVENTS, 1);
   assert.ok(budget.tokens > 0, "a checkout");
@@ -170,7 +152,7 @@ Deno.test("a budget bears a burst and a steady trickle, not a steady stream", ()
   assert.ok(last(1_000) < 0);
 });
 
-Deno.test("pauses grow, and have an end", () => {
+test("pauses grow, and have an end", () => {
   assert.deepEqual([nextPauseMs(null), nextPauseMs(60_000), nextPauseMs(500_000)], [
     60_000,
     120_000,
@@ -179,7 +161,7 @@ Deno.test("pauses grow, and have an end", () => {
   assert.deepEqual([breakPauseMs(1), breakPauseMs(2), breakPauseMs(100)], [50, 100, 25_600]);
 });
 
-Deno.test({ ...STRICT, name: "events given up for a limit are tried again after a minute" }, async () => {
+test("events given up for a limit are tried again after a minute", async () => {
   // The clock is fake, so that the minute passes at once; the directory is real.
   const clock = createFakeClock();
   const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "watcher_" }));
@@ -233,44 +215,41 @@ Deno.addSignalListener("SIGTERM", async () => { await driver.stop(); Deno.exit(0
 const timer = setInterval(() => { if (driver.last) { console.log("ready"); clearInterval(timer); } }, 10);
 `;
 
-Deno.test(
-  { ...STRICT, name: "SIGTERM ends it at once: a FIFO, a hung reader and a full queue" },
-  async () => {
-    const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "watcher_" }));
-    const watched = join(dir, "watched");
-    Deno.mkdirSync(watched);
-    Deno.writeTextFileSync(join(watched, "a"), "1");
-    Deno.writeTextFileSync(join(dir, "child.ts"), CHILD);
-    const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", "--config", config, join(dir, "child.ts"), watched],
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
+test("SIGTERM ends it at once: a FIFO, a hung reader and a full queue", async () => {
+  const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "watcher_" }));
+  const watched = join(dir, "watched");
+  Deno.mkdirSync(watched);
+  Deno.writeTextFileSync(join(watched, "a"), "1");
+  Deno.writeTextFileSync(join(dir, "child.ts"), CHILD);
+  const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", "--config", config, join(dir, "child.ts"), watched],
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  try {
+    const reader = child.stdout.getReader();
+    await reader.read();
+    const sh = (script: string) =>
+      new Deno.Command("sh", { args: ["-c", script], cwd: watched }).outputSync();
+    sh("mkfifo pipe");
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    // The thread behind the events hangs now; a file turns into a FIFO under the reader, and events pile up.
+    sh("for i in $(seq 2000); do echo $i > noise; done; rm a; mkfifo a");
+    const started = performance.now();
+    child.kill("SIGTERM");
+    const status = await child.status;
+    const tookMs = performance.now() - started;
+    assert.equal(status.code, 0);
+    assert.ok(tookMs < 4_000, `${tookMs} ms; a disk that does not answer is given 5 s`);
+    await reader.cancel();
+  } finally {
     try {
-      const reader = child.stdout.getReader();
-      await reader.read();
-      const sh = (script: string) =>
-        new Deno.Command("sh", { args: ["-c", script], cwd: watched }).outputSync();
-      sh("mkfifo pipe");
-      await new Promise((resolve) => setTimeout(resolve, 150));
-      // The thread behind the events hangs now; a file turns into a FIFO under the reader, and events pile up.
-      sh("for i in $(seq 2000); do echo $i > noise; done; rm a; mkfifo a");
-      const started = performance.now();
-      child.kill("SIGTERM");
-      const status = await child.status;
-      const tookMs = performance.now() - started;
-      assert.equal(status.code, 0);
-      assert.ok(tookMs < 4_000, `${tookMs} ms; a disk that does not answer is given 5 s`);
-      await reader.cancel();
-    } finally {
-      try {
-        child.kill("SIGKILL");
-      } catch {
-        // It has ended, as it should.
-      }
-      await child.status;
-      Deno.removeSync(dir, { recursive: true });
+      child.kill("SIGKILL");
+    } catch {
+      // It has ended, as it should.
     }
-  },
-);
+    await child.status;
+    Deno.removeSync(dir, { recursive: true });
+  }
+});

@@ -16,10 +16,7 @@ test("/healthz: 503 with the reason once a disk has held the loop for 30 s, 200 
     });
     return `${answer.status} ${(await answer.text()).trim()}`;
   };
-  const tracer = await inject(sidecar.pid, [
-    "fsync:delay_enter=40000000",
-    "fdatasync:delay_enter=40000000",
-  ]);
+  const tracer = await inject(sidecar.pid, ["fsync:delay_enter=40000000", "fdatasync:delay_enter=40000000"]);
   const beganMs = performance.now();
   await scene.swap("version: 1\n");
   await sidecar.metricIs("config_reload_attempts_total", (value) => value === 2);

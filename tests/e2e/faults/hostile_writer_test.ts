@@ -20,7 +20,7 @@ import {
   type Sidecar,
   startSidecar,
 } from "../../support/scene.ts";
-import { STRICT } from "../../support/strict.ts";
+import { STRICT, test } from "../../support/strict.ts";
 
 const MIB = 1048576;
 const UID = 65532;
@@ -257,51 +257,47 @@ async function recover({ dir, output, volume }: Stage, sidecar: Sidecar): Promis
   await sidecar.metricIs("config_reload_in_sync", (value) => value === 1, 20_000);
 }
 
-Deno.test({
-  ...STRICT,
-  name: "a hostile writer changes nothing outside, learns nothing, and neither kills nor stalls the program",
-  fn: async (t) => {
-    requireRoot("it makes a control group and changes users");
-    const server = Deno.serve(
-      { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-      () => new Response("ok"),
-    );
-    const url = `http://127.0.0.1:${server.addr.port}/`;
-    for (const seed of SEEDS) {
-      await t.step({
-        ...STRICT,
-        name: `HOSTILE_SEED=${seed}`,
-        fn: async () => {
-          const group = createGroup(`hostile-${crypto.randomUUID().slice(0, 8)}`, {
-            memoryBytes: (BINARY ? 50 : 224) * MIB,
-          });
-          const dir = await Deno.makeTempDir({ prefix: "hostile-" });
-          let sidecar: Sidecar | null = null;
-          let played: string[] = [];
-          try {
-            const stage = createStage(dir);
-            sidecar = await startConfined(stage, group.joins, url);
-            await ready(sidecar);
-            await until("the first output", () => Deno.statSync(`${stage.output}/app.yaml`).isFile);
-            await play(stage, sidecar, seed, (all) => played = all);
-            await recover(stage, sidecar);
-            assert.equal(group.pressure().kills, 0, "killed for its memory");
-          } catch (error) {
-            throw new Error(
-              `HOSTILE_SEED=${seed}: ${(error as Error).message}\nkills: ${group.pressure().kills}; played: ${
-                played.join(", ")
-              }\n` +
-                `${sidecar?.log().slice(-5_000)}`,
-              { cause: error },
-            );
-          } finally {
-            await sidecar?.stop();
-            group.remove();
-            await Deno.remove(dir, { recursive: true });
-          }
-        },
-      });
-    }
-    await server.shutdown();
-  },
+test("a hostile writer changes nothing outside, learns nothing, and neither kills nor stalls the program", async (t) => {
+  requireRoot("it makes a control group and changes users");
+  const server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    () => new Response("ok"),
+  );
+  const url = `http://127.0.0.1:${server.addr.port}/`;
+  for (const seed of SEEDS) {
+    await t.step({
+      ...STRICT,
+      name: `HOSTILE_SEED=${seed}`,
+      fn: async () => {
+        const group = createGroup(`hostile-${crypto.randomUUID().slice(0, 8)}`, {
+          memoryBytes: (BINARY ? 50 : 224) * MIB,
+        });
+        const dir = await Deno.makeTempDir({ prefix: "hostile-" });
+        let sidecar: Sidecar | null = null;
+        let played: string[] = [];
+        try {
+          const stage = createStage(dir);
+          sidecar = await startConfined(stage, group.joins, url);
+          await ready(sidecar);
+          await until("the first output", () => Deno.statSync(`${stage.output}/app.yaml`).isFile);
+          await play(stage, sidecar, seed, (all) => played = all);
+          await recover(stage, sidecar);
+          assert.equal(group.pressure().kills, 0, "killed for its memory");
+        } catch (error) {
+          throw new Error(
+            `HOSTILE_SEED=${seed}: ${(error as Error).message}\nkills: ${group.pressure().kills}; played: ${
+              played.join(", ")
+            }\n` +
+              `${sidecar?.log().slice(-5_000)}`,
+            { cause: error },
+          );
+        } finally {
+          await sidecar?.stop();
+          group.remove();
+          await Deno.remove(dir, { recursive: true });
+        }
+      },
+    });
+  }
+  await server.shutdown();
 });
