@@ -7,7 +7,7 @@ import type { Config, TakenSettings } from "../config.ts";
 import { forgetProxies, NO_TLS, sendRequest } from "../http/request.ts";
 import { refusedPortOf } from "../http/urls.ts";
 import type { WriteOut } from "../ports.ts";
-import { escapeUnsafe, formatMs } from "../text.ts";
+import { escapeUnsafe, formatMs, messageOf } from "../text.ts";
 
 /** The settings that tell where the sidecar listens. */
 export type HealthcheckConfig = Pick<Config, "metricsPort" | "metricsHost" | "tlsCertFile" | "httpTimeoutMs">;
@@ -44,7 +44,7 @@ export async function runHealthcheck(
     return status === 200 ? 0 : 1;
   } catch (error) {
     const question = taken ? "" : "; is the sidecar running with the same --metrics-port";
-    await print(`Cannot ask ${url}: ${(error as Error).message}${question}`);
+    await print(`Cannot ask ${url}: ${messageOf(error)}${question}`);
     return 1;
   }
 }

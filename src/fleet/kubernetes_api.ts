@@ -4,7 +4,7 @@
  */
 
 import { createSender, NO_TLS } from "../http/request.ts";
-import { plainReason } from "../text.ts";
+import { messageOf, plainReason } from "../text.ts";
 import type { JsonObject } from "./lease.ts";
 
 /** Where the API server is, and where the kubelet puts the service account. */
@@ -118,7 +118,7 @@ export function createKubernetesApi(
       }, never);
     } catch (error) {
       // What is said of flags for the app does not hold for the API server.
-      const reason = (error as Error).message.replace(/; see --[a-z-]+$/, "");
+      const reason = messageOf(error).replace(/; see --[a-z-]+$/, "");
       throw new ApiError(`the Kubernetes API at ${url} cannot be reached: ${reason}`, { cause: error });
     }
   }

@@ -3,7 +3,7 @@
  * request that needs it, so a rotated one counts at once; while it cannot be read nobody passes. Loaded only with the flag.
  */
 
-import { plainReason } from "../text.ts";
+import { messageOf, plainReason } from "../text.ts";
 import type { Authorize } from "./handler.ts";
 
 /** What a line of the file allows: the value of `Authorization` that it stands for. */
@@ -72,7 +72,7 @@ export function createAuthorize(read: () => Credential[], onProblem: (message: s
       told = false;
     } catch (error) {
       if (!told) {
-        onProblem(`${(error as Error).message}; /metrics, /status and / answer 401 until it can be read`);
+        onProblem(`${messageOf(error)}; /metrics, /status and / answer 401 until it can be read`);
       }
       told = true;
     }

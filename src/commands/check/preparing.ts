@@ -7,6 +7,7 @@ import { type CheckInput, type Config, rendersOutput } from "../../config.ts";
 import type { Snapshot } from "../../model.ts";
 import type { Logger } from "../../ports.ts";
 import { parentOf } from "../../paths.ts";
+import { messageOf } from "../../text.ts";
 import { mountOf, parseMountinfo } from "../../proc/mountinfo.ts";
 import { hasSignal } from "../../proc/signals.ts";
 import { runCheckCommand } from "../../prepare/check_command.ts";
@@ -52,7 +53,7 @@ async function checkContent(
         "correct the content; where the application understands more than the parser, do not validate it",
         "--validate=none",
       );
-      findings.push(say("fault", "invalid", `Config is invalid: ${(error as Error).message}`, fix));
+      findings.push(say("fault", "invalid", `Config is invalid: ${messageOf(error)}`, fix));
     }
   }
   if (findings.some(({ level }) => level === "fault")) return findings;
