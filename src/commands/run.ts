@@ -54,7 +54,7 @@ export async function runSidecar(config: Config, warnings: readonly string[]): P
   }
 }
 
-async function runParts(config: Config, parts: Parts, stop: Stop): Promise<number> {
+async function runParts(config: Config, parts: Parts, stop: ReturnType<typeof createStop>): Promise<number> {
   const { loop, watcher, logger } = parts;
   const server = config.once ? keepAlive() : await startServer(config, parts);
   const ended = new AbortController();
@@ -192,22 +192,12 @@ function keepAlive() {
   return { look: () => {}, failed: new Promise<never>(() => {}), stop };
 }
 
-/** The steps of an end. */
-interface Stop {
-  /** No new work. */
-  readonly stopping: AbortSignal;
-  /** The shutdown time is over. */
-  readonly aborted: AbortSignal;
-  /** Resolves at the second signal. */
-  readonly atOnce: Promise<number>;
-}
-
 /**
  * Listens for the signals. First thing of all: as PID 1, Deno crashes on a SIGTERM without a listener, and a SIGHUP
  * that comes before its listener would end any process. Until there are `parts` a SIGHUP does nothing, and an end, of which
  * nobody is told, waits for nothing.
  */
-function createStop({ shutdownTimeoutMs, once }: Config, parts: () => Parts | null): Stop {
+function createStop({ shutdownTimeoutMs, once }: Config, parts: () => Parts | null) {
   const stopping = new AbortController();
   const aborted = new AbortController();
   const atOnce = Promise.withResolvers<number>();
@@ -237,5 +227,12 @@ function createStop({ shutdownTimeoutMs, once }: Config, parts: () => Parts | nu
     });
   }
   Deno.addSignalListener("SIGHUP", () => parts()?.loop.hint("signal"));
-  return { stopping: stopping.signal, aborted: aborted.signal, atOnce: atOnce.promise };
+  return {
+    /** No new work. */
+    stopping: stopping.signal,
+    /** The shutdown time is over. */
+    aborted: aborted.signal,
+    /** The exit code of an end that waits for nothing more. */
+    atOnce: atOnce.promise,
+  };
 }
