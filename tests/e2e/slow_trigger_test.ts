@@ -50,8 +50,9 @@ async function startSlowApp(reloadMs: number, status = 200): Promise<SlowApp> {
     ],
     posts: () => posts,
     [Symbol.asyncDispose]: async () => {
-      timers.forEach((timer) => clearTimeout(timer));
+      // A request that nobody waits for any more is answered first, or this would wait for ever.
       await server.shutdown();
+      timers.forEach((timer) => clearTimeout(timer));
       await Deno.remove(dir, { recursive: true });
     },
   };
