@@ -28,8 +28,9 @@ export function factsOf(before: Model, event: Event, after: Model, nowMs: number
     begun: isBegun ? reload : null,
     changed: isBegun ? changesBetween(after.appliedFiles, after.files) : [],
     concluded: isConcluded ? { ...last, durationMs: nowMs - last.job.seenAtMs } : null,
-    isGivenUp: event.kind === "ended" && before.phase.is === "reloading" && after.phase.is === "ended" &&
-      !isConcluded,
+    isGivenUp: (event.kind === "ended" || event.kind === "stop") && after.phase.is === "ended" &&
+      !isConcluded &&
+      ["reloading", "concluding"].includes(before.phase.is),
   };
 }
 

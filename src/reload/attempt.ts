@@ -70,9 +70,16 @@ function isSame(observation: Observation, snapshot: Snapshot): boolean {
     observation.snapshot.changedWallMs === snapshot.changedWallMs;
 }
 
-/** When newer content may overtake the pending proof; Infinity where there is none, or no trigger to wait for. */
-export function overtakeAtMs({ newer, sentAtMs, isOvertaken }: Reload, policy: Policy): number {
-  if (newer === null || sentAtMs === null || isOvertaken) return Infinity;
+/**
+ * When newer content may overtake the pending proof; Infinity where there is none, or no trigger to wait for. At SIGTERM the
+ * reload in progress is finished, since nothing more will be sent.
+ */
+export function overtakeAtMs(
+  { newer, sentAtMs, isOvertaken }: Reload,
+  { isStopping }: Pick<Model, "isStopping">,
+  policy: Policy,
+): number {
+  if (newer === null || sentAtMs === null || isOvertaken || isStopping) return Infinity;
   return Math.max(sentAtMs + OVERTAKE_MS, sentAtMs + policy.minReloadIntervalMs, newer.notBeforeMs);
 }
 

@@ -29,7 +29,8 @@ function waitFor(model: Model, now: Now, policy: Policy): Step {
 }
 
 /** When something is to be done in this phase without a hint; Infinity where nothing is. */
-export function dateOf({ phase, startedAtMs }: Model, policy: Policy): number {
+export function dateOf(model: Model, policy: Policy): number {
+  const { phase, startedAtMs } = model;
   switch (phase.is) {
     case "starting":
       return startedAtMs;
@@ -41,7 +42,7 @@ export function dateOf({ phase, startedAtMs }: Model, policy: Policy): number {
       // `--once`: the interval may be long, and no event come.
       return policy.once ? startedAtMs + policy.reloadTimeoutMs : Infinity;
     case "reloading":
-      return Math.min(overtakeAtMs(phase.reload, policy), phase.reload.lookAtMs);
+      return Math.min(overtakeAtMs(phase.reload, model, policy), phase.reload.lookAtMs);
     case "concluding":
       return phase.lookAtMs;
     default:

@@ -5,7 +5,7 @@
  */
 
 import { rendersOutput } from "../config.ts";
-import type { Cause } from "../model.ts";
+import type { Cause, Result } from "../model.ts";
 import { begin, conclude, noteBeside, noteTold, overtakeAtMs, statusTold, withReload } from "./attempt.ts";
 import { adopt, decide, decideReload, mergeCauses, mergeHints, noteObservation, waitForApp } from "./look.ts";
 import {
@@ -89,7 +89,7 @@ function onDate(model: Model, now: Now, policy: Policy): Step {
   switch (phase.is) {
     case "reloading":
       // On a change, 5: new content does not wait for the timeout of a pending proof.
-      if (overtakeAtMs(phase.reload, policy) > now.nowMs) return lookFor();
+      if (overtakeAtMs(phase.reload, model, policy) > now.nowMs) return lookFor();
       return [withReload(model, { isOvertaken: true }), { do: "overtake" }];
     case "concluding":
       return lookFor();
@@ -187,8 +187,7 @@ function onEnd(model: Model, { result }: Event & { kind: "ended" }, now: Now, po
   const { reload } = phase;
   const watching = { ...model, signalled: watchOf(model, reload, result, now) };
   if (model.isStopping) {
-    // Given up because of a shutdown: no failure.
-    if (result.code === "stopped") return stop(model, policy);
+    if (isGivenUp(result)) return stop(model, policy);
     return count(watching, reload, result, now, policy);
   }
   const hint: Hint = model.owed ?? { causes: [], firstAtMs: now.nowMs };
@@ -241,8 +240,15 @@ function onStop(model: Model, now: Now, policy: Policy): Step {
   const stopping = { ...model, isStopping: true };
   const { phase } = model;
   if (phase.is === "reloading") return next(stopping, now, policy);
-  if (phase.is === "concluding") return count(stopping, phase.reload, phase.result, now, policy);
+  if (phase.is === "concluding" && !isGivenUp(phase.result)) {
+    return count(stopping, phase.reload, phase.result, now, policy);
+  }
   return stop(stopping, policy);
+}
+
+/** Given up because of a shutdown, or for newer content that is not sent any more: no failure. */
+function isGivenUp({ code }: Result): boolean {
+  return code === "stopped" || code === "overtaken";
 }
 
 /** Whether to look who is the target: none is known, it is gone or not in order, or others may still come. */

@@ -46,6 +46,33 @@ test("newer content that comes sooner waits for the 2 s, and no longer", async (
   assert.equal(bench.triggers[1]! - bench.triggers[0]!, 2_000);
 });
 
+test("at SIGTERM the reload in progress is finished: newer content, which is not sent any more, does not end it", async () => {
+  const { bench, sent } = await silentFor("b");
+  await bench.clock.advance(1_000);
+  bench.write("c");
+  await bench.clock.advance(100);
+  bench.stopping.abort();
+  await bench.clock.advance(2_000);
+  assert.deepEqual([bench.exitCode, bench.outcomes], [null, []]);
+  bench.reading = ampStatus(2);
+  await bench.clock.advance(1_000);
+  assert.deepEqual([bench.exitCode, bench.outcomes, sent], [0, ["success"], ["b"]]);
+});
+
+test("SIGTERM while newer content takes over: neither is a failure", async () => {
+  const { bench, sent } = await silentFor("b");
+  await bench.clock.advance(1_500);
+  bench.write("c");
+  await bench.clock.advance(100);
+  // The attempt ends for newer content, which is just being written anew.
+  bench.disk = { kind: "settling", againAtMs: bench.clock.nowMs() + 5_000 };
+  await bench.clock.advance(1_000);
+  bench.stopping.abort();
+  await bench.clock.advance(100);
+  assert.deepEqual([bench.exitCode, bench.outcomes, sent], [0, [], ["b"]]);
+  assert.ok(bench.logged("Stopped before the reload was proved"), bench.log.join("\n"));
+});
+
 test("a status URL that hangs does not hold it up", async () => {
   const { bench, sent } = await silentFor("b");
   await bench.clock.advance(100);
