@@ -269,11 +269,7 @@ test("an app that cannot see the content is not signalled, and the text says whi
   bench.set({ blind: ["/etc/app/config.yaml is a subPath mount"] });
   const run = bench.start();
   await bench.clock.advance(0);
-  assert.deepEqual([run.result?.outcome, run.result?.code, bench.signals()], [
-    "failed",
-    "stale-mount",
-    0,
-  ]);
+  assert.deepEqual([run.result?.outcome, run.result?.code, bench.signals()], ["failed", "stale-mount", 0]);
   assert.match(run.result!.reason, /subPath/);
 });
 
@@ -438,12 +434,7 @@ test("SIGTERM does not hurry a trigger that waits for the next whole second: it 
 
 test("slow steps with a deadline of their own are no silence of the loop; a step past its deadline is", async () => {
   const slow = { httpTimeoutMs: 60_000, checkCommand: ["check"], triggerUrls: ["http://a/", "http://b/"] };
-  const bench = createBench({
-    ...slow,
-    trigger: "http",
-    pollIntervalMs: 50_000,
-    reloadTimeoutMs: 300_000,
-  });
+  const bench = createBench({ ...slow, trigger: "http", pollIntervalMs: 50_000, reloadTimeoutMs: 300_000 });
   bench.set({ httpMs: 59_000, readings: [amp({}), amp({}), amp({}), amp({ attempts: 4 })] });
   const run = bench.start();
   for (let ms = 0; ms < 600_000 && !run.done(); ms += 1_000) {
@@ -497,9 +488,7 @@ test("a baseline from before a long check, or a wait, is read again: what the ap
     // The fourth reload was another's.
     bench.set({ readings: [amp({ attempts: 4 })] });
     await bench.clock.advance(checkMs);
-    const run = bench.start({}, {
-      begun: { answer: Promise.resolve(answer), atMs },
-    });
+    const run = bench.start({}, { begun: { answer: Promise.resolve(answer), atMs } });
     await bench.clock.advance(31_000);
     assert.equal(run.result?.outcome, outcome);
   }

@@ -5,13 +5,14 @@ import { hideUrlSecrets } from "../../src/http/urls.ts";
 import { absolutePath, APP_URL, SIGNAL, SIGNALS } from "../../src/cli/kinds.ts";
 import { signalNumber } from "../../src/proc/signals.ts";
 import { CWD, run, usage } from "./support.ts";
+import { test } from "../support/strict.ts";
 
 function topic(...args: string[]): string {
   const line = parseCommandLine(args, { INTERVAL: "junk" }, CWD);
   return line.kind === "print" ? line.topic : `${line.kind}: ${JSON.stringify(line)}`;
 }
 
-Deno.test("the command is run unless another word comes first, before or after flags", () => {
+test("the command is run unless another word comes first, before or after flags", () => {
   for (const args of [[], ["run"], ["--once", "run"], ["--interval", "9s"]]) {
     assert.equal(parseCommandLine(args, {}, CWD).kind, "run");
   }
@@ -20,7 +21,7 @@ Deno.test("the command is run unless another word comes first, before or after f
   assert.equal(parseCommandLine(["healthcheck"], {}, CWD).kind, "healthcheck");
 });
 
-Deno.test("help and version work on each command and win over every mistake", () => {
+test("help and version work on each command and win over every mistake", () => {
   for (const command of ["run", "check", "healthcheck"]) {
     assert.equal(topic(command, "--help"), `help ${command}`);
     assert.equal(topic("-h", command, "--nonsense"), `help ${command}`);
@@ -37,7 +38,7 @@ Deno.test("help and version work on each command and win over every mistake", ()
   assert.match(usage(["--", "--help"]), /^unknown command "--help"/);
 });
 
-Deno.test("lists come from repeated flags or from commas in a variable, never mixed", () => {
+test("lists come from repeated flags or from commas in a variable, never mixed", () => {
   const { config } = run(["--config-file", "/a,b", "--config-file=/c", "--config-file", "/c"], {
     CONFIG_FILE: "/d",
   });
@@ -52,7 +53,7 @@ Deno.test("lists come from repeated flags or from commas in a variable, never mi
   assert.deepEqual(urls.config.triggerUrls, ["http://a/", "http://b/"]);
 });
 
-Deno.test("the default file counts only where nothing else is watched", () => {
+test("the default file counts only where nothing else is watched", () => {
   const { config } = run(["--watched-dir", "/etc/app"]);
   assert.deepEqual([config.configFiles, config.watchedDirs], [[], ["/etc/app"]]);
   assert.deepEqual(config.settings[0], { name: "config-file", value: "", source: "default" });
@@ -61,14 +62,14 @@ Deno.test("the default file counts only where nothing else is watched", () => {
   ]);
 });
 
-Deno.test("the default of the first pause gives way to a shorter longest one, and the settings show it", () => {
+test("the default of the first pause gives way to a shorter longest one, and the settings show it", () => {
   const { config } = run(["--max-backoff=1s"]);
   assert.deepEqual([config.retryIntervalMs, config.maxBackoffMs], [1_000, 1_000]);
   const shown = config.settings.find(({ name }) => name === "retry-interval");
   assert.deepEqual(shown, { name: "retry-interval", value: "1s", source: "default" });
 });
 
-Deno.test("service links in a port variable are passed over with a warning, wherever the port comes from", () => {
+test("service links in a port variable are passed over with a warning, wherever the port comes from", () => {
   const link = "tcp://10.0.0.1:9091";
   const warning = (variable: string) =>
     `${variable}: "${link}" is Kubernetes' link to a Service of that name and is ignored` +
@@ -88,7 +89,7 @@ Deno.test("service links in a port variable are passed over with a warning, wher
   }
 });
 
-Deno.test("other service links are silent, unknown variables are reported with what was meant", () => {
+test("other service links are silent, unknown variables are reported with what was meant", () => {
   const links = {
     CONFIG_RELOADER_PORT: "tcp://10.0.0.1:80",
     CONFIG_RELOADER_PORT_80_TCP: "tcp://10.0.0.1:80",
@@ -114,7 +115,7 @@ Deno.test("other service links are silent, unknown variables are reported with w
   ]);
 });
 
-Deno.test("settings show what is in force and where it came from, without secrets", () => {
+test("settings show what is in force and where it came from, without secrets", () => {
   const { config } = run([
     ...[
       "--reload-url",
@@ -136,7 +137,7 @@ Deno.test("settings show what is in force and where it came from, without secret
   ]);
 });
 
-Deno.test("the config is frozen through and through", () => {
+test("the config is frozen through and through", () => {
   const { config } = run(["--verify=json", "--verify-ok=/a=b", "--check-command=a b"]);
   const walk = (value: unknown, path: string): void => {
     if (typeof value !== "object" || value === null) return;
@@ -146,7 +147,7 @@ Deno.test("the config is frozen through and through", () => {
   walk(config, "config");
 });
 
-Deno.test("paths become absolute by text alone", () => {
+test("paths become absolute by text alone", () => {
   const table: Record<string, string> = {
     "/a": "/a",
     "/a/": "/a",
@@ -175,7 +176,7 @@ Deno.test("paths become absolute by text alone", () => {
   assert.ok(isWithin("/a", "/"));
 });
 
-Deno.test("URLs are http, https or unix sockets, and show no secrets", () => {
+test("URLs are http, https or unix sockets, and show no secrets", () => {
   for (
     const url of [
       "http://localhost:8080/health/reload",
@@ -229,7 +230,7 @@ Deno.test("URLs are http, https or unix sockets, and show no secrets", () => {
   for (const [url, hidden] of Object.entries(table)) assert.equal(hideUrlSecrets(url), hidden, url);
 });
 
-Deno.test("signals go by name, short name or number, with Linux' numbers", () => {
+test("signals go by name, short name or number, with Linux' numbers", () => {
   for (const [at, signal] of SIGNALS.entries()) {
     assert.equal(signalNumber(signal), at + 1);
     if (signal === "SIGKILL" || signal === "SIGSTOP") continue;

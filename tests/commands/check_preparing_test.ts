@@ -51,11 +51,7 @@ testInDir("variables without a value are named, with the env to paste", async (d
   assert.match(findings[0]!.message, /\$\(NOT_SET\), \$\(NOR_THIS\)/);
   const { env } = parseYaml(findings[0]!.fix!.yaml!).containers[0];
   assert.deepEqual(env.map(({ name }: { name: string }) => name), ["NOT_SET", "NOR_THIS"]);
-  assert.deepEqual(
-    [...Deno.readDirSync(dir)].map(({ name }) => name),
-    ["config.yaml"],
-    "nothing is written",
-  );
+  assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["config.yaml"], "nothing is written");
 });
 
 testInDir("a place that cannot be written to is a fault, and nothing is written to try it", async (dir) => {

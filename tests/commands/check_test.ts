@@ -15,7 +15,7 @@ import type { StatusReading } from "../../src/model.ts";
 import { createSnapshotReader } from "../../src/watch/reader.ts";
 import { createTestConfig } from "../support/config.ts";
 import { type Amp, amp as ampStatus } from "../support/status.ts";
-import { STRICT } from "../support/strict.ts";
+import { test } from "../support/strict.ts";
 
 const ESCAPE = String.fromCharCode(27);
 
@@ -49,16 +49,13 @@ function amp(more: Partial<Amp>): StatusReading {
   return { kind: "status", status: ampStatus({ attempts: 1, ...more }) };
 }
 function prometheus(successful: boolean): StatusReading {
-  return {
-    kind: "status",
-    status: { format: "prometheus", successful, successWallMs: 1 },
-  };
+  return { kind: "status", status: { format: "prometheus", successful, successWallMs: 1 } };
 }
 function http(code: number): StatusReading {
   return { kind: "status", status: { format: "http", code } };
 }
 
-Deno.test("check: an unusable status has the fix of its cause", STRICT, async () => {
+test("check: an unusable status has the fix of its cause", async () => {
   const cases: readonly [StatusReading, string, RegExp][] = [
     [{ kind: "error", reason: "HTTP 401" }, "http://app:80/s", /--bearer-token-file=/],
     [{ kind: "error", reason: "HTTP 403, no status" }, "http://app:80/s", /--bearer-token-file=/],
@@ -111,14 +108,14 @@ Deno.test("check: an unusable status has the fix of its cause", STRICT, async ()
 });
 
 for (const [name, config, reading, level, code] of STATUSES) {
-  Deno.test(`check: status URL, ${name}`, STRICT, async () => {
+  test(`check: status URL, ${name}`, async () => {
     const [finding] = await checkApp(createTestConfig(config), { read: () => Promise.resolve(reading) });
     assert.deepEqual([finding!.level, finding!.code], [level, code], finding!.message);
     if (level === "fault") assert.match(finding!.fix!.yaml!, /--reload-url=/);
   });
 }
 
-Deno.test("check: triggers are named, and never tried", STRICT, async () => {
+test("check: triggers are named, and never tried", async () => {
   const probe = { read: () => Promise.resolve(amp({})) };
   const trigger = async (more: Partial<Config>) =>
     (await checkApp(createTestConfig(more), probe)).slice(1).map((f) => f.message);
@@ -129,7 +126,7 @@ Deno.test("check: triggers are named, and never tried", STRICT, async () => {
   assert.doesNotMatch(url!, /secret/);
 });
 
-Deno.test("check: the own port, taken by somebody else or by a running config-reloader", STRICT, async () => {
+test("check: the own port, taken by somebody else or by a running config-reloader", async () => {
   for (
     const [body, code] of [["hello", "fault port-taken"], ["config_reloader_build_info 1\n", "ok port-ours"]]
   ) {
@@ -157,7 +154,7 @@ Deno.test("check: the own port, taken by somebody else or by a running config-re
   assert.ok(broken.every(({ fix }) => parseYaml(fix!.yaml!).spec.volumes.length === 1));
 });
 
-Deno.test("check: a FIFO in the directory, and polling as configured", STRICT, async () => {
+test("check: a FIFO in the directory, and polling as configured", async () => {
   const dir = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(`${dir}/config.yaml`, "v: 1\n");
@@ -194,7 +191,7 @@ Deno.test("check: a FIFO in the directory, and polling as configured", STRICT, a
   }
 });
 
-Deno.test("check: each path tells of its own files, and a brace is no wildcard", STRICT, async () => {
+test("check: each path tells of its own files, and a brace is no wildcard", async () => {
   const dir = await Deno.makeTempDir();
   try {
     for (const name of ["a.yaml", "b.yaml", "c.json", "sub/d.yaml", "{e}.txt"]) {
@@ -219,51 +216,47 @@ Deno.test("check: each path tells of its own files, and a brace is no wildcard",
   }
 });
 
-Deno.test(
-  "check: what is missing is said once, with the directory to mount; what is no content is left out",
-  STRICT,
-  async () => {
-    const dir = await Deno.makeTempDir();
-    const find = async (more: Partial<Config>) => {
-      const config = createTestConfig({ configFiles: [], watchMethod: "poll", ...more });
-      const clock = createClock();
-      const { findings } = await checkDisk(config, createSnapshotReader(config, clock), clock);
-      return findings.filter(({ area }) => area === "paths");
-    };
-    const mountPath = (finding: Finding) =>
-      parseYaml(finding.fix!.yaml!).spec.containers[0].volumeMounts[0].mountPath;
-    try {
-      await Deno.writeTextFile(`${dir}/a.yaml`, "v: 1\n");
-      const cases: readonly [Partial<Config>, string][] = [
-        [{ configFiles: [`${dir}/no/b.yaml`] }, `${dir}/no`],
-        [{ configFiles: [`${dir}/no/*.json`] }, `${dir}/no`],
-        [{ watchedDirs: [`${dir}/no`] }, `${dir}/no`],
-      ];
-      for (const [config, directory] of cases) {
-        const findings = await find(config);
-        assert.deepEqual(findings.map(({ code }) => code), ["missing"], JSON.stringify(findings));
-        assert.equal(mountPath(findings[0]!), directory);
-      }
-      const [key] = await find({ configFiles: [`${dir}/gone.yaml`] });
-      assert.match(key!.fix!.say, /^the volume has a\.yaml: name one of them, or put the key "gone\.yaml"/);
-      assert.match(key!.fix!.yaml!, new RegExp(`--config-file=${dir}/a.yaml`));
-      const [pattern] = await find({ configFiles: [`${dir}/*.json`] });
-      assert.equal(pattern!.fix!.say, "the volume has a.yaml, which the pattern does not match");
-      const [directory] = await find({ configFiles: [dir] });
-      assert.match(directory!.fix!.yaml!, new RegExp(`--watched-dir=${dir}`));
-      const [large] = await find({ configFiles: [`${dir}/a.yaml`], maxFileSizeBytes: 1 });
-      assert.match(large!.fix!.yaml!, /--max-file-size=/);
-      await Deno.symlink(`${dir}/nowhere`, `${dir}/link`);
-      const [left] = await find({ watchedDirs: [dir] });
-      assert.deepEqual([left!.level, left!.code], ["warn", "bad-file"]);
-      assert.match(left!.message, /^Left ".*\/link" out of the content: /);
-    } finally {
-      await Deno.remove(dir, { recursive: true });
+test("check: what is missing is said once, with the directory to mount; what is no content is left out", async () => {
+  const dir = await Deno.makeTempDir();
+  const find = async (more: Partial<Config>) => {
+    const config = createTestConfig({ configFiles: [], watchMethod: "poll", ...more });
+    const clock = createClock();
+    const { findings } = await checkDisk(config, createSnapshotReader(config, clock), clock);
+    return findings.filter(({ area }) => area === "paths");
+  };
+  const mountPath = (finding: Finding) =>
+    parseYaml(finding.fix!.yaml!).spec.containers[0].volumeMounts[0].mountPath;
+  try {
+    await Deno.writeTextFile(`${dir}/a.yaml`, "v: 1\n");
+    const cases: readonly [Partial<Config>, string][] = [
+      [{ configFiles: [`${dir}/no/b.yaml`] }, `${dir}/no`],
+      [{ configFiles: [`${dir}/no/*.json`] }, `${dir}/no`],
+      [{ watchedDirs: [`${dir}/no`] }, `${dir}/no`],
+    ];
+    for (const [config, directory] of cases) {
+      const findings = await find(config);
+      assert.deepEqual(findings.map(({ code }) => code), ["missing"], JSON.stringify(findings));
+      assert.equal(mountPath(findings[0]!), directory);
     }
-  },
-);
+    const [key] = await find({ configFiles: [`${dir}/gone.yaml`] });
+    assert.match(key!.fix!.say, /^the volume has a\.yaml: name one of them, or put the key "gone\.yaml"/);
+    assert.match(key!.fix!.yaml!, new RegExp(`--config-file=${dir}/a.yaml`));
+    const [pattern] = await find({ configFiles: [`${dir}/*.json`] });
+    assert.equal(pattern!.fix!.say, "the volume has a.yaml, which the pattern does not match");
+    const [directory] = await find({ configFiles: [dir] });
+    assert.match(directory!.fix!.yaml!, new RegExp(`--watched-dir=${dir}`));
+    const [large] = await find({ configFiles: [`${dir}/a.yaml`], maxFileSizeBytes: 1 });
+    assert.match(large!.fix!.yaml!, /--max-file-size=/);
+    await Deno.symlink(`${dir}/nowhere`, `${dir}/link`);
+    const [left] = await find({ watchedDirs: [dir] });
+    assert.deepEqual([left!.level, left!.code], ["warn", "bad-file"]);
+    assert.match(left!.message, /^Left ".*\/link" out of the content: /);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
 
-Deno.test("check: colours mark the lines, and the marks say the same without", STRICT, () => {
+test("check: colours mark the lines, and the marks say the same without", () => {
   const findings: Finding[] = [
     { area: "paths", level: "ok", code: "plain", message: "fine" },
     { area: "target", level: "warn", code: "starting", message: "wait" },
@@ -284,7 +277,7 @@ Deno.test("check: colours mark the lines, and the marks say the same without", S
   assert.match(plain, /1 fault to fix, 1 warning\n$/);
 });
 
-Deno.test("check: every fix is YAML that says what to set", STRICT, () => {
+test("check: every fix is YAML that says what to set", () => {
   const facts = { uid: 1000, names: ["amp: x", "envoy"] };
   const byName = createTestConfig({ processName: "amp" });
   const wanted: readonly [TargetCode, string][] = [

@@ -107,12 +107,7 @@ function checkReading({ kind, verify, reading }: Read): void {
   const byCode = verify === "http" ? [...OK_BY_CODE, "no-content"] : ["huge", "empty"];
   assert.ok((verify === "http" || verify === "auto") && byCode.includes(kind), what);
   // With a known status before the trigger, an answer that is only a code proves nothing.
-  const verdict = judge(status, {
-    baseline: amp(),
-    triggeredWallMs: 0,
-    sinceTriggerMs: 0,
-    restarted: false,
-  });
+  const verdict = judge(status, { baseline: amp(), triggeredWallMs: 0, sinceTriggerMs: 0, restarted: false });
   assert.equal(verdict.kind, "pending", what);
 }
 

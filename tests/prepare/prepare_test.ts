@@ -42,9 +42,7 @@ test("with nothing asked for everything is ok", async () => {
 testInDir("one file is expanded, written with its mode, and not rewritten", async (dir) => {
   const log = createLog();
   const output = join(dir, "sub", "out.yaml");
-  const prepare = createTimeless({ ...BASE, configEnvsubstFile: output }, log, {
-    PREPARE_TEST_SET: "value",
-  });
+  const prepare = createTimeless({ ...BASE, configEnvsubstFile: output }, log, { PREPARE_TEST_SET: "value" });
   const first = await snapshotOf({ "in.yaml": "a: $(PREPARE_TEST_SET) $(PREPARE_TEST_UNSET)" }, 0o440);
   assert.deepEqual(await prepare(first, signal), { kind: "ok", written: true });
   assert.equal(Deno.readTextFileSync(output), "a: value $(PREPARE_TEST_UNSET)");
@@ -113,10 +111,7 @@ testInDir("several files go to a directory; what is gone is removed, what is for
   Deno.writeTextFileSync(join(dir, "foreign"), "f");
   await prepare(await snapshotOf({ "a.yaml": "1", "sub/deep/b.yaml": "2" }), signal);
   assert.deepEqual(listing(dir), { foreign: "f", "a.yaml": "1", "sub/deep/b.yaml": "2" });
-  assert.deepEqual(await prepare(await snapshotOf({ "a.yaml": "1" }), signal), {
-    kind: "ok",
-    written: true,
-  });
+  assert.deepEqual(await prepare(await snapshotOf({ "a.yaml": "1" }), signal), { kind: "ok", written: true });
   assert.deepEqual(listing(dir), { foreign: "f", "a.yaml": "1" });
   assert.throws(() => Deno.statSync(join(dir, "sub")), Deno.errors.NotFound);
   // A new process takes over what it finds as it would have written it.
@@ -135,10 +130,7 @@ testInDir("an output whose input went away while nothing ran is removed, and no 
   await start(["/other/c.yaml"])(await snapshotOf({ "c.yaml": "3" }), signal);
   await start()(await snapshotOf({ "a.yaml": "1", "sub/b.yaml": "2" }), signal);
   Deno.writeTextFileSync(join(dir, "foreign"), "f");
-  assert.deepEqual(await start()(await snapshotOf({ "a.yaml": "1" }), signal), {
-    kind: "ok",
-    written: true,
-  });
+  assert.deepEqual(await start()(await snapshotOf({ "a.yaml": "1" }), signal), { kind: "ok", written: true });
   assert.deepEqual(listing(dir), { foreign: "f", "a.yaml": "1", "c.yaml": "3" });
   const [list] = [...Deno.readDirSync(dir)].map(({ name }) => name).filter((name) => name.endsWith(".json"));
   for (const text of ["no list", '{"a": 1}', '["../foreign", "/etc/passwd", 1, ""]']) {

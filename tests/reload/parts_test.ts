@@ -31,11 +31,7 @@ test("an output's time is converted once: a step of the wall clock does not move
   assert.equal(outputTimeOf(first, { kind: "ok", written: false }, stepped), null);
 });
 
-const PROMETHEUS = {
-  format: "prometheus",
-  successful: true,
-  successWallMs: 2_000,
-} as const;
+const PROMETHEUS = { format: "prometheus", successful: true, successWallMs: 2_000 } as const;
 const AMP = amp({ status: "initial", attempts: 0 });
 const FACTS: StartFacts = {
   trigger: "signal",

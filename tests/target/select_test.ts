@@ -18,6 +18,7 @@ import {
   tableOf,
   targetOf,
 } from "./fake_table.ts";
+import { test } from "../support/strict.ts";
 
 const AUTO: Wanted = { kind: "auto" };
 const byPid = (pid: number): Wanted => ({ kind: "pid", pid, asked: `--pid ${pid}` });
@@ -494,7 +495,7 @@ const CASES: readonly Case[] = [
 ];
 
 for (const [name, list, want, { says, ...how } = {}] of CASES) {
-  Deno.test(`select: ${name}`, () => {
+  test(`select: ${name}`, () => {
     // The order in which /proc lists must not matter; the second round catches a pattern's lastIndex.
     for (const order of [list, [...list].reverse()]) {
       const got = select(tableOf(order), { ...OPTIONS, ...how });
@@ -504,7 +505,7 @@ for (const [name, list, want, { says, ...how } = {}] of CASES) {
   });
 }
 
-Deno.test("select: hidepid is told apart from a missing namespace and a missing process, however the app is named", () => {
+test("select: hidepid is told apart from a missing namespace and a missing process, however the app is named", () => {
   const table = tableOf([SIDECAR], { isHidden: () => true });
   for (const wanted of [AUTO, byName("nginx"), byCmdline(/nginx/), byPid(7)]) {
     const got = select(table, { ...OPTIONS, wanted });
@@ -514,7 +515,7 @@ Deno.test("select: hidepid is told apart from a missing namespace and a missing 
   }
 });
 
-Deno.test("select: a thread is named as one", () => {
+test("select: a thread is named as one", () => {
   const table = tableOf([PAUSE, SIDECAR, app(7)]);
   const status = { tgid: 7, uid: 0, caught: CAUGHT, ignored: 0, blocked: 0 };
   const got = select({ ...table, status: () => status }, { ...OPTIONS, wanted: byPid(9) });
@@ -524,7 +525,7 @@ Deno.test("select: a thread is named as one", () => {
   );
 });
 
-Deno.test("select: what may pass by itself says so", () => {
+test("select: what may pass by itself says so", () => {
   const again = (list: readonly FakeProcess[], wanted: Wanted = AUTO) => {
     const got = select(tableOf(list), { ...OPTIONS, wanted });
     return got.kind === "none" && got.again === true;
@@ -608,7 +609,7 @@ function mustNever(table: ProcessTable, pid: number): string | null {
   return null;
 }
 
-Deno.test("select: over random tables never self, pause, runtime, dead, kernel or no PID, and one at most", () => {
+test("select: over random tables never self, pause, runtime, dead, kernel or no PID, and one at most", () => {
   let chosen = 0;
   fc.assert(
     fc.property(anyTable, anyWanted, fc.boolean(), ({ list, self }, wanted, allowUnhandled) => {
@@ -636,13 +637,13 @@ Deno.test("select: over random tables never self, pause, runtime, dead, kernel o
   assert.ok(chosen > 200, `the tables are of use: ${chosen} had a target`);
 });
 
-Deno.test("a loop of parents, as a table may hold that was read while processes came and went, has an end", () => {
+test("a loop of parents, as a table may hold that was read while processes came and went, has an end", () => {
   const table = tableOf([app(5, { ppid: 6 }), app(6, { ppid: 5 })]);
   const pids = [...treeOf(table, table.processes.get(5)!)].map(({ pid }) => pid);
   assert.deepEqual(pids, [5, 6]);
 });
 
-Deno.test("select: the target of before that listened stays, whatever comes, while exactly it lives", () => {
+test("select: the target of before that listened stays, whatever comes, while exactly it lives", () => {
   let kept = 0;
   const later = anyTable.map(({ list }) =>
     list.map((one) => ({ ...one, pid: one.pid + 100, container: "new" }))
@@ -665,7 +666,7 @@ Deno.test("select: the target of before that listened stays, whatever comes, whi
   assert.ok(kept > 100, `the tables are of use: ${kept} were kept`);
 });
 
-Deno.test("select: auto takes the first process of a foreign container, or what that one wraps", () => {
+test("select: auto takes the first process of a foreign container, or what that one wraps", () => {
   fc.assert(
     fc.property(anyTable, ({ list, self }) => {
       const table = tableOf([...list, { ...SIDECAR, ...self, ppid: 0 }]);
@@ -685,7 +686,7 @@ Deno.test("select: auto takes the first process of a foreign container, or what 
   );
 });
 
-Deno.test("isPid holds for one process only", () => {
+test("isPid holds for one process only", () => {
   for (const pid of [1, 2, 7, PID_MAX]) assert.equal(isPid(pid), true);
   for (const pid of [0, -1, 1.5, NaN, Infinity, -Infinity, PID_MAX + 1, 2 ** 32, 2 ** 53]) {
     assert.equal(isPid(pid), false);

@@ -129,11 +129,7 @@ test("prometheus: runtime info without a time yet, and with a finer one", () => 
       parsePrometheus(answer(JSON.stringify({ data: { reloadConfigSuccess: false, lastConfigTime } }))),
     );
   for (const none of [undefined, null, "", "0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "soon", 5]) {
-    assert.deepEqual(of(none), {
-      format: "prometheus",
-      successful: false,
-      successWallMs: null,
-    });
+    assert.deepEqual(of(none), { format: "prometheus", successful: false, successWallMs: null });
   }
   const fine = of("2026-08-01T12:00:00.5+02:00");
   assert.ok(fine.format === "prometheus" && fine.successWallMs === Date.UTC(2026, 7, 1, 10, 0, 0, 500));

@@ -63,45 +63,32 @@ const ROWS: readonly Row[] = [
   ],
   [
     "no baseline, a time in the future: the clock was set back, so it proves nothing",
-    {
-      baseline: null,
-      sinceTriggerMs: 100,
-    },
+    { baseline: null, sinceTriggerMs: 100 },
     prom(true, T + 3_600_000),
     "baseline",
   ],
   [
     "nothing triggered, told later than the change",
-    {
-      baseline: amp(4),
-      untriggered: true,
-      settled: true,
-    },
+    { baseline: amp(4), untriggered: true, settled: true },
     amp(4, "success", { lastReloadWallMs: T }),
     "success by time",
   ],
   [
     "nothing triggered, no baseline, told later",
     { untriggered: true, settled: true },
-    amp(4, "success", {
-      lastReloadWallMs: T,
-    }),
+    amp(4, "success", { lastReloadWallMs: T }),
     "success by time",
   ],
   [
     "nothing triggered, told later and bad",
     { baseline: amp(4), untriggered: true },
-    amp(4, "load_failed", {
-      lastReloadWallMs: T,
-    }),
+    amp(4, "load_failed", { lastReloadWallMs: T }),
     "rejected",
   ],
   [
     "nothing triggered, counted, but told earlier",
     { baseline: amp(3), untriggered: true },
-    amp(4, "success", {
-      lastReloadWallMs: T - 1,
-    }),
+    amp(4, "success", { lastReloadWallMs: T - 1 }),
     "pending",
   ],
   [
@@ -132,26 +119,18 @@ const ROWS: readonly Row[] = [
   [
     "triggered, not counted: a time is no proof",
     { baseline: amp(4) },
-    amp(4, "success", {
-      lastReloadWallMs: T + 1,
-    }),
+    amp(4, "success", { lastReloadWallMs: T + 1 }),
     "pending",
   ],
   [
     "nothing triggered, the same time as before, later than the change",
-    {
-      baseline: prom(true, T + 1),
-      untriggered: true,
-    },
+    { baseline: prom(true, T + 1), untriggered: true },
     prom(true, T + 1),
     "success by time",
   ],
   [
     "nothing triggered, a newer time, but earlier than the change",
-    {
-      baseline: prom(true, T - 5_000),
-      untriggered: true,
-    },
+    { baseline: prom(true, T - 5_000), untriggered: true },
     prom(true, T - 1_000),
     "pending",
   ],
@@ -288,12 +267,7 @@ const ROWS: readonly Row[] = [
   ["no baseline, whole second after", {}, prom(true, T + 500), "success by time"],
   ["no baseline, whole second before", {}, prom(true, T - 1500), "pending"],
   ["whole second, the same", { baseline: prom(true, T - 500) }, prom(true, T - 500), "pending"],
-  [
-    "whole second, the next",
-    { baseline: prom(true, T - 500) },
-    prom(true, T + 500),
-    "success by time",
-  ],
+  ["whole second, the next", { baseline: prom(true, T - 500) }, prom(true, T + 500), "success by time"],
   [
     "clock set back, reload after the trigger",
     { baseline: prom(true, T + 3_600_000) },
