@@ -50,7 +50,7 @@ export type LookResult = Look | "torn" | { readonly replacedDir: string };
 /** Looks once. Throws nothing that the disk does. */
 export async function takeLook(before: Look | null, options: LookOptions): Promise<LookResult> {
   const { config, sources, disk, full } = options;
-  const memory = full && before !== null ? { ...before, listings: new Map() } : before;
+  const memory = full && before !== null ? { ...before, isPlain: false, listings: new Map() } : before;
   const { replacedDir, torn, ...listed } = await listSources(config, sources, disk, memory, options);
   if (replacedDir !== null) return { replacedDir };
   if (torn) return "torn";

@@ -22,17 +22,20 @@ export interface Places {
   readonly dirs: ReadonlyMap<string, Names>;
   /** A directory is not there yet: its nearest parent is watched in its stead. */
   readonly missing: boolean;
+  /** Where the links on the way lead, but for those that swap a volume. */
+  readonly links: ReadonlyMap<string, string>;
 }
 
 /** Notes places during one look. */
 export interface PlaceNotes extends Places {
   readonly dirs: Map<string, Names>;
+  readonly links: Map<string, string>;
   missing: boolean;
 }
 
 /** Empty notes. */
 export function createPlaceNotes(): PlaceNotes {
-  return { dirs: new Map(), missing: false };
+  return { dirs: new Map(), missing: false, links: new Map() };
 }
 
 /**
@@ -83,6 +86,7 @@ export async function followPath(
     notePlace(notes, current, new Set([part!]));
     if (part === "..data" || ++links > LINKS_MAX) return null;
     const target = await orNull(disk.readLink(next)) ?? "";
+    notes.links.set(next, target);
     if (target.startsWith("/")) current = "/";
     rest = [...target.split("/").filter((name) => name !== ""), ...rest];
   }
@@ -107,7 +111,7 @@ export async function followFile(
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * const places = { dirs: new Map([["/etc/app", new Set(["app.yaml"])]]), missing: false };
+ * const places = { dirs: new Map([["/etc/app", new Set(["app.yaml"])]]), missing: false, links: new Map() };
  * assert.equal(isRelevant(places, ["/etc/app/app.yaml"]), true);
  * assert.equal(isRelevant(places, ["/etc/app/..data"]), true);
  * assert.equal(isRelevant(places, ["/etc/app/app.log"]), false);

@@ -49,7 +49,7 @@ export interface ListingMemory {
   readonly candidates: ReadonlyMap<string, Candidate>;
   readonly volumes: ReadonlyMap<string, Volume>;
   readonly places: Places;
-  /** The names in the directories were all there is to know: no link was followed, no file named, nothing wrong. */
+  /** Directories, volumes and the links to them were all there is to know: nothing is wrong, and what is named lies in a volume. */
   readonly isPlain: boolean;
 }
 
@@ -132,7 +132,8 @@ export async function listSources(
   }
   const errors = [...context.errors, ...finder.errors];
   const isPlain = disk.local && !context.followed && watchedRoots === null && errors.length === 0 &&
-    sources.every(({ kind }) => kind !== "file");
+    finder.replacedDir === null &&
+    list.candidates.values().every(({ named, volume }) => !named || volume !== null);
   return {
     candidates: list.candidates,
     volumes: finder.volumes,
@@ -147,9 +148,12 @@ export async function listSources(
   };
 }
 
-/** Whether a new listing would find what the last one has found: no directory and no volume has changed since. */
+/** Whether a new listing would find what the last one has found: no directory, no link and no volume has changed since. */
 async function isAsListed(before: ListingMemory, { disk, finder, listed }: WalkContext): Promise<boolean> {
-  if (!before.isPlain || listed.size === 0) return false;
+  if (!before.isPlain) return false;
+  for (const [path, target] of before.places.links) {
+    if (await orNull(disk.readLink(path)) !== target) return false;
+  }
   for (const { dir, target } of before.volumes.values()) {
     if ((await finder.at(dir))?.target !== target) return false;
   }

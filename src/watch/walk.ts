@@ -84,7 +84,11 @@ export function createWalk(context: WalkContext): Walk {
     above: readonly string[],
   ): Promise<void> => {
     const [part, ...rest] = parts;
-    if (!going || part === undefined || above.length > DEPTH_MAX) return;
+    if (!going || part === undefined) return;
+    if (above.length > DEPTH_MAX) {
+      context.errors.push(fileError(place.path, `more than ${DEPTH_MAX} directories deep`));
+      return;
+    }
     if (part === EVERYTHING && visitor.skips(place.path)) return;
     const isLast = rest.length === 0;
     const isDeep = part === "**" || part === EVERYTHING;

@@ -503,6 +503,26 @@ testInDir(
 );
 
 testInDir(
+  "what lies deeper than 32 directories is an error state, and never left out in silence",
+  async (dir) => {
+    const parts = Array.from({ length: 33 }, (_, i) => `d${i}`);
+    const deepest = join(dir, ...parts);
+    Deno.mkdirSync(join(dir, ...parts.slice(0, 32)), { recursive: true });
+    Deno.writeTextFileSync(join(dir, ...parts.slice(0, 32), "x"), "1");
+    const reader = createSnapshotReader({ ...BASE, watchedDirs: [dir], delayIntervalMs: 0 }, clock);
+    assert.equal((await content(reader)).files.length, 1);
+    Deno.mkdirSync(deepest);
+    Deno.writeTextFileSync(join(deepest, "y"), "1");
+    const found = await settled(reader);
+    assert.ok(found.kind === "unreadable");
+    const bad = found.files.filter(({ error }) => error !== null);
+    assert.deepEqual(bad.map(({ path, error }) => [path, error]), [
+      [deepest, "more than 32 directories deep"],
+    ]);
+  },
+);
+
+testInDir(
   "what settles is asked for alone, but nothing counts before everything was looked at",
   async (dir) => {
     const paths = [0, 1, 2, 3].map((i) => join(dir, `f${i}`));

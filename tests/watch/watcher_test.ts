@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { createClock } from "../../src/clock.ts";
 import type { Cause } from "../../src/model.ts";
 import type { Logger } from "../../src/ports.ts";
-import { breakPauseMs, createBudget, EVENTS, nextPauseMs, take } from "../../src/watch/events/budget.ts";
+import { breakPauseMs, createBudget, EVENTS, nextPauseMs, take } from "../../src/watch/events/limits.ts";
 import { createSnapshotReader } from "../../src/watch/reader.ts";
 import type { WatcherConfig } from "../../src/watch/events/arming.ts";
 import { createWatcher } from "../../src/watch/events/watcher.ts";

@@ -1,6 +1,6 @@
 /**
  * Keeps a `Deno.watchFs` on the directories that the last look has planned: opens it, closes it, gives it up for a while.
- * Must never freeze the process, so it opens and closes nothing while a FIFO could hold the thread behind it (`fifo.ts`).
+ * Must never freeze the process, so it opens and closes nothing while a FIFO could hold the thread behind it (`limits.ts`).
  */
 
 import type { Config } from "../../config.ts";
@@ -8,8 +8,8 @@ import type { Clock, Logger, TakeHint } from "../../ports.ts";
 import { commonParent } from "../../paths.ts";
 import { createDiskTimeout, type Disk, orNull } from "../disk.ts";
 import { isSamePlaces, type Places } from "../places.ts";
-import { breakPauseMs, type Budget, createBudget, EVENTS, limitOf, nextPauseMs } from "./budget.ts";
-import { holdsFifo, isNotifyThreadStuck } from "./fifo.ts";
+import { breakPauseMs, type Budget, createBudget, EVENTS, limitOf, nextPauseMs } from "./limits.ts";
+import { holdsFifo, isNotifyThreadStuck } from "./limits.ts";
 import { messageOf } from "../../text.ts";
 
 /** What of the configuration the watcher needs. */

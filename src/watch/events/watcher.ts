@@ -7,7 +7,7 @@ import type { Clock, Logger, Watcher } from "../../ports.ts";
 import { beginsUpdate, isInPlaces, isRelevant } from "../places.ts";
 import type { WatchedReader } from "../reader.ts";
 import { type Context, createArming, type State, type WatcherConfig } from "./arming.ts";
-import { breakPauseMs, createBudget, EVENTS, GATHER_MS, HINTS, take } from "./budget.ts";
+import { breakPauseMs, createBudget, EVENTS, GATHER_MS, HINTS, take } from "./limits.ts";
 
 /** Breaks of the watcher with less than this between them are in a row. */
 const BREAKS_APART_MS = 60_000;
