@@ -20,15 +20,7 @@ export type HttpErrorCode =
   | "aborted"
   | "other";
 
-/**
- * A request that ended without a usable answer. `message` is the reason alone, e.g. `connection refused`.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const error = new HttpError("timeout", "timed out after 5s");
- * assert.deepEqual([error.code, `${error}`], ["timeout", "HttpError: timed out after 5s"]);
- * ```
- */
+/** A request that ended without a usable answer. `message` is the reason alone, e.g. `connection refused`. */
 export class HttpError extends Error {
   override readonly name = "HttpError";
   constructor(readonly code: HttpErrorCode, message: string, options?: ErrorOptions) {

@@ -91,15 +91,7 @@ const REFUSED_PORTS: readonly number[] = [
   6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
 ];
 
-/**
- * The port of an `http:` or `https:` URL, where `fetch` refuses it; else null.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(refusedPortOf("http://localhost:6000/status"), 6000);
- * assert.equal(refusedPortOf("http://localhost:8080/status"), null);
- * ```
- */
+/** The port of an `http:` or `https:` URL, where `fetch` refuses it; else null. */
 export function refusedPortOf(url: string): number | null {
   const { port } = new URL(url);
   return port !== "" && REFUSED_PORTS.includes(Number(port)) ? Number(port) : null;

@@ -25,17 +25,7 @@ const CLOSE_BRACKET = 93;
 const OPEN_BRACE = 123;
 const CLOSE_BRACE = 125;
 
-/**
- * The body as texts of whole lines, one after the other; bytes that are no UTF-8 are replaced.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * // Pieces end where lines end, so that a value is never cut in two.
- * const body = new TextEncoder().encode("metric 1\n".repeat(10_000));
- * const pieces = [...decodePieces({ code: 200, body, truncated: false })];
- * assert.ok(pieces.length > 1 && pieces.every((piece) => piece.endsWith("\n")));
- * ```
- */
+/** The body as texts of whole lines, one after the other; bytes that are no UTF-8 are replaced. */
 export function* decodePieces({ body }: Answer): Generator<string> {
   const decoder = new TextDecoder();
   for (let start = 0; start < body.length;) {
@@ -50,16 +40,7 @@ export function* decodePieces({ body }: Answer): Generator<string> {
   }
 }
 
-/**
- * Whether the body starts like a JSON object.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const answer = (text: string) => ({ code: 200, body: new TextEncoder().encode(text), truncated: false });
- * assert.equal(startsObject(answer(' \n{"status":"success"}')), true);
- * assert.equal(startsObject(answer("# HELP up\n")), false);
- * ```
- */
+/** Whether the body starts like a JSON object. */
 export function startsObject({ body }: Answer): boolean {
   let at = 0;
   // Space, tab and line ends.
@@ -140,16 +121,7 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/**
- * A time as Go and others write it in JSON (RFC 3339), in Unix milliseconds; null for Go's zero time and for junk.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(parseTime("2026-11-24T08:00:00Z"), Date.UTC(2026, 10, 24, 8));
- * assert.equal(parseTime("0001-01-01T00:00:00Z"), null);
- * assert.equal(parseTime(1_700_000_000), null);
- * ```
- */
+/** A time as Go and others write it in JSON (RFC 3339), in Unix milliseconds; null for Go's zero time and for junk. */
 export function parseTime(value: unknown): number | null {
   if (typeof value !== "string" || !/^\d{4}-\d{2}-\d{2}T/.test(value)) return null;
   const ms = Date.parse(value);
