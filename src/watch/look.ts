@@ -8,7 +8,7 @@ import { isWithin } from "../paths.ts";
 import { sortPaths } from "./digest.ts";
 import { type Disk, forEachLimited, leadsOutside, orNull } from "./disk.ts";
 import { isSameStat, isStat, isUnchangedSync, statFile } from "./read_file.ts";
-import { createFile, type FileLook, isTrusted, readAll, type ReadOptions } from "./reading.ts";
+import { createFile, type FileLook, isTrusted, readAll, type ReadOptions } from "./read_files.ts";
 import {
   type Candidate,
   type ListingMemory,

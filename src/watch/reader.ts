@@ -12,7 +12,7 @@ import { createDiskTimeout, fileError } from "./disk.ts";
 import { lookAgain, type LookOptions, type LookResult, takeLook } from "./look.ts";
 import { createOwnMounts } from "./mounts.ts";
 import { isLikelyChange, judgeLook, NOTHING_YET, type Reading } from "./observe.ts";
-import type { Places } from "./places.ts";
+import type { Places } from "./plan.ts";
 import { compareLook } from "./settle.ts";
 import { createSources, type SourceConfig } from "./sources.ts";
 

@@ -8,7 +8,7 @@ import type { FileState, Snapshot } from "../model.ts";
 import { isInPayload } from "../proc/mountinfo.ts";
 import { type Disk, fileError, orNull } from "./disk.ts";
 import type { Look } from "./look.ts";
-import type { FileLook } from "./reading.ts";
+import type { FileLook } from "./read_files.ts";
 import { isSameStat } from "./read_file.ts";
 
 /** Quiet time of `auto` for plain files (contract, `--delay-interval`). */

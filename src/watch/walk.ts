@@ -8,7 +8,7 @@ import { isWithin, joinPath } from "../paths.ts";
 import { isInPayload } from "../proc/mountinfo.ts";
 import { type Disk, explain, fileError, orNull } from "./disk.ts";
 import type { GlobPart } from "./glob.ts";
-import { followFile, type Names, notePlace, type PlaceNotes } from "./places.ts";
+import { followFile, type Names, notePlace, type PlaceNotes } from "./plan.ts";
 import { KERNEL_DIRS, leadsToKernel } from "./read_file.ts";
 import { pinPath, type Place, type VolumeFinder } from "./volumes.ts";
 

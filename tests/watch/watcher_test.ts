@@ -6,7 +6,7 @@ import type { Cause } from "../../src/model.ts";
 import type { Logger } from "../../src/ports.ts";
 import { breakPauseMs, createBudget, EVENTS, nextPauseMs, take } from "../../src/watch/events/limits.ts";
 import { createSnapshotReader } from "../../src/watch/reader.ts";
-import type { WatcherConfig } from "../../src/watch/events/arming.ts";
+import type { WatcherConfig } from "../../src/watch/events/open_watch.ts";
 import { createWatcher } from "../../src/watch/events/watcher.ts";
 import { createTestConfig } from "../support/config.ts";
 import { createFakeClock } from "../support/fake_clock.ts";

@@ -1,12 +1,12 @@
 /**
  * Wakes the loop when the disk may have changed: by kernel events where there are any, and by the interval always. It
- * never decides or reads content; where the watch is set is `arming.ts`'s.
+ * never decides or reads content; where the watch is set is `open_watch.ts`'s.
  */
 
 import type { Clock, Logger, Watcher } from "../../ports.ts";
-import { beginsUpdate, isInPlaces, isRelevant } from "../places.ts";
+import { beginsUpdate, isInPlaces, isRelevant } from "../plan.ts";
 import type { WatchedReader } from "../reader.ts";
-import { type Context, createArming, type State, type WatcherConfig } from "./arming.ts";
+import { type Context, createArming, type State, type WatcherConfig } from "./open_watch.ts";
 import { breakPauseMs, createBudget, EVENTS, GATHER_MS, HINTS, take } from "./limits.ts";
 
 /** Breaks of the watcher with less than this between them are in a row. */

@@ -7,7 +7,7 @@ import type { Config } from "../../config.ts";
 import type { Clock, Logger, TakeHint } from "../../ports.ts";
 import { commonParent } from "../../paths.ts";
 import { createDiskTimeout, type Disk, orNull } from "../disk.ts";
-import { isSamePlaces, type Places } from "../places.ts";
+import { isSamePlaces, type Places } from "../plan.ts";
 import { breakPauseMs, type Budget, createBudget, EVENTS, limitOf, nextPauseMs } from "./limits.ts";
 import { holdsFifo, isNotifyThreadStuck } from "./limits.ts";
 import { messageOf } from "../../text.ts";
