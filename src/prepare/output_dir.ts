@@ -201,20 +201,6 @@ async function hasBytes(handle: FileHandle, bytes: Uint8Array): Promise<boolean>
   }
 }
 
-/** The text of a regular file of `bytesMax` at most; null where it is none. */
-export async function readText(
-  directory: OpenDirectory,
-  name: string,
-  bytesMax: number,
-): Promise<string | null> {
-  const handle = await openFile(`${directory.at}/${name}`);
-  try {
-    return handle !== null && (await handle.stat()).size <= bytesMax ? await handle.readFile("utf8") : null;
-  } finally {
-    await handle?.close();
-  }
-}
-
 /** A name that nobody can know beforehand; the prefix is what `removeLeftovers` and the reader know. */
 export function randomName(): string {
   return `${OWN_PREFIX}${crypto.randomUUID()}.tmp`;

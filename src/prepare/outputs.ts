@@ -19,7 +19,6 @@ import {
   openOutputDirectory,
   randomName,
   readExisting,
-  readText,
   reasonOf,
   touch,
   writeNew,
@@ -130,7 +129,7 @@ async function writeAll(
   try {
     if (memory.names === null) {
       await removeLeftovers(root, clock.wallMs());
-      memory.names = config.outputDir === null ? [] : await readList(root, config);
+      memory.names = [];
     }
     const plan = planOutputs(files, config);
     const staged = await stageAll(root, files, plan, config, convert, step);
@@ -144,7 +143,7 @@ async function writeAll(
       await settle(root, staged, isGood);
     }
     memory.inPlace = plan;
-    return await finish(root, staged, config, memory, clock);
+    return await finish(root, staged, memory, clock);
   } finally {
     await root.close();
   }
@@ -154,7 +153,6 @@ async function writeAll(
 async function finish(
   root: OpenDirectory,
   staged: readonly Staged[],
-  config: OutputsConfig,
   memory: Memory,
   clock: Clock,
 ): Promise<PrepareResult> {
@@ -165,7 +163,6 @@ async function finish(
   const gone = before.filter((name) => !wanted.has(name));
   for (const name of gone) await removeOutput(root, name).catch(() => {});
   if (gone.length > 0) memory.removedWallMs = clock.wallMs();
-  if (config.outputDir !== null && `${before}` !== `${names}`) await writeList(root, config, names);
   const written = gone.length > 0 || staged.some(({ placed }) => placed);
   const outputWallMs = staged.reduce((newest, { wallMs }) => Math.max(newest, wallMs), memory.removedWallMs);
   return outputWallMs === -Infinity ? { kind: "ok", written } : { kind: "ok", written, outputWallMs };
@@ -340,40 +337,6 @@ async function removeOutput(root: OpenDirectory, name: string): Promise<void> {
     const entry = last;
     // Not recursive: a directory that holds anything stays.
     await inDirectory(root, parts, false, (parent) => Deno.remove(`${parent.at}/${entry}`));
-  }
-}
-
-/** A list of 50,000 long names. */
-const LIST_BYTES_MAX = 16 * 1024 * 1024;
-
-/** The file that has the names of the outputs, for the next process; others with other inputs may share the directory. */
-async function listName({ configFiles, watchedDirs }: OutputsConfig): Promise<string> {
-  const inputs = new TextEncoder().encode(JSON.stringify([configFiles, watchedDirs]));
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", inputs)).toHex();
-  return `${OWN_PREFIX}${digest.slice(0, 12)}.json`;
-}
-
-/** What an earlier process with these inputs has written; nothing where that is not known. Never throws. */
-async function readList(root: OpenDirectory, config: OutputsConfig): Promise<readonly string[]> {
-  try {
-    const list: unknown = JSON.parse(await readText(root, await listName(config), LIST_BYTES_MAX) ?? "[]");
-    return Array.isArray(list) ? list.filter((name) => typeof name === "string" && isBelow(name)) : [];
-  } catch {
-    return [];
-  }
-}
-
-/** Never throws: without it, what has no input any more stays after the next start. */
-async function writeList(
-  root: OpenDirectory,
-  config: OutputsConfig,
-  names: readonly string[],
-): Promise<void> {
-  try {
-    const { name } = await writeNew(root, new TextEncoder().encode(JSON.stringify(names)), 0o600);
-    await Deno.rename(`${root.at}/${name}`, `${root.at}/${await listName(config)}`);
-  } catch {
-    // The disk is full, say.
   }
 }
 

@@ -23,11 +23,7 @@ function factsOf(path: string): unknown {
   return { mode, ino, nlink, mtime, size, text: Deno.readTextFileSync(path) };
 }
 
-/** All names but that of the list of the outputs. */
-const namesIn = (dir: string) =>
-  [...Deno.readDirSync(dir)].map(({ name }) => name).filter((name) =>
-    !/^\.config-reloader-\w{12}\.json$/.test(name)
-  );
+const namesIn = (dir: string) => [...Deno.readDirSync(dir)].map(({ name }) => name);
 
 async function makeFifo(path: string): Promise<void> {
   const { success } = await new Deno.Command("mkfifo", { args: [path] }).output();
