@@ -35,7 +35,7 @@ const CASES: readonly [string, () => Promise<Uint8Array> | string, string, strin
   ["1 GB of zeros as gzip", () => createBomb(1e9), "--validate=json", UNPACKED],
   ["8 MiB as gzip, variables", () => createBomb(8 * MIB), "--config-envsubst-file=OUT", ""],
   ["as much as --max-file-size", () => rows("a", 16 * MIB), "--config-envsubst-file=OUT", ""],
-  ["variables", () => rows("$(HOME)", 900_000), "--config-envsubst-file=OUT", ""],
+  ["variables", () => rows("$(LONG)", 900_000), "--config-envsubst-file=OUT", ""],
   ["JSON lists", () => `[${rows("[],", 1_000_000)}`, "--validate=json", "no valid JSON"],
   ["YAML dashes", () => rows("- ", 800_000), "--validate=yaml", "Nested too deep"],
   ["YAML brackets", () => rows("[", 800_000), "--validate=yaml", "Nested too deep"],
@@ -64,7 +64,7 @@ test("content that takes memory stays within 50 MiB (160 from source), and what 
           const sidecar = await scene.begin({
             prefix: ["sh", "-c", `${joins}; exec "$@"`, "sh"],
             args: [flag.replace("OUT", `${scene.dir}/out.yaml`)],
-            env: { HOME: "x".repeat(60) },
+            env: { LONG: "x".repeat(60) },
           });
           await scene.applied(await scene.swap('{"version": 1}\n'));
           const anonymous = () => readMemory([sidecar.pid]).anonymousBytes;
