@@ -26,6 +26,11 @@ export function parseListeners(text: string, port: number): string[] {
   return inodes;
 }
 
+/** Whether the lines go beyond the listening sockets: Linux lists those first. */
+export function isPastListeners(text: string): boolean {
+  return /\d: \S+ \S+ (?!0A)/.test(text);
+}
+
 /**
  * How many connections of the local `port` have more than `bytes` on their way to a client that does not read them.
  * @example

@@ -13,6 +13,7 @@ import {
 import { createProcReader } from "../../src/proc/reader.ts";
 import { hasSignal, signalNumber } from "../../src/proc/signals.ts";
 import { parseListeners } from "../../src/proc/sockets.ts";
+import { testInDir } from "../support/in_dir.ts";
 import { test } from "../support/strict.ts";
 
 const REST = "S 1 7 7 0 -1 4194560 77 0 0 0 250 50 0 0 20 0 1 0 62217 3133440 388 18446744073709551615 " +
@@ -164,6 +165,16 @@ test("reader: a real listening socket is found by its port and process", () => {
       listener.close();
     }
   }
+});
+
+testInDir("reader: connections, which come after the listening sockets, are not read", async (dir) => {
+  const row = (i: number, state: string) =>
+    `${i}: 0100007F:1F90 00000000:0000 ${state} 0:0 00:0 0 0 0 ${5000 + i} 1 0`.padEnd(149) + "\n";
+  const rows = [row(0, "0A"), row(1, "0A"), ...Array.from({ length: 100 }, (_, i) => row(i + 2, "01"))];
+  await Deno.mkdir(`${dir}/net`);
+  // What stands at the end would be found by who reads that far.
+  await Deno.writeTextFile(`${dir}/net/tcp`, `${"sl".padEnd(149)}\n${rows.join("")}${row(102, "0A")}`);
+  assert.deepEqual([...createProcReader(dir).listening(8080)], ["socket:[5000]", "socket:[5001]"]);
 });
 
 test("reader: the age of a process by its start time and the uptime", async () => {
