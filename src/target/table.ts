@@ -69,8 +69,9 @@ export function readTable(reader: ProcReader, sinceStartMs: number, only?: numbe
     else if (stat !== null) processes.set(pid, stat);
   }
   const uptimeMs = once(() => readUptime(reader, processes.get(selfPid), sinceStartMs));
-  const isListening = once((port: number) => reader.isListening(port));
-  const sockets = once((port: number) => reader.listening(port));
+  // Mostly the first socket that listens there is the one that is asked about.
+  const firstSocket = once((port) => reader.listening(port, true));
+  const sockets = once((port) => reader.listening(port, false));
   const container = once((pid) => readContainer(reader, pid));
   const descriptorsLeft = new Map<string, number>();
   const holds = (pid: number, wanted: ReadonlySet<string>): boolean => {
@@ -101,8 +102,9 @@ export function readTable(reader: ProcReader, sinceStartMs: number, only?: numbe
     },
     ageMs: (stat) => uptimeMs(0) - stat.startTicks * TICK_MS,
     isHidden: () => isAnyHidden || / \/proc [^\n]*\bhidepid=[12ip]/.test(reader.mountinfo(selfPid) ?? ""),
-    isListening,
-    listens: (pid, port) => isListening(port) && holds(pid, sockets(port)),
+    isListening: (port) => firstSocket(port).size > 0,
+    listens: (pid, port) =>
+      firstSocket(port).size > 0 && (holds(pid, firstSocket(port)) || holds(pid, sockets(port))),
   };
 }
 

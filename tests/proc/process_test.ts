@@ -158,7 +158,7 @@ test("reader: a real listening socket is found by its port and process", () => {
     const listener = Deno.listen({ hostname, port: 0 });
     try {
       const { port } = listener.addr as Deno.NetAddr;
-      const sockets = reader.listening(port);
+      const sockets = reader.listening(port, true);
       assert.equal(sockets.size, 1);
       assert.equal(reader.descriptors(Deno.pid).filter((one) => sockets.has(one)).toArray().length, 1);
     } finally {
@@ -174,7 +174,7 @@ testInDir("reader: connections, which come after the listening sockets, are not 
   await Deno.mkdir(`${dir}/net`);
   // What stands at the end would be found by who reads that far.
   await Deno.writeTextFile(`${dir}/net/tcp`, `${"sl".padEnd(149)}\n${rows.join("")}${row(102, "0A")}`);
-  assert.deepEqual([...createProcReader(dir).listening(8080)], ["socket:[5000]", "socket:[5001]"]);
+  assert.deepEqual([...createProcReader(dir).listening(8080, false)], ["socket:[5000]", "socket:[5001]"]);
 });
 
 test("reader: the age of a process by its start time and the uptime", async () => {

@@ -118,10 +118,24 @@ test("table: hidepid, by entries without content or by the mount's options", () 
   }
 });
 
+test("table: the other sockets of a port are asked for only where the first is not the one", () => {
+  const asked: boolean[] = [];
+  const table = world({
+    listening: (
+      _,
+      isOneEnough,
+    ) => (asked.push(isOneEnough), new Set(isOneEnough ? ["socket:[7]"] : ["socket:[7]", "socket:[8]"])),
+    descriptors: function* (pid) {
+      yield `socket:[${pid}]`;
+    },
+  }).look();
+  assert.deepEqual([table.isListening(8080), table.listens(7, 8080), asked], [true, true, [true]]);
+  assert.deepEqual([table.listens(8, 8080), table.listens(9, 8080), asked], [true, false, [true, false]]);
+});
+
 test("table: of processes with many descriptors the first are looked at, 5,000 a container", () => {
   let looked = 0;
   const table = world({
-    isListening: () => true,
     listening: () => new Set(["socket:[7]"]),
     cgroup: (pid) => (pid < 10_000 ? "ab" : "cd").repeat(32),
     descriptors: function* (pid) {

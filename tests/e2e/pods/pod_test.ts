@@ -627,6 +627,6 @@ podTest("pod: a look at ten processes is fast enough to be on the way to the sig
   await pod.start({ program: "probe", args: ["workers=1"], container: "amp", uid: USER });
   const sidecar = await pod.sidecar({ uid: USER });
   const medianUs = await sidecar.measure(300, { reloadUrl: `http://localhost:${app.port}/` });
-  // Measured at 200 µs; five times that is a fault, and not a busy machine.
-  assert.ok(medianUs < 1000, `${medianUs} µs`);
+  // Measured at 500 to 1,000 µs; five times that is a fault, and not a busy machine.
+  assert.ok(medianUs < 5000, `${medianUs} µs`);
 });
