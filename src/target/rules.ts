@@ -19,13 +19,13 @@ export const PID_MAX = 4194304;
 
 const WAYS_TO_NAME = ["--process-name", "--process-cmdline", "--pid-file"];
 
-/** The way out of every doubt, for texts: the flags that are not those by which it was `asked` for already. */
+/** The way out where several match, for texts: the flags that are not those by which they were `asked` for already. */
 export function nameIt(asked: string): string {
   const flags = WAYS_TO_NAME.filter((flag) => !asked.includes(`${flag} `));
   return `name the application with ${flags.join(", ").replace(/, (?=[^,]*$)/, " or ")}`;
 }
 
-/** The same where it is looked for by `--pid auto`. */
+/** The way out of every other doubt. */
 export const NAME_IT = nameIt("");
 
 /**
@@ -97,18 +97,18 @@ export function forbids(table: ProcessTable, stat: ProcessStat): ForbidCode | nu
 const FORBIDDEN = {
   "bad-pid": {
     note: "a kernel thread",
-    why: ({ kernelThread }: ProcessStat, nameIt: string) =>
-      kernelThread ? `it is a thread of the kernel; ${nameIt}` : `a PID is an integer from 1 to ${PID_MAX}`,
+    why: ({ kernelThread }: ProcessStat) =>
+      kernelThread ? `it is a thread of the kernel; ${NAME_IT}` : `a PID is an integer from 1 to ${PID_MAX}`,
   },
   "self": {
     note: "another config-reloader",
-    why: (_: ProcessStat, nameIt: string) => `it is config-reloader itself; ${nameIt}`,
+    why: () => `it is config-reloader itself; ${NAME_IT}`,
   },
   "pause": {
     note: "the pause process",
-    why: (_: ProcessStat, nameIt: string) =>
+    why: () =>
       "it is the pause process, which holds the pod's namespaces, and not the application; " +
-      `leave --pid at auto, or ${nameIt}`,
+      `leave --pid at auto, or ${NAME_IT}`,
   },
   "runtime": {
     note: "the container runtime, not yet an application",
@@ -123,8 +123,7 @@ const FORBIDDEN = {
   },
   "host-init": {
     note: "the init process of this machine",
-    why: ({ comm }: ProcessStat, nameIt: string) =>
-      `it is the init process of this machine ("${comm}"); ${nameIt}`,
+    why: ({ comm }: ProcessStat) => `it is the init process of this machine ("${comm}"); ${NAME_IT}`,
   },
 } as const;
 
@@ -148,7 +147,7 @@ export function refusal(
   const who = describe(table, stat) + (asked && `, named by ${asked}`);
   return {
     code,
-    message: `Cannot signal ${who}: ${FORBIDDEN[code].why(stat, nameIt(asked))}`,
+    message: `Cannot signal ${who}: ${FORBIDDEN[code].why(stat)}`,
     ...((code === "runtime" || code === "not-there") && { again: true }),
   };
 }
