@@ -66,8 +66,7 @@ export function createLoop(deps: LoopDeps): Loop {
       // A signal may be due: nothing is logged before it, unless it has to wait.
       if (effect.do === "reload") await Promise.race([pending, clock.sleep(0)]);
       if (deps.rollout !== undefined) tellGroup(deps.rollout, before, model);
-      // A hint that changes nothing is nothing to tell.
-      if (event.kind !== "hinted" || model !== before) recorder.record(before, event, model, at);
+      recorder.record(before, event, model, at);
       if (event.kind === "ended") deps.collectGarbage(RELOAD_WORK);
       if (effect.do === "end") return effect.code;
     }
