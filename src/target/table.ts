@@ -74,15 +74,17 @@ export function readTable(reader: ProcReader, sinceStartMs: number, only?: numbe
   const sockets = once((port) => reader.listening(port, false));
   const container = once((pid) => readContainer(reader, pid));
   const descriptorsLeft = new Map<string, number>();
-  const holds = (pid: number, wanted: ReadonlySet<string>): boolean => {
+  const holds = (pid: number, port: number): boolean => {
     const key = container(pid);
     let left = descriptorsLeft.get(key) ?? DESCRIPTORS_MAX;
+    const seen: string[] = [];
     const found = reader.descriptors(pid).take(Math.min(left, DESCRIPTORS_OF_ONE_MAX)).some((descriptor) => {
       left--;
-      return wanted.has(descriptor);
+      seen.push(descriptor);
+      return firstSocket(port).has(descriptor);
     });
     descriptorsLeft.set(key, left);
-    return found;
+    return found || seen.some((descriptor) => sockets(port).has(descriptor));
   };
   return {
     selfPid,
@@ -103,8 +105,7 @@ export function readTable(reader: ProcReader, sinceStartMs: number, only?: numbe
     ageMs: (stat) => uptimeMs(0) - stat.startTicks * TICK_MS,
     isHidden: () => isAnyHidden || / \/proc [^\n]*\bhidepid=[12ip]/.test(reader.mountinfo(selfPid) ?? ""),
     isListening: (port) => firstSocket(port).size > 0,
-    listens: (pid, port) =>
-      firstSocket(port).size > 0 && (holds(pid, firstSocket(port)) || holds(pid, sockets(port))),
+    listens: (pid, port) => firstSocket(port).size > 0 && holds(pid, port),
   };
 }
 
