@@ -5,10 +5,11 @@
 
 import { hideUrlSecrets } from "../http/urls.ts";
 import { baseName, isWithin, joinPath } from "../paths.ts";
+import { orList } from "../text.ts";
 import { isPattern, matchesParts, parseGlob } from "../watch/glob.ts";
 import type { FlagName } from "./flags.ts";
 import type { Resolved } from "./resolve.ts";
-import { orList, quote } from "./usage_error.ts";
+import { quote } from "./usage_error.ts";
 
 /** What counts only with certain values of another flag. */
 const COUNTS_ONLY_WITH:

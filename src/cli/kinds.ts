@@ -8,8 +8,8 @@ import { hideUrlSecrets, refusedPortOf } from "../http/urls.ts";
 import { isGlob } from "../watch/glob.ts";
 import { splitShellWords } from "./shell_words.ts";
 import { parseDurationMs, parseSizeBytes } from "./units.ts";
-import { orList, quote, UsageError } from "./usage_error.ts";
-import { messageOf } from "../text.ts";
+import { quote, UsageError } from "./usage_error.ts";
+import { messageOf, orList } from "../text.ts";
 
 /** Parts of a flag that its kind of value decides. */
 export interface Kind<T = unknown> {

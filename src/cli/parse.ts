@@ -4,10 +4,11 @@
  */
 
 import type { CheckInput, Config, RunningSidecar, TakenSettings } from "../config.ts";
+import { orList } from "../text.ts";
 import { findContradiction, SELECTORS } from "./contradictions.ts";
 import { findFlag, FLAG_NAMES, type FlagName, PEER_FLAGS } from "./flags.ts";
 import { type Environment, readEnvironment, resolveConfig } from "./resolve.ts";
-import { orList, quote, suggestion, UsageError } from "./usage_error.ts";
+import { quote, suggestion, UsageError } from "./usage_error.ts";
 
 /** What the command line asks for. */
 export type CommandLine =

@@ -5,7 +5,7 @@
 
 import { closestMatch } from "leven";
 import { hideUrlSecrets } from "../http/urls.ts";
-import { escapeUnsafe } from "../text.ts";
+import { escapeUnsafe, orList } from "../text.ts";
 
 /**
  * A value, flag or combination of flags that cannot be used; its message is one line for people.
@@ -25,13 +25,6 @@ export function quote(value: string): string {
   const text = value.includes("://") ? hideUrlSecrets(value) : value;
   const cut = text.length > QUOTED_CHARS_MAX ? `${text.slice(0, QUOTED_CHARS_MAX)}…` : text;
   return `"${escapeUnsafe(cut)}"`;
-}
-
-/**
- * Joins words as in a sentence: `a, b or c`.
- */
-export function orList(words: readonly string[]): string {
-  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
 }
 
 /**

@@ -5,6 +5,7 @@
 
 import { displayName, type ProcessStat, programName } from "../proc/process.ts";
 import type { TargetCode } from "../codes.ts";
+import { orList } from "../text.ts";
 import type { ProcessTable } from "./table.ts";
 
 /** Why no process is signalled. `again`: the state passes by itself, so look again soon. */
@@ -22,7 +23,7 @@ const WAYS_TO_NAME = ["--process-name", "--process-cmdline", "--pid-file"];
 /** The way out where several match, for texts: the flags that are not those by which they were `asked` for already. */
 export function nameIt(asked: string): string {
   const flags = WAYS_TO_NAME.filter((flag) => !asked.includes(`${flag} `));
-  return `name the application with ${flags.join(", ").replace(/, (?=[^,]*$)/, " or ")}`;
+  return `name the application with ${orList(flags)}`;
 }
 
 /** The way out of every other doubt. */
