@@ -14,15 +14,14 @@ import {
   type AppFacts,
   type Effect,
   type Event,
-  type Job,
   type KnownTarget,
   type Liveness,
   type Model,
-  type OpenTrigger,
   type Question,
   type Reload,
   reloadOf,
 } from "../reload/model.ts";
+import { openTriggerFor } from "../reload/outcome.ts";
 import { isSameProcess } from "../reload/process.ts";
 import { decideStart, outputTimeOf, startFacts } from "../reload/start.ts";
 import type { Mailbox } from "./mailbox.ts";
@@ -191,7 +190,7 @@ async function runAttempt(
       lastReading: model.reading,
       provedToken: model.provedToken?.digest === reload.job.digest ? model.provedToken.token : null,
       output: model.output,
-      openTrigger: openTriggerOf(model, reload.job),
+      openTrigger: openTriggerFor(model.openTrigger, reload.job),
       onSent: mailbox.post,
       stopping,
       aborted,
@@ -203,8 +202,4 @@ async function runAttempt(
     const reason = `internal error: ${error instanceof Error ? error.stack ?? error.message : error}`;
     mailbox.post({ kind: "ended", result: resultOf("failed", reason, "internal") });
   }
-}
-
-function openTriggerOf({ openTrigger: open }: Model, { digest, changedAtMs }: Job): OpenTrigger | null {
-  return open?.digest === digest && open.changedAtMs === changedAtMs ? open : null;
 }

@@ -6,6 +6,7 @@
 import type { Result } from "../model.ts";
 import { mergeHints } from "./look.ts";
 import {
+  type ContentSince,
   type Hint,
   type Job,
   KILLED_MAX,
@@ -80,6 +81,14 @@ function noteFailure(model: Model, { job }: Reload, result: Result, now: Now, po
   };
 }
 
+/** The trigger that the app may still be at with this very content; null where it is another's, or there is none. */
+export function openTriggerFor(
+  open: OpenTrigger | null,
+  { digest, changedAtMs }: ContentSince,
+): OpenTrigger | null {
+  return open?.digest === digest && open.changedAtMs === changedAtMs ? open : null;
+}
+
 /** The trigger that the app may still be at after a failure. */
 function openAfter(
   known: OpenTrigger | null,
@@ -90,8 +99,8 @@ function openAfter(
   // What nobody triggers may be at it since the change.
   const sinceAtMs = trigger === "none" ? changedAtMs : triggeredAtMs;
   if (isOpen && sinceAtMs !== null) {
-    const isSame = known?.digest === digest && known.changedAtMs === changedAtMs;
-    return { digest, changedAtMs, baseline: isSame ? known.baseline : baseline, sinceAtMs };
+    const same = openTriggerFor(known, { digest, changedAtMs });
+    return { digest, changedAtMs, baseline: same === null ? baseline : same.baseline, sinceAtMs };
   }
   // The app's no is its answer. An attempt that could send nothing leaves the one before it open.
   return outcome === "rejected" || triggeredAtMs !== null ? null : known;
