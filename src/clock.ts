@@ -12,6 +12,11 @@ export function momentOf(
   return { nowMs: clock.nowMs(), wallMs: clock.wallMs() };
 }
 
+/** The wall time of a monotonic moment, as the wall clock stands now. */
+export function wallMsAt(clock: Pick<Clock, "nowMs" | "wallMs">, atMs: number): number {
+  return clock.wallMs() - (clock.nowMs() - atMs);
+}
+
 /**
  * A clock on `performance.now` (monotonic) and `Date.now` (wall).
  * @example

@@ -4,7 +4,7 @@
  * comes in, everything it found goes out in one `Result`. It never counts, logs an outcome or decides about a next try.
  */
 
-import { momentOf } from "../clock.ts";
+import { momentOf, wallMsAt } from "../clock.ts";
 import { needsPreparing } from "../config.ts";
 import type { ReloadCode } from "../codes.ts";
 import type { Resolution, Result, Snapshot, Target, TriggerResult } from "../model.ts";
@@ -75,7 +75,7 @@ async function verifyLate(
   const nowMs = clock.nowMs();
   const result = await verifyReload(deps, input, {
     baseline,
-    since: { atMs, wallMs: clock.wallMs() - (nowMs - atMs) },
+    since: { atMs, wallMs: wallMsAt(clock, atMs) },
     // One reading, and the one that confirms it.
     deadlineMs: nowMs + 2 * config.pollIntervalMs,
   });
@@ -140,7 +140,7 @@ async function verifyStarted(deps: AttemptDeps, input: AttemptInput, target: Tar
   input.onSent({ kind: "sent", how: "started", target, atMs: nowMs, isAgain: false });
   return await verifyReload(deps, input, {
     baseline: null,
-    since: { atMs: nowMs, wallMs: clock.wallMs() - (nowMs - target.startedAtMs) },
+    since: { atMs: nowMs, wallMs: wallMsAt(clock, target.startedAtMs) },
     deadlineMs: nowMs + deps.config.reloadTimeoutMs,
     target,
     hasStarted: true,
@@ -169,7 +169,7 @@ async function attemptUntriggered(deps: AttemptDeps, input: AttemptInput): Promi
   input.onSent({ kind: "sent", how: "nothing", target: null, atMs: nowMs, isAgain: false });
   return await verifyReload(deps, input, {
     baseline: input.openTrigger?.baseline ?? statusIn(reading),
-    since: { atMs: changedAtMs, wallMs: clock.wallMs() - (nowMs - changedAtMs) },
+    since: { atMs: changedAtMs, wallMs: wallMsAt(clock, changedAtMs) },
     deadlineMs: nowMs + config.reloadTimeoutMs,
   });
 }

@@ -3,6 +3,7 @@
  * remembers no process between two calls: the target of before is a value that goes in.
  */
 
+import { wallMsAt } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { TargetCode } from "../codes.ts";
 import type { Resolution, Target, TargetView } from "../model.ts";
@@ -132,7 +133,7 @@ function checkPidFile(
   clock: Clock,
 ): Resolution {
   const { target } = found;
-  const startedWallMs = clock.wallMs() - (clock.nowMs() - target.startedAtMs);
+  const startedWallMs = wallMsAt(clock, target.startedAtMs);
   if (writtenWallMs === null || startedWallMs - writtenWallMs <= PID_FILE_AGE_MS) return found;
   return {
     kind: "none",
