@@ -117,13 +117,13 @@ export function resolveConfig(
   };
   // The default file counts only where nothing else is to be watched.
   if (!givenAs("config-file") && givenAs("watched-dir")) replaceDefault("config-file", Object.freeze([]), "");
-  const parsed = values as Values;
+  const all = values as Values;
   // The default of the first pause gives way to a longest one that is shorter.
-  if (!givenAs("retry-interval") && parsed.retryIntervalMs > parsed.maxBackoffMs) {
-    replaceDefault("retry-interval", parsed.maxBackoffMs, settings[FLAG_NAMES.indexOf("max-backoff")]!.value);
+  if (!givenAs("retry-interval") && all.retryIntervalMs > all.maxBackoffMs) {
+    replaceDefault("retry-interval", all.maxBackoffMs, settings[FLAG_NAMES.indexOf("max-backoff")]!.value);
   }
-  const maxUnpackedBytes = givenAs("max-file-size") ? parsed.maxFileSizeBytes : MAX_UNPACKED_BYTES_DEFAULT;
-  return { config: toConfig(values as Values, maxUnpackedBytes, settings), givenAs };
+  const maxUnpackedBytes = givenAs("max-file-size") ? all.maxFileSizeBytes : MAX_UNPACKED_BYTES_DEFAULT;
+  return { config: toConfig(all, maxUnpackedBytes, settings), givenAs };
 }
 
 function parseValue(flag: Flag, label: string, text: string, cwd: string): unknown {

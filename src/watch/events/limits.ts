@@ -7,6 +7,7 @@
 
 import { joinPath } from "../../paths.ts";
 import type { Clock } from "../../ports.ts";
+import { type Disk, orNull } from "../disk.ts";
 
 /** What may come at once, and how much of it goes on for ever. */
 export interface Rate {
@@ -102,6 +103,16 @@ export async function isNotifyThreadStuck(clock: Pick<Clock, "sleep">): Promise<
     await clock.sleep(STUCK_PAUSE_MS);
   }
   return seemsStuck();
+}
+
+/** Whether a watch on `dirs` may be opened or closed now; no where the disk does not say. */
+export async function mayOpenOrClose(
+  disk: Disk,
+  clock: Pick<Clock, "sleep">,
+  dirs: Iterable<string>,
+): Promise<boolean> {
+  const fifo = await orNull(disk.ask("fifo", () => holdsFifo(dirs))) ?? true;
+  return !fifo && !await isNotifyThreadStuck(clock);
 }
 
 /** Where /proc has the thread behind the watchers. There is one for all of them, so it is looked for once, and when it is gone. */

@@ -8,8 +8,16 @@ import type { Clock, Logger, TakeHint } from "../../ports.ts";
 import { commonParent } from "../../paths.ts";
 import { createDiskTimeout, type Disk, orNull } from "../disk.ts";
 import { isSamePlaces, type Places } from "../plan.ts";
-import { breakPauseMs, type Budget, createBudget, EVENTS, limitOf, nextPauseMs } from "./limits.ts";
-import { holdsFifo, isNotifyThreadStuck } from "./limits.ts";
+import {
+  breakPauseMs,
+  type Budget,
+  createBudget,
+  EVENTS,
+  isNotifyThreadStuck,
+  limitOf,
+  mayOpenOrClose,
+  nextPauseMs,
+} from "./limits.ts";
 import { messageOf } from "../../text.ts";
 
 /** What of the configuration the watcher needs. */
@@ -64,13 +72,13 @@ export interface Context {
   readonly note: (paths: readonly string[]) => void;
 }
 
-/** Reads the events of a watcher until it ends; `wake` asks for a check of the watch itself. */
-export type PumpEvents = (context: Context, watcher: Deno.FsWatcher, wake: () => void) => Promise<void>;
-
-/** Keeps the watch where the plans want it; one step at a time. */
+/**
+ * Keeps the watch where the plans want it; one step at a time. `pump` reads the events of a watcher until it ends; `wake` asks
+ * for a check of the watch itself.
+ */
 export function createArming(
   context: Context,
-  pump: PumpEvents,
+  pump: (context: Context, watcher: Deno.FsWatcher, wake: () => void) => Promise<void>,
 ): { follow(places: Places): void; end(): Promise<void> } {
   const { config, state, clock, hint, signal } = context;
   const timeout = createDiskTimeout(clock);
@@ -105,12 +113,10 @@ export function createArming(
     const opened = open(context, places, identities, (watcher) => pump(context, watcher, wake));
     if (opened === "gone") {
       // It went away after the look: a new look plans with what is above it.
-      state.breaks++;
-      clock.sleep(breakPauseMs(state.breaks), signal).then(() => signal.aborted || hint("event"));
+      clock.sleep(breakPauseMs(++state.breaks), signal).then(() => signal.aborted || hint("event"));
     }
-    if (opened !== "open") return;
     // What happened until now nobody has told.
-    hint("event");
+    if (opened === "open") hint("event");
   };
 
   const isOutdated = async (armed: Armed, places: Places): Promise<boolean> => {
@@ -130,17 +136,15 @@ export function createArming(
       await running;
       const patience = createDiskTimeout(clock, END_MS_MAX);
       const dirs = state.armed === null ? [] : pathsOf(state.armed.places);
-      const fifo = await orNull(patience.on(false).ask("fifo", () => holdsFifo(dirs))) ?? true;
-      patience.rest();
       // Nothing is closed that could freeze the end; the process takes its watchers with it.
-      if (!fifo && !await isNotifyThreadStuck(clock)) await disarm(state, clock);
+      const isSafe = await mayOpenOrClose(patience.on(false), clock, dirs).finally(patience.rest);
+      if (isSafe) await disarm(state, clock);
     },
   };
 }
 
 function poll({ state, logger }: Context, reason: string): void {
-  state.method = "poll";
-  state.reason = reason;
+  [state.method, state.reason] = ["poll", reason];
   if (state.warned === reason) return;
   state.warned = reason;
   // Polling was not asked for: alerts tell so by the count of errors.
@@ -159,8 +163,7 @@ function rest(context: Context, reason: string): void {
 /** True where a watcher may be closed and opened; else it stays as it is, deaf or not. */
 async function isSafe(context: Context, disk: Disk, places: Places): Promise<boolean> {
   const dirs = new Set([...pathsOf(places), ...pathsOf(context.state.armed?.places ?? places)]);
-  const fifo = await orNull(disk.ask("fifo", () => holdsFifo(dirs))) ?? true;
-  if (!fifo && !await isNotifyThreadStuck(context.clock)) return !context.signal.aborted;
+  if (await mayOpenOrClose(disk, context.clock, dirs)) return !context.signal.aborted;
   poll(context, FIFO_REASON);
   return false;
 }
