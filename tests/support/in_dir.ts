@@ -1,7 +1,9 @@
-/** A directory of its own for a test, removed afterwards. */
+/** Directories of their own for tests. */
+
 import { test } from "./strict.ts";
 
-export async function inDir(body: (dir: string) => Promise<void>): Promise<void> {
+/** Runs `body` with a new directory, and removes it. */
+async function inDir(body: (dir: string) => Promise<void>): Promise<void> {
   const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "config-reloader-test-" }));
   try {
     await body(dir);

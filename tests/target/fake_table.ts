@@ -13,9 +13,7 @@ export interface FakeProcess extends Partial<Omit<ProcessStat, "pid">> {
   readonly argv?: readonly string[];
   readonly container?: string;
   readonly uid?: number;
-  readonly caught?: number;
   readonly ignored?: number;
-  readonly blocked?: number;
   readonly exe?: string | null;
   readonly listens?: number;
   /** Its descriptors may not be read. */
@@ -68,20 +66,25 @@ export function targetOf(pid: number, more: Partial<Target> = {}): Target {
   };
 }
 
+/** What /proc/PID/stat says of such a process. */
+export function statOf(process: Partial<ProcessStat> & Pick<ProcessStat, "pid">): ProcessStat {
+  return {
+    comm: "program",
+    state: "S",
+    ppid: 0,
+    kernelThread: false,
+    cpuTicks: 0,
+    startTicks: 100,
+    blocked: 0,
+    caught: 0,
+    ...process,
+  };
+}
+
 /** The table of these processes; the sidecar is PID 90 unless `selfPid` says otherwise. */
 export function tableOf(list: readonly FakeProcess[], more: Partial<ProcessTable> = {}): ProcessTable {
   const all = new Map(list.map((process) => [process.pid, process]));
-  const processes = new Map(list.map((p): [number, ProcessStat] => [p.pid, {
-    pid: p.pid,
-    comm: p.comm ?? "program",
-    state: p.state ?? "S",
-    ppid: p.ppid ?? 0,
-    kernelThread: p.kernelThread ?? false,
-    cpuTicks: 0,
-    startTicks: p.startTicks ?? 100,
-    blocked: p.blocked ?? 0,
-    caught: p.caught ?? 0,
-  }]));
+  const processes = new Map(list.map((process) => [process.pid, statOf(process)]));
   return {
     selfPid: SELF,
     selfUid: 65532,

@@ -7,6 +7,7 @@ import { denoKill, type Kill, maySignal, permissionText, sendSignal } from "../.
 import { createFakeClock } from "../support/fake_clock.ts";
 import { until } from "../support/poll.ts";
 import { test } from "../support/strict.ts";
+import { CAUGHT, statOf } from "./fake_table.ts";
 
 const OPTIONS = { signal: "SIGHUP", signalNumber: 1, allowUnhandled: false } as const;
 const TARGET: Target = {
@@ -29,20 +30,7 @@ function send(
 ) {
   const reader: ProcReader = {
     ...createProcReader("/nonexistent"),
-    stat: () =>
-      stat &&
-      {
-        pid: 7,
-        comm: "amp",
-        state: "S",
-        ppid: 0,
-        kernelThread: false,
-        cpuTicks: 0,
-        startTicks: 100,
-        blocked: 0,
-        caught: 1,
-        ...stat,
-      },
+    stat: () => stat && statOf({ pid: 7, comm: "amp", caught: CAUGHT, ...stat }),
   };
   const killed: [number, string | number][] = [];
   const kill: Kill = (pid, signal) => {

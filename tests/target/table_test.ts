@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { ProcessStat } from "../../src/proc/process.ts";
 import { createProcReader, type ProcReader } from "../../src/proc/reader.ts";
 import { readTable } from "../../src/target/table.ts";
 import { test } from "../support/strict.ts";
+import { statOf } from "./fake_table.ts";
 
 /** A /proc of this process and PID 7, whose parts a test can change. */
 function world(more: Partial<ProcReader> = {}) {
@@ -15,25 +15,14 @@ function world(more: Partial<ProcReader> = {}) {
     stat: true as boolean,
   };
   const reads = { argv: 0, cgroup: 0, stat: 0 };
-  const stat = (pid: number, comm: string, startTicks: number): ProcessStat => ({
-    pid,
-    comm,
-    state: "S",
-    ppid: 0,
-    kernelThread: false,
-    cpuTicks: 0,
-    startTicks,
-    blocked: 0,
-    caught: 1,
-  });
   const reader: ProcReader = {
     ...createProcReader("/nonexistent"),
     self: () => Deno.pid,
     pids: () => [Deno.pid, 7],
     stat: (pid) => {
       reads.stat++;
-      if (pid === Deno.pid) return stat(pid, "deno", 200);
-      return app.stat ? stat(7, app.comm, app.startTicks) : null;
+      if (pid === Deno.pid) return statOf({ pid, comm: "deno", startTicks: 200 });
+      return app.stat ? statOf({ pid: 7, comm: app.comm, startTicks: app.startTicks }) : null;
     },
     argv: (pid) => {
       reads.argv++;

@@ -5,7 +5,7 @@ import { createTargetPort } from "../../src/target/target.ts";
 import { createTestConfig } from "../support/config.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
 import { test } from "../support/strict.ts";
-import { targetOf } from "./fake_table.ts";
+import { statOf, targetOf } from "./fake_table.ts";
 
 /** How PID 7 is looked for by a sidecar that knows `previous`: kept as it was, or in a table of all processes. */
 async function lookUp(
@@ -26,17 +26,6 @@ async function lookUp(
     startTicks?: number;
   } = {},
 ) {
-  const stat = {
-    pid: 7,
-    comm,
-    state: "S",
-    ppid: 0,
-    kernelThread: false,
-    cpuTicks: 0,
-    startTicks,
-    blocked: 0,
-    caught,
-  };
   const reads: string[] = [];
   const reader: ProcReader = {
     ...createProcReader("/nonexistent"),
@@ -45,7 +34,7 @@ async function lookUp(
       reads.push("all");
       return [7];
     },
-    stat: () => stat,
+    stat: (pid) => statOf({ pid, comm, startTicks, caught }),
     status: () => ({ tgid: 7, uid: 1000, caught, ignored: 0, blocked: 0 }),
   };
   const clock = createFakeClock();
