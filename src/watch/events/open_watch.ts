@@ -23,8 +23,6 @@ import { messageOf } from "../../text.ts";
 /** What of the configuration the watcher needs. */
 export type WatcherConfig = Pick<Config, "intervalMs" | "watchMethod">;
 
-/** How long the end may wait for a disk to say whether it holds a FIFO. */
-const END_MS_MAX = 600;
 const FIFO_REASON = "a FIFO in a watched directory holds up kernel events";
 
 interface Armed {
@@ -134,10 +132,9 @@ export function createArming(
     },
     end: async () => {
       await running;
-      const patience = createDiskTimeout(clock, END_MS_MAX);
       const dirs = state.armed === null ? [] : pathsOf(state.armed.places);
-      // Nothing is closed that could freeze the end; the process takes its watchers with it.
-      const isSafe = await mayOpenOrClose(patience.on(false), clock, dirs).finally(patience.rest);
+      // Nothing is closed that could freeze the end; the process waits for none of this and takes its watchers with it.
+      const isSafe = await mayOpenOrClose(disk, clock, dirs).finally(timeout.rest);
       if (isSafe) await disarm(state, clock);
     },
   };
