@@ -38,13 +38,14 @@ export function selectAuto(table: ProcessTable, options: SelectOptions, trace?: 
     return { kind: "process", stat: known, reason: options.previous!.reason };
   }
   if (candidates.length === 0) return nobody(table, isAnyVisible, waitFor);
-  if (candidates.length > 1) return breakTie(table, candidates, options.port);
-  const only = candidates[0]!;
   const { port } = options;
-  if (port !== null && options.mustListen && !table.isListening(port)) return notListening(table, only, port);
-  return isSupervisor(table, only)
-    ? supervisor(table, only, port)
-    : { kind: "process", stat: only, reason: reasonOf(table, only) };
+  const chosen = candidates.length > 1
+    ? breakTie(table, candidates, port)
+    : onlyOne(table, candidates[0]!, options);
+  // Also one that holds the socket for a program that it has not started yet.
+  return chosen.kind === "process" && isSupervisor(table, chosen.stat)
+    ? supervisor(table, chosen.stat, port)
+    : chosen;
 }
 
 interface Candidates {
@@ -123,13 +124,14 @@ function findKnown(
   return forbids(table, stat) === null ? stat : null;
 }
 
-function reasonOf(table: ProcessTable, stat: ProcessStat): string {
+function onlyOne(table: ProcessTable, stat: ProcessStat, { port, mustListen }: SelectOptions): Selection {
+  if (port !== null && mustListen && !table.isListening(port)) return notListening(table, stat, port);
   const main = topOf(table, stat);
   const via = main === stat ? "" : `, started by ${main.comm} (PID ${main.pid})`;
   const what = main.pid === 1
     ? "the first process of the container whose process namespace is shared"
     : "the only application container in the pod";
-  return what + via;
+  return { kind: "process", stat, reason: what + via };
 }
 
 /** The one that listens on the port of `--reload-url`, itself or through a descendant. */

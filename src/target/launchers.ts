@@ -80,15 +80,14 @@ function unwrap(table: ProcessTable, main: ProcessStat, signal: number): Process
 }
 
 /**
- * The topmost process of the tree below `root` that holds the listening socket of the port; `root` itself where it holds
- * it and is no supervisor (systemd holds the sockets of its services). Null where nobody does, or it cannot be seen.
+ * The topmost process from `root` down that holds the listening socket of the port and is no supervisor (systemd and circusd
+ * hold the sockets of their services). Null where nobody does, or it cannot be seen.
  */
 function listenerIn(table: ProcessTable, root: ProcessStat, port: number): ProcessStat | null {
   // Alone it is the one anyway: its descriptors need not be read.
   if (childrenOf(table, root).length === 0) return null;
   for (const stat of treeOf(table, root)) {
-    if (stat === root && isSupervisor(table, root)) continue;
-    if (table.listens(stat.pid, port)) return programOf(table, stat, root);
+    if (!isSupervisor(table, stat) && table.listens(stat.pid, port)) return programOf(table, stat, root);
   }
   return null;
 }

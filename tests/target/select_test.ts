@@ -251,6 +251,21 @@ const CASES: readonly Case[] = [
     7,
   ],
   [
+    "a supervisor that holds the socket and has not started its service yet, beside another container",
+    pod(app(6, { comm: "systemd", argv: ["/sbin/init"], listens: 8080 }), app(15)),
+    "supervisor",
+    { says: /PID 6 \(.*\): it is a supervisor.*name the application with --process-name/ },
+  ],
+  [
+    "a supervisor behind tini that holds the socket for its program: the program",
+    pod(
+      app(5, { comm: "tini", caught: 0 }),
+      app(6, { comm: "circusd", argv: ["circusd"], ppid: 5, listens: 8080 }),
+      app(7, { ppid: 6, listens: 8080 }),
+    ),
+    7,
+  ],
+  [
     "a supervisor behind tini",
     pod(
       app(5, { comm: "tini", caught: 0 }),
@@ -555,6 +570,7 @@ const anyProcess: fc.Arbitrary<FakeProcess> = fc.record({
     "crun",
     "tini",
     "sh",
+    "systemd",
     "config-reloader",
     "nginx",
     "a) R 1 (b",
@@ -621,6 +637,7 @@ test("select: over random tables never self, pause, runtime, dead, kernel or no 
       }
       chosen++;
       assert.equal(mustNever(table, got.stat.pid), null);
+      if (wanted.kind === "auto") assert.notEqual(got.stat.comm, "systemd");
       const judged = judgeHandler(table, got.stat, got.reason, 0, {
         signal: "SIGHUP",
         signalNumber: 1,
