@@ -6,7 +6,7 @@
 import type { Cause, Observation, Result, Snapshot } from "../model.ts";
 import { awaySince, jobOf, noteContent, noteObservation } from "./look.ts";
 import type { Event, Hint, Job, Model, Now, Phase, Policy, Reload, Step } from "./model.ts";
-import { count, noteLife, noteTrigger, survivalAtMs } from "./outcome.ts";
+import { count, noteLife, noteTrigger, survivalAtMs, survived } from "./outcome.ts";
 import { hasFailed, statusIn } from "./start.ts";
 
 /** So long after its trigger a proof may be pending before newer content overtakes it (contract: on a change, 5). */
@@ -92,9 +92,12 @@ export function conclude(
   policy: Policy,
 ): Step {
   const { observation } = event;
-  const living = noteLife(model, event.alive, now, policy);
+  const result = survived(model, phase.result, event.alive, now, policy);
+  // What the attempt counts as says it already.
+  const isSaid = result !== phase.result;
+  const living = isSaid ? { ...model, signalled: null } : noteLife(model, event.alive, now, policy);
   const seen = noteBeside(living, phase.reload, event.hint, observation, now, policy);
-  const { reload, result } = seen.phase as Concluding;
+  const { reload } = seen.phase as Concluding;
   // The group of a rollout needs the verdict on each content, and newer content asks for its own turn.
   if (!goesOn(result) || policy.rollout !== "none") return count(seen, reload, result, now, policy);
   const sameAgain = observation.kind === "content" && observation.snapshot.digest === reload.job.digest;

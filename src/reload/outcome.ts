@@ -182,14 +182,22 @@ export function noteLife(model: Model, alive: Liveness, now: Now, policy: Policy
     return { ...model, signalled: watched };
   }
   const next = { ...model, signalled: null };
-  if (!diedOfSignal(signalled, now.nowMs)) return next;
-  return noteDeath(
-    next,
-    signalled.digest,
-    deathText(signalled.target, policy.signal, sinceMs),
-    now.nowMs,
-    policy,
-  );
+  const reason = deathOf(model, alive, now, policy);
+  return reason === null ? next : noteDeath(next, signalled.digest, reason, now.nowMs, policy);
+}
+
+/** What is said where the signalled process died of its signal; null where it did not. */
+function deathOf({ signalled }: Model, alive: Liveness, now: Now, policy: Policy): string | null {
+  if (signalled === null || alive.signalled !== false || !diedOfSignal(signalled, now.nowMs)) return null;
+  return deathText(signalled.target, policy.signal, now.nowMs - signalled.triggeredAtMs);
+}
+
+/** A success that has not counted yet is none where the signal killed the app meanwhile. */
+export function survived(model: Model, result: Result, alive: Liveness, now: Now, policy: Policy): Result {
+  const reason = result.outcome === "success" ? deathOf(model, alive, now, policy) : null;
+  return reason === null
+    ? result
+    : { ...result, outcome: "failed", code: "killed", reason, killed: true, proof: null };
 }
 
 /**

@@ -268,6 +268,30 @@ test("a death after a reload that counted: out of sync, looked at again, not sig
   assert.equal(reloadAt(dead, content("b"), at(5_300)).mayTrigger, false);
 });
 
+test("a death before the reload has counted: the attempt has failed, and counts once", () => {
+  const begun = look(running("a"), content("b"), at(0), SIGNALS);
+  const done = result("success", { target, triggeredAtMs: 0, lastTriggeredAtMs: 0, proof: "delivered" });
+  const ended = send(begun, { kind: "ended", result: done }, at(5), SIGNALS);
+  const alive = { known: false, signalled: false };
+  const dead = send(
+    ended,
+    { kind: "looked", hint: at(9).hint, observation: content("b"), alive, staleMounts: [] },
+    at(9),
+    SIGNALS,
+  );
+  assert.ok(!isInSync(dead[0]));
+  const { outcome, code, killed, proof } = dead[0].last!.result;
+  assert.deepEqual({ outcome, code, killed, proof }, {
+    outcome: "failed",
+    code: "killed",
+    killed: true,
+    proof: null,
+  });
+  assert.deepEqual([dead[0].killed, dead[0].death, dead[0].signalled], [["b"], null, null]);
+  assert.deepEqual(phaseOf(dead), { is: "due", atMs: 5_009 });
+  assert.equal(reloadAt(dead, content("b"), at(5_009), SIGNALS).mayTrigger, false);
+});
+
 test("a process that outlives the 2 s did not die of the signal, nor does one of which nobody knows when", () => {
   const done = tried(running("a"), "b", 0, "success", { target }, SIGNALS);
   const lives = [{ kind: "checked", alive: { known: true, signalled: true }, found: null }] as const;
