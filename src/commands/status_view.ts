@@ -12,7 +12,8 @@ import type { Clock, Watcher } from "../ports.ts";
 import type { Recorder } from "../record/recorder.ts";
 import { shortHash } from "../text.ts";
 import { REVISION, VERSION } from "../version.ts";
-import { argsFix, mountFix, readableFix, statusFix, targetFix } from "./check/fixes.ts";
+import { argsFix, mountFix, readableFix, targetFix } from "./check/fixes.ts";
+import { statusFix, triggerFix } from "./check/url_fixes.ts";
 
 /** What `/status` shows, gathered from the parts that know it. */
 export async function statusView(
@@ -105,6 +106,8 @@ const UNUSABLE_STATUS = /connection refused|HTTP \d{3}|TLS|certificate|not HTTP|
 /** After the last attempt, as it ended. */
 function reloadStep({ reloads, appliedDigest }: Facts, config: Config, pod: Pod): NextStep | null {
   const [last] = reloads;
+  const unsent = config.trigger === "http" && last !== undefined ? triggerFix(last.reason) : null;
+  if (unsent !== null && (last?.outcome === "rejected" || last?.outcome === "failed")) return unsent;
   const goesOn = appliedDigest === null ? "" : ` and goes on with ${shortHash(appliedDigest)}`;
   switch (last?.outcome) {
     case "rejected":

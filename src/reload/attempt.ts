@@ -148,7 +148,9 @@ function continueWith(
   const next: Model = { ...noteContent(noted, snapshot, now), isUncertain: true, awaySinceAtMs };
   const { hint } = reload.newer ?? { hint: { causes: reload.causes, firstAtMs: reload.job.seenAtMs } };
   const failure = next.failure?.digest === digest ? next.failure : null;
-  const job = { ...jobOf(next, failure, hint.firstAtMs), why: isOther ? "change" as const : reload.job.why };
+  // To the last applied content the disk has gone back, and not on.
+  const onward = digest === next.applied ? "revert" as const : "change" as const;
+  const job = { ...jobOf(next, failure, hint.firstAtMs), why: isOther ? onward : reload.job.why };
   const causes = hint.causes.length === 0 ? reload.causes : hint.causes;
   const [begun, effect] = begin(next, job, snapshot, causes, true);
   return [withReload(begun, { isAsked: reload.isAsked }), effect];

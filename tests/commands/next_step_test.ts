@@ -75,6 +75,42 @@ for (
       }),
       /^give it the credentials .*\n[^]*--bearer-token-file=/,
     ],
+    ...([
+      [
+        "POST http://localhost:9090/-/reload answered HTTP 403: Lifecycle API is not enabled.",
+        "bearer-token-file=",
+      ],
+      ["POST http://localhost:9090/-/reload answered HTTP 405", "trigger-method="],
+      ["POST http://localhost:9090/-/reload answered HTTP 404: not found", "trigger-url="],
+    ] as const).map(([reason, flag]) =>
+      [
+        `a request that was not taken: ${flag}`,
+        rejectedView({ reloads: [{ ...lastReload!, reason }] }),
+        new RegExp(`\\n[^]*--${flag}`),
+        { trigger: "http" as const },
+      ] as const
+    ),
+    [
+      "a request that was redirected",
+      rejectedView({
+        reloads: [{
+          ...lastReload!,
+          outcome: "failed",
+          reason:
+            "Cannot POST http://localhost:9090/-/reload: HTTP 302: redirected, and redirects are not followed",
+        }],
+      }),
+      /--trigger-url=/,
+      { trigger: "http" as const },
+    ],
+    [
+      "a request that the app answered with a no",
+      rejectedView({
+        reloads: [{ ...lastReload!, reason: "POST http://localhost/-/reload answered HTTP 500: bad" }],
+      }),
+      /refused this content/,
+      { trigger: "http" as const },
+    ],
     [
       "held",
       heldView(),

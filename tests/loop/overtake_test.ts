@@ -36,6 +36,16 @@ test("2 s after the trigger newer content goes on in the same attempt: sent and 
   assert.equal(bench.status().reloads[0]!.newHash, "c");
 });
 
+test("the applied content comes back while a proof is pending: it is said to be back, and is no change to itself", async () => {
+  const { bench, sent } = await silentFor("b");
+  await bench.clock.advance(3_000);
+  bench.write("a");
+  await bench.clock.advance(1_000);
+  assert.deepEqual([sent, bench.started, bench.outcomes], [["b", "a"], 1, ["success"]]);
+  assert.ok(bench.logged("Config is back to what was applied before (hash: a)"), bench.log.join("\n"));
+  assert.ok(!bench.logged("(hash: a -> a)"), bench.log.join("\n"));
+});
+
 test("newer content that comes sooner waits for the 2 s, and no longer", async () => {
   const { bench } = await silentFor("b");
   await bench.clock.advance(500);

@@ -12,7 +12,8 @@ import { hideUrlSecrets } from "../../http/urls.ts";
 import { hasFailed } from "../../reload/start.ts";
 import { messageOf } from "../../text.ts";
 import { type Finding, findingsIn } from "./finding.ts";
-import { SECRET_FIX, statusFix } from "./fixes.ts";
+import { SECRET_FIX } from "./fixes.ts";
+import { statusFix } from "./url_fixes.ts";
 
 const say = findingsIn("status");
 
