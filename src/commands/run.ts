@@ -22,7 +22,7 @@ import { createHttpTrigger } from "../trigger/http.ts";
 import { createStatusProbe } from "../verify/probe.ts";
 import { REVISION, VERSION } from "../version.ts";
 import { createSnapshotReader } from "../watch/reader.ts";
-import { createWatcher } from "../watch/events/watcher.ts";
+import { createWatcher } from "../watch/watcher.ts";
 
 /** Longest time for the last log lines to be written, in milliseconds. */
 const FLUSH_TIMEOUT_MS = 500;

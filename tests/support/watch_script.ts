@@ -11,8 +11,7 @@ import { createClock } from "../../src/clock.ts";
 import type { Observation } from "../../src/model.ts";
 import type { Logger, SnapshotReader, Watcher } from "../../src/ports.ts";
 import { createSnapshotReader, type ReaderConfig } from "../../src/watch/reader.ts";
-import type { WatcherConfig } from "../../src/watch/events/open_watch.ts";
-import { createWatcher } from "../../src/watch/events/watcher.ts";
+import { createWatcher, type WatcherConfig } from "../../src/watch/watcher.ts";
 import { createKubeletVolume, type KubeletVolume } from "./kubelet.ts";
 import { until } from "./poll.ts";
 

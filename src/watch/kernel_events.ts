@@ -1,0 +1,214 @@
+/**
+ * Hints from the kernel: keeps a watch on what the last look has planned, sets it anew where that changes, and does without
+ * for a while where events cost too much or cannot be had. Must never freeze the process, so it opens and closes nothing
+ * while a FIFO could hold the thread behind the events (`notify_thread.ts`). Reads no content.
+ */
+
+import type { Clock, Logger, TakeHint, Watcher } from "../ports.ts";
+import { createDiskTimeout } from "./disk.ts";
+import { createBudget, EVENTS } from "./event_limits.ts";
+import { isNotifyThreadStuck, mayOpenOrClose } from "./notify_thread.ts";
+import { isReplaced, type OpenWatch, openWatch, watchedPaths } from "./open_watch.ts";
+import { beginsUpdate, isInPlaces, isRelevant, isSamePlaces, type Places } from "./plan.ts";
+
+/** How long to do without events where they cost too much or a limit of the kernel is met. */
+const REST_MS = 60_000;
+/** And how long where they ended by themselves, as all do with a name that is not UTF-8: too short to be told. */
+const SHORT_REST_MS = 1_000;
+
+const FIFO_REASON = "a FIFO in a watched directory holds up kernel events";
+
+/** A watch whose events are read. */
+interface Watching extends OpenWatch {
+  readonly is: "open";
+  /** Takes an event from the budget; false: there are too many. */
+  readonly take: () => boolean;
+  /** Ends after the last event: only then a watch that was closed is gone. */
+  reading: Promise<void>;
+  /** Why it must not stay: one of its directories was removed or renamed, it costs too much, its events have ended. */
+  flaw: "moved" | "busy" | "ended" | null;
+}
+
+/** All that changes. */
+interface State {
+  watch: Watching | { readonly is: "off" } | { readonly is: "resting"; readonly untilMs: number };
+  /** What the last look has planned. */
+  places: Places | null;
+  /** Why only the interval can be counted on; null where events can. */
+  polling: string | null;
+  /** The last reason for it that was logged. */
+  warned: string | null;
+  events: number;
+  errors: number;
+}
+
+interface Context {
+  readonly state: State;
+  /** `--watch-method auto`: a busy directory is polled. */
+  readonly isAuto: boolean;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly hint: TakeHint;
+  /** Takes the paths of each event that can be about the content. */
+  readonly note: (paths: readonly string[]) => void;
+  readonly signal: AbortSignal;
+}
+
+/** The kernel's events, as the watcher uses them. */
+export interface KernelEvents {
+  /** Watches what a look has planned. */
+  follow(places: Places): void;
+  /** Sees whether the watched directories are the ones at their paths still, and events can come. */
+  inspect(): void;
+  view(): ReturnType<Watcher["view"]>;
+  end(): Promise<void>;
+}
+
+/** Watches nothing yet. */
+export function createKernelEvents(options: Omit<Context, "state">): KernelEvents {
+  const { clock, signal } = options;
+  const state: State = {
+    watch: { is: "off" },
+    places: null,
+    polling: "starting",
+    warned: null,
+    events: 0,
+    errors: 0,
+  };
+  const context: Context = { ...options, state };
+  const timeout = createDiskTimeout(clock);
+  const disk = timeout.on(false);
+  let running: Promise<void> = Promise.resolve();
+
+  /** One at a time. */
+  const check = (inspect = false): void => {
+    running = running.then(() => signal.aborted ? undefined : renew(inspect).finally(timeout.rest));
+  };
+
+  /** Sets the watch where the plan wants it, if it is not there. */
+  const renew = async (inspect: boolean): Promise<void> => {
+    const { places, watch } = state;
+    if (places === null || watch.is === "resting" && clock.nowMs() < watch.untilMs) return;
+    if (await isNotifyThreadStuck(clock)) return poll(context, FIFO_REASON);
+    const before = watch.is === "open" ? watch : null;
+    const isFit = before?.flaw === null && state.polling === null && isSamePlaces(before.places, places);
+    if (isFit && !(inspect && await isReplaced(disk, before))) return;
+    const paths = new Set([...watchedPaths(places), ...watchedPaths(before?.places ?? places)]);
+    if (!await mayOpenOrClose(disk, clock, paths)) return poll(context, FIFO_REASON);
+    if (signal.aborted) return;
+    await close(context);
+    if (before?.flaw === "busy") return rest(context, "a watched directory is too busy");
+    if (before?.flaw === "ended") return rest(context, "kernel events have ended", SHORT_REST_MS);
+    const opened = await openWatch(disk, places, (error, path) => {
+      state.errors++;
+      options.logger.debug("A directory cannot be watched", { path, error });
+    });
+    if (!("why" in opened)) return begin(context, opened, check);
+    if (opened.why === "limit") rest(context, opened.reason);
+    else if (opened.why === "gone") rest(context, opened.reason, SHORT_REST_MS);
+    else poll(context, opened.reason);
+  };
+
+  return {
+    follow: (places) => {
+      state.places = places;
+      const { watch } = state;
+      if (watch.is !== "open" || watch.flaw !== null || !isSamePlaces(watch.places, places)) check();
+    },
+    inspect: () => check(true),
+    view: () => viewOf(state),
+    end: async () => {
+      await running;
+      const paths = state.watch.is === "open" ? watchedPaths(state.watch.places) : [];
+      // Nothing is closed that could freeze the end; the process waits for none of this and takes its watchers with it.
+      if (await mayOpenOrClose(disk, clock, paths).finally(timeout.rest)) await close(context);
+    },
+  };
+}
+
+function viewOf({ polling, places, events, errors }: State): ReturnType<Watcher["view"]> {
+  if (polling !== null) return { method: "poll", reason: polling, events, errors };
+  const reason = places?.missing
+    ? "a directory is missing, its parent is watched"
+    : "kernel events and interval";
+  return { method: "inotify", reason, events, errors };
+}
+
+/** Only the interval can be counted on. */
+function poll({ state, logger }: Context, reason: string): void {
+  state.polling = reason;
+  if (state.warned === reason) return;
+  state.warned = reason;
+  // Polling was not asked for: alerts tell so by the count of errors.
+  state.errors++;
+  logger.warn(`Watching by interval only: ${reason}`, { reason });
+}
+
+/** Does without events for a while; the look after it plans anew. */
+function rest(context: Context, reason: string, ms: number = REST_MS): void {
+  const { state, clock, hint, signal } = context;
+  state.watch = { is: "resting", untilMs: clock.nowMs() + ms };
+  if (ms < REST_MS) state.polling = reason;
+  else poll(context, reason);
+  clock.sleep(ms, signal).then(() => signal.aborted || hint("event"));
+}
+
+/**
+ * Watches are counted by path: one that is opened before the old one is gone never tells anything. And the old one is
+ * gone only a turn of the event loop after its pending read has ended (Deno 2.9.6).
+ */
+async function close({ state, clock }: Context): Promise<void> {
+  if (state.watch.is !== "open") return;
+  const { watcher, reading } = state.watch;
+  state.watch = { is: "off" };
+  try {
+    watcher.close();
+  } catch {
+    // It ended by itself.
+  }
+  await reading;
+  await clock.sleep(0);
+}
+
+/** Counts on events from now on. */
+function begin(context: Context, opened: OpenWatch, check: () => void): void {
+  const { state, clock, logger, hint } = context;
+  const take = createBudget(EVENTS, clock);
+  const watch: Watching = { is: "open", ...opened, take, reading: Promise.resolve(), flaw: null };
+  state.watch = watch;
+  watch.reading = readEvents(context, watch, check);
+  if (state.warned !== null) logger.info("Watching by kernel events again");
+  [state.polling, state.warned] = [null, null];
+  // What happened until now nobody has told.
+  hint("event");
+}
+
+/** Reads events until they end; `check` is for the watch itself. */
+async function readEvents(context: Context, watch: Watching, check: () => void): Promise<void> {
+  const { state, isAuto, logger, hint, note } = context;
+  const give = (flaw: Watching["flaw"]) => {
+    watch.flaw = flaw;
+    check();
+  };
+  try {
+    for await (const { kind, paths } of watch.watcher) {
+      const places = state.places ?? watch.places;
+      // Below the root lies everything: what is in no planned directory is another watcher's of this process.
+      if (!isInPlaces(places, paths)) continue;
+      state.events++;
+      if (!watch.take() && isAuto && watch.flaw !== "busy") give("busy");
+      // The look that follows sets the watch anew: another directory in this one's place may even have its inode number.
+      const isGone = kind !== "modify" && kind !== "access" && paths.some((path) => places.dirs.has(path));
+      if (isGone) watch.flaw ??= "moved";
+      if (isRelevant(places, paths)) {
+        note(paths);
+        hint("event");
+      } else if (beginsUpdate(places, kind, paths)) hint("update");
+    }
+  } catch (error) {
+    // A name that is not UTF-8 ends every watcher.
+    state.errors++;
+    logger.debug("A watcher broke and is opened again", { error: String(error) });
+  }
+  if (state.watch === watch) give("ended");
+}
