@@ -5,6 +5,7 @@
  */
 
 import { hideUrlSecrets, refusedPortOf } from "../http/urls.ts";
+import { isPid, PID_MAX, SIGNALS } from "../linux.ts";
 import { isGlob } from "../watch/glob.ts";
 import { splitShellWords } from "./shell_words.ts";
 import { parseDurationMs, parseSizeBytes } from "./units.ts";
@@ -148,16 +149,6 @@ export const PROCESS_NAME = kind(
   (text) => text.includes("/") ? undefined : text,
 );
 
-/**
- * Linux signals by number (signal(7), the numbers of x86-64 and arm64), 1 to 31; what `Deno.kill` can send.
- * The real-time signals have no name there.
- */
-export const SIGNALS = (
-  "SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGKILL SIGUSR1 SIGSEGV SIGUSR2 SIGPIPE SIGALRM SIGTERM " +
-  "SIGSTKFLT SIGCHLD SIGCONT SIGSTOP SIGTSTP SIGTTIN SIGTTOU SIGURG SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGWINCH SIGIO " +
-  "SIGPWR SIGSYS"
-).split(" ") as readonly Deno.Signal[];
-
 /** A signal: `SIGHUP`, `HUP`, `hup` or `1`. KILL and STOP cannot be handled, so no app reloads by them. */
 export const SIGNAL = kind(
   "SIGNAL",
@@ -173,14 +164,10 @@ export const SIGNAL = kind(
   },
 );
 
-/** Largest PID of Linux (`PID_MAX_LIMIT`, 2^22; proc(5)). */
-const PID_MAX = 4_194_304;
-
 /** `auto`, or a PID from 1 to {@linkcode PID_MAX}: never 0 or negative, which would signal process groups. */
 export const PID = kind<number | "auto">("auto|PID", `is no PID, want auto or 1 to ${PID_MAX}`, (text) => {
   if (text === "auto") return text;
-  const pid = /^\d{1,7}$/.test(text) ? Number(text) : 0;
-  return pid >= 1 && pid <= PID_MAX ? pid : undefined;
+  return /^\d+$/.test(text) && isPid(Number(text)) ? Number(text) : undefined;
 });
 
 /** The part of a Lease's name after `config-reloader-`: the whole is a DNS subdomain of 253 characters at most (RFC 1123). */

@@ -20,21 +20,18 @@ export interface ProcessStat {
   readonly cpuTicks: number;
   /** Start in clock ticks since boot (field 22, proc(5)); 100 a second on Linux. */
   readonly startTicks: number;
-  /** Signals 1 to 31 that its first thread blocks, as a mask (field 32). */
+  /** Signals 1 to 31 as masks, fields 32 to 34: those that its first thread blocks, that it ignores, and has a handler for. */
   readonly blocked: number;
-  /** Signals 1 to 31 for which it has a handler (field 34). */
+  readonly ignored: number;
   readonly caught: number;
 }
 
-/** What /proc/PID/status has beyond stat. Signal masks are the lower 32 bits: signals 1 to 31 and 32. */
+/** What /proc/PID/status has beyond stat. */
 export interface ProcessStatus {
   /** PID of the thread group; differs from the PID asked for where that is a thread. */
   readonly tgid: number;
   /** Real user ID. */
   readonly uid: number;
-  readonly caught: number;
-  readonly ignored: number;
-  readonly blocked: number;
 }
 
 /** Kernel's PF_KTHREAD, include/linux/sched.h. */
@@ -66,6 +63,7 @@ export function parseStat(text: string): ProcessStat {
     cpuTicks: Number(fields[11]) + Number(fields[12]),
     startTicks,
     blocked: Number(fields[29]),
+    ignored: Number(fields[30]),
     caught: Number(fields[31]),
   };
 }
@@ -78,9 +76,6 @@ export function parseStatus(text: string): ProcessStatus {
   return {
     tgid: Number(field(text, "Tgid")),
     uid: Number(field(text, "Uid").split("\t", 1)[0]),
-    caught: mask(field(text, "SigCgt")),
-    ignored: mask(field(text, "SigIgn")),
-    blocked: mask(field(text, "SigBlk")),
   };
 }
 
@@ -89,10 +84,6 @@ function field(text: string, name: string): string {
   if (start < 0) throw new Error(`Cannot parse process status: no line ${JSON.stringify(name)}`);
   const from = start + name.length + 3;
   return text.slice(from, text.indexOf("\n", from));
-}
-
-function mask(hex: string): number {
-  return parseInt(hex.slice(-8), 16) >>> 0;
 }
 
 /** Parses /proc/PID/cmdline: arguments end in NUL; empty for zombies, kernel threads and just after an exec. */

@@ -33,8 +33,8 @@ export interface ProcReader {
   mountinfo(pid: number): string | null;
   /** Path of the executable; null where it may not be read (another user, or not dumpable). */
   exe(pid: number): string | null;
-  /** Statuses of all threads; empty when the process is gone. */
-  threads(pid: number): ProcessStatus[];
+  /** All threads, each like a process; empty when it is gone. */
+  threads(pid: number): ProcessStat[];
   /**
    * All sockets of this network namespace that listen on the TCP port, as `descriptors` names them; or the first one alone,
    * which costs hardly anything.
@@ -65,14 +65,11 @@ export function createProcReader(root = "/proc"): ProcReader {
       const names = Array.from(Deno.readDirSync(root), ({ name }) => name);
       return names.filter((name) => /^[1-9]/.test(name)).map(Number);
     },
-    stat: (pid) => {
-      try {
-        return parseStat(Deno.readTextFileSync(`${root}/${pid}/stat`));
-      } catch (error) {
-        return error instanceof Deno.errors.PermissionDenied ? "hidden" : null;
-      }
+    stat: (pid) => readStat(`${root}/${pid}`),
+    status: (pid) => {
+      const content = read(`${pid}/status`);
+      return content === null ? null : parseStatus(content);
     },
-    status: (pid) => readStatus(`${root}/${pid}`),
     argv: (pid) => parseCmdline(readCmdline(`${root}/${pid}/cmdline`)),
     environ: (pid) => {
       const content = read(`${pid}/environ`);
@@ -83,8 +80,8 @@ export function createProcReader(root = "/proc"): ProcReader {
     mountinfo: (pid) => read(`${pid}/mountinfo`),
     exe: (pid) => readLink(`${root}/${pid}/exe`),
     threads: (pid) =>
-      (readNames(`${root}/${pid}/task`) ?? []).map((tid) => readStatus(`${root}/${pid}/task/${tid}`))
-        .filter((found) => found !== null),
+      (readNames(`${root}/${pid}/task`) ?? []).map((tid) => readStat(`${root}/${pid}/task/${tid}`))
+        .filter((found) => found !== null && found !== "hidden"),
     listening: (port, isOneEnough) => {
       const sockets = new Set<string>();
       for (const file of ["tcp", "tcp6"]) {
@@ -121,10 +118,12 @@ const readText = (path: string) => orNull(() => Deno.readTextFileSync(path));
 const readLink = (path: string) => orNull(() => Deno.readLinkSync(path));
 const readNames = (path: string) => orNull(() => Array.from(Deno.readDirSync(path), ({ name }) => name));
 
-function readStatus(path: string): ProcessStatus | null {
-  const content = readText(`${path}/status`);
-  // No threads: it is just being reaped, and the kernel shows its masks as empty, as if it had no handler.
-  return content === null || content.includes("\nThreads:\t0\n") ? null : parseStatus(content);
+function readStat(path: string): ProcessStat | null | "hidden" {
+  try {
+    return parseStat(Deno.readTextFileSync(`${path}/stat`));
+  } catch (error) {
+    return error instanceof Deno.errors.PermissionDenied ? "hidden" : null;
+  }
 }
 
 const decoder = new TextDecoder();

@@ -120,7 +120,7 @@ function findKnown(
     return null;
   }
   // It may have become a process that only starts others, by exec.
-  if (isWrapper(table, stat, signal) || isSupervisor(table, stat)) return null;
+  if (isWrapper(stat, signal) || isSupervisor(table, stat)) return null;
   return forbids(table, stat) === null ? stat : null;
 }
 

@@ -21,7 +21,7 @@ export type Wanted =
 /** Settings of one choice. */
 export interface SelectOptions {
   readonly wanted: Wanted;
-  readonly signal: number;
+  readonly signal: Deno.Signal;
   /** Port of `--reload-url` where its host is this machine; null elsewhere. */
   readonly port: number | null;
   /** The status is asked on that port: no process is the application while nothing listens on it. */

@@ -3,16 +3,15 @@
  * process is a target. Must never call a process ready whose handler has not been seen.
  */
 
-import { displayName, type ProcessStat, type ProcessStatus } from "../proc/process.ts";
-import { hasSignal } from "../proc/signals.ts";
+import { displayName, type ProcessStat } from "../proc/process.ts";
+import { hasSignal } from "../linux.ts";
 import type { Resolution, Target } from "../model.ts";
 import { isDead } from "./rules.ts";
 import { type ProcessTable, TICK_MS } from "./table.ts";
 
-/** The signal as a name, for people and Deno, and as a number, for masks. */
+/** What the user says of the signal. */
 export interface SignalOptions {
   readonly signal: Deno.Signal;
-  readonly signalNumber: number;
   readonly allowUnhandled: boolean;
 }
 
@@ -29,39 +28,39 @@ export function judgeHandler(
   nowMs: number,
   options: SignalOptions,
 ): Resolution {
-  const status = table.status(stat.pid);
-  if (!status) return gone(stat);
+  const { signal } = options;
+  const uid = table.status(stat.pid)?.uid;
+  if (uid === undefined) return gone(stat);
   const ageMs = table.ageMs(stat);
   const young = ageMs < STARTING_MS;
-  const caught = hasSignal(status.caught, options.signalNumber);
+  const caught = hasSignal(stat.caught, signal);
   // A signalfd (systemd, s6) shows as blocked; a thread in sigwait shows as neither blocked nor caught, and cannot be told
   // from one that would die. A program also blocks signals between fork and exec: a young one gets no credit for it.
-  const waitsFor = !caught && !young && hasSignal(status.blocked, options.signalNumber) &&
-    table.blocks(stat.pid, options.signalNumber);
+  const waitsFor = !caught && !young && hasSignal(stat.blocked, signal) && table.blocks(stat.pid, signal);
   const target: Target = {
     pid: stat.pid,
     startTicks: stat.startTicks,
     comm: stat.comm,
     name: displayName(stat, table.argv(stat.pid)),
-    uid: status.uid,
+    uid,
     // Never later than the truth: both the start and the uptime are cut to ticks of 10 ms.
     startedAtMs: Math.round(nowMs - ageMs - TICK_MS),
     reason,
     handled: caught || waitsFor,
   };
   const who = `PID ${target.pid} (${target.name}, user ${target.uid})`;
-  if (young && (!target.handled || isPerhapsRuntime(table, stat, status))) {
+  if (young && (!target.handled || isPerhapsRuntime(table, stat, uid))) {
     // One that has begun to end since the table was read has lost its executable, too.
     const now = table.statNow(stat.pid);
     if (now === null || now.startTicks !== stat.startTicks || isDead(now)) return gone(stat);
     return {
       kind: "starting",
       target,
-      message: `${who} has not finished starting: no handler for ${options.signal} yet`,
+      message: `${who} has not finished starting: no handler for ${signal} yet`,
     };
   }
   if (target.handled || options.allowUnhandled) return { kind: "target", target };
-  return unhandled(who, hasSignal(status.ignored, options.signalNumber), options.signal);
+  return unhandled(who, hasSignal(stat.ignored, signal), signal);
 }
 
 /**
@@ -69,9 +68,9 @@ export function judgeHandler(
  * and its handlers are the runtime's own. Some applications (with file capabilities) look the same, but do not become
  * another program within their first seconds: so this counts only against a young process.
  */
-function isPerhapsRuntime(table: ProcessTable, stat: ProcessStat, status: ProcessStatus): boolean {
+function isPerhapsRuntime(table: ProcessTable, stat: ProcessStat, uid: number): boolean {
   if (table.argv(stat.pid).length === 0) return true;
-  return status.uid === table.selfUid && table.exe(stat.pid) === null;
+  return uid === table.selfUid && table.exe(stat.pid) === null;
 }
 
 function gone({ pid }: ProcessStat): Resolution {

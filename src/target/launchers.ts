@@ -4,7 +4,7 @@
  */
 
 import { type ProcessStat, programName } from "../proc/process.ts";
-import { hasSignal } from "../proc/signals.ts";
+import { hasSignal } from "../linux.ts";
 import { isWord } from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
 import { childrenOf, treeOf } from "./tree.ts";
@@ -24,9 +24,9 @@ const SUPERVISORS =
 const INTERPRETER = /^(python[\d.]*|node|ruby[\d.]*|perl[\d.]*|deno|bun)$/;
 
 /** True for a process that only starts others: an init, or a shell without a trap for the signal. */
-export function isWrapper(table: ProcessTable, stat: ProcessStat, signal: number): boolean {
+export function isWrapper(stat: ProcessStat, signal: Deno.Signal): boolean {
   if (isWord(INITS, stat.comm)) return true;
-  return isWord(SHELLS, stat.comm) && !hasSignal(table.status(stat.pid)?.caught ?? 0, signal);
+  return isWord(SHELLS, stat.comm) && !hasSignal(stat.caught, signal);
 }
 
 /** True for the name of an init or a shell: another process may take its place as the target. */
@@ -53,7 +53,7 @@ export function isSupervisor(table: ProcessTable, stat: ProcessStat): boolean {
 export function applicationsIn(
   table: ProcessTable,
   main: ProcessStat,
-  signal: number,
+  signal: Deno.Signal,
   port: number | null,
 ): ProcessStat[] {
   const found = unwrap(table, main, signal);
@@ -66,11 +66,11 @@ export function applicationsIn(
  * The application behind wrappers such as tini and `sh -c`: the process itself where it is none. Several where a shell
  * has more than one child, so that nothing says which of them is the application.
  */
-function unwrap(table: ProcessTable, main: ProcessStat, signal: number): ProcessStat[] {
+function unwrap(table: ProcessTable, main: ProcessStat, signal: Deno.Signal): ProcessStat[] {
   let current = main;
   // Eight wrappers in a row is more than anybody nests; a limit all the same.
   for (let depth = 0; depth < 8; depth++) {
-    if (!isWrapper(table, current, signal)) return [current];
+    if (!isWrapper(current, signal)) return [current];
     const children = childrenOf(table, current);
     if (children.length === 0) return [current];
     if (children.length > 1 && !isWord(INITS, current.comm)) return children;

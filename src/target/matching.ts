@@ -51,7 +51,7 @@ export function selectMatching(
   // `sh -c "app"`, `tini app` and `s6-supervise app` match what they start: not meant where that matches too.
   for (const stat of [...matching]) {
     const startsAnother = [...matching].some((other) => isAncestor(table, stat, other));
-    const isLauncher = isWrapper(table, stat, options.signal) || isSupervisor(table, stat);
+    const isLauncher = isWrapper(stat, options.signal) || isSupervisor(table, stat);
     if (startsAnother && isLauncher) matching.delete(stat);
   }
   const roots = [...matching].filter((stat) =>

@@ -5,6 +5,7 @@
 
 import { displayName, type ProcessStat, programName } from "../proc/process.ts";
 import type { TargetCode } from "../codes.ts";
+import { isPid, PID_MAX } from "../linux.ts";
 import { orList } from "../text.ts";
 import type { ProcessTable } from "./table.ts";
 
@@ -14,9 +15,6 @@ export interface Refusal {
   readonly message: string;
   readonly again?: boolean;
 }
-
-/** Largest PID: PID_MAX_LIMIT of include/linux/threads.h on 64-bit. */
-export const PID_MAX = 4194304;
 
 const WAYS_TO_NAME = ["--process-name", "--process-cmdline", "--pid-file"];
 
@@ -28,13 +26,6 @@ export function nameIt(asked: string): string {
 
 /** The way out of every other doubt. */
 export const NAME_IT = nameIt("");
-
-/**
- * True for an integer that can be one process: `Deno.kill` takes NaN, 0 and 2^32 for our group, 1.5 for 1.
- */
-export function isPid(pid: number): boolean {
-  return Number.isSafeInteger(pid) && pid >= 1 && pid <= PID_MAX;
-}
 
 /**
  * The pause process that holds the pod's namespaces, by name and command line: `/pause` (Kubernetes), `/usr/bin/pod`

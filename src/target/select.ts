@@ -5,7 +5,8 @@
 
 import { selectAuto } from "./auto.ts";
 import { selectMatching } from "./matching.ts";
-import { isPid, PID_MAX, refusal } from "./rules.ts";
+import { isPid, PID_MAX } from "../linux.ts";
+import { refusal } from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
 import { HIDDEN, none, type Selection, type SelectOptions, type Trace } from "./choice.ts";
 

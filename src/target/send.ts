@@ -8,9 +8,9 @@ import type { ReloadCode } from "../codes.ts";
 import type { Clock } from "../ports.ts";
 import type { Target, TriggerResult } from "../model.ts";
 import type { ProcReader } from "../proc/reader.ts";
-import { hasSignal } from "../proc/signals.ts";
+import { hasSignal, isPid, PID_MAX } from "../linux.ts";
 import type { SignalOptions } from "./handler.ts";
-import { isDead, isPid, PID_MAX } from "./rules.ts";
+import { isDead } from "./rules.ts";
 import { messageOf } from "../text.ts";
 
 /** `Deno.kill`, or a fake; 0 only asks whether the signal would be permitted (kill(2)). */
@@ -78,8 +78,8 @@ export function identityProblem(
   }
   // A handler is lost through exec, which keeps PID, start time and perhaps the name.
   if (target.handled && !options.allowUnhandled) {
-    const { signalNumber, signal } = options;
-    if (!hasSignal(stat.caught | stat.blocked, signalNumber)) {
+    const { signal } = options;
+    if (!hasSignal(stat.caught | stat.blocked, signal)) {
       return notSent(
         "no-handler",
         `Cannot send ${signal} to PID ${pid} (${name}): its handler is gone since it was looked up`,

@@ -5,7 +5,7 @@
 
 import type { ProcReader } from "../proc/reader.ts";
 import { containerId, type ProcessStat, type ProcessStatus } from "../proc/process.ts";
-import { hasSignal } from "../proc/signals.ts";
+import { hasSignal } from "../linux.ts";
 
 /** A look at all processes. The methods may be called for any PID in `processes`. */
 export interface ProcessTable {
@@ -22,7 +22,7 @@ export interface ProcessTable {
   /** Null where it may not be read: another user's, or a process that is not dumpable. */
   exe(pid: number): string | null;
   /** Whether every thread blocks the signal: then a signalfd takes it, and nothing dies of it. */
-  blocks(pid: number, signal: number): boolean;
+  blocks(pid: number, signal: Deno.Signal): boolean;
   /** Age in ms, to 20 ms. */
   ageMs(stat: ProcessStat): number;
   /** Whether /proc keeps other users' processes from us (hidepid). */

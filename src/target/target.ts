@@ -9,7 +9,6 @@ import type { TargetCode } from "../codes.ts";
 import type { Resolution, Target, TargetView } from "../model.ts";
 import type { Clock, TargetPort } from "../ports.ts";
 import { createProcReader, type ProcReader } from "../proc/reader.ts";
-import { signalNumber } from "../proc/signals.ts";
 import type { Trace, Wanted } from "./choice.ts";
 import { type CmdlinePattern, createCmdlinePattern } from "./cmdline_pattern.ts";
 import { judgeHandler, STARTING_MS } from "./handler.ts";
@@ -37,20 +36,13 @@ export interface TargetFinder extends TargetPort {
 /** A PID file this much older than the process it names is about another process, in ms; clocks may be stepped. */
 const PID_FILE_AGE_MS = 60_000;
 
-/**
- * Makes the port; nothing is read before its first use.
- * @throws when the signal has no number on Linux
- */
+/** Makes the port; nothing is read before its first use. */
 export async function createTargetPort(config: Config, deps: TargetDeps): Promise<TargetFinder> {
   const { clock, kill = denoKill, reader = createProcReader() } = deps;
   const cmdline = config.processCmdline && await createCmdlinePattern(config.processCmdline);
   const pidFile = config.pidFile === null ? null : await createPidFileReader(config.pidFile);
   const port = localPort(config.reloadUrl);
-  const options = {
-    signal: config.signal,
-    signalNumber: signalNumber(config.signal),
-    allowUnhandled: config.allowUnhandledSignal,
-  };
+  const options = { signal: config.signal, allowUnhandled: config.allowUnhandledSignal };
   // With --verify none nothing is asked of the status URL, so that it need not be there.
   const mustListen = port !== null && config.verify !== "none";
 
@@ -74,7 +66,7 @@ export async function createTargetPort(config: Config, deps: TargetDeps): Promis
         return { kind: "target", target: previous };
       }
       const table = readTable(reader, performance.now(), wanted.kind === "pid" ? wanted.pid : undefined);
-      const how = { wanted, signal: options.signalNumber, port, mustListen, previous };
+      const how = { wanted, signal: config.signal, port, mustListen, previous };
       const chosen = select(table, how, trace);
       if (chosen.kind === "none") return chosen;
       // Just before the uptime is read: under a CPU limit a process may be stopped for long between two lines.

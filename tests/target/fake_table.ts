@@ -1,11 +1,12 @@
 /** Process tables written down by hand, for tests of the pure choice. */
 
+import { hasSignal } from "../../src/linux.ts";
 import type { Target } from "../../src/model.ts";
 import type { ProcessStat, ProcessStatus } from "../../src/proc/process.ts";
 import type { ProcessTable } from "../../src/target/table.ts";
 
-export const SIGHUP = 1;
-export const CAUGHT = 1 << (SIGHUP - 1);
+/** SIGHUP is signal 1. */
+export const CAUGHT = 1 << 0;
 
 /** One process; everything but the PID has a harmless value. */
 export interface FakeProcess extends Partial<Omit<ProcessStat, "pid">> {
@@ -13,7 +14,6 @@ export interface FakeProcess extends Partial<Omit<ProcessStat, "pid">> {
   readonly argv?: readonly string[];
   readonly container?: string;
   readonly uid?: number;
-  readonly ignored?: number;
   readonly exe?: string | null;
   readonly listens?: number;
   /** Its descriptors may not be read. */
@@ -76,6 +76,7 @@ export function statOf(process: Partial<ProcessStat> & Pick<ProcessStat, "pid">)
     cpuTicks: 0,
     startTicks: 100,
     blocked: 0,
+    ignored: 0,
     caught: 0,
     ...process,
   };
@@ -94,21 +95,13 @@ export function tableOf(list: readonly FakeProcess[], more: Partial<ProcessTable
     statNow: (pid) => processes.get(pid) ?? null,
     status: (pid): ProcessStatus | null => {
       const p = all.get(pid);
-      return p
-        ? {
-          tgid: pid,
-          uid: p.uid ?? 65532,
-          caught: p.caught ?? 0,
-          ignored: p.ignored ?? 0,
-          blocked: p.blocked ?? 0,
-        }
-        : null;
+      return p ? { tgid: pid, uid: p.uid ?? 65532 } : null;
     },
     exe: (pid) => {
       const exe = all.get(pid)?.exe;
       return exe === undefined ? "/bin/program" : exe;
     },
-    blocks: (pid, signal) => (((all.get(pid)?.blocked ?? 0) >>> (signal - 1)) & 1) === 1,
+    blocks: (pid, signal) => hasSignal(all.get(pid)?.blocked ?? 0, signal),
     ageMs: (stat) => all.get(stat.pid)?.ageMs ?? 60_000,
     isHidden: () => false,
     isListening: (port) => list.some((process) => process.listens === port),

@@ -4,9 +4,9 @@ import { judgeHandler } from "../../src/target/handler.ts";
 import { createTargetPort } from "../../src/target/target.ts";
 import { createTestConfig } from "../support/config.ts";
 import { test } from "../support/strict.ts";
-import { app, SIGHUP, tableOf } from "./fake_table.ts";
+import { app, tableOf } from "./fake_table.ts";
 
-const OPTIONS = { signal: "SIGHUP" as const, signalNumber: SIGHUP, allowUnhandled: false };
+const OPTIONS = { signal: "SIGHUP" as const, allowUnhandled: false };
 
 test("a young process without executable: not begun, or about to end since the table was read", () => {
   const young = tableOf([app(7, { ageMs: 100, exe: null })]);

@@ -9,7 +9,7 @@ import { until } from "../support/poll.ts";
 import { test } from "../support/strict.ts";
 import { CAUGHT, statOf } from "./fake_table.ts";
 
-const OPTIONS = { signal: "SIGHUP", signalNumber: 1, allowUnhandled: false } as const;
+const OPTIONS = { signal: "SIGHUP", allowUnhandled: false } as const;
 const TARGET: Target = {
   pid: 7,
   startTicks: 100,
@@ -25,7 +25,7 @@ const TARGET: Target = {
 function send(
   target: Target,
   stat: Partial<ProcessStat> | null,
-  options = OPTIONS as typeof OPTIONS | { signal: "SIGHUP"; signalNumber: 1; allowUnhandled: true },
+  options = OPTIONS as typeof OPTIONS | { signal: "SIGHUP"; allowUnhandled: true },
   failure?: Error,
 ) {
   const reader: ProcReader = {

@@ -35,7 +35,7 @@ async function lookUp(
       return [7];
     },
     stat: (pid) => statOf({ pid, comm, startTicks, caught }),
-    status: () => ({ tgid: 7, uid: 1000, caught, ignored: 0, blocked: 0 }),
+    status: () => ({ tgid: 7, uid: 1000 }),
   };
   const clock = createFakeClock();
   await clock.advance(ageMs);

@@ -9,7 +9,6 @@ import type { Logger } from "../../ports.ts";
 import { parentOf } from "../../paths.ts";
 import { messageOf } from "../../text.ts";
 import { mountOf, parseMountinfo } from "../../proc/mountinfo.ts";
-import { hasSignal } from "../../proc/signals.ts";
 import { runCheckCommand } from "../../prepare/check_command.ts";
 import { createConvert } from "../../prepare/prepare.ts";
 import { type Finding, findingsIn } from "./finding.ts";
@@ -111,8 +110,8 @@ export type NotWritable =
 
 /** File systems of the kernel, in which no file can be made. */
 const KERNEL_FILE_SYSTEMS = ["proc", "sysfs", "cgroup", "cgroup2", "devpts", "securityfs", "tracefs"];
-/** Bits of CapEff, linux/capability.h: CAP_DAC_OVERRIDE is 1. */
-const DAC_OVERRIDE = 1;
+/** CAP_DAC_OVERRIDE in the last digit of CapEff, linux/capability.h. */
+const DAC_OVERRIDE = 1 << 1;
 
 /** The path, or the nearest one above it where something is. */
 async function nearestThere(path: string): Promise<string> {
@@ -150,7 +149,7 @@ export async function whyNotWritable(directory: string): Promise<NotWritable | n
 /** access(2) for writing and searching, from the text of /proc/self/status. */
 function mayWrite(status: string, uid: number, gid: number, mode: number): boolean {
   const field = (name: string) => new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1]?.trim() ?? "";
-  if (hasSignal(parseInt(field("CapEff").slice(-8), 16) >>> 0, DAC_OVERRIDE + 1)) return true;
+  if (parseInt(field("CapEff").slice(-1), 16) & DAC_OVERRIDE) return true;
   const needs = (shift: number) => ((mode >> shift) & 0o3) === 0o3;
   if (uid === Deno.uid()) return needs(6);
   const groups = [`${Deno.gid()}`, ...field("Groups").split(/\s+/)];

@@ -75,7 +75,8 @@ function handler({ signal }: Config, found: Resolution & { target: Target }, rea
     const message = `It has no handler for ${signal} and may die of it (--allow-unhandled-signal)`;
     return say("warn", "unhandled", message);
   }
-  const caught = reader.status(found.target.pid)?.caught ?? 0;
+  const stat = reader.stat(found.target.pid);
+  const caught = stat === null || stat === "hidden" ? 0 : stat.caught;
   const doubt = bitsOf(caught) >= CATCHES_ALL_MIN
     ? "; so have all programs in Go, whether or not the application reloads on it"
     : "";
