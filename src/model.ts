@@ -128,8 +128,15 @@ export type Resolution =
   /**
    * Nobody may be signalled. `code` is stable, `message` names the thing, the value and the way out. `again`: it passes
    * by itself (a pid file half-written, an application between end and start), so wait for it as for one that starts.
+   * `names` of those that could be meant.
    */
-  | { readonly kind: "none"; readonly code: TargetCode; readonly message: string; readonly again?: boolean };
+  | {
+    readonly kind: "none";
+    readonly code: TargetCode;
+    readonly message: string;
+    readonly again?: boolean;
+    readonly names?: readonly string[];
+  };
 
 /** What came of sending the trigger. */
 export type TriggerResult =
@@ -283,6 +290,8 @@ export interface TargetView {
   readonly uid: number | null;
   readonly handled: boolean | null;
   readonly permitted: boolean | null;
+  /** Of the processes that could be meant, where nothing says which. */
+  readonly names?: readonly string[];
 }
 
 /** What a person can do about what is wrong: in words, and as text to copy. */

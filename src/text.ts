@@ -47,6 +47,11 @@ export function orList(words: readonly string[]): string {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
 }
 
+/** A process as texts name it: `PID 7 (amp, user 65532)`; without its user where that is not known. */
+export function processText(pid: number, name: string, uid: number | null | undefined): string {
+  return `PID ${pid} (${name}${uid === null || uid === undefined ? "" : `, user ${uid}`})`;
+}
+
 /** What was thrown, in its own words. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -20,9 +20,8 @@ const SOURCE_NAME = "main.ts";
 /** The oldest in this container that is its main process, or was started by an init, a shell or a supervisor alone. */
 export function findRunningSidecar(reader: ProcReader = createProcReader()): RunningSidecar | null {
   const table = tableOf(reader);
-  const self = table?.processes.get(table.selfPid);
-  if (!table || !self) return null;
-  const main = mainProcesses(table).get(table.container(self.pid)) ?? topOf(table, self);
+  if (!table) return null;
+  const main = mainProcesses(table).get(table.container(table.self.pid)) ?? topOf(table, table.self);
   const found = sidecarsBelow(table, main).sort((a, b) => byAge(a.stat, b.stat))[0];
   return found
     ? { pid: found.stat.pid, args: found.args, environment: reader.environ(found.stat.pid) }
@@ -44,9 +43,7 @@ function sidecarsBelow(table: ProcessTable, main: ProcessStat): { stat: ProcessS
   for (let depth = table.processes.size; depth > 0 && level.length > 0; depth--) {
     const next: ProcessStat[] = [];
     for (const stat of level) {
-      const args = stat.pid === table.selfPid || isDead(stat)
-        ? null
-        : sidecarArgs(stat, table.argv(stat.pid));
+      const args = stat === table.self || isDead(stat) ? null : sidecarArgs(stat, table.argv(stat.pid));
       if (args !== null) found.push({ stat, args });
       else if (isLauncher(table, stat)) {
         next.push(...[...table.processes.values()].filter(({ ppid }) => ppid === stat.pid));

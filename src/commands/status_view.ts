@@ -6,13 +6,14 @@
 import type { Config } from "../config.ts";
 import type { FileState, NextStep, StaleMount, StatusView } from "../model.ts";
 import type { Loop } from "../loop/loop.ts";
+import { hideUrlSecrets } from "../http/urls.ts";
 import { parentOf } from "../paths.ts";
 import { type Pod, readPod } from "../pod.ts";
 import type { Clock, Watcher } from "../ports.ts";
 import type { Recorder } from "../record/recorder.ts";
 import { shortHash } from "../text.ts";
 import { REVISION, VERSION } from "../version.ts";
-import { argsFix, mountFix, readableFix, targetFix } from "./check/fixes.ts";
+import { argsFix, CHECK, mountFix, readableFix, targetFix } from "./check/fixes.ts";
 import { statusFix, triggerFix } from "./check/url_fixes.ts";
 
 /** What `/status` shows, gathered from the parts that know it. */
@@ -51,7 +52,7 @@ export function nextStep(view: Facts, config: Config, pod: Pod): NextStep | null
   if (broken !== undefined) return fileStep(broken, pod);
   const [stale] = view.staleMounts;
   if (stale !== undefined) return staleStep(stale, view.target?.name ?? "the app", pod);
-  if (view.target !== null && !view.target.ok) return targetStep(view.target, config);
+  if (view.target !== null && !view.target.ok) return targetFix(view.target, config);
   if (!view.inSync) return reloadStep(view, config, pod);
   if (view.proof === "http-200" && config.verify === "auto") {
     return argsFix("name how the app reports its reloads, or say that any 200 is enough", "--verify=http");
@@ -91,18 +92,6 @@ function staleStep({ container, reason, mountPoint }: StaleMount, process: strin
   return mountFix("mount the whole volume, without subPath", where, parentOf(mountPoint));
 }
 
-function targetStep(
-  { code, message, uid, name }: NonNullable<Facts["target"]>,
-  config: Config,
-): NextStep | null {
-  const listed = [...message.matchAll(/PID \d+ \(([^,)]+)/g)].map((match) => match[1]!);
-  const names = [...new Set([...name === null ? [] : [name], ...listed])];
-  return targetFix(code, config, { uid, names });
-}
-
-/** A timeout whose reason is that the status URL gives no status. */
-const UNUSABLE_STATUS = /connection refused|HTTP \d{3}|TLS|certificate|not HTTP|there is no .* in the JSON/;
-
 /** After the last attempt, as it ended. */
 function reloadStep({ reloads, appliedDigest }: Facts, config: Config, pod: Pod): NextStep | null {
   const [last] = reloads;
@@ -116,12 +105,7 @@ function reloadStep({ reloads, appliedDigest }: Facts, config: Config, pod: Pod)
         ...inKubernetes(pod, `logs ${pod.name}`, LOGS),
       };
     case "timeout":
-      if (UNUSABLE_STATUS.test(last.reason)) {
-        // As shown among the settings: without secrets.
-        const url = config.settings.find((setting) => setting.name === "reload-url")?.value ?? "";
-        return statusFix(url, last.reason, config.httpTimeoutMs);
-      }
-      return {
+      return statusFix(hideUrlSecrets(config.reloadUrl), last.reason, config.httpTimeoutMs) ?? {
         say:
           "the app did not confirm the reload. Is --reload-url where it reports, and what does its log say",
         ...inKubernetes(pod, `logs ${pod.name}`, LOGS),
@@ -136,7 +120,6 @@ function reloadStep({ reloads, appliedDigest }: Facts, config: Config, pod: Pod)
 }
 
 const LOGS = "-c APP_CONTAINER --tail=20";
-const CHECK = "-c config-reloader -- /config-reloader check";
 
 function inKubernetes(pod: Pod, what: string, rest?: string): { command?: string } {
   return pod.inKubernetes ? { command: kubectl(pod, what, rest) } : {};

@@ -4,7 +4,7 @@
  */
 
 import type { ProcessStat } from "../proc/process.ts";
-import { ambiguous, HIDDEN, none, type Selection, type SelectOptions, type Trace } from "./choice.ts";
+import { ambiguous, HIDDEN, type Selection, type SelectOptions, type Trace } from "./choice.ts";
 import { applicationsIn, isSupervisor, isWrapper } from "./launchers.ts";
 import {
   describe,
@@ -13,6 +13,7 @@ import {
   isSidecar,
   isWholeMachine,
   NAME_IT,
+  none,
   noteOn,
   type Refusal,
   refusal,
@@ -20,105 +21,73 @@ import {
 import type { ProcessTable } from "./table.ts";
 import { isAncestor, isMain, type MainProcesses, mainProcesses, topOf, treeOf } from "./tree.ts";
 
-const MOUNT_PROC = "mount the container's own /proc";
-
 /** Chooses without being told which process is meant (contract: choosing the target). */
 export function selectAuto(table: ProcessTable, options: SelectOptions, trace?: Trace): Selection {
-  const self = table.processes.get(table.selfPid);
-  if (!self) {
-    return none("bad-proc", `Cannot find this process (PID ${table.selfPid}) in /proc; ${MOUNT_PROC}`);
-  }
   if (isWholeMachine(table)) return hostInit(table);
   const mains = mainProcesses(table);
-  const known = findKnown(table, self, mains, options);
-  const { candidates, isAnyVisible, waitFor } = findCandidates(table, self, mains, options, trace);
+  const { candidates, waitFor } = findCandidates(table, mains, options, trace);
+  const known = findKnown(table, options);
   const isAmong = candidates.some((one) => one === known || known !== null && isAncestor(table, one, known));
   // It listened when it was chosen: what has come since cannot change the choice.
   if (known !== null && (options.mustListen || isAmong)) {
     return { kind: "process", stat: known, reason: options.previous!.reason };
   }
-  if (candidates.length === 0) return nobody(table, isAnyVisible, waitFor);
-  const { port } = options;
+  if (candidates.length === 0) return waitFor ?? nobody(table, mains);
   const chosen = candidates.length > 1
-    ? breakTie(table, candidates, port)
+    ? breakTie(table, candidates, options.port)
     : onlyOne(table, candidates[0]!, options);
   // Also one that holds the socket for a program that it has not started yet.
   return chosen.kind === "process" && isSupervisor(table, chosen.stat)
-    ? supervisor(table, chosen.stat, port)
+    ? supervisor(table, chosen.stat, options.port)
     : chosen;
 }
 
-interface Candidates {
-  readonly candidates: readonly ProcessStat[];
-  /** Whether a process of another container is visible, pause among them. */
-  readonly isAnyVisible: boolean;
-  /** A state of a candidate that passes by itself. */
-  readonly waitFor: Refusal | null;
-}
-
-/** The application, or what may be it, of every other container. */
+/** The application, or what may be it, of every other container; and a state of one that passes by itself. */
 function findCandidates(
   table: ProcessTable,
-  self: ProcessStat,
   mains: MainProcesses,
   options: SelectOptions,
   trace: Trace | undefined,
-): Candidates {
-  const own = ownContainers(table, self);
-  if (trace) traceOthers(table, mains, trace);
+): { readonly candidates: readonly ProcessStat[]; readonly waitFor: Refusal | null } {
+  if (trace) {
+    for (const stat of table.processes.values()) {
+      if (!isMain(mains, table, stat)) {
+        trace(stat, "started beside a container's first process (exec, probe or hook)");
+      }
+    }
+  }
   const candidates: ProcessStat[] = [];
   let waitFor: Refusal | null = null;
   for (const [container, main] of mains) {
-    if (own.includes(container)) {
-      trace?.(main, main === self ? "config-reloader itself" : "in config-reloader's own container");
+    if (container === ownContainer(table)) {
+      trace?.(main, main === table.self ? "config-reloader itself" : "in config-reloader's own container");
       continue;
     }
     const code = forbids(table, main);
     if (code !== null) {
       trace?.(main, noteOn(code));
-      if (code === "runtime" || code === "not-there") waitFor = refusal(table, main, "");
+      if (code === "runtime" || code === "not-there") waitFor = refusal(table, main);
       continue;
     }
     for (const found of applicationsIn(table, main, options.signal, options.port)) {
-      trace?.(
-        found,
-        found === main ? "the first process of a container" : `started by ${main.comm} (PID ${main.pid})`,
-      );
+      const note = found === main ? "the first process of a container" : startedBy(main);
+      trace?.(found, note);
       candidates.push(found);
     }
   }
-  return { candidates, isAnyVisible: [...mains.keys()].some((key) => !own.includes(key)), waitFor };
+  return { candidates, waitFor };
 }
 
-function traceOthers(table: ProcessTable, mains: MainProcesses, trace: Trace): void {
-  for (const stat of table.processes.values()) {
-    if (!isMain(mains, table, stat)) {
-      trace(stat, "started beside a container's first process (exec, probe or hook)");
-    }
-  }
-}
-
-/** Ours; as seen from the top where a wrapper that we did not start is there, too. */
-function ownContainers(table: ProcessTable, self: ProcessStat): string[] {
-  return [table.container(topOf(table, self).pid), table.container(self.pid)];
-}
+const ownContainer = (table: ProcessTable) => table.container(table.self.pid);
+const startedBy = (main: ProcessStat) => `started by ${main.comm} (PID ${main.pid})`;
 
 /**
- * The target of before, where exactly that process still lives in another container: a debug container may have come
- * since, or its port be closed for a moment. No process that only starts others: those come after it.
+ * The target of before, where exactly that process still lives: a debug container may have come since, or its port be
+ * closed for a moment. No process that only starts others: those come after it.
  */
-function findKnown(
-  table: ProcessTable,
-  self: ProcessStat,
-  mains: MainProcesses,
-  { previous, signal }: SelectOptions,
-): ProcessStat | null {
+function findKnown(table: ProcessTable, { previous, signal }: SelectOptions): ProcessStat | null {
   const stat = previous && table.processes.get(previous.pid);
   if (!stat || stat.startTicks !== previous.startTicks || stat.comm !== previous.comm) return null;
-  const main = topOf(table, stat);
-  if (!isMain(mains, table, main) || ownContainers(table, self).includes(table.container(main.pid))) {
-    return null;
-  }
   // It may have become a process that only starts others, by exec.
   if (isWrapper(stat, signal) || isSupervisor(table, stat)) return null;
   return forbids(table, stat) === null ? stat : null;
@@ -127,28 +96,25 @@ function findKnown(
 function onlyOne(table: ProcessTable, stat: ProcessStat, { port, mustListen }: SelectOptions): Selection {
   if (port !== null && mustListen && !table.isListening(port)) return notListening(table, stat, port);
   const main = topOf(table, stat);
-  const via = main === stat ? "" : `, started by ${main.comm} (PID ${main.pid})`;
   const what = main.pid === 1
     ? "the first process of the container whose process namespace is shared"
     : "the only application container in the pod";
-  return { kind: "process", stat, reason: what + via };
+  return { kind: "process", stat, reason: main === stat ? what : `${what}, ${startedBy(main)}` };
 }
 
 /** The one that listens on the port of `--reload-url`, itself or through a descendant. */
 function breakTie(table: ProcessTable, candidates: readonly ProcessStat[], port: number | null): Selection {
-  const owners = port === null || !table.isListening(port)
-    ? []
-    : candidates.filter((candidate) =>
-      treeOf(table, candidate).some((stat) => table.listens(stat.pid, port))
-    );
-  if (owners.length === 1) {
+  const what = `${candidates.length} processes may be the application`;
+  if (port === null) return ambiguous(table, candidates, what);
+  const [owner, ...others] = candidates.filter((candidate) =>
+    treeOf(table, candidate).some((stat) => table.listens(stat.pid, port))
+  );
+  if (owner !== undefined && others.length === 0) {
     const reason = `of ${candidates.length} it listens on port ${port} of --reload-url`;
-    return { kind: "process", stat: owners[0]!, reason };
+    return { kind: "process", stat: owner, reason };
   }
-  const hint = port === null
-    ? ""
-    : `, and which of them listens on port ${port} of --reload-url cannot be told`;
-  return ambiguous(table, candidates, `${candidates.length} processes may be the application${hint}`);
+  const hint = `which of them listens on port ${port} of --reload-url cannot be told`;
+  return ambiguous(table, candidates, `${what}, and ${hint}`);
 }
 
 /** An init container beside a native sidecar looks like the application, and is not. */
@@ -156,9 +122,8 @@ function notListening(table: ProcessTable, only: ProcessStat, port: number): Sel
   return none(
     "not-there",
     `The application does not run yet: nothing listens on port ${port} of --reload-url, so ` +
-      `${
-        describe(table, only)
-      } is not taken for it; looking again. If the application has no such URL, ${NAME_IT}`,
+      `${describe(table, only)} is not taken for it; looking again. ` +
+      `If the application has no such URL, ${NAME_IT}`,
     true,
   );
 }
@@ -177,9 +142,8 @@ function supervisor(table: ProcessTable, stat: ProcessStat, port: number | null)
   );
 }
 
-function nobody(table: ProcessTable, othersVisible: boolean, waitFor: Refusal | null): Selection {
-  if (waitFor) return { kind: "none", ...waitFor };
-  if (othersVisible) {
+function nobody(table: ProcessTable, mains: MainProcesses): Selection {
+  if (mains.keys().some((container) => container !== ownContainer(table))) {
     return none(
       "not-there",
       "No application is running in the pod now, only pause and config-reloader; looking again",
@@ -187,12 +151,9 @@ function nobody(table: ProcessTable, othersVisible: boolean, waitFor: Refusal | 
     );
   }
   if (table.isHidden()) {
-    return none(
-      "hidden-proc",
-      `Cannot look at the processes of other users: ${HIDDEN}`,
-    );
+    return none("hidden-proc", `Cannot look at the processes of other users: ${HIDDEN}`);
   }
-  if ([...table.processes.values()].some((stat) => isBesideUs(table, stat))) {
+  if (table.processes.values().some((stat) => isBesideUs(table, stat))) {
     return none(
       "own-container",
       "No process of another container is visible, only some in config-reloader's own: if the application is one of " +
@@ -208,9 +169,8 @@ function nobody(table: ProcessTable, othersVisible: boolean, waitFor: Refusal | 
 
 /** In our container, and neither this program nor what started it or was started by it. */
 function isBesideUs(table: ProcessTable, stat: ProcessStat): boolean {
-  const self = table.processes.get(table.selfPid)!;
-  return !isSidecar(table, stat) && !isDead(stat) && !isAncestor(table, stat, self) &&
-    !isAncestor(table, self, stat);
+  return !isSidecar(table, stat) && !isDead(stat) && !isAncestor(table, stat, table.self) &&
+    !isAncestor(table, table.self, stat);
 }
 
 function hostInit(table: ProcessTable): Selection {

@@ -3,10 +3,9 @@
  * chooses nothing itself.
  */
 
-import type { ProcessStat } from "../proc/process.ts";
-import type { TargetCode } from "../codes.ts";
+import { displayName, type ProcessStat } from "../proc/process.ts";
 import type { Target } from "../model.ts";
-import { describe, nameIt, type Refusal } from "./rules.ts";
+import { describe, nameIt, none, type Refusal } from "./rules.ts";
 import type { CmdlinePattern } from "./cmdline_pattern.ts";
 import type { ProcessTable } from "./table.ts";
 
@@ -32,39 +31,25 @@ export interface SelectOptions {
 
 /** The one process, or why there is none. */
 export type Selection =
-  | {
-    readonly kind: "process";
-    readonly stat: ProcessStat;
-    readonly reason: string;
-  }
-  | ({ readonly kind: "none" } & Refusal);
+  | { readonly kind: "process"; readonly stat: ProcessStat; readonly reason: string }
+  | Refusal;
 
 /** Told about each process that was looked at: why it is not, or could be, the one. For `check`. */
 export type Trace = (stat: ProcessStat, note: string) => void;
 
-/**
- * The error for more than one, which names them all. `asked`: the flags by which they were found.
- */
+/** The error for more than one, which names them all. `asked`: the flags by which they were found. */
 export function ambiguous(
   table: ProcessTable,
   stats: readonly ProcessStat[],
   what: string,
   asked = "",
-): Selection {
+): Refusal {
   // Ten are enough to see what is wrong, and keep the line readable.
-  const list = [...stats].sort((a, b) => a.pid - b.pid).slice(0, 10).map((stat) => describe(table, stat))
-    .join(", ");
-  return none(
-    "ambiguous",
-    `Cannot choose a process to signal: ${what}: ${list}${stats.length > 10 ? ", …" : ""}; ${nameIt(asked)}`,
-  );
-}
-
-/**
- * No process is chosen. `code` is stable, `message` names the way out; `again`: it passes by itself, so look again soon.
- */
-export function none(code: TargetCode, message: string, again = false): Selection {
-  return { kind: "none", code, message, ...(again && { again }) };
+  const shown = [...stats].sort((a, b) => a.pid - b.pid).slice(0, 10);
+  const list = shown.map((stat) => describe(table, stat)).join(", ") + (stats.length > 10 ? ", …" : "");
+  const message = `Cannot choose a process to signal: ${what}: ${list}; ${nameIt(asked)}`;
+  const names = new Set(shown.map((stat) => displayName(stat, table.argv(stat.pid))));
+  return { ...none("ambiguous", message), names: [...names] };
 }
 
 /** What to do where /proc keeps the processes of other users to itself: only those of the same user can be found. */

@@ -6,7 +6,8 @@
 import { displayName, type ProcessStat } from "../proc/process.ts";
 import { hasSignal } from "../linux.ts";
 import type { Resolution, Target } from "../model.ts";
-import { isDead } from "./rules.ts";
+import { isDead, none } from "./rules.ts";
+import { processText } from "../text.ts";
 import { type ProcessTable, TICK_MS } from "./table.ts";
 
 /** What the user says of the signal. */
@@ -48,7 +49,7 @@ export function judgeHandler(
     reason,
     handled: caught || waitsFor,
   };
-  const who = `PID ${target.pid} (${target.name}, user ${target.uid})`;
+  const who = processText(target.pid, target.name, uid);
   if (young && (!target.handled || isPerhapsRuntime(table, stat, uid))) {
     // One that has begun to end since the table was read has lost its executable, too.
     const now = table.statNow(stat.pid);
@@ -74,12 +75,7 @@ function isPerhapsRuntime(table: ProcessTable, stat: ProcessStat, uid: number): 
 }
 
 function gone({ pid }: ProcessStat): Resolution {
-  return {
-    kind: "none",
-    code: "not-there",
-    message: `Cannot signal PID ${pid}: it has just ended`,
-    again: true,
-  };
+  return none("not-there", `Cannot signal PID ${pid}: it has just ended`, true);
 }
 
 function unhandled(who: string, ignored: boolean, signalName: string): Resolution {
@@ -88,5 +84,5 @@ function unhandled(who: string, ignored: boolean, signalName: string): Resolutio
     ? `Cannot reload ${who} with ${signalName}: it ignores ${signalName}, so nothing would happen; ${ways}`
     : `Cannot send ${signalName} to ${who}: it has no handler for it and would die of it; ${ways} ` +
       "(--allow-unhandled-signal sends it all the same, for a program that takes it with sigwait)";
-  return { kind: "none", code: "no-handler", message };
+  return none("no-handler", message);
 }

@@ -3,18 +3,20 @@
  * error, since nothing says which was meant.
  */
 
-import {
-  ambiguous,
-  HIDDEN,
-  none,
-  type Selection,
-  type SelectOptions,
-  type Trace,
-  type Wanted,
-} from "./choice.ts";
+import { ambiguous, HIDDEN, type Selection, type SelectOptions, type Trace, type Wanted } from "./choice.ts";
 import { isSupervisor, isWrapper } from "./launchers.ts";
 import { displayName, type ProcessStat, programName } from "../proc/process.ts";
-import { isDead, isPause, isRuntime, isSidecar, noteOn, type Refusal, refusal } from "./rules.ts";
+import {
+  forbids,
+  isDead,
+  isPause,
+  isRuntime,
+  isSidecar,
+  none,
+  noteOn,
+  type Refusal,
+  refusal,
+} from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
 import { isAncestor, isMain, mainProcesses, topOf } from "./tree.ts";
 
@@ -37,10 +39,10 @@ export function selectMatching(
   const matching = new Set<ProcessStat>();
   let refused: Refusal | null = null;
   for (const stat of findMatches(table, wanted)) {
-    const why = refusal(table, stat, asked);
-    if (why) {
-      trace?.(stat, noteOn(why.code));
-      refused ??= why;
+    const code = forbids(table, stat);
+    if (code !== null) {
+      trace?.(stat, noteOn(code));
+      refused ??= refusal(table, stat, asked);
     } else if (!isMain(mains, table, topOf(table, stat))) {
       trace?.(stat, "matches, but was started beside a container's first process (exec or probe)");
     } else {
@@ -68,15 +70,14 @@ export function selectMatching(
   if (roots.length > 1) {
     return ambiguous(table, roots, `${roots.length} separate processes match ${asked}`, asked);
   }
-  if (refused) return { kind: "none", ...refused };
-  if (table.isHidden()) {
-    return none(
+  if (refused) return refused;
+  return table.isHidden()
+    ? none(
       "hidden-proc",
       `No process of this user matches ${asked}, and others cannot be seen: ${HIDDEN}`,
       true,
-    );
-  }
-  return none("not-there", `No process matches ${asked}; visible are ${visible(table)}`, true);
+    )
+    : none("not-there", `No process matches ${asked}; visible are ${visible(table)}`, true);
 }
 
 function findMatches(table: ProcessTable, { name, cmdline }: Match): ProcessStat[] {

@@ -5,11 +5,21 @@
  * Needs `node:fs`, since Deno's own `open` would wait for the writer of a FIFO: loaded only with the flag (60 ms of CPU).
  */
 
-/** What a PID file holds. */
+import type { TargetCode } from "../codes.ts";
+import { none, type Refusal } from "./rules.ts";
+
+/** What a PID file holds, or why it is not of use yet. */
 export type PidFile =
   | { readonly kind: "pid"; readonly pid: number; readonly writtenWallMs: number }
-  /** Missing or empty (`not-there`), or not of use (`pid-file`): it is waited for. */
-  | { readonly kind: "problem"; readonly code: "not-there" | "pid-file"; readonly message: string };
+  | Refusal;
+
+/** A file that is missing or empty (`not-there`), or not of use: it is waited for. */
+export function pidFileProblem(path: string, why: string, code: TargetCode = "pid-file"): Refusal {
+  const message = `Cannot use PID file ${
+    JSON.stringify(path)
+  }: ${why}; waiting for the application to write it`;
+  return none(code, message, true);
+}
 
 /** More than any PID with spaces around it. */
 const BYTES_MAX = 64;
@@ -19,11 +29,7 @@ const BYTES_MAX = 64;
  */
 export async function createPidFileReader(path: string): Promise<() => PidFile> {
   const { closeSync, constants, fstatSync, openSync, readSync } = await import("node:fs");
-  const problem = (why: string, code: "not-there" | "pid-file" = "pid-file"): PidFile => ({
-    kind: "problem",
-    code,
-    message: `Cannot use PID file ${JSON.stringify(path)}: ${why}; waiting for the application to write it`,
-  });
+  const problem = (why: string, code?: TargetCode) => pidFileProblem(path, why, code);
   const parse = (fd: number): PidFile => {
     const info = fstatSync(fd);
     if (!info.isFile()) return problem(`it is ${info.isDirectory() ? "a directory" : "not a regular file"}`);

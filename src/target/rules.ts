@@ -5,15 +5,17 @@
 
 import { displayName, type ProcessStat, programName } from "../proc/process.ts";
 import type { TargetCode } from "../codes.ts";
+import type { Resolution } from "../model.ts";
 import { isPid, PID_MAX } from "../linux.ts";
-import { orList } from "../text.ts";
+import { orList, processText } from "../text.ts";
 import type { ProcessTable } from "./table.ts";
 
-/** Why no process is signalled. `again`: the state passes by itself, so look again soon. */
-export interface Refusal {
-  readonly code: TargetCode;
-  readonly message: string;
-  readonly again?: boolean;
+/** Why no process is signalled. */
+export type Refusal = Resolution & { kind: "none" };
+
+/** `message` names the way out; `again`: it passes by itself, so look again soon. */
+export function none(code: TargetCode, message: string, again = false): Refusal {
+  return { kind: "none", code, message, ...(again && { again }) };
 }
 
 const WAYS_TO_NAME = ["--process-name", "--process-cmdline", "--pid-file"];
@@ -56,7 +58,7 @@ const RUNTIMES = "runc crun youki";
 
 /** Any instance of this product: the command line of another one holds the pattern, and so matches it. */
 export function isSidecar(table: ProcessTable, stat: ProcessStat): boolean {
-  return stat.pid === table.selfPid || stat.comm === "config-reloader" ||
+  return stat.pid === table.self.pid || stat.comm === "config-reloader" ||
     table.argv(stat.pid).some((arg, index) =>
       index === 0 ? programName(arg) === "config-reloader" : arg.includes("--process-cmdline")
     );
@@ -129,33 +131,20 @@ export function noteOn(code: ForbidCode): string {
 /**
  * `forbids` with its text; apart from it, since a text reads more of /proc. `asked` is how the user named it: `--pid 1`.
  */
-export function refusal(
-  table: ProcessTable,
-  stat: ProcessStat,
-  asked: string,
-): Refusal & { code: ForbidCode } | null {
+export function refusal(table: ProcessTable, stat: ProcessStat, asked = ""): Refusal | null {
   const code = forbids(table, stat);
   if (code === null) return null;
   const who = describe(table, stat) + (asked && `, named by ${asked}`);
-  return {
-    code,
-    message: `Cannot signal ${who}: ${FORBIDDEN[code].why(stat)}`,
-    ...((code === "runtime" || code === "not-there") && { again: true }),
-  };
+  const again = code === "runtime" || code === "not-there";
+  return none(code, `Cannot signal ${who}: ${FORBIDDEN[code].why(stat)}`, again);
 }
 
-/**
- * `PID 7 (amp, user 65532)`, for texts.
- */
+/** The process as texts name it. */
 export function describe(table: ProcessTable, stat: ProcessStat): string {
-  const uid = table.status(stat.pid)?.uid;
-  const name = displayName(stat, table.argv(stat.pid));
-  return `PID ${stat.pid} (${name}${uid === undefined ? "" : `, user ${uid}`})`;
+  return processText(stat.pid, displayName(stat, table.argv(stat.pid)), table.status(stat.pid)?.uid);
 }
 
-/**
- * Oldest first; the PID decides between processes of one tick.
- */
+/** Oldest first; the PID decides between processes of one tick. */
 export function byAge(a: ProcessStat, b: ProcessStat): number {
   return a.startTicks - b.startTicks || a.pid - b.pid;
 }

@@ -6,13 +6,11 @@
 import { selectAuto } from "./auto.ts";
 import { selectMatching } from "./matching.ts";
 import { isPid, PID_MAX } from "../linux.ts";
-import { refusal } from "./rules.ts";
+import { none, refusal } from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
-import { HIDDEN, none, type Selection, type SelectOptions, type Trace } from "./choice.ts";
+import { HIDDEN, type Selection, type SelectOptions, type Trace } from "./choice.ts";
 
-/**
- * The choice itself; see the contract, "Choosing the target".
- */
+/** The choice itself; see the contract, "Choosing the target". */
 export function select(table: ProcessTable, options: SelectOptions, trace?: Trace): Selection {
   const { wanted } = options;
   const chosen = wanted.kind === "auto"
@@ -20,9 +18,7 @@ export function select(table: ProcessTable, options: SelectOptions, trace?: Trac
     : wanted.kind === "pid"
     ? selectPid(table, wanted.pid, wanted.asked)
     : selectMatching(table, wanted, options, trace);
-  if (chosen.kind === "none") return chosen;
-  const refused = refusal(table, chosen.stat, "");
-  return refused ? { kind: "none", ...refused } : chosen;
+  return chosen.kind === "none" ? chosen : refusal(table, chosen.stat) ?? chosen;
 }
 
 function selectPid(table: ProcessTable, pid: number, asked: string): Selection {
@@ -30,27 +26,13 @@ function selectPid(table: ProcessTable, pid: number, asked: string): Selection {
     return none("bad-pid", `Cannot use ${asked}: a PID is an integer from 1 to ${PID_MAX}`);
   }
   const stat = table.processes.get(pid);
-  if (!stat) {
-    const leader = table.status(pid)?.tgid;
-    if (leader !== undefined && leader !== pid) {
-      return none(
-        "bad-pid",
-        `Cannot signal PID ${pid}, named by ${asked}: it is a thread of PID ${leader}; use ${leader}`,
-      );
-    }
-    if (table.isHidden()) {
-      return none(
-        "hidden-proc",
-        `Cannot see PID ${pid}, named by ${asked}, as one of this user's: ${HIDDEN}`,
-        true,
-      );
-    }
-    return none(
-      "not-there",
-      `Cannot signal PID ${pid}, named by ${asked}: there is no such process now`,
-      true,
-    );
+  if (stat) return refusal(table, stat, asked) ?? { kind: "process", stat, reason: `named by ${asked}` };
+  const who = `PID ${pid}, named by ${asked}`;
+  const leader = table.status(pid)?.tgid;
+  if (leader !== undefined && leader !== pid) {
+    return none("bad-pid", `Cannot signal ${who}: it is a thread of PID ${leader}; use ${leader}`);
   }
-  const refused = refusal(table, stat, asked);
-  return refused ? { kind: "none", ...refused } : { kind: "process", stat, reason: `named by ${asked}` };
+  return table.isHidden()
+    ? none("hidden-proc", `Cannot see ${who}, as one of this user's: ${HIDDEN}`, true)
+    : none("not-there", `Cannot signal ${who}: there is no such process now`, true);
 }

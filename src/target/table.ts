@@ -9,7 +9,8 @@ import { hasSignal } from "../linux.ts";
 
 /** A look at all processes. The methods may be called for any PID in `processes`. */
 export interface ProcessTable {
-  readonly selfPid: number;
+  /** This process. */
+  readonly self: ProcessStat;
   readonly selfUid: number;
   readonly processes: ReadonlyMap<number, ProcessStat>;
   argv(pid: number): readonly string[];
@@ -51,13 +52,6 @@ const DESCRIPTORS_MAX = 5000;
  */
 export function readTable(reader: ProcReader, sinceStartMs: number, only?: number): ProcessTable {
   const selfPid = Deno.pid;
-  const seen = reader.self();
-  if (seen !== selfPid) {
-    throw new Error(
-      `Cannot use /proc: it shows this process as ${seen ?? "nothing"} instead of PID ${selfPid}, ` +
-        "so it belongs to another process namespace; mount the container's own /proc",
-    );
-  }
   // A thread has an entry, too, although none is listed.
   const isThread = only !== undefined && reader.status(only)?.tgid !== only;
   const pids = only === undefined ? reader.pids() : isThread ? [selfPid] : [only, selfPid];
@@ -68,7 +62,15 @@ export function readTable(reader: ProcReader, sinceStartMs: number, only?: numbe
     if (stat === "hidden") isAnyHidden = true;
     else if (stat !== null) processes.set(pid, stat);
   }
-  const uptimeMs = once(() => readUptime(reader, processes.get(selfPid), sinceStartMs));
+  const self = processes.get(selfPid);
+  const seen = self === undefined ? null : reader.self();
+  if (self === undefined || seen !== selfPid) {
+    throw new Error(
+      `Cannot use /proc: it shows this process as ${seen ?? "nothing"} instead of PID ${selfPid}, ` +
+        "so it belongs to another process namespace; mount the container's own /proc",
+    );
+  }
+  const uptimeMs = once(() => readUptime(reader, self, sinceStartMs));
   // Mostly the first socket that listens there is the one that is asked about.
   const firstSocket = once((port) => reader.listening(port, true));
   const sockets = once((port) => reader.listening(port, false));
@@ -87,7 +89,7 @@ export function readTable(reader: ProcReader, sinceStartMs: number, only?: numbe
     return found || seen.some((descriptor) => sockets(port).has(descriptor));
   };
   return {
-    selfPid,
+    self,
     selfUid: Deno.uid() ?? 0,
     processes,
     argv: once((pid) => reader.argv(pid)),
@@ -132,9 +134,8 @@ function readContainer(reader: ProcReader, pid: number): string {
  * Time since boot. lxcfs shows a container's own uptime in /proc/uptime while start times stay the machine's: where
  * our own age by it is impossible, the start of our own process is the anchor instead.
  */
-function readUptime(reader: ProcReader, self: ProcessStat | undefined, sinceStartMs: number): number {
+function readUptime(reader: ProcReader, self: ProcessStat, sinceStartMs: number): number {
   const uptimeMs = reader.uptimeMs();
-  if (!self) return uptimeMs ?? 0;
   const startedMs = self.startTicks * TICK_MS;
   const possible = uptimeMs !== null && uptimeMs - startedMs >= sinceStartMs - 1000;
   return possible ? uptimeMs : startedMs + sinceStartMs;

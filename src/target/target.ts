@@ -5,7 +5,6 @@
 
 import { wallMsAt } from "../clock.ts";
 import type { Config } from "../config.ts";
-import type { TargetCode } from "../codes.ts";
 import type { Resolution, Target, TargetView } from "../model.ts";
 import type { Clock, TargetPort } from "../ports.ts";
 import { createProcReader, type ProcReader } from "../proc/reader.ts";
@@ -13,13 +12,13 @@ import type { Trace, Wanted } from "./choice.ts";
 import { type CmdlinePattern, createCmdlinePattern } from "./cmdline_pattern.ts";
 import { judgeHandler, STARTING_MS } from "./handler.ts";
 import { isWrapperName } from "./launchers.ts";
-import { createPidFileReader, type PidFile } from "./pid_file.ts";
-import { isDead } from "./rules.ts";
+import { createPidFileReader, type PidFile, pidFileProblem } from "./pid_file.ts";
+import { describe, isDead, none, type Refusal } from "./rules.ts";
 import { select } from "./select.ts";
 import { denoKill, identityProblem, type Kill, maySignal, permissionText, sendSignal } from "./send.ts";
 import { createAppMountsReader } from "./stale.ts";
 import { readTable } from "./table.ts";
-import { messageOf } from "../text.ts";
+import { messageOf, processText } from "../text.ts";
 
 /** Replaced in tests only. */
 export interface TargetDeps {
@@ -28,9 +27,9 @@ export interface TargetDeps {
   readonly kill?: Kill;
 }
 
-/** A target port that also reports, for `check`, what it found out about each process. */
+/** A target port that also tells, for `check`, what it found out about each process: `PID 7 (amp, user 1000): matches`. */
 export interface TargetFinder extends TargetPort {
-  resolve(previous: Target | null, trace?: Trace): Resolution;
+  resolve(previous: Target | null, trace?: (pid: number, note: string) => void): Resolution;
 }
 
 /** A PID file this much older than the process it names is about another process, in ms; clocks may be stepped. */
@@ -55,19 +54,19 @@ export async function createTargetPort(config: Config, deps: TargetDeps): Promis
     clock.nowMs() - previous.startedAtMs > STARTING_MS &&
     identityProblem(reader, previous, options) === null;
 
-  const resolve = (previous: Target | null, trace?: Trace): Resolution => {
+  const resolve: TargetFinder["resolve"] = (previous, trace) => {
     try {
       const asked = wantedBy(config, pidFile?.() ?? null, cmdline);
-      if (asked.kind === "problem") {
-        return { kind: "none", code: asked.code, message: asked.message, again: true };
-      }
+      if (asked.kind === "none") return asked;
       const { wanted } = asked;
       if (wanted.kind === "auto" && previous !== null && !trace && isKept(previous)) {
         return { kind: "target", target: previous };
       }
       const table = readTable(reader, performance.now(), wanted.kind === "pid" ? wanted.pid : undefined);
       const how = { wanted, signal: config.signal, port, mustListen, previous };
-      const chosen = select(table, how, trace);
+      const told: Trace | undefined = trace &&
+        ((stat, note) => trace(stat.pid, `${describe(table, stat)}: ${note}`));
+      const chosen = select(table, how, told);
       if (chosen.kind === "none") return chosen;
       // Just before the uptime is read: under a CPU limit a process may be stopped for long between two lines.
       const nowMs = clock.nowMs();
@@ -75,17 +74,8 @@ export async function createTargetPort(config: Config, deps: TargetDeps): Promis
       return found.kind === "none" ? found : checkPidFile(found, config, asked.writtenWallMs, clock);
     } catch (error) {
       // /proc unreadable or another namespace's: the texts of the table say which and what to do.
-      return {
-        kind: "none",
-        code: "bad-proc",
-        message: messageOf(error),
-      };
+      return none("bad-proc", messageOf(error));
     }
-  };
-
-  const preflight = (found: Resolution): TargetView => {
-    if (found.kind === "none") return problemView(found.code, found.message);
-    return viewOf(found, maySignal(kill, found.target), config);
   };
 
   return {
@@ -96,18 +86,18 @@ export async function createTargetPort(config: Config, deps: TargetDeps): Promis
     },
     send: (target) => sendSignal({ reader, clock, kill }, target, options),
     staleMounts: createAppMountsReader(config, reader),
-    preflight,
+    preflight: (found) => viewOf(found, kill, config),
   };
 }
 
-/** How the settings name the target. */
+/** How the settings name the target; `writtenWallMs`: when the PID file was. */
 function wantedBy(config: Config, file: PidFile | null, cmdline: CmdlinePattern | null):
-  | { kind: "wanted"; wanted: Wanted; writtenWallMs: number | null }
-  | { kind: "problem"; code: TargetCode; message: string } {
+  | { readonly kind: "wanted"; readonly wanted: Wanted; readonly writtenWallMs: number | null }
+  | Refusal {
   const wanted = (value: Wanted, writtenWallMs: number | null = null) =>
     ({ kind: "wanted", wanted: value, writtenWallMs }) as const;
+  if (file?.kind === "none") return file;
   if (file !== null) {
-    if (file.kind === "problem") return file;
     return wanted({ kind: "pid", pid: file.pid, asked: `--pid-file ${config.pidFile}` }, file.writtenWallMs);
   }
   if (config.processName !== null || cmdline !== null) {
@@ -120,50 +110,36 @@ function wantedBy(config: Config, file: PidFile | null, cmdline: CmdlinePattern 
 /** A PID file left over from before a restart of the pod names whatever has that number now. */
 function checkPidFile(
   found: Resolution & { target: Target },
-  config: Config,
+  { pidFile }: Config,
   writtenWallMs: number | null,
   clock: Clock,
 ): Resolution {
-  const { target } = found;
-  const startedWallMs = wallMsAt(clock, target.startedAtMs);
-  if (writtenWallMs === null || startedWallMs - writtenWallMs <= PID_FILE_AGE_MS) return found;
-  return {
-    kind: "none",
-    code: "pid-file",
-    message:
-      `Cannot use PID file ${JSON.stringify(config.pidFile)}: it is older than the process it names, ` +
-      `PID ${target.pid} (${target.name}); waiting for the application to write it`,
-    again: true,
-  };
+  const { pid, name, startedAtMs } = found.target;
+  if (writtenWallMs === null || wallMsAt(clock, startedAtMs) - writtenWallMs <= PID_FILE_AGE_MS) return found;
+  return pidFileProblem(pidFile!, `it is older than the process it names, PID ${pid} (${name})`);
 }
 
-function viewOf(
-  found: Resolution & { target: Target },
-  permitted: boolean | null,
-  config: Config,
-): TargetView {
-  const { target } = found;
-  const { pid, name, uid, handled } = target;
-  const known = { pid, name, uid, handled, permitted };
-  if (permitted === null) return problemView("not-there", `PID ${pid} (${name}) has just ended`);
-  if (!permitted) {
-    return { ok: false, code: "permission", message: permissionText(target, config.signal), ...known };
+/** Whether what was found may be signalled, asked with signal 0. */
+function viewOf(found: Resolution, kill: Kill, { signal }: Config): TargetView {
+  const target = found.kind === "none" ? null : found.target;
+  const permitted = target && maySignal(kill, target);
+  if (target === null || permitted === null) {
+    const { code, message, names } = found.kind === "none" ? found : endedSince(target!);
+    const unknown = { pid: null, name: null, uid: null, handled: null, permitted: null };
+    return { ok: false, code, message, ...unknown, ...(names && { names }) };
   }
+  const { pid, name, uid, handled, reason } = target;
+  const known = { pid, name, uid, handled, permitted };
+  if (!permitted) return { ok: false, code: "permission", message: permissionText(target, signal), ...known };
   if (found.kind === "starting") return { ok: false, code: "starting", message: found.message, ...known };
   const warning = handled
     ? ""
-    : `; it has no handler for ${config.signal} and is signalled all the same (--allow-unhandled-signal)`;
-  return {
-    ok: true,
-    code: "ready",
-    message: `PID ${pid} (${name}, user ${uid}): ${target.reason}${warning}`,
-    ...known,
-  };
+    : `; it has no handler for ${signal} and is signalled all the same (--allow-unhandled-signal)`;
+  const message = `${processText(pid, name, uid)}: ${reason}${warning}`;
+  return { ok: true, code: "ready", message, ...known };
 }
 
-function problemView(code: TargetCode, message: string): TargetView {
-  return { ok: false, code, message, pid: null, name: null, uid: null, handled: null, permitted: null };
-}
+const endedSince = ({ pid, name }: Target) => none("not-there", `PID ${pid} (${name}) has just ended`);
 
 /** Port of a status URL on this machine; null for one elsewhere, whose port says nothing about processes here. */
 function localPort(reloadUrl: string): number | null {

@@ -51,6 +51,7 @@ test("an API that cannot be asked is one fault, with the way out", async () => {
     fault!.message,
     /^Cannot ask the Kubernetes API: cannot read .*without it nothing is ever reloaded$/,
   );
+  assert.match(fault!.fix!.yaml!, /components\/rollout/);
   const outside = await checkKubernetes(FLEET, () => undefined);
   assert.match(outside[0]!.message, /KUBERNETES_SERVICE_HOST and _PORT are not set/);
 });

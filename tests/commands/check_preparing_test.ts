@@ -91,6 +91,7 @@ testInDir(
     const [failed] = await find(dir, "a: 1\n", { checkCommand: command }, true);
     assert.deepEqual([failed!.level, failed!.code], ["fault", "check-failed"]);
     assert.match(failed!.message, /this is wrong/);
+    assert.match(failed!.fix!.command!, /^kubectl edit configmap/);
     assert.deepEqual(shown(await find(dir, "a: 1\n", { checkCommand: ["true"] }, true)), [
       "ok check-command",
     ]);

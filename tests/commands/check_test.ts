@@ -247,6 +247,8 @@ test("check: what is missing is said once, with the directory to mount; what is 
     assert.match(directory!.fix!.yaml!, new RegExp(`--watched-dir=${dir}`));
     const [large] = await find({ configFiles: [`${dir}/a.yaml`], maxFileSizeBytes: 1 });
     assert.match(large!.fix!.yaml!, /--max-file-size=/);
+    const [device] = await find({ configFiles: ["/dev/null"] });
+    assert.match(device!.fix!.yaml!, /--config-file=/);
     await Deno.symlink(`${dir}/nowhere`, `${dir}/link`);
     const [left] = await find({ watchedDirs: [dir] });
     assert.deepEqual([left!.level, left!.code], ["warn", "bad-file"]);
@@ -273,13 +275,15 @@ test("check: colours mark the lines, and the marks say the same without", () => 
   assert.ok(!plain.includes(ESCAPE));
   assert.ok(coloured.includes(`${ESCAPE}[32m✓${ESCAPE}[0m fine`));
   assert.equal(coloured.replaceAll(new RegExp(`${ESCAPE}\\[\\d+m`, "g"), ""), plain);
+  const command = renderText([{ ...findings[0]!, fix: { say: "do it", command: "kubectl x" } }], "1", false);
+  assert.match(command, /→ do it:\n {6}kubectl x\n/);
   assert.match(plain, /✗ taken \[port-taken\]\n {4}→ change it:\n {6}a:\n {8}b\n/);
   assert.match(plain, /1 fault to fix, 1 warning\n$/);
 });
 
-test("check: every fix is YAML that says what to set", () => {
-  const facts = { uid: 1000, names: ["amp: x", "envoy"] };
-  const byName = createTestConfig({ processName: "amp" });
+test("check: every fix can be pasted, and says what to set", () => {
+  const fixOf = (code: TargetCode, config: Partial<Config> = {}, names = ["amp: x", "envoy"]) =>
+    targetFix({ code, uid: 1000, names }, createTestConfig(config));
   const wanted: readonly [TargetCode, string][] = [
     ["no-shared-process-namespace", "shareProcessNamespace"],
     ["own-container", "--process-name=NAME"],
@@ -295,24 +299,23 @@ test("check: every fix is YAML that says what to set", () => {
     ["pid-file", "--process-name"],
   ];
   for (const [code, part] of wanted) {
-    const { yaml, say } = targetFix(code, byName, facts)!;
+    const { yaml, say } = fixOf(code, { processName: "amp" });
     assert.ok(JSON.stringify(parseYaml(yaml!)).includes(part), `${code}: ${yaml}`);
     assert.ok(say.length > 10 && !say.endsWith("."));
   }
   for (const code of Object.keys(TARGET_CODES) as TargetCode[]) {
     for (const by of [{}, { pid: 7 }, { pidFile: "/p" }, { processName: "amp" }]) {
-      const fix = targetFix(code, createTestConfig(by), facts);
-      assert.equal(fix === null, code === "ready", code);
-      if (fix?.yaml) parseYaml(fix.yaml);
+      const { yaml, command } = fixOf(code, by);
+      assert.ok(yaml ?? command, code);
+      parseYaml(yaml ?? "");
     }
   }
-  assert.match(targetFix("not-there", createTestConfig({ pidFile: "/p" }), facts)!.say, /mount a volume/);
+  assert.match(fixOf("not-there", { pidFile: "/p" }).say, /mount a volume/);
   // A name that several have does not tell them apart.
-  const unlike = targetFix("ambiguous", createTestConfig(), facts)!;
-  assert.match(unlike.yaml!, /--process-name=amp: x/);
-  const alike = targetFix("ambiguous", createTestConfig(), { ...facts, names: ["node"] })!;
-  assert.match(alike.yaml!, /- --process-cmdline=PATTERN/);
-  assert.doesNotMatch(alike.yaml!, /--process-name/);
+  assert.match(fixOf("ambiguous").yaml!, /--process-name=amp: x/);
+  const alike = fixOf("ambiguous", {}, ["node"]).yaml!;
+  assert.match(alike, /- --process-cmdline=PATTERN/);
+  assert.doesNotMatch(alike, /--process-name/);
   for (
     const fix of [mountFix("x", { process: "amp" }, "/etc/a b"), volumeFix("/etc/x: y"), readableFix(65532)]
   ) {

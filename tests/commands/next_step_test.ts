@@ -62,6 +62,29 @@ for (
       ambiguousView(),
       /^say which it is, one of amp, nginx, a-program.*\n[^]*--process-name=amp$/,
     ],
+    [
+      "the pause process is meant: its own name is no way out",
+      ambiguousView({
+        target: {
+          ...ambiguousView().target!,
+          code: "pause",
+          message: "Cannot signal PID 1 (pause, user 65535), named by --pid 1: it is the pause process",
+          names: [],
+        },
+      }),
+      /--process-name=NAME$/,
+    ],
+    [
+      "an app that takes too long to answer",
+      rejectedView({
+        reloads: [{
+          ...lastReload!,
+          outcome: "timeout",
+          reason: "reload verification timeout after 30s: GET http://localhost:8080/: timed out after 5s",
+        }],
+      }),
+      /--http-timeout=15s$/,
+    ],
     ["unreadable", unreadableView(), /fsGroup: \d+$/],
     ["missing", missingView(), /--config-file.*\nkubectl exec web-1 -n shop -c config-reloader -- .*check$/],
     [

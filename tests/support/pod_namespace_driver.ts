@@ -32,7 +32,7 @@ async function answer(request: any): Promise<unknown> {
     case "resolve": {
       const trace: Record<string, string> = {};
       const began = performance.now();
-      const resolution = port.resolve(previous, (stat, note) => trace[stat.pid] = note);
+      const resolution = port.resolve(previous, (pid, note) => trace[pid] = note.split("): ", 2)[1]!);
       return { resolution, trace, tookUs: (performance.now() - began) * 1000 };
     }
     case "preflight":

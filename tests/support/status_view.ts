@@ -204,6 +204,7 @@ export function ambiguousView(more: Partial<StatusView> = {}): StatusView {
       message:
         "Several processes could be meant: PID 7 (amp), PID 12 (nginx), PID 31 (a-program-with-a-very-long-name-of-" +
         "its-own); set --process-name, --process-cmdline or --pid-file",
+      names: ["amp", "nginx", "a-program-with-a-very-long-name-of-its-own"],
     },
     ...more,
   });

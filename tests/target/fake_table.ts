@@ -87,7 +87,7 @@ export function tableOf(list: readonly FakeProcess[], more: Partial<ProcessTable
   const all = new Map(list.map((process) => [process.pid, process]));
   const processes = new Map(list.map((process) => [process.pid, statOf(process)]));
   return {
-    selfPid: SELF,
+    self: processes.get(SELF)!,
     selfUid: 65532,
     processes,
     argv: (pid) => all.get(pid)?.argv ?? [],

@@ -4,7 +4,7 @@ import { judgeHandler } from "../../src/target/handler.ts";
 import { createTargetPort } from "../../src/target/target.ts";
 import { createTestConfig } from "../support/config.ts";
 import { test } from "../support/strict.ts";
-import { app, tableOf } from "./fake_table.ts";
+import { app, CAUGHT, tableOf } from "./fake_table.ts";
 
 const OPTIONS = { signal: "SIGHUP" as const, allowUnhandled: false };
 
@@ -17,6 +17,22 @@ test("a young process without executable: not begun, or about to end since the t
   for (const now of [null, { ...stat, state: "X" }, { ...stat, startTicks: 999 }]) {
     const found = judged(now);
     assert.deepEqual(found.kind === "none" && [found.code, found.again], ["not-there", true]);
+  }
+});
+
+test("a young process without a command line is just being made, whoever's it is", () => {
+  for (const [argv, kind] of [[[], "starting"], [["amp"], "target"]] as const) {
+    const table = tableOf([app(7, { ageMs: 100, argv, uid: 1000, exe: null })]);
+    assert.equal(judgeHandler(table, table.processes.get(7)!, "", 0, OPTIONS).kind, kind);
+  }
+});
+
+test("one that ignores the signal is told apart from one that would die of it", () => {
+  for (const [ignored, says] of [[CAUGHT, /it ignores SIGHUP/], [0, /would die of it/]] as const) {
+    const table = tableOf([app(7, { caught: 0, ignored })]);
+    const found = judgeHandler(table, table.processes.get(7)!, "", 0, OPTIONS);
+    assert.ok(found.kind === "none" && found.code === "no-handler");
+    assert.match(found.message, says);
   }
 });
 

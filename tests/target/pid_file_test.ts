@@ -11,8 +11,9 @@ testInDir("a PID file that leads to a secret: nothing of it is told", async (dir
   Deno.writeTextFileSync(`${dir}/token`, "s3cr3t\n");
   Deno.symlinkSync("token", `${dir}/app.pid`);
   assert.deepEqual((await createPidFileReader(`${dir}/app.pid`))(), {
-    kind: "problem",
+    kind: "none",
     code: "pid-file",
+    again: true,
     message:
       `Cannot use PID file "${dir}/app.pid": its first line is no PID; waiting for the application to write it`,
   });

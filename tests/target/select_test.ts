@@ -201,6 +201,17 @@ const CASES: readonly Case[] = [
     7,
     { previous: targetOf(7) },
   ],
+  [
+    "a container that has restarted, its old process a zombie: the new one",
+    pod(app(7, { state: "Z", container: "old" }), app(40, { listens: 8080 })),
+    40,
+    { previous: targetOf(7), mustListen: true },
+  ],
+  [
+    "a script that some interpreter runs is no supervisor",
+    pod(app(7, { comm: "python3", argv: ["python3", "/app/serve.py"] })),
+    7,
+  ],
   // supervisors
   ...[
     app(6, { comm: "runsvdir", argv: ["runsvdir", "/etc/service"] }),
@@ -520,6 +531,40 @@ test("select: hidepid is told apart from a missing namespace and a missing proce
   }
 });
 
+test("select: what was found out about each process, for check", () => {
+  const traced = (list: readonly FakeProcess[], wanted: Wanted = AUTO) => {
+    const notes: Record<number, string> = {};
+    const got = select(tableOf(list), { ...OPTIONS, wanted }, (stat, note) => notes[stat.pid] = note);
+    return { notes, names: got.kind === "none" ? got.names : undefined };
+  };
+  const tini = app(15, { comm: "tini", argv: ["tini"], caught: 0 });
+  const own = { ...EXEC, pid: 95, container: "sidecar" };
+  const zombie = app(20, { state: "Z" });
+  const amp = app(16, { ppid: 15, container: "app15" });
+  assert.deepEqual(traced(pod(app(7), EXEC, own, tini, amp, zombie)), {
+    notes: {
+      1: "the pause process",
+      7: "the first process of a container",
+      16: "started by tini (PID 15)",
+      20: "a zombie",
+      40: "started beside a container's first process (exec, probe or hook)",
+      90: "config-reloader itself",
+      95: "started beside a container's first process (exec, probe or hook)",
+    },
+    names: ["amp"],
+  });
+  const wrapped = [PAUSE, app(80, { container: "sidecar" }), { ...SIDECAR, ppid: 80 }, app(7)];
+  assert.equal(traced(wrapped).notes[80], "in config-reloader's own container");
+  assert.deepEqual(
+    traced(pod(app(7), { ...EXEC, comm: "amp", argv: ["amp"] }, app(8, { state: "Z" })), byName("amp")).notes,
+    {
+      7: "matches",
+      8: "a zombie",
+      40: "matches, but was started beside a container's first process (exec or probe)",
+    },
+  );
+});
+
 test("select: a thread is named as one", () => {
   const table = tableOf([PAUSE, SIDECAR, app(7)]);
   const status = { tgid: 7, uid: 0 };
@@ -644,7 +689,7 @@ test("select: over random tables never self, pause, runtime, dead, kernel or no 
 });
 
 test("a loop of parents, as a table may hold that was read while processes came and went, has an end", () => {
-  const table = tableOf([app(5, { ppid: 6 }), app(6, { ppid: 5 })]);
+  const table = tableOf([SIDECAR, app(5, { ppid: 6 }), app(6, { ppid: 5 })]);
   const pids = [...treeOf(table, table.processes.get(5)!)].map(({ pid }) => pid);
   assert.deepEqual(pids, [5, 6]);
 });

@@ -92,7 +92,9 @@ test("table: another namespace's /proc is refused with what to do", () => {
 
 test("table: hidepid, by entries without content or by the mount's options", () => {
   assert.equal(world().look().isHidden(), false);
-  assert.equal(world({ stat: () => "hidden" }).look().isHidden(), true);
+  const { reader } = world();
+  const stat = (pid: number) => pid === 7 ? "hidden" : reader.stat(pid);
+  assert.equal(world({ stat }).look().isHidden(), true);
   for (
     const [option, hidden] of [
       ["hidepid=2", true],

@@ -211,7 +211,6 @@ const LONG: Readonly<Record<string, string>> = {
   "src/cli/flags.ts": "one table, of data",
   "src/prepare/output_dir.ts": "every touch of a directory that others write to",
   "src/prepare/outputs.ts": "one run, and each of its steps",
-  "src/cli/kinds.ts": "one object a kind of value, each small and without the others",
   "src/model.ts": "types only, and the closed sets of words that are labels of metrics",
   "src/reload/model.ts": "types only: everything that is remembered, with every event and effect",
   "src/reload/look.ts": "one look, from what was read to what follows",

@@ -13,7 +13,7 @@ import { hasFailed } from "../../reload/start.ts";
 import { messageOf } from "../../text.ts";
 import { type Finding, findingsIn } from "./finding.ts";
 import { SECRET_FIX } from "./fixes.ts";
-import { statusFix } from "./url_fixes.ts";
+import { statusFix, URL_FIX } from "./url_fixes.ts";
 
 const say = findingsIn("status");
 
@@ -46,7 +46,7 @@ async function checkStatus(config: Config, probe: StatusProbe): Promise<Finding>
   }
   const reading = await probe.read(new AbortController().signal);
   if (reading.kind === "status") return judge(config, url, reading.status);
-  const fix = statusFix(url, reading.reason, config.httpTimeoutMs);
+  const fix = statusFix(url, reading.reason, config.httpTimeoutMs) ?? URL_FIX;
   return say("fault", "status-unusable", `Cannot use ${url}: ${reading.reason}`, fix);
 }
 
@@ -72,7 +72,7 @@ function judge({ verify, verifyOk, httpTimeoutMs }: Config, url: string, status:
       const { code } = status;
       if (code !== 200) {
         const message = `${url} answers with HTTP ${code}, and only 200 proves a reload`;
-        return say("fault", "status-code", message, statusFix(url, `HTTP ${code}`, httpTimeoutMs));
+        return say("fault", "status-code", message, statusFix(url, `HTTP ${code}`, httpTimeoutMs) ?? URL_FIX);
       }
       if (verify === "http") return answers("with HTTP 200");
       const message =

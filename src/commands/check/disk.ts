@@ -88,7 +88,7 @@ function badFileFix(path: string, error: string): Fix {
   if (/--max-file-size/.test(error)) {
     return argsFix("raise the limit, and the container's memory with it", "--max-file-size=64MiB");
   }
-  return { say: "put a regular file there, or watch another path" };
+  return argsFix("put a regular file there, or watch another path", "--config-file=/PATH/OF/A/FILE");
 }
 
 /** Names that are shown of what a volume has. */
@@ -166,8 +166,8 @@ async function isAtomicVolume(directory: string): Promise<boolean> {
 }
 
 const WATCH_LIMIT_FIX: Fix = {
-  say:
-    "raise the node's limits, shared by all pods of one user: sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288",
+  say: "raise the node's limits, shared by all pods of one user",
+  command: "sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288",
 };
 
 /** Whether the kernel would tell of changes. Opens watches for a moment; where a FIFO lies that could block for ever. */

@@ -35,30 +35,38 @@ export interface Finding {
   readonly message: string;
   /** Further lines beneath it: who else was there. */
   readonly details?: readonly string[];
-  readonly fix?: Fix;
+  readonly fix?: NextStep;
 }
 
-/** What to change: a sentence without full stop, and YAML to paste. */
-export type Fix = Omit<NextStep, "command">;
+/** What to change: a sentence without full stop, and what to paste. */
+export type Fix = NextStep & ({ readonly yaml: string } | { readonly command: string });
 
-/**
- * Makes the findings of one area.
- */
+/** Makes the findings of one area. Each fault has a fix that can be pasted. */
 export function findingsIn(area: Area) {
-  return (
+  function say(
     level: Level,
     code: CheckCode,
     message: string,
-    fix: Fix | null = null,
+    fix: Fix,
+    details?: readonly string[],
+  ): Finding;
+  function say(
+    level: "ok" | "warn",
+    code: CheckCode,
+    message: string,
+    fix?: NextStep | null,
+    details?: readonly string[],
+  ): Finding;
+  function say(
+    level: Level,
+    code: CheckCode,
+    message: string,
+    fix: NextStep | null = null,
     details: readonly string[] = [],
-  ): Finding => ({
-    area,
-    level,
-    code,
-    message,
-    ...(details.length > 0 && { details }),
-    ...(fix && { fix }),
-  });
+  ): Finding {
+    return { area, level, code, message, ...(details.length > 0 && { details }), ...(fix && { fix }) };
+  }
+  return say;
 }
 
 const MARKS: Readonly<Record<Level, string>> = { ok: "✓", warn: "!", fault: "✗" };
@@ -83,8 +91,9 @@ export function renderText(
       lines.push(`${paint(MARKS[level], COLOURS[level])} ${escapeUnsafe(message)}${suffix}`);
       for (const detail of details) lines.push(`    ${escapeUnsafe(detail)}`);
       if (!fix) continue;
-      lines.push(`    → ${escapeUnsafe(fix.say)}${fix.yaml ? ":" : ""}`);
-      for (const line of fix.yaml?.split("\n") ?? []) lines.push(`      ${escapeUnsafe(line)}`.trimEnd());
+      const paste = [fix.yaml, fix.command].flatMap((text) => text?.split("\n") ?? []);
+      lines.push(`    → ${escapeUnsafe(fix.say)}${paste.length > 0 ? ":" : ""}`);
+      for (const line of paste) lines.push(`      ${escapeUnsafe(line)}`.trimEnd());
     }
   }
   lines.push("", summary(findings, paint), "");

@@ -1,7 +1,7 @@
-/** The YAML to paste for each fault. Pure; in the words of a pod's spec, since that is where it goes. */
+/** What to paste for each fault. Pure; YAML in the words of a pod's spec, since that is where it goes. */
 
-import type { TargetCode } from "../../codes.ts";
 import type { Config } from "../../config.ts";
+import type { TargetView } from "../../model.ts";
 import type { Fix } from "./finding.ts";
 
 /** Lines of the sidecar's part in a pod's spec, where it stands as what cannot be seen from within. */
@@ -34,15 +34,17 @@ const PID_FILE_FIX = argsFix(
   "--process-name=NAME",
 );
 
+/** What follows the pod's name where `kubectl exec` runs this command. */
+export const CHECK = "-c config-reloader -- /config-reloader check";
+
 /** The settings that say which process is meant. */
 export type TargetSettings = Pick<Config, "signal" | "pid" | "pidFile" | "processName" | "processCmdline">;
 
-/** The fix for a target's code; null where nothing is wrong. `names` are of those that could be meant, `uid` is the app's user. */
+/** The fix for what is wrong with the target. */
 export function targetFix(
-  code: TargetCode,
+  { code, uid, names = [] }: Pick<TargetView, "code" | "uid" | "names">,
   { signal, pid, pidFile, processName, processCmdline }: TargetSettings,
-  { uid, names }: { readonly uid: number | null; readonly names: readonly string[] },
-): Fix | null {
+): Fix {
   switch (code) {
     case "no-shared-process-namespace":
       return {
@@ -77,10 +79,7 @@ export function targetFix(
     case "bad-pid":
     case "self":
     case "pause":
-      return argsFix(
-        "take --pid out, or name the application's program",
-        `--process-name=${names[0] ?? "NAME"}`,
-      );
+      return argsFix("take --pid out, or name the application's program", "--process-name=NAME");
     case "hidden-proc":
     case "permission":
       return userFix(uid);
@@ -95,14 +94,16 @@ export function targetFix(
     case "pid-file":
       return PID_FILE_FIX;
     case "bad-proc":
-      return { say: "take the mount of another /proc out of the sidecar's volumeMounts" };
+      return {
+        say: "take the mount of another /proc out of the sidecar's volumeMounts",
+        command: "kubectl edit deployment NAME",
+      };
     case "stale-mount":
       return RESTART;
     case "runtime":
     case "starting":
-      return { say: "wait a moment, and check again" };
     case "ready":
-      return null;
+      return { say: "wait a moment, and check again", command: `kubectl exec POD ${CHECK}` };
   }
 }
 
@@ -166,7 +167,7 @@ export function volumeFix(directory: string): Fix {
 /** A volume that was made anew under its mounts. */
 export const RESTART: Fix = {
   say: "restart the pod: its running containers keep the old, empty volume for ever",
-  yaml: "# kubectl delete pod NAME, or: kubectl rollout restart deployment NAME",
+  command: "kubectl delete pod NAME",
 };
 
 /**

@@ -31,7 +31,8 @@ export async function checkKubernetes(
     if (!(error instanceof ApiError)) throw error;
     const waits = config.rollout === "none" ? "" : "; without it nothing is ever reloaded";
     return [say("fault", "kubernetes-api", `Cannot ask the Kubernetes API: ${error.message}${waits}`, {
-      say: "add the component k8s/components/rollout, which mounts the account",
+      say: "add the component that mounts the service account, with its Role",
+      yaml: "components:\n  - k8s/components/rollout",
     })];
   } finally {
     api.close();

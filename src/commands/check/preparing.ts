@@ -100,6 +100,7 @@ async function checkCommand(
   if (result.kind === "ok") return [say("ok", "check-command", `Check command ${found.path} passed`)];
   return [say("fault", "check-failed", result.reason, {
     say: "correct what the command names; until it passes, nothing is sent to the application",
+    command: "kubectl edit configmap NAME",
   })];
 }
 

@@ -5,12 +5,12 @@
 
 import { parentOf } from "../../paths.ts";
 import type { Config } from "../../config.ts";
-import type { Resolution, Target, TargetView } from "../../model.ts";
+import type { Resolution, Target } from "../../model.ts";
 import { type Mount, mountOf, parseMountinfo, sameVolume, staleReason } from "../../proc/mountinfo.ts";
-import { displayName, type ProcessStat } from "../../proc/process.ts";
 import type { ProcReader } from "../../proc/reader.ts";
 import { watchedMounts } from "../../target/stale.ts";
 import type { TargetFinder } from "../../target/target.ts";
+import { processText } from "../../text.ts";
 import { type Finding, findingsIn } from "./finding.ts";
 import { mountFix, RESTART, targetFix } from "./fixes.ts";
 
@@ -27,46 +27,23 @@ export function checkTarget(
   known: Target | null,
 ): Finding[] {
   if (config.trigger !== "signal") return [];
-  const seen: { readonly stat: ProcessStat; readonly note: string }[] = [];
-  const found = finder.resolve(known, (stat, note) => seen.push({ stat, note }));
-  const chosenPid = found.kind === "none" ? null : found.target.pid;
-  const details = seen.filter(({ stat }) => stat.pid !== chosenPid).map(({ stat, note }) =>
-    `${describe(reader, stat)}: ${note}`
-  );
-  if (found.kind === "none") return [notFound(config, found, seen, details, reader)];
-  const chosen = found.target;
-  const { pid, name, uid, reason } = chosen;
+  const notes = new Map<number, string>();
+  const found = finder.resolve(known, (pid, note) => notes.set(pid, note));
+  const view = finder.preflight(found);
+  if (view.pid !== null) notes.delete(view.pid);
+  const others = [...notes.values()];
+  if (found.kind === "none" || view.pid === null) {
+    return [say("fault", view.code, view.message, targetFix(view, config), others)];
+  }
+  const { pid, name, uid, reason } = found.target;
   return [
-    say("ok", "target", `PID ${pid} (${name}, user ${uid}): ${reason}`, null, details),
-    permission(config, chosen, finder.preflight(found)),
+    say("ok", "target", `${processText(pid, name, uid)}: ${reason}`, null, others),
+    view.permitted
+      ? say("ok", "permitted", `User ${Deno.uid()} may send ${config.signal} to it`)
+      : say("fault", "permission", view.message, targetFix(view, config)),
     handler(config, found, reader),
-    ...mounts(config, chosen, reader),
+    ...mounts(config, found.target, reader),
   ];
-}
-
-function describe(reader: ProcReader, stat: ProcessStat): string {
-  const uid = reader.status(stat.pid)?.uid;
-  const user = uid === undefined ? "" : `, user ${uid}`;
-  return `PID ${stat.pid} (${displayName(stat, reader.argv(stat.pid))}${user})`;
-}
-
-function notFound(
-  config: Config,
-  found: Resolution & { kind: "none" },
-  seen: readonly { readonly stat: ProcessStat; readonly note: string }[],
-  details: readonly string[],
-  reader: ProcReader,
-): Finding {
-  const possible = seen.filter(({ note }) => /first process of a container|^started by|^matches$/.test(note));
-  const names = [...new Set(possible.map(({ stat }) => displayName(stat, reader.argv(stat.pid))))];
-  const uid = possible.length === 1 ? reader.status(possible[0]!.stat.pid)?.uid ?? null : null;
-  return say("fault", found.code, found.message, targetFix(found.code, config, { uid, names }), details);
-}
-
-function permission(config: Config, { uid }: Target, view: TargetView): Finding {
-  return view.permitted === false
-    ? say("fault", "permission", view.message, targetFix("permission", config, { uid, names: [] }))
-    : say("ok", "permitted", `User ${Deno.uid()} may send ${config.signal} to it`);
 }
 
 function handler({ signal }: Config, found: Resolution & { target: Target }, reader: ProcReader): Finding {

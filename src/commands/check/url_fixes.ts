@@ -4,10 +4,10 @@ import type { Fix } from "./finding.ts";
 import { argsFix } from "./fixes.ts";
 
 /**
- * What to change where the status URL gives no status: by the reason, in the words of `verify/` and `http/errors.ts`.
- * `url` without its secrets.
+ * What to change where the status URL gives no status: by the reason, in the words of `verify/` and `http/errors.ts`; null
+ * where it names none of these. `url` without its secrets.
  */
-export function statusFix(url: string, reason: string, httpTimeoutMs: number): Fix {
+export function statusFix(url: string, reason: string, httpTimeoutMs: number): Fix | null {
   if (/HTTP 40[137]/.test(reason)) {
     return argsFix(
       "give it the credentials that it asks for (or --basic-auth-file, with user:password)",
@@ -43,11 +43,14 @@ export function statusFix(url: string, reason: string, httpTimeoutMs: number): F
       "--verify-token=/PATH/OF/THE/VALUE",
     );
   }
-  return argsFix(
-    "give the URL at which the application reports how its last reload went",
-    "--reload-url=http://localhost:PORT/PATH",
-  );
+  return /connection refused|HTTP \d{3}/.test(reason) ? URL_FIX : null;
 }
+
+/** Another status URL. */
+export const URL_FIX = argsFix(
+  "give the URL at which the application reports how its last reload went",
+  "--reload-url=http://localhost:PORT/PATH",
+);
 
 /** What to change where the app did not take the request that triggers it; null where it is the content that it refused. */
 export function triggerFix(reason: string): Fix | null {
