@@ -46,11 +46,12 @@ export async function createTargetPort(config: Config, deps: TargetDeps): Promis
   const mustListen = port !== null && config.verify !== "none";
 
   /**
-   * `--pid auto`: the target of before that listened when it was chosen stays, whatever has come since (contract: choosing the
-   * target). So no table is read on the way to the signal, which takes 0.5 ms.
+   * The target of before stays where it is the one that is named, or for `--pid auto` listened when it was chosen, whatever
+   * has come since (contract: choosing the target). So no table is read on the way to the signal, which takes 0.5 ms.
    */
-  const isKept = (previous: Target): boolean =>
-    mustListen && previous.handled && !isWrapperName(previous.comm) &&
+  const isKept = (previous: Target, wanted: Wanted): boolean =>
+    (wanted.kind === "pid" ? wanted.pid === previous.pid : wanted.kind === "auto" && mustListen) &&
+    previous.handled && !isWrapperName(previous.comm) &&
     clock.nowMs() - previous.startedAtMs > STARTING_MS &&
     identityProblem(reader, previous, options) === null;
 
@@ -59,7 +60,7 @@ export async function createTargetPort(config: Config, deps: TargetDeps): Promis
       const asked = wantedBy(config, pidFile?.() ?? null, cmdline);
       if (asked.kind === "none") return asked;
       const { wanted } = asked;
-      if (wanted.kind === "auto" && previous !== null && !trace && isKept(previous)) {
+      if (previous !== null && !trace && isKept(previous, wanted)) {
         return { kind: "target", target: previous };
       }
       const table = readTable(reader, performance.now(), wanted.kind === "pid" ? wanted.pid : undefined);

@@ -57,7 +57,11 @@ test("the target of before is kept without a table while exactly it lives and ha
     // Then a child of it may be meant by now.
     "it only starts others": [await lookUp(targetOf(7, { comm: "sh" }), { comm: "sh" }), "looked for"],
     "no URL on this host": [await lookUp(targetOf(7), { url: "http://10.1.2.3/" }), "looked for"],
-    "named by its number": [await lookUp(targetOf(7), { pid: 7 }), "looked for"],
+    "named by its number, without a URL on this host": [
+      await lookUp(targetOf(7), { pid: 7, url: "http://10.1.2.3/" }),
+      "kept",
+    ],
+    "another number is named": [await lookUp(targetOf(8), { pid: 7 }), "looked for"],
   };
   for (const [name, [got, want]] of Object.entries(cases)) assert.equal(got, want, name);
 });
