@@ -56,6 +56,9 @@ export async function bundle(options: BundleOptions): Promise<Bundle> {
     entryNames: "[name]",
     chunkNames: "[name]-[hash]",
     legalComments: "none",
+    // A third less to read at each start and at the first call of each function; names stay, for the stack of a fault.
+    minifyWhitespace: true,
+    minifySyntax: true,
     metafile: true,
     logLevel: "warning",
   });

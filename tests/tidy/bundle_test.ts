@@ -39,15 +39,15 @@ test("nothing loaded at the start mentions process, Buffer or require", () => {
     // prom-client's startTimer; the product measures durations itself and never calls it
     /process\.hrtime\((start)?\)/g,
     // logtape's exit hook, behind a check that this is not Deno
-    /const proc = globalThis\.process;/g,
+    /\bproc=globalThis\.process\b/g,
     // esbuild's wrapper of a CommonJS module inside the bundle: a name only
-    /function __require\(\) \{/g,
+    /function __require\(\)/g,
   ];
-  const forbidden = /(?<![.\w])process\s*[.?[]|\bglobalThis\.process\b|\bBuffer\b|__require\b|\brequire\(/;
+  const forbidden =
+    /.{0,60}(?:(?<![.\w])process[.?[]|\bglobalThis\.process\b|\bBuffer\b|__require\b|\brequire\().{0,40}/g;
   for (const [file, text] of texts) {
-    const lines = allowed.reduce((rest, part) => rest.replaceAll(part, ""), text).split("\n")
-      .filter((line) => !line.startsWith("// ")); // esbuild's comments are file names
-    assert.deepEqual(lines.filter((line) => forbidden.test(line)), [], `${file} touches Node's layer`);
+    const rest = allowed.reduce((rest, part) => rest.replaceAll(part, ""), text);
+    assert.deepEqual(rest.match(forbidden), null, `${file} touches Node's layer`);
   }
 });
 
