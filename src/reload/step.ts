@@ -170,7 +170,9 @@ function mayWait(
 ): boolean {
   const isChange = question.changedFrom !== undefined;
   if (resolution === null) return !isChange;
-  return resolution.kind !== "none" || resolution.again === true || !isChange && !policy.once;
+  if (resolution.kind !== "none") return true;
+  // One of several may be it: an attempt waits as long, and says so in the end.
+  return resolution.again === true && resolution.code !== "ambiguous" || !isChange && !policy.once;
 }
 
 /** On a change, 4: the trigger is out. Now there is time to look at what was hinted at meanwhile. */

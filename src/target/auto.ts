@@ -34,7 +34,7 @@ export function selectAuto(table: ProcessTable, options: SelectOptions, trace?: 
   }
   if (candidates.length === 0) return waitFor ?? nobody(table, mains);
   const chosen = candidates.length > 1
-    ? breakTie(table, candidates, options.port)
+    ? breakTie(table, candidates, options)
     : onlyOne(table, candidates[0]!, options);
   // Also one that holds the socket for a program that it has not started yet.
   return chosen.kind === "process" && isSupervisor(table, chosen.stat)
@@ -103,9 +103,18 @@ function onlyOne(table: ProcessTable, stat: ProcessStat, { port, mustListen }: S
 }
 
 /** The one that listens on the port of `--reload-url`, itself or through a descendant. */
-function breakTie(table: ProcessTable, candidates: readonly ProcessStat[], port: number | null): Selection {
+function breakTie(
+  table: ProcessTable,
+  candidates: readonly ProcessStat[],
+  { port, mustListen }: SelectOptions,
+): Selection {
   const what = `${candidates.length} processes may be the application`;
   if (port === null) return ambiguous(table, candidates, what);
+  if (mustListen && !table.isListening(port)) {
+    // An app that is still starting opens its port by itself: it is waited for beside others as it is alone.
+    const hint = `none of them listens on port ${port} of --reload-url`;
+    return { ...ambiguous(table, candidates, `${what}, and ${hint}`), again: true };
+  }
   const [owner, ...others] = candidates.filter((candidate) =>
     treeOf(table, candidate).some((stat) => table.listens(stat.pid, port))
   );

@@ -23,6 +23,7 @@ import {
   tried,
   WALL_MS,
 } from "./support.ts";
+import { DOWN } from "../support/status.ts";
 import { test } from "../support/strict.ts";
 
 const phaseOf = ([model]: State): Model["phase"] => model.phase;
@@ -75,6 +76,21 @@ test("an app that is not there yet is asked at each look, about what is on disk 
   assert.deepEqual(questionOf(again), { digest: "a", goneSinceAtMs: null });
   const changed = look(waiting, content("b"), at(5_000), auto);
   assert.deepEqual(questionOf(changed), { digest: "b", goneSinceAtMs: null, changedFrom: "a" });
+});
+
+test("--once: nobody is there, and that is all; one of several may be the app: an attempt waits, and fails if none is", () => {
+  const policy = { ...POLICY, reloadOnStart: "auto", trigger: "signal", once: true } as const;
+  const asked = look(INITIAL, content("a"), at(0), policy);
+  for (const [code, is] of [["not-there", "ended"], ["ambiguous", "reloading"]] as const) {
+    const answered = {
+      kind: "answered",
+      prepared: { kind: "ok", written: false },
+      output: null,
+      app: { resolution: { kind: "none", code, message: code, again: true }, startedAtMs: null },
+      reading: DOWN,
+    } as const;
+    assert.equal(phaseOf(send(asked, answered, at(10), policy)).is, is);
+  }
 });
 
 test("content that was another one for a moment while the app was reloading is sent once more", () => {

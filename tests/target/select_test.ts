@@ -140,6 +140,12 @@ const CASES: readonly Case[] = [
   ],
   ["two applications, a child of one listens", pod(app(7), app(8, { ppid: 7, listens: 8080 }), app(15)), 7],
   ["two applications, both listen", pod(app(7, { listens: 8080 }), app(15, { listens: 8080 })), "ambiguous"],
+  [
+    "two applications, none listens yet on the port of the status URL: one of them is still starting",
+    pod(app(7), app(15, { listens: 9000 })),
+    "ambiguous",
+    { mustListen: true, says: /none of them listens on port 8080 of --reload-url: PID 7 .*PID 15/ },
+  ],
   ["two applications, the status URL is elsewhere", pod(app(7, { listens: 8080 }), app(15)), "ambiguous", {
     port: null,
   }],
@@ -576,8 +582,8 @@ test("select: a thread is named as one", () => {
 });
 
 test("select: what may pass by itself says so", () => {
-  const again = (list: readonly FakeProcess[], wanted: Wanted = AUTO) => {
-    const got = select(tableOf(list), { ...OPTIONS, wanted });
+  const again = (list: readonly FakeProcess[], wanted: Wanted = AUTO, mustListen = false) => {
+    const got = select(tableOf(list), { ...OPTIONS, wanted, mustListen });
     return got.kind === "none" && got.again === true;
   };
   assert.equal(again([PAUSE, SIDECAR]), true);
@@ -585,6 +591,9 @@ test("select: what may pass by itself says so", () => {
   assert.equal(again([PAUSE, SIDECAR], byName("amp")), true);
   assert.equal(again([SIDECAR]), false);
   assert.equal(again([PAUSE, SIDECAR, app(7), app(15)]), false);
+  assert.equal(again([PAUSE, SIDECAR, app(7), app(15)], AUTO, true), true, "its port may open");
+  const both = [app(7, { listens: 8080 }), app(15, { listens: 8080 })];
+  assert.equal(again([PAUSE, SIDECAR, ...both], AUTO, true), false);
   assert.equal(again([PAUSE, SIDECAR], byPid(1)), false);
 });
 
