@@ -13,7 +13,7 @@ import type { Clock, Watcher } from "../ports.ts";
 import type { Recorder } from "../record/recorder.ts";
 import { shortHash } from "../text.ts";
 import { REVISION, VERSION } from "../version.ts";
-import { argsFix, CHECK, mountFix, readableFix, targetFix } from "./check/fixes.ts";
+import { argsFix, badFileFix, CHECK, isMissing, mountFix, readableFix, targetFix } from "./check/fixes.ts";
 import { statusFix, triggerFix } from "./check/url_fixes.ts";
 
 /** What `/status` shows, gathered from the parts that know it. */
@@ -72,8 +72,9 @@ function heldStep({ rolloutGroup }: Config, pod: Pod): NextStep {
 }
 
 /** Without a look at the disk, which may hang: `check` has one, and more to say. */
-function fileStep({ error }: FileState, pod: Pod): NextStep {
+function fileStep({ path, error }: FileState, pod: Pod): NextStep {
   if (/permission/i.test(error!)) return readableFix(Deno.uid() ?? 65532);
+  if (!isMissing(error!)) return badFileFix(path, error!);
   return {
     say: "put the file back (a key of the ConfigMap that is gone, say), or name the one that is there with " +
       "--config-file; the app goes on with what it has. `check` says what the volume has",

@@ -87,6 +87,22 @@ for (
     ],
     ["unreadable", unreadableView(), /fsGroup: \d+$/],
     ["missing", missingView(), /--config-file.*\nkubectl exec web-1 -n shop -c config-reloader -- .*check$/],
+    ...([
+      ["larger than --max-file-size (20 of 10 bytes)", /--max-file-size=64MiB$/],
+      ["a directory, not a regular file; use --watched-dir", /--watched-dir=\/etc\/amp\/config.yaml$/],
+      ["a file, not a directory; use --config-file", /--config-file=\/etc\/amp\/config.yaml$/],
+      [
+        'a link that leads out of the watched directories, to "/etc/x", is not rendered: name that file',
+        /--config-file=\/etc\/x$/,
+      ],
+      ["a FIFO, not a regular file", /^put a regular file there, or watch another path\n/],
+    ] as const).map(([error, wanted]) =>
+      [
+        `what is there is no file that can be read: ${error}`,
+        unreadableView({ files: [{ path: "/etc/amp/config.yaml", digest: null, sizeBytes: 0, error }] }),
+        wanted,
+      ] as const
+    ),
     [
       "a status URL that gives none",
       rejectedView({

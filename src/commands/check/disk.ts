@@ -13,7 +13,7 @@ import { holdsFifo } from "../../watch/notify_thread.ts";
 import { planPlaces } from "../../watch/sources.ts";
 import { messageOf } from "../../text.ts";
 import { type Finding, findingsIn, type Fix } from "./finding.ts";
-import { argsFix, mountFix, readableFix, RESTART, volumeFix } from "./fixes.ts";
+import { argsFix, badFileFix, isMissing, mountFix, readableFix, RESTART, volumeFix } from "./fixes.ts";
 
 const say = findingsIn("paths");
 const sayWatcher = findingsIn("watcher");
@@ -73,22 +73,15 @@ async function observe(reader: SnapshotReader, clock: Clock): Promise<Observatio
 
 async function unreadable({ path, error }: FileState, config: Config): Promise<Finding> {
   const { configFiles, watchedDirs } = config;
-  const missing = /no such|no file matches|missing|not there|not found/i.test(error!);
   const denied = /permission/i.test(error!);
   const directories = [...watchedDirs, ...configFiles.filter(isPattern).map(directoryOf)];
   const mountPath = directories.includes(path) ? path : directoryOf(path);
   const message = `Cannot read "${path}": ${error}`;
-  if (missing) return say("fault", "missing", message, await missingFix(path, mountPath, watchedDirs));
+  if (isMissing(error!)) {
+    return say("fault", "missing", message, await missingFix(path, mountPath, watchedDirs));
+  }
   if (denied) return say("fault", "unreadable", message, readableFix(Deno.uid() ?? 65532));
   return say("fault", "bad-file", message, badFileFix(path, error!));
-}
-
-function badFileFix(path: string, error: string): Fix {
-  if (/^a directory/.test(error)) return argsFix("watch it as a directory", `--watched-dir=${path}`);
-  if (/--max-file-size/.test(error)) {
-    return argsFix("raise the limit, and the container's memory with it", "--max-file-size=64MiB");
-  }
-  return argsFix("put a regular file there, or watch another path", "--config-file=/PATH/OF/A/FILE");
 }
 
 /** Names that are shown of what a volume has. */

@@ -180,6 +180,25 @@ export function readableFix(uid: number): Fix {
   };
 }
 
+/** Whether a file's error says that nothing is there. */
+export function isMissing(error: string): boolean {
+  return /no such|no file matches|missing|not there|not found/i.test(error);
+}
+
+/** Something is there that cannot be read as content. */
+export function badFileFix(path: string, error: string): Fix {
+  if (/^a directory/.test(error)) return argsFix("watch it as a directory", `--watched-dir=${path}`);
+  if (/^a file, not a directory/.test(error)) return argsFix("watch it as a file", `--config-file=${path}`);
+  if (/--max-file-size/.test(error)) {
+    return argsFix("raise the limit, and the container's memory with it", "--max-file-size=64MiB");
+  }
+  const outside = /leads out of the watched directories, to "(.*)"/.exec(error)?.[1];
+  if (outside !== undefined) {
+    return argsFix("watch what the link leads to, or remove the link", `--config-file=${outside}`);
+  }
+  return argsFix("put a regular file there, or watch another path", "--config-file=/PATH/OF/A/FILE");
+}
+
 /** Quoted only where YAML would take it for something else. */
 function yamlString(text: string): string {
   return /^[A-Za-z/-][\w./=:+~-]*$/.test(text) && !/:$|: /.test(text) ? text : JSON.stringify(text);
