@@ -51,7 +51,12 @@ export async function gunzip(bytes: Uint8Array, limits: SizeLimits): Promise<Uin
     }
   } catch (error) {
     release(whole);
-    throw new Error(`damaged gzip content: ${messageOf(error)}`, { cause: error });
+    const why = messageOf(error);
+    // What Deno says of bytes behind the end.
+    const reason = /whole buffer/.test(why)
+      ? "something follows its end; of several gzip members none is unpacked"
+      : why;
+    throw new Error(`damaged gzip content: ${reason}`, { cause: error });
   }
   if (length === whole.length) return whole;
   release(whole);

@@ -70,6 +70,15 @@ test("gzip content is told by its magic bytes and unpacked", async () => {
   assert.deepEqual(await gunzip(new Uint8Array([0x1f, 0x8b]), limit(100)), new Uint8Array([0x1f, 0x8b]));
 });
 
+test("several gzip members in one file are refused, with the reason", async () => {
+  const [one, two] = [await gzip(bytes("a".repeat(100))), await gzip(bytes("b".repeat(100)))];
+  const both = new Uint8Array([...one, ...two]);
+  await assert.rejects(
+    gunzip(both, limit(100_000)),
+    /^Error: damaged gzip content: something follows its end; of several gzip members none is unpacked$/,
+  );
+});
+
 test("damaged gzip content and a bomb are refused", async () => {
   const packed = await gzip(bytes("hello".repeat(1000)));
   await assert.rejects(gunzip(packed.slice(0, packed.length - 9), limit(100_000)), /damaged/);
