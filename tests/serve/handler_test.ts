@@ -117,9 +117,14 @@ for (
   });
 }
 
-test("HEAD is handled as GET: Deno leaves the body out", async () => {
-  const [head, get] = [await ask({}, "/metrics", "HEAD"), await ask({}, "/metrics")];
-  assert.deepEqual([head.status, head.type, head.body], [get.status, get.type, get.body]);
+test("HEAD is handled as GET, with its length and without the body, which Deno would send over HTTP/2", async () => {
+  const metrics = () => Promise.resolve("é".repeat(100_000));
+  for (const path of ["/metrics", "/healthz", "/nope", "/status"]) {
+    const [head, get] = [await ask({ metrics }, path, "HEAD"), await ask({ metrics }, path)];
+    const length = new TextEncoder().encode(get.body).length;
+    assert.deepEqual([head.status, head.type, head.body], [get.status, get.type, ""]);
+    assert.equal(head.headers.get("content-length"), String(length), path);
+  }
 });
 
 test("a flood of scrapes costs a third of the time: between two renderings is a pause, and those that wait share one", async () => {
