@@ -5,7 +5,6 @@
 
 import type { Config } from "../config.ts";
 import type { Clock, Logger, Watcher } from "../ports.ts";
-import { gatherHints } from "./event_limits.ts";
 import { createKernelEvents, type KernelEvents } from "./kernel_events.ts";
 import type { WatchedReader } from "./reader.ts";
 
@@ -58,7 +57,7 @@ export function createWatcher(
           isAuto: config.watchMethod === "auto",
           clock,
           logger,
-          hint: gatherHints(hint, clock, signal),
+          hint,
           note: reader.noteEvent,
           signal,
         });

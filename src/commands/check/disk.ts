@@ -9,7 +9,7 @@ import type { FileState, Observation, Snapshot } from "../../model.ts";
 import type { Clock, SnapshotReader } from "../../ports.ts";
 import { type Mount, mountOf, parseMountinfo, staleReason } from "../../proc/mountinfo.ts";
 import { isPattern, matchesParts, parseGlob } from "../../watch/glob.ts";
-import { holdsFifo } from "../../watch/notify_thread.ts";
+import { holdsFifo } from "../../watch/open_watch.ts";
 import { planPlaces } from "../../watch/sources.ts";
 import { messageOf } from "../../text.ts";
 import { type Finding, findingsIn, type Fix } from "./finding.ts";
