@@ -17,8 +17,7 @@ import {
   type SourceConfig,
 } from "./sources.ts";
 
-/** Longest stretch on the calling thread before others get their turn; the clock is looked at after so many files. */
-const SLICE_MS_MAX = 10;
+/** After so many files it is asked whether others must have their turn. */
 const SLICE_FILES = 32;
 
 /** Everything that one look found. */
@@ -38,7 +37,7 @@ export interface LookOptions extends ReadOptions {
   readonly config: SourceConfig;
   readonly sources: readonly Source[];
   readonly nowMs: number;
-  /** Lets others have their turn. */
+  /** Lets others have their turn, where it is time. */
   readonly pause: () => Promise<void>;
   /** Is called before anything is hashed: with the volumes, and whether a plain file has other times than before. */
   readonly onTimes: (volumes: Look["volumes"], plainMoved: boolean) => void;
@@ -118,15 +117,12 @@ async function statAll(
   const files: FileLook[] = [];
   // What is kept of all files together has a limit.
   const isAll = full || limits.keepBytes;
-  let sliceEndMs = performance.now() + SLICE_MS_MAX;
   for (let i = 0; i < paths.length; i++) {
     const path = paths[i]!;
     const known = before?.files.get(path);
     if (known === undefined || !isUnchanged(known, candidates.get(path)!)) files.push(await one(path));
     else if (isAll || !isTrusted(known)) files.push(known);
-    if (i % SLICE_FILES !== 0 || performance.now() < sliceEndMs) continue;
-    await pause();
-    sliceEndMs = performance.now() + SLICE_MS_MAX;
+    if ((i + 1) % SLICE_FILES === 0) await pause();
   }
   return files;
 }

@@ -23,6 +23,8 @@ const TORN_RETRY_MS = 20;
 /** However little has changed by size and times, everything is listed and hashed once in so long a time. */
 const FULL_EVERY_MS = 60_000;
 
+/** Longest stretch on the calling thread before others get their turn. */
+const SLICE_MS_MAX = 10;
 /** So many files that events have named are asked for by themselves. */
 const NAMED_MAX = 100;
 
@@ -90,7 +92,7 @@ function createReader(config: ReaderConfig, clock: Clock, collect: (work: number
   const { delayIntervalMs } = config;
   const sources = createSources(config.configFiles, config.watchedDirs);
   const limits = { sizeBytesMax: config.maxFileSizeBytes, keepBytes: usesBytes(config) };
-  const always = { config, sources, limits, collect, pause: () => clock.sleep(0) };
+  const always = { config, sources, limits, collect, pause: createPause(clock) };
   const timeout = createDiskTimeout(clock);
   const mounts = createOwnMounts(sources, timeout);
   const named = createNamedFiles();
@@ -157,6 +159,16 @@ function createReader(config: ReaderConfig, clock: Clock, collect: (work: number
         // A fault of this program, or of the disk that nobody thought of: an error state, never a dead loop.
         return { kind: "unreadable", files: [fileError(sources[0]?.path ?? "", messageOf(error))] } as const;
       }).finally(timeout.rest),
+  };
+}
+
+/** Lets others have their turn where the last was too long ago: probes are answered on this very thread. */
+function createPause(clock: Clock): () => Promise<void> {
+  let untilMs = clock.nowMs() + SLICE_MS_MAX;
+  return async () => {
+    if (clock.nowMs() < untilMs) return;
+    await clock.sleep(0);
+    untilMs = clock.nowMs() + SLICE_MS_MAX;
   };
 }
 
