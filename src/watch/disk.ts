@@ -131,7 +131,7 @@ export async function forEachLimited<T>(
 
 /** Why a file has no content; `skip`: it is nothing that could have any, such as a FIFO or a link to nowhere. */
 export interface FileProblem {
-  readonly kind: "missing" | "denied" | "skip" | "failed";
+  readonly kind: "missing" | "skip" | "failed";
   /** A sentence part for people. */
   readonly error: string;
   readonly sizeBytes: number;
@@ -197,7 +197,7 @@ export async function explain(path: string, error: unknown): Promise<FileProblem
       ? problem("missing", "no such file: a parent is no directory")
       : problem("missing", "a file, not a directory; use --config-file");
   }
-  if (error instanceof Deno.errors.PermissionDenied) return problem("denied", await explainDenied(path));
+  if (error instanceof Deno.errors.PermissionDenied) return problem("failed", await explainDenied(path));
   if (error instanceof Deno.errors.FilesystemLoop) return problem("skip", "a loop of symbolic links");
   if (error instanceof Deno.errors.IsADirectory) return problem("skip", DIRECTORY);
   // Deno puts the path behind a colon or comma; the reader of the log has it already.

@@ -89,8 +89,8 @@ export interface OwnMounts {
   stale(): readonly StaleMount[];
   /** Reads them if that was never done. */
   begin(): Promise<void>;
-  /** After a look; `unlinked`: a file has no name any more, so it is mounted by itself and was replaced where it came from. */
-  check(unlinked: boolean): Promise<void>;
+  /** After a look. */
+  check(): Promise<void>;
   /** The sentence for the volume at `path`, which was torn down under its mount. */
   describeReplaced(path: string): Promise<string>;
 }
@@ -109,9 +109,9 @@ export function createOwnMounts(sources: readonly Source[], timeout: DiskTimeout
     begin: async () => {
       if (view === null) await refresh();
     },
-    check: async (unlinked) => {
+    check: async () => {
       // Of what is mounted as a single file only the mount tells that it was moved or replaced.
-      if (view?.stale.length === 0 && (unlinked || view.fileMounts.length > 0)) await refresh();
+      if (view?.stale.length === 0 && view.fileMounts.length > 0) await refresh();
     },
     describeReplaced: async (path) => {
       await refresh();

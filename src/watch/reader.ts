@@ -135,7 +135,7 @@ function createReader(config: ReaderConfig, clock: Clock, collect: (work: number
         return { kind: "replaced", path, message: await mounts.describeReplaced(path) };
       }
       const comparison = compareLook(look, reading);
-      await mounts.check(comparison.unlinked);
+      await mounts.check();
       const how = { delayIntervalMs, clock, disk: mounts.disk() };
       const [observation, next] = await judgeLook(reading, look, comparison, how);
       // What counts is always seen by a complete look.

@@ -40,8 +40,6 @@ export interface Earlier {
 export interface Comparison {
   /** Something is other than at the look before. */
   readonly moved: boolean;
-  /** A file that is other than at the look before has no name any more: it is mounted by itself. */
-  readonly unlinked: boolean;
   /** Something outside of atomically swapped volumes is other than when it last counted. */
   readonly plainDiffers: boolean;
   readonly volumeDiffers: boolean;
@@ -85,7 +83,6 @@ export function compareLook(look: Look, { last, settled, content }: Earlier): Co
   const moves = findChanges(look.files, last?.files);
   return {
     moved: last === null || textOf(look.errors) !== textOf(last.errors) || !moves.every(isSameFile),
-    unlinked: moves.some(([now]) => now?.stat?.nlink === 0),
     plainDiffers: settled === null || textOf(look.errors) !== textOf(settled.errors) ||
       differing.some(isPlain) ||
       gone.some(isPlain),
