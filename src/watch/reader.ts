@@ -9,9 +9,9 @@ import type { Observation } from "../model.ts";
 import type { Clock, SnapshotReader } from "../ports.ts";
 import { messageOf } from "../text.ts";
 import { createDiskTimeout, fileError } from "./disk.ts";
-import { lookAgain, type LookOptions, type LookResult, takeLook } from "./look.ts";
-import { createOwnMounts } from "./mounts.ts";
-import { isLikelyChange, judgeLook, NOTHING_YET, type Reading } from "./observe.ts";
+import { lookAgain, type LookOptions, takeLook } from "./look.ts";
+import { createOwnMounts, type OwnMounts } from "./mounts.ts";
+import { isLikelyChange, judgeLook, NOTHING_YET, type Reading } from "./observation.ts";
 import type { Places } from "./plan.ts";
 import { compareLook } from "./settle.ts";
 import { createSources, type SourceConfig } from "./sources.ts";
@@ -65,101 +65,125 @@ export function createSnapshotReader(
   clock: Clock,
   collect: (work: number) => void = () => {},
 ): WatchedReader {
-  const reader = createReader(config, clock, collect);
-  let running: Promise<unknown> = Promise.resolve();
-  return {
-    look: async ({ signal, onLikelyChange }) => {
-      const looking = running.then(() => reader.look(onLikelyChange ?? (() => {})));
-      running = looking;
-      // When the sidecar ends, nobody waits for a disk, and there is no next look: a date would be kept by a busy loop.
-      const { promise: aborted, resolve } = Promise.withResolvers<Observation>();
-      const abort = () => resolve({ kind: "settling", againAtMs: Infinity });
-      if (signal.aborted) abort();
-      else signal.addEventListener("abort", abort, { once: true });
-      try {
-        return await Promise.race([looking, aborted]);
-      } finally {
-        signal.removeEventListener("abort", abort);
-      }
-    },
-    staleMounts: reader.staleMounts,
-    onPlaces: reader.onPlaces,
-    noteEvent: reader.noteEvent,
-  };
-}
-
-function createReader(config: ReaderConfig, clock: Clock, collect: (work: number) => void) {
-  const { delayIntervalMs } = config;
   const sources = createSources(config.configFiles, config.watchedDirs);
   const limits = { sizeBytesMax: config.maxFileSizeBytes, keepBytes: usesBytes(config) };
-  const always = { config, sources, limits, collect, pause: createPause(clock) };
   const timeout = createDiskTimeout(clock);
   const mounts = createOwnMounts(sources, timeout);
-  const named = createNamedFiles();
+  const always = { config, sources, limits, collect, clock, mounts, pause: createPause(clock) };
   let reading = NOTHING_YET;
-  let fullAtMs = -Infinity;
+  let events: Set<string> | null = new Set();
   let takePlaces: TakePlaces = () => {};
+  let running: Promise<unknown> = Promise.resolve();
 
-  const lookOnce = (
-    paths: readonly string[] | null,
-    onTimes: LookOptions["onTimes"],
-  ): Promise<LookResult> => {
-    const moment = momentOf(clock);
-    const full = paths === null && moment.nowMs - fullAtMs >= FULL_EVERY_MS;
-    if (full) fullAtMs = moment.nowMs;
-    const options = { ...always, ...moment, disk: mounts.disk(), full, onTimes };
-    const { last } = reading;
-    return paths === null || last === null ? takeLook(last, options) : lookAgain(last, paths, options);
-  };
-
-  const lookAll = async (onLikelyChange: () => void): Promise<Observation> => {
-    const { settling, waiting } = reading;
-    // Hints come with every event of a busy writer; until the date there is nothing to learn.
-    if (settling !== null && waiting !== null && clock.nowMs() < settling.againAtMs - 1) return waiting;
-    await mounts.begin();
-    let told = false;
-    const onTimes: LookOptions["onTimes"] = (...found) => {
-      if (told || !isLikelyChange(reading, delayIntervalMs, clock.nowMs(), ...found)) return;
-      told = true;
-      onLikelyChange();
-    };
-    let suspects = suspectsOf(reading, delayIntervalMs, named.take());
-    for (let tries = 0; tries < TRIES_MAX; tries++) {
-      const look = await lookOnce(suspects, onTimes);
-      const isComplete = suspects === null;
-      suspects = null;
-      if (look === "torn") continue;
-      if ("replacedDir" in look) {
-        reading = { ...reading, settling: null, waiting: null };
-        const path = look.replacedDir;
-        return { kind: "replaced", path, message: await mounts.describeReplaced(path) };
-      }
-      const comparison = compareLook(look, reading);
-      await mounts.check();
-      const how = { delayIntervalMs, clock, disk: mounts.disk() };
-      const [observation, next] = await judgeLook(reading, look, comparison, how);
-      // What counts is always seen by a complete look.
-      if (!isComplete && observation.kind !== "settling") continue;
+  const look = async (onLikelyChange: () => void): Promise<Observation> => {
+    const before = reading;
+    const named = events;
+    events = new Set();
+    try {
+      const [observation, next] = await readDisk(before, { ...always, named, onLikelyChange });
       reading = next;
-      takePlaces(look.places);
+      if (next.last !== null && next.last !== before.last) takePlaces(next.last.places);
       return observation;
+    } catch (error) {
+      // A fault of this program, or of the disk that nobody thought of: an error state, never a dead loop.
+      return { kind: "unreadable", files: [fileError(sources[0]?.path ?? "", messageOf(error))] };
+    } finally {
+      timeout.rest();
     }
-    return { kind: "settling", againAtMs: clock.nowMs() + TORN_RETRY_MS };
   };
 
   return {
+    look: ({ signal, onLikelyChange = () => {} }) => {
+      const looking = running.then(() => look(onLikelyChange));
+      running = looking;
+      return unlessAborted(looking, signal);
+    },
     staleMounts: mounts.stale,
-    onPlaces: (take: TakePlaces) => {
+    onPlaces: (take) => {
       takePlaces = take;
       if (reading.last !== null) take(reading.last.places);
     },
-    noteEvent: (paths: readonly string[]) => named.note(paths, reading.last?.candidates ?? new Map()),
-    look: (onLikelyChange: () => void): Promise<Observation> =>
-      lookAll(onLikelyChange).catch((error) => {
-        // A fault of this program, or of the disk that nobody thought of: an error state, never a dead loop.
-        return { kind: "unreadable", files: [fileError(sources[0]?.path ?? "", messageOf(error))] } as const;
-      }).finally(timeout.rest),
+    noteEvent: (paths) => {
+      if (paths.length === 0 || events === null || events.size > NAMED_MAX) events = null;
+      else for (const path of paths) events.add(path);
+    },
   };
+}
+
+/** When the sidecar ends, nobody waits for a disk, and there is no next look: a date would be kept by a busy loop. */
+async function unlessAborted(looking: Promise<Observation>, signal: AbortSignal): Promise<Observation> {
+  const { promise: aborted, resolve } = Promise.withResolvers<Observation>();
+  const abort = () => resolve({ kind: "settling", againAtMs: Infinity });
+  if (signal.aborted) abort();
+  else signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([looking, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** What is needed for a look beside what is remembered. */
+interface ReadContext extends Pick<LookOptions, "sources" | "limits" | "collect" | "pause"> {
+  readonly config: ReaderConfig;
+  readonly clock: Clock;
+  readonly mounts: OwnMounts;
+  /** Paths that events have named since the look before; null: there were too many, or some got lost. */
+  readonly named: ReadonlySet<string> | null;
+  readonly onLikelyChange: () => void;
+}
+
+/** Looks until something can be said: what that is, and what is remembered then. */
+async function readDisk(reading: Reading, context: ReadContext): Promise<[Observation, Reading]> {
+  const { config, clock, mounts, onLikelyChange } = context;
+  const { delayIntervalMs } = config;
+  const { waiting } = reading;
+  // Hints come with every event of a busy writer; until the date there is nothing to learn.
+  if (waiting !== null && clock.nowMs() < waiting.settling.againAtMs - 1) return [waiting.told, reading];
+  await mounts.begin();
+  let told = false;
+  const onTimes: LookOptions["onTimes"] = (...found) => {
+    if (told || !isLikelyChange(reading, delayIntervalMs, clock.nowMs(), ...found)) return;
+    told = true;
+    onLikelyChange();
+  };
+  let suspects = suspectsOf(reading, delayIntervalMs, context.named);
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
+    const isComplete = suspects === null;
+    const moment = momentOf(clock);
+    const full = isComplete && moment.nowMs - reading.fullAtMs >= FULL_EVERY_MS;
+    const options = { ...context, ...moment, disk: mounts.disk(), full, onTimes };
+    const look = suspects === null || reading.last === null
+      ? await takeLook(reading.last, options)
+      : await lookAgain(reading.last, suspects, options);
+    suspects = null;
+    if (look === "torn") continue;
+    if ("replacedDir" in look) {
+      const path = look.replacedDir;
+      const message = await mounts.describeReplaced(path);
+      return [{ kind: "replaced", path, message }, { ...reading, waiting: null }];
+    }
+    const comparison = compareLook(look, reading);
+    await mounts.check();
+    const before = full ? { ...reading, fullAtMs: moment.nowMs } : reading;
+    const how = { delayIntervalMs, clock, disk: mounts.disk() };
+    const [observation, next] = await judgeLook(before, look, comparison, how);
+    // What counts is always seen by a complete look.
+    if (isComplete || observation.kind === "settling") return [observation, next];
+  }
+  return [{ kind: "settling", againAtMs: clock.nowMs() + TORN_RETRY_MS }, reading];
+}
+
+/** What differs, or what events have named, is enough to see that something settles; null: everything is asked for. */
+function suspectsOf(
+  { waiting, last }: Reading,
+  delayIntervalMs: ReaderConfig["delayIntervalMs"],
+  named: ReadonlySet<string> | null,
+): readonly string[] | null {
+  if (waiting !== null) return waiting.settling.firstReadAtMs === null ? waiting.unsettled : null;
+  if (delayIntervalMs === 0 || named === null || named.size === 0) return null;
+  const paths = [...named];
+  return paths.every((path) => last?.candidates.has(path)) ? paths : null;
 }
 
 /** Lets others have their turn where the last was too long ago: probes are answered on this very thread. */
@@ -169,31 +193,5 @@ function createPause(clock: Clock): () => Promise<void> {
     if (clock.nowMs() < untilMs) return;
     await clock.sleep(0);
     untilMs = clock.nowMs() + SLICE_MS_MAX;
-  };
-}
-
-/** What differs, or what events have named, is enough to see that something settles; null: everything is asked for. */
-function suspectsOf(
-  { settling, unsettled }: Reading,
-  delayIntervalMs: ReaderConfig["delayIntervalMs"],
-  named: readonly string[] | null,
-): readonly string[] | null {
-  if (settling === null) return delayIntervalMs === 0 ? null : named;
-  return settling.firstReadAtMs === null ? unsettled : null;
-}
-
-/** The files that events have named since the last look; `take` gives null where they have named anything else, or nothing. */
-function createNamedFiles() {
-  let files: Set<string> | null = new Set();
-  return {
-    note: (paths: readonly string[], known: ReadonlyMap<string, unknown>) => {
-      const isKnown = paths.length > 0 && paths.every((path) => known.has(path));
-      files = isKnown && files !== null && files.size < NAMED_MAX ? files.union(new Set(paths)) : null;
-    },
-    take: (): readonly string[] | null => {
-      const taken = files === null || files.size === 0 ? null : [...files];
-      files = new Set();
-      return taken;
-    },
   };
 }

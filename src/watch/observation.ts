@@ -25,13 +25,20 @@ import {
 /** Directories whose own times are asked when names came or went. */
 const CHANGED_DIRS_MAX = 20;
 
+/** A change that is being waited out. */
+interface Waiting {
+  readonly settling: Settling;
+  /** Files outside of volumes that differ from what counted. */
+  readonly unsettled: readonly string[];
+  /** What was told, and is told again until it is time for another look. */
+  readonly told: Observation;
+}
+
 /** All that is remembered from one look to the next. */
 export interface Reading extends Earlier {
-  readonly settling: Settling | null;
-  /** Files outside of volumes that differ from what counted, where something settles. */
-  readonly unsettled: readonly string[];
-  /** What was told while something settles: told again until it is time for another look. */
-  readonly waiting: Observation | null;
+  readonly waiting: Waiting | null;
+  /** When everything was listed and hashed last, whatever the times said. */
+  readonly fullAtMs: number;
 }
 
 /** Before the first look. */
@@ -39,22 +46,21 @@ export const NOTHING_YET: Reading = {
   last: null,
   settled: null,
   content: null,
-  settling: null,
-  unsettled: [],
   waiting: null,
+  fullAtMs: -Infinity,
 };
 
 /** Before anything is hashed: will this look, as far as links and times tell, decide about a change? */
 export function isLikelyChange(
-  { settling, content }: Reading,
+  { waiting, content }: Reading,
   delayIntervalMs: Config["delayIntervalMs"],
   nowMs: number,
   volumes: Look["volumes"],
   plainMoved: boolean,
 ): boolean {
   if (content === null) return false;
-  if (settling !== null) {
-    const { firstReadAtMs, againAtMs } = settling;
+  if (waiting !== null) {
+    const { firstReadAtMs, againAtMs } = waiting.settling;
     return firstReadAtMs !== null && nowMs >= againAtMs - 1 && !plainMoved;
   }
   const isSwapped = volumes.values().some(({ dir, target }) =>
@@ -73,7 +79,7 @@ export async function judgeLook(
   const isAuto = delayIntervalMs === "auto";
   const delayMs = isAuto ? AUTO_DELAY_MS : delayIntervalMs;
   const isQuiet = reading.settled === null && !isFresh(look, clock.wallMs(), delayMs);
-  let settling = decideSettling(reading.settling, {
+  let settling = decideSettling(reading.waiting?.settling ?? null, {
     nowMs: clock.nowMs(),
     delayMs: isQuiet ? 0 : delayMs,
     differs: comparison.plainDiffers || (!isAuto && comparison.volumeDiffers),
@@ -83,12 +89,12 @@ export async function judgeLook(
   });
   if (settling !== null && isAuto && await areInVolumes(comparison, disk)) settling = null;
   if (settling !== null) {
-    const waiting = await describeSettling(look, comparison, reading.content, settling.againAtMs);
+    const told = await describeSettling(look, comparison, reading.content, settling.againAtMs);
     const unsettled = comparison.differing.flatMap(({ path, volume }) => volume === null ? [path] : []);
-    return [waiting, { ...reading, last: look, settling, unsettled, waiting }];
+    return [told, { ...reading, last: look, waiting: { settling, unsettled, told } }];
   }
-  const counted = { last: look, settled: look, settling: null, unsettled: [], waiting: null };
-  if (comparison.errors.length > 0) return [describeErrors(look, comparison), { ...reading, ...counted }];
+  const counted = { ...reading, last: look, settled: look, waiting: null };
+  if (comparison.errors.length > 0) return [describeErrors(look, comparison), counted];
   const snapshot = await describeContent(look, comparison, reading.content, disk);
   const observation: Observation = { kind: "content", snapshot, skipped: comparison.skipped };
   return [observation, { ...counted, content: { look, snapshot } }];
