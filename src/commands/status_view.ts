@@ -7,13 +7,12 @@ import type { Config } from "../config.ts";
 import type { FileState, NextStep, StaleMount, StatusView } from "../model.ts";
 import type { Loop } from "../loop/loop.ts";
 import { hideUrlSecrets } from "../http/urls.ts";
-import { parentOf } from "../paths.ts";
 import { type Pod, readPod } from "../pod.ts";
 import type { Clock, Watcher } from "../ports.ts";
 import type { Recorder } from "../record/recorder.ts";
 import { shortHash } from "../text.ts";
 import { REVISION, VERSION } from "../version.ts";
-import { argsFix, badFileFix, CHECK, isMissing, mountFix, readableFix, targetFix } from "./check/fixes.ts";
+import { argsFix, badFileFix, CHECK, isMissing, readableFix, staleFix, targetFix } from "./check/fixes.ts";
 import { statusFix, triggerFix } from "./check/url_fixes.ts";
 
 /** What `/status` shows, gathered from the parts that know it. */
@@ -82,15 +81,9 @@ function fileStep({ path, error }: FileState, pod: Pod): NextStep {
   };
 }
 
-function staleStep({ container, reason, mountPoint }: StaleMount, process: string, pod: Pod): NextStep {
-  if (reason === "replaced") {
-    return {
-      say: "restart the pod: its running containers keep the old volume for ever",
-      ...inKubernetes(pod, `delete pod ${pod.name}`),
-    };
-  }
-  const where = container === "app" ? { process } : "config-reloader";
-  return mountFix("mount the whole volume, without subPath", where, parentOf(mountPoint));
+function staleStep(stale: StaleMount, process: string, pod: Pod): NextStep {
+  const fix = staleFix(stale, process);
+  return fix.command === undefined ? fix : { say: fix.say, ...inKubernetes(pod, `delete pod ${pod.name}`) };
 }
 
 /** After the last attempt, as it ended. */

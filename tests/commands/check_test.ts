@@ -216,6 +216,33 @@ test("check: each path tells of its own files, and a brace is no wildcard", asyn
   }
 });
 
+test("check: what the running sidecar knows of its mounts, files in a watched directory included, is said in its words", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${dir}/a.yaml`, "v: 1\n");
+    const config = createTestConfig({ configFiles: [], watchedDirs: [dir], watchMethod: "poll" });
+    const clock = createClock();
+    const find = async (mountPoint: string) => {
+      const stale = {
+        container: "sidecar",
+        reason: "subpath",
+        mountPoint,
+        message: "never changes",
+      } as const;
+      const reader = { ...createSnapshotReader(config, clock), staleMounts: () => [stale] };
+      const { findings } = await checkDisk(config, reader, clock);
+      return findings.filter(({ area }) => area === "paths");
+    };
+    const inside = await find(`${dir}/a.yaml`);
+    assert.deepEqual(inside.map(({ code }) => code), ["subpath", "plain", "content"]);
+    assert.deepEqual([inside[0]!.level, inside[0]!.message], ["fault", "never changes"]);
+    assert.match(inside[0]!.fix!.yaml!, new RegExp(`mountPath: ${dir} `));
+    assert.deepEqual((await find(dir)).map(({ code }) => code), ["subpath", "content"]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
 test("check: what is missing is said once, with the directory to mount; what is no content is left out", async () => {
   const dir = await Deno.makeTempDir();
   const find = async (more: Partial<Config>) => {

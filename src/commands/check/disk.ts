@@ -5,15 +5,15 @@
 
 import { baseName, isWithin, parentOf } from "../../paths.ts";
 import type { Config } from "../../config.ts";
-import type { FileState, Observation, Snapshot } from "../../model.ts";
+import type { FileState, Observation, Snapshot, StaleMount } from "../../model.ts";
 import type { Clock, SnapshotReader } from "../../ports.ts";
-import { type Mount, mountOf, parseMountinfo, staleReason } from "../../proc/mountinfo.ts";
+import { mountOf, parseMountinfo } from "../../proc/mountinfo.ts";
 import { isPattern, matchesParts, parseGlob } from "../../watch/glob.ts";
 import { holdsFifo } from "../../watch/open_watch.ts";
 import { planPlaces } from "../../watch/sources.ts";
 import { messageOf } from "../../text.ts";
 import { type Finding, findingsIn, type Fix } from "./finding.ts";
-import { argsFix, badFileFix, isMissing, mountFix, readableFix, RESTART, volumeFix } from "./fixes.ts";
+import { badFileFix, argsFix, isMissing, mountFix, readableFix, RESTART, staleFix, volumeFix } from "./fixes.ts";
 
 const say = findingsIn("paths");
 const sayWatcher = findingsIn("watcher");
@@ -29,12 +29,16 @@ export async function checkDisk(
 ): Promise<{ findings: Finding[]; snapshot: Snapshot | null }> {
   const seen = await observe(reader, clock);
   return {
-    findings: [...await checkPaths(config, seen), await checkWatcher(config, clock)],
+    findings: [...await checkPaths(config, seen, reader.staleMounts()), await checkWatcher(config, clock)],
     snapshot: seen.kind === "content" ? seen.snapshot : null,
   };
 }
 
-async function checkPaths(config: Config, seen: Observation): Promise<Finding[]> {
+async function checkPaths(
+  config: Config,
+  seen: Observation,
+  stale: readonly StaleMount[],
+): Promise<Finding[]> {
   if (seen.kind === "replaced") {
     return [say("fault", "replaced", seen.message, RESTART)];
   }
@@ -45,12 +49,18 @@ async function checkPaths(config: Config, seen: Observation): Promise<Finding[]>
   const broken = files.filter((file) => file.error !== null);
   const findings = await Promise.all(broken.map((file) => unreadable(file, config)));
   if (seen.kind === "content") findings.push(...seen.skipped.map(leftOut));
+  findings.push(...stale.map((mount) => say("fault", mount.reason, mount.message, staleFix(mount))));
   const mounts = parseMountinfo(await Deno.readTextFile("/proc/self/mountinfo").catch(() => ""));
   for (const path of [...config.configFiles, ...config.watchedDirs]) {
-    const found = await checkPath(path, files, mounts);
-    // What cannot be read has a finding already; its kind of mount counts only where that is the reason.
-    const isTold = broken.some((file) => file.path === path || file.path === directoryOf(path));
-    if (found.level !== "ok" || !isTold) findings.push(found);
+    const base = isPattern(path) ? parseGlob(path).base : path;
+    const real = await Deno.realPath(parentOf(base)).then((dir) => `${dir}/${baseName(base)}`, () => base);
+    // What never changes, or cannot be read, has a finding already.
+    const isTold = stale.some(({ mountPoint }) => isWithin(real, mountPoint)) ||
+      broken.some((file) => file.path === path || file.path === directoryOf(path));
+    if (isTold) continue;
+    const isFileMount = mountOf(mounts, real)?.mountPoint === real && base === path &&
+      files.some((file) => file.path === path);
+    findings.push(isFileMount ? fileMount(path) : await kindOf(path, base, files));
   }
   if (seen.kind === "content") {
     const { digest, files: all } = seen.snapshot;
@@ -112,46 +122,25 @@ function directoryOf(path: string): string {
   return isPattern(path) ? parseGlob(path).base : parentOf(path);
 }
 
+function fileMount(path: string): Finding {
+  const message =
+    `"${path}" is mounted as a single file: once it is moved away or replaced outside, this container keeps the old one`;
+  const fix = mountFix("mount its directory", "config-reloader", parentOf(path));
+  return say("warn", "file-mount", message, fix);
+}
+
 /** What kind of place one path is, and how much was found there. */
-async function checkPath(
-  path: string,
-  files: readonly FileState[],
-  mounts: readonly Mount[],
-): Promise<Finding> {
-  const glob = isPattern(path) ? parseGlob(path) : null;
-  const base = glob?.base ?? path;
-  const real = await Deno.realPath(parentOf(base)).then((dir) => `${dir}/${baseName(base)}`, () => base);
-  const mount = mountOf(mounts, real);
-  const reason = mount && staleReason(mount);
-  if (mount && reason === "subpath") {
-    const message = `"${path}" is on a subPath mount (${mount.mountPoint}), which never receives updates`;
-    const fix = mountFix("mount the whole volume", "config-reloader", parentOf(mount.mountPoint));
-    return say("fault", reason, message, fix);
-  }
-  if (mount && reason === "replaced") {
-    const where = `a volume that was taken down and made anew (${mount.mountPoint})`;
-    return say("fault", reason, `"${path}" is on ${where}: this container never sees it`, RESTART);
-  }
-  if (mount?.mountPoint === real && glob === null && files.some((file) => file.path === path)) {
-    const message =
-      `"${path}" is mounted as a single file: once it is moved away or replaced outside, this container keeps the old one`;
-    return say(
-      "warn",
-      "file-mount",
-      message,
-      mountFix("mount its directory", "config-reloader", parentOf(path)),
-    );
-  }
+async function kindOf(path: string, base: string, files: readonly FileState[]): Promise<Finding> {
   const isSwapped = await isAtomicVolume(base) || await isAtomicVolume(parentOf(base));
   const kind = isSwapped ? "a volume that is swapped as a whole" : "plain, settles before it counts";
-  const counts = glob === null
-    ? (file: string) => isWithin(file, path)
-    : (file: string) => isWithin(file, base) && matchesParts(glob.parts, namesBelow(base, file));
-  const below = files.filter((file) => file.error === null && counts(file.path));
+  const parts = isPattern(path) ? parseGlob(path).parts : null;
+  const below = files.filter((file) =>
+    file.error === null && isWithin(file.path, base) &&
+    (parts === null || matchesParts(parts, namesBelow(base, file.path)))
+  );
   const bytes = below.reduce((sum, file) => sum + file.sizeBytes, 0);
   const count = below.length === 1 ? "" : `${below.length} files, `;
-  const code = isSwapped ? "swapped" : "plain";
-  return say("ok", code, `${path}: ${count}${bytes} bytes, ${kind}`);
+  return say("ok", isSwapped ? "swapped" : "plain", `${path}: ${count}${bytes} bytes, ${kind}`);
 }
 
 async function isAtomicVolume(directory: string): Promise<boolean> {

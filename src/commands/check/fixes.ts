@@ -1,7 +1,8 @@
 /** What to paste for each fault. Pure; YAML in the words of a pod's spec, since that is where it goes. */
 
 import type { Config } from "../../config.ts";
-import type { TargetView } from "../../model.ts";
+import type { StaleMount, TargetView } from "../../model.ts";
+import { parentOf } from "../../paths.ts";
 import type { Fix } from "./finding.ts";
 
 /** Lines of the sidecar's part in a pod's spec, where it stands as what cannot be seen from within. */
@@ -169,6 +170,13 @@ export const RESTART: Fix = {
   say: "restart the pod: its running containers keep the old, empty volume for ever",
   command: "kubectl delete pod NAME",
 };
+
+/** A mount that can never change again; `process` is the application's where it is one of its own. */
+export function staleFix({ container, reason, mountPoint }: StaleMount, process = "the app"): Fix {
+  if (reason === "replaced") return RESTART;
+  const where = container === "app" ? { process } : "config-reloader";
+  return mountFix("mount the whole volume, without subPath", where, parentOf(mountPoint));
+}
 
 /**
  * A volume whose files the sidecar's user may not read.

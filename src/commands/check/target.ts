@@ -3,16 +3,15 @@
  * can see the content. Asks with signal 0 at most.
  */
 
-import { parentOf } from "../../paths.ts";
 import type { Config } from "../../config.ts";
 import type { Resolution, Target } from "../../model.ts";
-import { type Mount, mountOf, parseMountinfo, sameVolume, staleReason } from "../../proc/mountinfo.ts";
+import { mountOf, parseMountinfo, sameVolume } from "../../proc/mountinfo.ts";
 import type { ProcReader } from "../../proc/reader.ts";
-import { watchedMounts } from "../../target/stale.ts";
+import { judgeMounts, watchedMounts } from "../../target/stale.ts";
 import type { TargetFinder } from "../../target/target.ts";
 import { processText } from "../../text.ts";
 import { type Finding, findingsIn } from "./finding.ts";
-import { mountFix, RESTART, targetFix } from "./fixes.ts";
+import { mountFix, staleFix, targetFix } from "./fixes.ts";
 
 const say = findingsIn("target");
 
@@ -63,44 +62,29 @@ function handler({ signal }: Config, found: Resolution & { target: Target }, rea
 const bitsOf = (mask: number) => mask.toString(2).replaceAll("0", "").length;
 
 /** The application's own mounts of the watched volumes. */
-function mounts(config: Config, target: Target, reader: ProcReader): Finding[] {
+function mounts(config: Config, { pid, name }: Target, reader: ProcReader): Finding[] {
   const own = parseMountinfo(reader.mountinfo(Deno.pid) ?? "");
-  const app = parseMountinfo(reader.mountinfo(target.pid) ?? "");
+  const app = parseMountinfo(reader.mountinfo(pid) ?? "");
   const findings: Finding[] = [];
   // The container's own root is no volume that two containers could share.
   for (const volume of watchedMounts(config, own).filter((mount) => mount !== mountOf(own, "/"))) {
     const theirs = app.filter((mount) => sameVolume(volume, mount));
     if (theirs.length === 0) {
       const message =
-        `${target.name} has no mount of the volume at ${volume.mountPoint}; if it does not get the content otherwise, it never sees it`;
-      const fix = mountFix("mount it there, too", { process: target.name }, volume.mountPoint);
+        `${name} has no mount of the volume at ${volume.mountPoint}; if it does not get the content otherwise, it never sees it`;
+      const fix = mountFix("mount it there, too", { process: name }, volume.mountPoint);
       findings.push(say("warn", "app-no-mount", message, fix));
     }
-    // One that it sees is enough.
-    const level = theirs.every((mount) => staleReason(mount) !== null) ? "fault" : "warn";
-    findings.push(...theirs.map((mount) => appMount(target, mount, level)));
+    const { stale, blind } = judgeMounts([volume], theirs, name);
+    for (const mount of stale) {
+      // One that it sees is enough.
+      const level = blind ? "fault" : "warn";
+      findings.push(say(level, `app-${mount.reason}`, mount.message, staleFix(mount, name)));
+    }
+    for (const { mountPoint } of theirs) {
+      if (stale.some((mount) => mount.mountPoint === mountPoint)) continue;
+      findings.push(say("ok", "app-mount", `${name} sees updates of its mount ${mountPoint}`));
+    }
   }
   return findings;
-}
-
-function appMount({ name }: Target, mount: Mount, level: "fault" | "warn"): Finding {
-  const { mountPoint } = mount;
-  switch (staleReason(mount)) {
-    case null:
-      return say("ok", "app-mount", `${name} sees updates of its mount ${mountPoint}`);
-    case "replaced": {
-      const message =
-        `${name} has at ${mountPoint} a volume that was taken down and made anew: it never sees new content`;
-      return say(level, "app-replaced", message, RESTART);
-    }
-    case "subpath": {
-      const fix = mountFix("mount the whole volume", { process: name }, parentOf(mountPoint));
-      return say(
-        level,
-        "app-subpath",
-        `${name} mounts ${mountPoint} with subPath: it never sees new content`,
-        fix,
-      );
-    }
-  }
 }

@@ -275,6 +275,9 @@ podTest("check: the sidecar's own subPath, and an app without the volume", {}, a
   );
   assert.deepEqual([own.code, own.codes], [1, ["subpath", "app-no-mount"]]);
   assert.match(own.yaml, /mountPath: .*# a directory, without subPath/);
+  const file = `touch ${mounted}/config.yaml; mount --bind ${payload}/config.yaml ${mounted}/config.yaml`;
+  const inside = await faultsOf(pod, { configFiles: [], watchedDirs: [mounted] }, file);
+  assert.equal(inside.codes[0], "subpath");
 });
 
 podTest("check: files that are missing or may not be read", {}, async (pod) => {
