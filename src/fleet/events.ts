@@ -5,11 +5,8 @@
 
 import type { EventReason } from "../model.ts";
 import type { Clock, EventSink } from "../ports.ts";
-import { ApiError, type KubernetesApi } from "./kubernetes_api.ts";
+import { ApiError, CREATE_EVENT, type KubernetesApi } from "./kubernetes_api.ts";
 import { type JsonObject, microTime } from "./lease.ts";
-
-/** The resource as a Role names it. */
-export const EVENTS = "events.events.k8s.io";
 
 /** What the queue works with. */
 export interface EventQueueDeps {
@@ -55,7 +52,7 @@ export function createEventQueue(deps: EventQueueDeps): EventSink {
   async function post(event: Waiting): Promise<string | null> {
     try {
       const { status, refusal } = await api.request(
-        { verb: "create", resource: EVENTS },
+        CREATE_EVENT,
         render(event, deps, await api.namespace()),
       );
       return status === 201 ? null : refusal;

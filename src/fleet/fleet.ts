@@ -8,7 +8,7 @@ import type { Metrics } from "../observe/metrics.ts";
 import { readPod } from "../pod.ts";
 import type { Clock, EventSink, HttpTrigger, Logger, TargetPort } from "../ports.ts";
 import { createEventQueue } from "./events.ts";
-import { ApiError, createKubernetesApi, type KubernetesApi } from "./kubernetes_api.ts";
+import { ApiError, createKubernetesApi, type KubernetesApi, leaseRequests } from "./kubernetes_api.ts";
 import { type Lease, microTime, parseLease, renderLease } from "./lease.ts";
 import { createRollout, type Rollout, type RolloutDeps, type SendRequest } from "./rollout.ts";
 import type { TurnEvent } from "./turn_state.ts";
@@ -101,14 +101,6 @@ function guardTriggers(
   };
 }
 
-/** The resource as a Role names it. */
-export const LEASES = "leases.coordination.k8s.io";
-
-/** The Lease's name, the contract's. */
-export function leaseName(group: string): string {
-  return `config-reloader-${group}`;
-}
-
 /**
  * Makes what turns a request of the protocol into one of the API, and its answer into an event of the protocol. It never
  * throws: what goes wrong is an event, and `onError` counts it. `wallMs` is for people, and a sign of life.
@@ -120,18 +112,14 @@ export function createLeaseClient(
   wallMs: () => number,
   onError: () => void,
 ): SendRequest {
-  const name = leaseName(group);
+  const requests = leaseRequests(group);
   const failed = (message: string, retryAfterMs: number | null = null): TurnEvent => {
     onError();
     return { is: "failed", message, retryAfterMs };
   };
 
   async function read(): Promise<TurnEvent> {
-    const { status, body, refusal, retryAfterMs } = await api.request({
-      verb: "get",
-      resource: LEASES,
-      name,
-    });
+    const { status, body, refusal, retryAfterMs } = await api.request(requests.get);
     if (status === 404) return { is: "read", lease: null };
     return status === 200 && body !== null
       ? { is: "read", lease: parseLease(body) }
@@ -139,11 +127,9 @@ export function createLeaseClient(
   }
 
   async function write(lease: Lease): Promise<TurnEvent> {
-    const object = renderLease(lease, { name, durationMs, nowTime: microTime(wallMs()) });
+    const object = renderLease(lease, { name: requests.get.name, durationMs, nowTime: microTime(wallMs()) });
     const isNew = lease.object === null;
-    const request = isNew
-      ? { verb: "create", resource: LEASES } as const
-      : { verb: "update", resource: LEASES, name } as const;
+    const request = isNew ? requests.create : requests.update;
     const { status, body, refusal, retryAfterMs } = await api.request(request, object);
     // Somebody was quicker, or has deleted it since it was read.
     if (status === 409 || status === 404 && !isNew) return { is: "refused" };

@@ -18,11 +18,34 @@ export interface ApiPlace {
 /** A request, in the words of a Role. */
 export interface ApiRequest {
   readonly verb: "get" | "create" | "update";
-  /** With its group: `leases.coordination.k8s.io`. */
-  readonly resource: string;
+  readonly resource: ApiResource;
   /** Of what is there already; a new object has its name in the body. */
   readonly name?: string;
 }
+
+/** A kind of object, version 1. */
+interface ApiResource {
+  readonly plural: string;
+  readonly group: string;
+}
+
+const LEASES: ApiResource = { plural: "leases", group: "coordination.k8s.io" };
+const EVENTS: ApiResource = { plural: "events", group: "events.k8s.io" };
+/** The one that is in no namespace. */
+const ACCESS_REVIEWS: ApiResource = { plural: "selfsubjectaccessreviews", group: "authorization.k8s.io" };
+
+/** The requests for the Lease of a group, whose name is the contract's. */
+export function leaseRequests(group: string) {
+  const name = `config-reloader-${group}`;
+  return {
+    get: { verb: "get", resource: LEASES, name },
+    create: { verb: "create", resource: LEASES },
+    update: { verb: "update", resource: LEASES, name },
+  } as const satisfies Readonly<Record<string, ApiRequest>>;
+}
+
+/** The request for an Event of the pod. */
+export const CREATE_EVENT: ApiRequest = { verb: "create", resource: EVENTS };
 
 /** What the API server said. */
 export interface ApiAnswer {
@@ -86,8 +109,6 @@ async function readAccountFile(accountDir: string, name: string): Promise<string
 
 const JSON_TYPE = "application/json";
 const METHODS = { get: "GET", create: "POST", update: "PUT" } as const;
-/** The one resource that is in no namespace. */
-const ACCESS_REVIEWS = "selfsubjectaccessreviews.authorization.k8s.io";
 
 /** Makes requests to the API server at `find()`, asked each time, each ended after `timeoutMs`. */
 export function createKubernetesApi(
@@ -130,10 +151,10 @@ export function createKubernetesApi(
     const { verb, resource, name } = request;
     const place = find();
     const namespace = await namespaceAt(place);
-    const [plural, ...group] = resource.split(".");
+    const { plural, group } = resource;
     const inNamespace = resource === ACCESS_REVIEWS ? "" : `/namespaces/${encodeURIComponent(namespace)}`;
     const ofName = name === undefined ? "" : `/${encodeURIComponent(name)}`;
-    const path = `/apis/${group.join(".")}/v1${inNamespace}/${plural}${ofName}`;
+    const path = `/apis/${group}/v1${inNamespace}/${plural}${ofName}`;
     const { status, body: bytes, truncated, retryAfter } = await sendTo(place, path, verb, body);
     if (truncated) throw new ApiError("the Kubernetes API answers with more than 1 MiB");
     const said = parseObject(new TextDecoder().decode(bytes));
@@ -143,13 +164,12 @@ export function createKubernetesApi(
     return { status, body: said, retryAfterMs, refusal };
   }
 
-  async function mayI({ resource, ...attributes }: ApiRequest): Promise<boolean> {
-    const [plural, ...group] = resource.split(".");
+  async function mayI({ resource: { plural, group }, ...attributes }: ApiRequest): Promise<boolean> {
     const namespace = await namespaceAt(find());
     const { status, body } = await request({ verb: "create", resource: ACCESS_REVIEWS }, {
       apiVersion: "authorization.k8s.io/v1",
       kind: "SelfSubjectAccessReview",
-      spec: { resourceAttributes: { namespace, group: group.join("."), resource: plural, ...attributes } },
+      spec: { resourceAttributes: { namespace, group, resource: plural, ...attributes } },
     });
     if (status === 201) return (body?.["status"] as JsonObject | undefined)?.["allowed"] === true;
     throw new ApiError(`the Kubernetes API answers ${status} to the question what the pod may do`);
@@ -169,7 +189,9 @@ function parseObject(text: string): JsonObject | null {
 
 /** `get leases.coordination.k8s.io config-reloader-web in namespace shop` */
 export function describeRequest({ verb, resource, name }: ApiRequest, namespace: string): string {
-  return `${verb} ${resource}${name === undefined ? "" : ` ${name}`} in namespace ${namespace}`;
+  return `${verb} ${resource.plural}.${resource.group}${
+    name === undefined ? "" : ` ${name}`
+  } in namespace ${namespace}`;
 }
 
 function describeRefusal(
@@ -178,13 +200,13 @@ function describeRefusal(
   request: ApiRequest,
   namespace: string,
 ): string {
-  const { verb, resource } = request;
+  const { verb, resource: { plural, group } } = request;
   const what = describeRequest(request, namespace);
   switch (status) {
     case 401:
       return `the Kubernetes API does not accept the pod's token (401) to ${what}: it has expired, or its service account is gone`;
     case 403:
-      return `the service account may not ${what} (403): its Role lacks the verb "${verb}" for ${resource}; ` +
+      return `the service account may not ${what} (403): its Role lacks the verb "${verb}" for ${plural}.${group}; ` +
         "k8s/components/rollout has the Role and its binding";
     case 429:
       return `the Kubernetes API asks to wait (429) before it will ${what}`;

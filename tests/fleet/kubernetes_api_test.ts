@@ -6,6 +6,7 @@ import {
   createKubernetesApi,
   findApi,
   type KubernetesApi,
+  leaseRequests,
 } from "../../src/fleet/kubernetes_api.ts";
 import { createLeaseClient } from "../../src/fleet/fleet.ts";
 import type { SendRequest } from "../../src/fleet/rollout.ts";
@@ -165,7 +166,7 @@ test("a server that hangs or is not there ends the request in its time", async (
     () => ({ ...b.server.place, url: `https://127.0.0.1:${closedPort()}` }),
   );
   await assert.rejects(
-    nobody.request({ verb: "get", resource: "leases.coordination.k8s.io", name: "x" }),
+    nobody.request(leaseRequests("x").get),
     /^ApiError: .*127\.0\.0\.1:\d+ cannot be reached: connection refused/,
   );
   nobody.close();

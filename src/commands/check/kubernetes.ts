@@ -13,12 +13,18 @@ export async function checkKubernetes(
   find?: () => ApiPlace,
 ): Promise<Finding[]> {
   if (config.rollout === "none" && !config.kubernetesEvents) return [];
-  const { ApiError, createKubernetesApi, describeRequest } = await import("../../fleet/kubernetes_api.ts");
+  const { ApiError, CREATE_EVENT, createKubernetesApi, describeRequest, leaseRequests } = await import(
+    "../../fleet/kubernetes_api.ts"
+  );
+  const requests = [
+    ...config.rollout === "none" ? [] : Object.values(leaseRequests(config.rolloutGroup ?? "")),
+    ...config.kubernetesEvents ? [CREATE_EVENT] : [],
+  ];
   const api = createKubernetesApi(env, config.httpTimeoutMs, find);
   try {
     const namespace = await api.namespace();
     const findings: Finding[] = [];
-    for (const request of await requestsOf(config)) {
+    for (const request of requests) {
       const what = describeRequest(request, namespace);
       findings.push(
         await api.mayI(request)
@@ -39,29 +45,13 @@ export async function checkKubernetes(
   }
 }
 
-/** Every request that these settings lead to. */
-async function requestsOf({ rollout, rolloutGroup, kubernetesEvents }: Config): Promise<ApiRequest[]> {
-  const { leaseName, LEASES } = await import("../../fleet/fleet.ts");
-  const { EVENTS } = await import("../../fleet/events.ts");
-  const name = leaseName(rolloutGroup ?? "");
-  return [
-    ...rollout === "none" ? [] : [
-      { verb: "get", resource: LEASES, name } as const,
-      { verb: "create", resource: LEASES } as const,
-      { verb: "update", resource: LEASES, name } as const,
-    ],
-    ...kubernetesEvents ? [{ verb: "create", resource: EVENTS } as const] : [],
-  ];
-}
-
 /** The rule that the Role lacks. */
 function roleFix({ verb, resource, name }: ApiRequest): Fix {
-  const [plural, ...group] = resource.split(".");
   return {
     say: "add this rule to the Role of the pod's service account, as k8s/components/rollout has it",
     yaml: [
-      `- apiGroups: [${group.join(".")}]`,
-      `  resources: [${plural}]`,
+      `- apiGroups: [${resource.group}]`,
+      `  resources: [${resource.plural}]`,
       ...(name === undefined ? [] : [`  resourceNames: [${name}]`]),
       `  verbs: [${verb}]`,
     ].join("\n"),
