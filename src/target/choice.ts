@@ -12,8 +12,8 @@ import type { ProcessTable } from "./table.ts";
 /** How the user wants the target to be found. */
 export type Wanted =
   | { readonly kind: "auto" }
-  /** `asked` names the setting, for texts: `--pid 1`, `--pid-file /run/app.pid`. */
-  | { readonly kind: "pid"; readonly pid: number; readonly asked: string }
+  /** `asked` names the setting, for texts: `--pid 1`, `--pid-file /run/app.pid`; `again`: it may say another one soon. */
+  | { readonly kind: "pid"; readonly pid: number; readonly asked: string; readonly again: boolean }
   /** Either may be null, not both; where both are given both must hold. */
   | { readonly kind: "match"; readonly name: string | null; readonly cmdline: CmdlinePattern | null };
 

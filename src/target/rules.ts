@@ -6,7 +6,7 @@
 import { displayName, type ProcessStat, programName } from "../proc/process.ts";
 import type { TargetCode } from "../codes.ts";
 import type { Resolution } from "../model.ts";
-import { isPid, PID_MAX } from "../linux.ts";
+import { isPid } from "../linux.ts";
 import { orList, processText } from "../text.ts";
 import type { ProcessTable } from "./table.ts";
 
@@ -91,8 +91,7 @@ export function forbids(table: ProcessTable, stat: ProcessStat): ForbidCode | nu
 const FORBIDDEN = {
   "bad-pid": {
     note: "a kernel thread",
-    why: ({ kernelThread }: ProcessStat) =>
-      kernelThread ? `it is a thread of the kernel; ${NAME_IT}` : `a PID is an integer from 1 to ${PID_MAX}`,
+    why: () => `it is a thread of the kernel; ${NAME_IT}`,
   },
   "self": {
     note: "another config-reloader",

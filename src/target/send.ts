@@ -58,49 +58,34 @@ export function maySignal(kill: Kill, target: Target): boolean | null {
 /** Why the target is no longer the process that was looked up; null where it is. The guards, in the order of their cost. */
 export function identityProblem(
   reader: ProcReader,
-  target: Target,
-  options: SignalOptions,
+  { pid, name, startTicks, comm }: Target,
+  { signal, allowUnhandled }: SignalOptions,
 ): TriggerResult | null {
-  const { pid, name } = target;
-  if (!isPid(pid)) {
-    return notSent("bad-pid", `Cannot signal PID ${pid}: a PID is an integer from 1 to ${PID_MAX}`);
-  }
-  if (pid === Deno.pid) return notSent("self", `Cannot signal PID ${pid}: it is config-reloader itself`);
+  const refuse = (code: ReloadCode, why: string) =>
+    notSent(code, `Cannot signal PID ${pid} (${name}): ${why}`);
+  if (!isPid(pid)) return refuse("bad-pid", `a PID is an integer from 1 to ${PID_MAX}`);
+  if (pid === Deno.pid) return refuse("self", "it is config-reloader itself");
   const stat = reader.stat(pid);
   if (stat === null || stat === "hidden" || isDead(stat)) {
-    return notSent("not-there", `Cannot signal PID ${pid} (${name}): it has ended since it was looked up`);
+    return refuse("not-there", "it has ended since it was looked up");
   }
-  if (stat.startTicks !== target.startTicks || stat.comm !== target.comm) {
-    return notSent(
-      "changed",
-      `Cannot signal PID ${pid} (${name}): it is another process now (${stat.comm}) than the one looked up (${target.comm})`,
-    );
+  if (stat.startTicks !== startTicks || stat.comm !== comm) {
+    return refuse("changed", `it is another process now (${stat.comm}) than the one looked up (${comm})`);
   }
   // A handler is lost through exec, which keeps PID, start time and perhaps the name.
-  if (target.handled && !options.allowUnhandled) {
-    const { signal } = options;
-    if (!hasSignal(stat.caught | stat.blocked, signal)) {
-      return notSent(
-        "no-handler",
-        `Cannot send ${signal} to PID ${pid} (${name}): its handler is gone since it was looked up`,
-      );
-    }
-  }
-  return null;
+  return allowUnhandled || hasSignal(stat.caught | stat.blocked, signal)
+    ? null
+    : refuse("no-handler", `its handler for ${signal} is gone since it was looked up`);
 }
 
 function killProblem(target: Target, signal: Deno.Signal, error: unknown): TriggerResult {
-  const who = `PID ${target.pid} (${target.name})`;
-  if (error instanceof Deno.errors.NotFound) {
-    return notSent("not-there", `Cannot send ${signal} to ${who}: it has ended since it was looked up`);
-  }
   if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
     return notSent("permission", permissionText(target, signal));
   }
-  return notSent(
-    "kill",
-    `Cannot send ${signal} to ${who}: ${messageOf(error)}`,
-  );
+  const [code, why] = error instanceof Deno.errors.NotFound
+    ? ["not-there", "it has ended since it was looked up"] as const
+    : ["kill", messageOf(error)] as const;
+  return notSent(code, `Cannot send ${signal} to PID ${target.pid} (${target.name}): ${why}`);
 }
 
 /**

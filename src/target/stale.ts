@@ -7,6 +7,7 @@
 import type { Config } from "../config.ts";
 import type { AppMounts, StaleMount, Target } from "../model.ts";
 import { type Mount, mountOf, parseMountinfo, sameVolume, staleReason } from "../proc/mountinfo.ts";
+import { baseName, joinPath, parentOf } from "../paths.ts";
 import type { ProcReader } from "../proc/reader.ts";
 
 /**
@@ -76,10 +77,8 @@ function exists(path: string): boolean {
 
 /** The path with its directory's links followed; the last part stays, since a key is a link into the volume. */
 function withoutLinks(path: string): string {
-  const slash = path.lastIndexOf("/");
   try {
-    const real = Deno.realPathSync(path.slice(0, slash) || "/");
-    return (real === "/" ? "" : real) + path.slice(slash);
+    return joinPath(Deno.realPathSync(parentOf(path)), baseName(path));
   } catch {
     return path;
   }

@@ -99,13 +99,16 @@ function wantedBy(config: Config, file: PidFile | null, cmdline: CmdlinePattern 
     ({ kind: "wanted", wanted: value, writtenWallMs }) as const;
   if (file?.kind === "none") return file;
   if (file !== null) {
-    return wanted({ kind: "pid", pid: file.pid, asked: `--pid-file ${config.pidFile}` }, file.writtenWallMs);
+    const asked = `--pid-file ${config.pidFile}`;
+    return wanted({ kind: "pid", pid: file.pid, asked, again: true }, file.writtenWallMs);
   }
   if (config.processName !== null || cmdline !== null) {
     return wanted({ kind: "match", name: config.processName, cmdline });
   }
-  if (config.pid !== "auto") return wanted({ kind: "pid", pid: config.pid, asked: `--pid ${config.pid}` });
-  return wanted({ kind: "auto" });
+  const { pid } = config;
+  return pid === "auto"
+    ? wanted({ kind: "auto" })
+    : wanted({ kind: "pid", pid, asked: `--pid ${pid}`, again: false });
 }
 
 /** A PID file left over from before a restart of the pod names whatever has that number now. */

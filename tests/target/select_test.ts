@@ -11,7 +11,8 @@ import { app, CAUGHT, type FakeProcess, PAUSE, SELF, SIDECAR, tableOf, targetOf 
 import { test } from "../support/strict.ts";
 
 const AUTO: Wanted = { kind: "auto" };
-const byPid = (pid: number): Wanted => ({ kind: "pid", pid, asked: `--pid ${pid}` });
+const byPid = (pid: number): Wanted => ({ kind: "pid", pid, asked: `--pid ${pid}`, again: false });
+const byFile = (pid: number): Wanted => ({ kind: "pid", pid, asked: "--pid-file /p", again: true });
 const byName = (name: string): Wanted => ({ kind: "match", name, cmdline: null });
 const byCmdline = (expression: RegExp): Wanted => ({
   kind: "match",
@@ -595,6 +596,14 @@ test("select: what may pass by itself says so", () => {
   const both = [app(7, { listens: 8080 }), app(15, { listens: 8080 })];
   assert.equal(again([PAUSE, SIDECAR, ...both], AUTO, true), false);
   assert.equal(again([PAUSE, SIDECAR], byPid(1)), false);
+  // A PID file that fits no process: one that is half-written, or is left over and names a thread now.
+  assert.deepEqual([byPid(2 ** 32), byFile(2 ** 32)].map((wanted) => again([SIDECAR], wanted)), [
+    false,
+    true,
+  ]);
+  const threads = tableOf([SIDECAR], { status: () => ({ tgid: 7, uid: 0 }) });
+  const ofThread = select(threads, { ...OPTIONS, wanted: byFile(9) });
+  assert.deepEqual(ofThread.kind === "none" && [ofThread.code, ofThread.again], ["bad-pid", true]);
 });
 
 /** Any process table, with everything that must never be chosen well represented. */
