@@ -295,9 +295,7 @@ export function fieldOf(name: FlagName): keyof Values {
 /** Names in the order of the table. */
 export const FLAG_NAMES = Object.keys(FLAGS) as readonly FlagName[];
 
-/**
- * The row of a flag, or undefined where there is no such flag.
- */
+/** The row of a flag, or undefined where there is no such flag. */
 export function findFlag(name: string): Flag | undefined {
   return Object.hasOwn(FLAGS, name) ? FLAGS[name as FlagName] : undefined;
 }
@@ -305,9 +303,7 @@ export function findFlag(name: string): Flag | undefined {
 /** What every own variable starts with. */
 export const VARIABLE_PREFIX = "CONFIG_RELOADER_";
 
-/**
- * The variable of a flag: `max-backoff` → `CONFIG_RELOADER_MAX_BACKOFF`.
- */
+/** The variable of a flag: `max-backoff` → `CONFIG_RELOADER_MAX_BACKOFF`. */
 export function variableOf(name: FlagName): string {
   return VARIABLE_PREFIX + name.toUpperCase().replaceAll("-", "_");
 }

@@ -99,9 +99,7 @@ Examples:
 `,
 };
 
-/**
- * The whole text of `--help` for a command; that of `run` where the command is unknown. At most 80 columns wide.
- */
+/** The whole text of `--help` for a command; that of `run` where the command is unknown. At most 80 columns wide. */
 export function renderHelp(command: string): string {
   const known = Object.hasOwn(USAGE, command) ? command : "run";
   const names = known === "healthcheck" ? HEALTHCHECK_FLAGS : FLAG_NAMES;
@@ -155,16 +153,12 @@ function wrap(words: readonly string[], width: number): readonly string[] {
   return lines;
 }
 
-/**
- * One line for `--version`.
- */
+/** One line for `--version`. */
 export function renderVersion(): string {
   return `config-reloader ${VERSION} (revision ${REVISION}, deno ${Deno.version.deno})\n`;
 }
 
-/**
- * The flags as a Markdown table, for the README.
- */
+/** The flags as a Markdown table, for the README. */
 export function renderFlagTable(): string {
   const rows = GROUPS.flatMap((group) => [
     `| **${group}** | | | |`,

@@ -7,9 +7,7 @@ import { closestMatch } from "leven";
 import { hideUrlSecrets } from "../http/urls.ts";
 import { escapeUnsafe, orList } from "../text.ts";
 
-/**
- * A value, flag or combination of flags that cannot be used; its message is one line for people.
- */
+/** A value, flag or combination of flags that cannot be used; its message is one line for people. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }

@@ -49,9 +49,7 @@ export async function runHealthcheck(
   }
 }
 
-/**
- * Where the sidecar with these settings answers a path, as seen from within its pod.
- */
+/** Where the sidecar with these settings answers a path, as seen from within its pod. */
 function ownUrl(config: Omit<HealthcheckConfig, "httpTimeoutMs">, path: string): string {
   const scheme = config.tlsCertFile === null ? "http" : "https";
   return `${scheme}://${reachableHost(config.metricsHost)}:${config.metricsPort}${path}`;

@@ -7,7 +7,6 @@ import type { RunningSidecar } from "../config.ts";
 import { createProcReader, type ProcReader } from "../proc/reader.ts";
 import { type ProcessStat, programName } from "../proc/process.ts";
 import { isLauncher } from "../target/launchers.ts";
-
 import { byAge, isDead } from "../target/rules.ts";
 import { type ProcessTable, readTable } from "../target/table.ts";
 import { mainProcesses, topOf } from "../target/tree.ts";
@@ -37,19 +36,17 @@ function tableOf(reader: ProcReader): ProcessTable | null {
   }
 }
 
+/** Each sidecar that is `main` itself, or below it and below nothing but launchers. */
 function sidecarsBelow(table: ProcessTable, main: ProcessStat): { stat: ProcessStat; args: string[] }[] {
   const found: { stat: ProcessStat; args: string[] }[] = [];
-  let level = [main];
-  for (let depth = table.processes.size; depth > 0 && level.length > 0; depth--) {
-    const next: ProcessStat[] = [];
-    for (const stat of level) {
-      const args = stat === table.self || isDead(stat) ? null : sidecarArgs(stat, table.argv(stat.pid));
-      if (args !== null) found.push({ stat, args });
-      else if (isLauncher(table, stat)) {
-        next.push(...[...table.processes.values()].filter(({ ppid }) => ppid === stat.pid));
-      }
+  const tree = new Set([main]);
+  for (const stat of tree) {
+    const isOther = stat !== table.self && !isDead(stat);
+    const args = isOther ? sidecarArgs(stat, table.argv(stat.pid)) : null;
+    if (args !== null) found.push({ stat, args });
+    else if (isLauncher(table, stat)) {
+      for (const child of table.processes.values()) if (child.ppid === stat.pid) tree.add(child);
     }
-    level = next;
   }
   return found;
 }

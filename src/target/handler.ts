@@ -19,9 +19,7 @@ export interface SignalOptions {
 /** An app younger than this without a handler has not finished starting (contract: choosing the target). */
 export const STARTING_MS = 5000;
 
-/**
- * Makes the resolution of a chosen process. `nowMs` is that of the monotonic clock, for the time of its start.
- */
+/** Makes the resolution of a chosen process. `nowMs` is that of the monotonic clock, for the time of its start. */
 export function judgeHandler(
   table: ProcessTable,
   stat: ProcessStat,

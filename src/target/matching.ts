@@ -22,9 +22,7 @@ import { isAncestor, isMain, mainProcesses, topOf } from "./tree.ts";
 
 type Match = Extract<Wanted, { kind: "match" }>;
 
-/**
- * What `--process-name` and `--process-cmdline` match, down to the root of one tree.
- */
+/** What `--process-name` and `--process-cmdline` match, down to the root of one tree. */
 export function selectMatching(
   table: ProcessTable,
   wanted: Match,

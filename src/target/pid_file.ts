@@ -24,9 +24,7 @@ export function pidFileProblem(path: string, why: string, code: TargetCode = "pi
 /** More than any PID with spaces around it. */
 const BYTES_MAX = 64;
 
-/**
- * Makes the reader of the PID in the first line; spaces around it and further lines (postgres) are fine.
- */
+/** Makes the reader of the PID in the first line; spaces around it and further lines (postgres) are fine. */
 export async function createPidFileReader(path: string): Promise<() => PidFile> {
   const { closeSync, constants, fstatSync, openSync, readSync } = await import("node:fs");
   const problem = (why: string, code?: TargetCode) => pidFileProblem(path, why, code);

@@ -74,9 +74,7 @@ export function isDead(stat: ProcessStat): boolean {
   return stat.state === "Z" || stat.state === "X" || stat.state === "x";
 }
 
-/**
- * What forbids to signal a process, as the code of its refusal. The guard on every way to a target.
- */
+/** What forbids to signal a process, as the code of its refusal. The guard on every way to a target. */
 export function forbids(table: ProcessTable, stat: ProcessStat): ForbidCode | null {
   if (!isPid(stat.pid) || stat.kernelThread) return "bad-pid";
   if (isSidecar(table, stat)) return "self";

@@ -26,9 +26,7 @@ export interface SendEffects {
   readonly kill: Kill;
 }
 
-/**
- * Sends the signal to the target if it still is exactly that process; never throws.
- */
+/** Sends the signal to the target if it still is exactly that process; never throws. */
 export function sendSignal(effects: SendEffects, target: Target, options: SignalOptions): TriggerResult {
   const { reader, clock, kill } = effects;
   const problem = identityProblem(reader, target, options);
@@ -42,9 +40,7 @@ export function sendSignal(effects: SendEffects, target: Target, options: Signal
   }
 }
 
-/**
- * Whether the user may signal the target, by signal 0; null where it is gone.
- */
+/** Whether the user may signal the target, by signal 0; null where it is gone. */
 export function maySignal(kill: Kill, target: Target): boolean | null {
   if (!isPid(target.pid) || target.pid === Deno.pid) return false;
   try {
@@ -88,9 +84,7 @@ function killProblem(target: Target, signal: Deno.Signal, error: unknown): Trigg
   return notSent(code, `Cannot send ${signal} to PID ${target.pid} (${target.name}): ${why}`);
 }
 
-/**
- * The text for EPERM: both users and the fix.
- */
+/** The text for EPERM: both users and the fix. */
 export function permissionText(target: Target, signal: string): string {
   const own = Deno.uid() ?? -1;
   const start = `Cannot send ${signal} to PID ${target.pid} (${target.name}): operation not permitted, `;

@@ -28,9 +28,7 @@ export function createAppMountsReader(config: Config, reader: ProcReader): (targ
   };
 }
 
-/**
- * Pure: the app's mounts of the volumes that `watched` (the sidecar's mounts) show.
- */
+/** Pure: the app's mounts of the volumes that `watched` (the sidecar's mounts) show. */
 export function judgeMounts(watched: readonly Mount[], app: readonly Mount[], target: string): AppMounts {
   const same = app.filter((mount) => watched.some((own) => sameVolume(own, mount)));
   const stale: StaleMount[] = [];
@@ -47,9 +45,7 @@ export function judgeMounts(watched: readonly Mount[], app: readonly Mount[], ta
   return { stale, blind: same.length > 0 && stale.length === same.length };
 }
 
-/**
- * The sidecar's own mounts that the watched paths are on.
- */
+/** The sidecar's own mounts that the watched paths are on. */
 export function watchedMounts(config: Config, own: readonly Mount[]): Mount[] {
   const found = new Set<Mount>();
   const paths = [...config.configFiles.map(withoutPattern), ...config.watchedDirs];

@@ -23,9 +23,7 @@ const withVolume = (name: string, source: string[], directory: string) =>
     ).replace(/^/gm, "  "),
   ].join("\n");
 
-/**
- * Arguments for the sidecar.
- */
+/** Arguments for the sidecar. */
 export function argsFix(say: string, ...args: string[]): Fix {
   return { say, yaml: inSidecar("    args:", ...args.map((arg) => `      - ${yamlString(arg)}`)) };
 }
@@ -178,9 +176,7 @@ export function staleFix({ container, reason, mountPoint }: StaleMount, process 
   return mountFix("mount the whole volume, without subPath", where, parentOf(mountPoint));
 }
 
-/**
- * A volume whose files the sidecar's user may not read.
- */
+/** A volume whose files the sidecar's user may not read. */
 export function readableFix(uid: number): Fix {
   return {
     say: "let kubelet give the volume a group that the sidecar is in",
