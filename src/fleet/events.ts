@@ -24,8 +24,11 @@ export interface EventQueueDeps {
 
 /** Events that wait for the API at most. */
 const QUEUE_MAX = 16;
-/** Longest note; the API's own limit is 1024 bytes. */
-const NOTE_LENGTH_MAX = 500;
+/** The API's own limits (pkg/apis/core/validation/events.go). */
+const NOTE_BYTES_MAX = 1024;
+const INSTANCE_LENGTH_MAX = 128;
+/** Answers to an object that will never be taken as it is. */
+const UNFIT = [400, 413, 422];
 /** First and longest pause after a request that failed, in milliseconds. */
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MAX_MS = 60_000;
@@ -48,16 +51,16 @@ export function createEventQueue(deps: EventQueueDeps): EventSink {
   let dropped = 0;
   let told: string | null = null;
 
-  /** Why it was not taken, or null. */
-  async function post(event: Waiting): Promise<string | null> {
+  /** Why it was not taken, or null; `again`: it may be taken later. */
+  async function post(event: Waiting): Promise<{ readonly message: string; readonly again: boolean } | null> {
     try {
       const { status, refusal } = await api.request(
         CREATE_EVENT,
         render(event, deps, await api.namespace()),
       );
-      return status === 201 ? null : refusal;
+      return status === 201 ? null : { message: refusal, again: !UNFIT.includes(status) };
     } catch (error) {
-      return error instanceof ApiError ? error.message : `internal error: ${error}`;
+      return { message: error instanceof ApiError ? error.message : `internal error: ${error}`, again: true };
     }
   }
 
@@ -67,15 +70,19 @@ export function createEventQueue(deps: EventQueueDeps): EventSink {
     while (queue.length > 0 && !stopping.aborted) {
       const next = queue[0]!;
       const problem = await post(next);
-      if (problem === null) {
-        queue = queue.filter((event) => event !== next);
-        [failures, told] = [0, null];
+      if (problem !== null) {
+        deps.onError();
+        if (problem.message !== told) deps.onProblem(problem.message, dropped);
+        told = problem.message;
+      }
+      if (problem?.again) {
+        await clock.sleep(Math.min(RETRY_FIRST_MS * 2 ** failures++, RETRY_MAX_MS), stopping);
         continue;
       }
-      deps.onError();
-      if (problem !== told) deps.onProblem(problem, dropped);
-      told = problem;
-      await clock.sleep(Math.min(RETRY_FIRST_MS * 2 ** failures++, RETRY_MAX_MS), stopping);
+      queue = queue.filter((event) => event !== next);
+      failures = 0;
+      if (problem === null) told = null;
+      else dropped++;
     }
     isSending = false;
   }
@@ -110,12 +117,18 @@ function render(
     metadata: { generateName: `${pod.slice(0, 200)}-`, namespace },
     eventTime: time,
     reportingController: "config-reloader",
-    reportingInstance: pod,
+    reportingInstance: pod.slice(0, INSTANCE_LENGTH_MAX),
     action: reason === "ConfigHeld" ? "Hold" : "Reload",
     reason,
     type: reason === "ConfigReloaded" ? "Normal" : "Warning",
     regarding: { apiVersion: "v1", kind: "Pod", name: pod, namespace, ...(uid === null ? {} : { uid }) },
-    note: note.length > NOTE_LENGTH_MAX ? `${note.slice(0, NOTE_LENGTH_MAX - 1)}…` : note,
+    note: clip(note),
     ...(count > 1 ? { series: { count, lastObservedTime: time } } : {}),
   };
+}
+
+/** By bytes, and without half a character. */
+function clip(note: string): string {
+  const fits = (bytes: number) => new TextEncoder().encodeInto(note, new Uint8Array(bytes)).read;
+  return fits(NOTE_BYTES_MAX) === note.length ? note : `${note.slice(0, fits(NOTE_BYTES_MAX - 3))}…`;
 }

@@ -17,7 +17,7 @@ interface Bench extends AsyncDisposable {
   errors: number;
 }
 
-function bench(server: FakeKubernetes, clock = createClock()): Bench {
+function bench(server: FakeKubernetes, clock = createClock(), pod = "web-0"): Bench {
   const stop = new AbortController();
   const api = createKubernetesApi(() => undefined, 500, () => server.place);
   const b: Bench = {
@@ -25,7 +25,7 @@ function bench(server: FakeKubernetes, clock = createClock()): Bench {
     errors: 0,
     queue: createEventQueue({
       api,
-      pod: "web-0",
+      pod,
       uid: "u-1",
       clock,
       onError: () => b.errors++,
@@ -60,8 +60,27 @@ test("an Event is the pod's own, with reason, type and note", async () => {
     regarding: { apiVersion: "v1", kind: "Pod", name: "web-0", namespace: "team", uid: "u-1" },
     note: "Reload successful",
   });
-  assert.equal((server.events[1]!["note"] as string).length, 500);
+  assert.equal((server.events[1]!["note"] as string).length, 1022);
   assert.deepEqual([server.events[1]!["type"], server.events[1]!["action"]], ["Warning", "Hold"]);
+});
+
+test("notes and names are cut to what the API takes, by bytes and without half a character", async () => {
+  await using server = await startFakeKubernetes();
+  await using b = bench(server, createFakeClock(), "p".repeat(200));
+  for (const character of ["設", "🙂"]) b.queue.add("ConfigReloadRejected", character.repeat(600));
+  await until("two Events", () => server.events.length === 2 || b.problems.length > 0);
+  assert.deepEqual(b.problems, []);
+  assert.equal(server.events[0]!["note"], `${"設".repeat(340)}…`);
+  assert.equal(server.events[1]!["note"], `${"🙂".repeat(255)}…`);
+});
+
+test("an Event that the API does not take as it is holds up no other", async () => {
+  await using server = await startFakeKubernetes();
+  await using b = bench(server, createFakeClock());
+  server.fault = ({ body }) => body?.["note"] === "bad" ? { is: "status", status: 422 } : null;
+  for (const note of ["bad", "good"]) b.queue.add("ConfigReloadFailed", note);
+  await until("the other", () => server.events.length === 1);
+  assert.deepEqual([server.events[0]!["note"], b.problems.length, b.errors], ["good", 1, 1]);
 });
 
 test("a state that repeats becomes a series: written at the second, fourth and eighth time", async () => {

@@ -85,6 +85,9 @@ export async function startFakeKubernetes(): Promise<FakeKubernetes> {
       return json(201, { ...body, status: { allowed } });
     }
     if (resource === "events") {
+      const { note, reportingInstance } = body as { note: string; reportingInstance: string };
+      const isTooLong = new TextEncoder().encode(note).length > 1024 || reportingInstance.length > 128;
+      if (isTooLong) return failure(422, "may not be more than that");
       events.push(body!);
       return json(201, body);
     }
