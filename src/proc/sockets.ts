@@ -15,15 +15,16 @@ const LISTEN = "0A";
  * ```
  */
 export function parseListeners(text: string, port: number): string[] {
-  const wanted = port.toString(16).toUpperCase().padStart(4, "0");
-  const inodes: string[] = [];
-  for (const line of text.split("\n")) {
-    const fields = line.trim().split(/\s+/);
-    if (fields[3] === LISTEN && fields[1]?.endsWith(`:${wanted}`) && fields[9] !== undefined) {
-      inodes.push(fields[9]);
-    }
-  }
-  return inodes;
+  return rowsOf(text, port).filter((fields) => fields[3] === LISTEN && fields[9] !== undefined)
+    .map((fields) => fields[9]!);
+}
+
+/** The fields of each line whose local port it is. */
+function rowsOf(text: string, port: number): string[][] {
+  const wanted = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  return text.split("\n").map((line) => line.trim().split(/\s+/)).filter((fields) =>
+    fields[1]?.endsWith(wanted)
+  );
 }
 
 /** Whether the lines go beyond the listening sockets: Linux lists those first. */
@@ -43,12 +44,5 @@ export function isPastListeners(text: string): boolean {
  * ```
  */
 export function countUnread(text: string, port: number, bytes: number): number {
-  const wanted = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
-  let count = 0;
-  for (const line of text.split("\n")) {
-    const fields = line.trim().split(/\s+/);
-    if (!fields[1]?.endsWith(wanted)) continue;
-    if (parseInt(fields[4]?.split(":")[0] ?? "0", 16) > bytes) count++;
-  }
-  return count;
+  return rowsOf(text, port).filter((fields) => parseInt(fields[4]?.split(":")[0] ?? "0", 16) > bytes).length;
 }

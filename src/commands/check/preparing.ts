@@ -70,7 +70,7 @@ async function checkOutput(config: Config): Promise<Finding[]> {
     const what = there === directory ? `write to ${directory}` : `make ${directory}, which is not there yet`;
     return [say("ok", "output", `User ${Deno.uid()} may ${what}`)];
   }
-  const fix = why.kind === "user"
+  const fix = why.uid !== null
     ? userFix(why.uid)
     : mountFix("mount a volume that both containers share", "config-reloader", directory, "rendered");
   return [say("fault", "output", `Cannot write to "${directory}": ${why.reason}`, fix)];
@@ -84,7 +84,7 @@ async function checkCommand(
   const [program, ...args] = config.checkCommand ?? [];
   if (program === undefined) return [];
   const found = await findProgram(program, environment["PATH"]);
-  if (found.kind === "missing") {
+  if ("reason" in found) {
     const fix = argsFix(
       "put the program into the sidecar's image, and give its path",
       `--check-command=${["/PATH/OF/THE/PROGRAM", ...args].join(" ")}`,
@@ -104,11 +104,6 @@ async function checkCommand(
   })];
 }
 
-/** Why a directory cannot be written to; `user`: its owner could. */
-export type NotWritable =
-  | { readonly kind: "place"; readonly reason: string }
-  | { readonly kind: "user"; readonly reason: string; readonly uid: number };
-
 /** File systems of the kernel, in which no file can be made. */
 const KERNEL_FILE_SYSTEMS = ["proc", "sysfs", "cgroup", "cgroup2", "devpts", "securityfs", "tracefs"];
 /** CAP_DAC_OVERRIDE in the last digit of CapEff, linux/capability.h. */
@@ -123,28 +118,28 @@ async function nearestThere(path: string): Promise<string> {
   return isThere || path === "/" ? path : await nearestThere(parentOf(path));
 }
 
-/** Null where the directory can be written to. */
-export async function whyNotWritable(directory: string): Promise<NotWritable | null> {
+/** Why the directory cannot be written to, and whose it is where another user could; null where it can. */
+export async function whyNotWritable(
+  directory: string,
+): Promise<{ readonly reason: string; readonly uid: number | null } | null> {
+  const place = (what: string) => ({ reason: `"${directory}" ${what}`, uid: null });
   const info = await Deno.stat(directory).catch((error: Error) => error);
-  if (info instanceof Deno.errors.NotFound) {
-    return { kind: "place", reason: `"${directory}" is a link that leads to no directory` };
-  }
-  if (info instanceof Error) return { kind: "place", reason: `${info.message}` };
-  if (!info.isDirectory) return { kind: "place", reason: `"${directory}" is not a directory` };
-  const real = await Deno.realPath(directory);
+  if (info instanceof Deno.errors.NotFound) return place("is a link that leads to no directory");
+  if (info instanceof Error) return { reason: info.message, uid: null };
+  if (!info.isDirectory) return place("is not a directory");
   const mountinfo = await Deno.readTextFile("/proc/self/mountinfo").catch(() => "");
-  const mount = mountOf(parseMountinfo(mountinfo), real);
+  const mount = mountOf(parseMountinfo(mountinfo), await Deno.realPath(directory));
   if (mount && KERNEL_FILE_SYSTEMS.includes(mount.fsType)) {
-    return { kind: "place", reason: `"${directory}" is in a file system of the kernel (${mount.fsType})` };
+    return place(`is in a file system of the kernel (${mount.fsType})`);
   }
-  if (mount?.isReadOnly) return { kind: "place", reason: `"${directory}" is on a read-only mount` };
+  if (mount?.isReadOnly) return place("is on a read-only mount");
   const { uid = 0, gid = 0, mode = 0 } = info as { uid: number; gid: number; mode: number };
   const status = await Deno.readTextFile("/proc/self/status").catch(() => "");
   if (mayWrite(status, uid, gid, mode)) return null;
   const octal = (mode & 0o7777).toString(8).padStart(4, "0");
   const reason =
     `permission denied: mode ${octal}, owner ${uid}:${gid}, this process is ${Deno.uid()}:${Deno.gid()}`;
-  return { kind: "user", reason, uid };
+  return { reason, uid };
 }
 
 /** access(2) for writing and searching, from the text of /proc/self/status. */
@@ -161,18 +156,17 @@ function mayWrite(status: string, uid: number, gid: number, mode: number): boole
 export async function findProgram(
   program: string,
   path: string | undefined,
-): Promise<
-  { readonly kind: "found"; readonly path: string } | { readonly kind: "missing"; readonly reason: string }
-> {
-  const places = program.includes("/")
+): Promise<{ readonly path: string } | { readonly reason: string }> {
+  const isPath = program.includes("/");
+  const places = isPath
     ? [program]
-    : (path ?? "").split(":").filter(Boolean).map((directory) => `${directory}/${program}`);
-  let reason = program.includes("/") ? "no such program" : `no such program in PATH (${path ?? "not set"})`;
+    : (path ?? "").split(":").filter(Boolean).map((dir) => `${dir}/${program}`);
+  let reason = isPath ? "no such program" : `no such program in PATH (${path ?? "not set"})`;
   for (const place of places) {
     const info = await Deno.stat(place).catch(() => null);
     if (info === null) continue;
-    if (info.isFile && ((info.mode ?? 0) & 0o111) !== 0) return { kind: "found", path: place };
+    if (info.isFile && ((info.mode ?? 0) & 0o111) !== 0) return { path: place };
     reason = `"${place}" is ${info.isFile ? "not executable" : "no file"}`;
   }
-  return { kind: "missing", reason };
+  return { reason };
 }
