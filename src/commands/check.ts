@@ -6,9 +6,9 @@
 import { createClock } from "../clock.ts";
 import type { CheckInput } from "../config.ts";
 import { forgetProxies, sendRequest } from "../http/request.ts";
-import type { Clock, SnapshotReader, StatusProbe, WriteOut } from "../ports.ts";
-import { createProcReader, type ProcReader } from "../proc/reader.ts";
-import { createTargetPort, type TargetFinder } from "../target/target.ts";
+import type { WriteOut } from "../ports.ts";
+import { createProcReader } from "../proc/reader.ts";
+import { createTargetPort } from "../target/target.ts";
 import { createStatusProbe } from "../verify/probe.ts";
 import { VERSION } from "../version.ts";
 import { createSnapshotReader } from "../watch/reader.ts";
@@ -20,16 +20,6 @@ import { checkKubernetes } from "./check/kubernetes.ts";
 import { askRunning, checkRunning, checkServer, knownTarget } from "./check/server.ts";
 import { checkTarget } from "./check/target.ts";
 
-/** Replaced in tests only. */
-export interface CheckDeps {
-  readonly clock: Clock;
-  readonly reader: SnapshotReader;
-  readonly proc: ProcReader;
-  readonly finder: TargetFinder;
-  readonly probe: StatusProbe;
-  readonly colour: boolean;
-}
-
 /**
  * Checks everything and writes one report, as text or (`--log-format json`) as JSON.
  * @returns the exit code: 0 nothing is ✗, 1 something is
@@ -37,33 +27,31 @@ export interface CheckDeps {
 export async function runCheck(
   { config, warnings, taken, runChecks, environment }: CheckInput,
   write: WriteOut,
-  deps: Partial<CheckDeps> = {},
 ): Promise<number> {
   forgetProxies();
-  const clock = deps.clock ?? createClock();
-  const proc = deps.proc ?? createProcReader();
+  const clock = createClock();
+  const proc = createProcReader();
   const running = taken && await askRunning(config);
-  const disk = await checkDisk(config, deps.reader ?? createSnapshotReader(config, clock), clock);
+  const disk = await checkDisk(config, createSnapshotReader(config, clock), clock);
   const findings: Finding[] = [
     ...warnings.map((message): Finding => ({ area: "settings", level: "warn", code: "setting", message })),
     ...disk.findings,
     ...await checkPreparing(config, disk.snapshot, environment, runChecks),
     ...checkTarget(
       config,
-      deps.finder ?? await createTargetPort(config, { clock }),
+      await createTargetPort(config, { clock }),
       proc,
       running && knownTarget(running, proc),
     ),
-    ...await checkApp(config, deps.probe ?? createStatusProbe(config, sendRequest)),
+    ...await checkApp(config, createStatusProbe(config, sendRequest)),
     ...await checkServer(config),
     ...await checkKubernetes(config),
     ...(running ? [checkRunning(running)] : []),
   ];
-  const colour = deps.colour ?? (!Deno.noColor && Deno.stdout.isTerminal());
   await write(
     config.logFormat === "json"
       ? renderJson(findings, VERSION, taken)
-      : renderText(findings, VERSION, colour, taken),
+      : renderText(findings, VERSION, !Deno.noColor && Deno.stdout.isTerminal(), taken),
   );
   return isOk(findings) ? 0 : 1;
 }

@@ -17,7 +17,8 @@ const OTHER_COMMAND = /^(check|healthcheck|help|version|-h|--help|--version)$/;
 const SOURCE_NAME = "main.ts";
 
 /** The oldest in this container that is its main process, or was started by an init, a shell or a supervisor alone. */
-export function findRunningSidecar(reader: ProcReader = createProcReader()): RunningSidecar | null {
+export function findRunningSidecar(): RunningSidecar | null {
+  const reader = createProcReader();
   const table = tableOf(reader);
   if (!table) return null;
   const main = mainProcesses(table).get(table.container(table.self.pid)) ?? topOf(table, table.self);

@@ -15,17 +15,10 @@ import { isWrapperName } from "./launchers.ts";
 import { createPidFileReader, type PidFile, pidFileProblem } from "./pid_file.ts";
 import { describe, isDead, none, type Refusal } from "./rules.ts";
 import { select } from "./select.ts";
-import { denoKill, identityProblem, type Kill, maySignal, permissionText, sendSignal } from "./send.ts";
+import { denoKill, identityProblem, maySignal, permissionText, sendSignal } from "./send.ts";
 import { createAppMountsReader } from "./stale.ts";
 import { readTable } from "./table.ts";
 import { messageOf, processText } from "../text.ts";
-
-/** Replaced in tests only. */
-export interface TargetDeps {
-  readonly clock: Clock;
-  readonly reader?: ProcReader;
-  readonly kill?: Kill;
-}
 
 /** A target port that also tells, for `check`, what it found out about each process: `PID 7 (amp, user 1000): matches`. */
 export interface TargetFinder extends TargetPort {
@@ -36,8 +29,10 @@ export interface TargetFinder extends TargetPort {
 const PID_FILE_AGE_MS = 60_000;
 
 /** Makes the port; nothing is read before its first use. */
-export async function createTargetPort(config: Config, deps: TargetDeps): Promise<TargetFinder> {
-  const { clock, kill = denoKill, reader = createProcReader() } = deps;
+export async function createTargetPort(
+  config: Config,
+  { clock, reader = createProcReader() }: { readonly clock: Clock; readonly reader?: ProcReader },
+): Promise<TargetFinder> {
   const cmdline = config.processCmdline && await createCmdlinePattern(config.processCmdline);
   const pidFile = config.pidFile === null ? null : await createPidFileReader(config.pidFile);
   const port = localPort(config.reloadUrl);
@@ -85,9 +80,9 @@ export async function createTargetPort(config: Config, deps: TargetDeps): Promis
       const stat = reader.stat(target.pid);
       return stat !== null && stat !== "hidden" && stat.startTicks === target.startTicks && !isDead(stat);
     },
-    send: (target) => sendSignal({ reader, clock, kill }, target, options),
+    send: (target) => sendSignal({ reader, clock, kill: denoKill }, target, options),
     staleMounts: createAppMountsReader(config, reader),
-    preflight: (found) => viewOf(found, kill, config),
+    preflight: (found) => viewOf(found, config),
   };
 }
 
@@ -124,9 +119,9 @@ function checkPidFile(
 }
 
 /** Whether what was found may be signalled, asked with signal 0. */
-function viewOf(found: Resolution, kill: Kill, { signal }: Config): TargetView {
+function viewOf(found: Resolution, { signal }: Config): TargetView {
   const target = found.kind === "none" ? null : found.target;
-  const permitted = target && maySignal(kill, target);
+  const permitted = target && maySignal(denoKill, target);
   if (target === null || permitted === null) {
     const { code, message, names } = found.kind === "none" ? found : endedSince(target!);
     const unknown = { pid: null, name: null, uid: null, handled: null, permitted: null };
