@@ -13,7 +13,16 @@ import { holdsFifo } from "../../watch/open_watch.ts";
 import { planPlaces } from "../../watch/sources.ts";
 import { messageOf } from "../../text.ts";
 import { type Finding, findingsIn, type Fix } from "./finding.ts";
-import { badFileFix, argsFix, isMissing, mountFix, readableFix, RESTART, staleFix, volumeFix } from "./fixes.ts";
+import {
+  argsFix,
+  badFileFix,
+  isMissing,
+  mountFix,
+  readableFix,
+  RESTART,
+  staleFix,
+  volumeFix,
+} from "./fixes.ts";
 
 const say = findingsIn("paths");
 const sayWatcher = findingsIn("watcher");
