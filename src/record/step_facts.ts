@@ -10,7 +10,7 @@ export type ConcludedFacts = Concluded & { readonly durationMs: number };
 export interface StepFacts {
   /** An attempt has begun, or goes on with newer content. */
   readonly begun: Reload | null;
-  /** Files that differ from those of the content that the app ran before; only where an attempt has begun. */
+  /** Files that differ from those that the app ran, or that were there, before; only where an attempt has begun. */
   readonly changed: readonly FileChange[];
   readonly concluded: ConcludedFacts | null;
   /** An attempt was given up because of a shutdown: no failure. */
@@ -26,7 +26,7 @@ export function factsOf(before: Model, event: Event, after: Model, nowMs: number
   const isConcluded = last !== null && last !== before.last;
   return {
     begun: isBegun ? reload : null,
-    changed: isBegun ? changesBetween(after.appliedFiles, after.files) : [],
+    changed: isBegun ? changesBetween(after.appliedFiles ?? after.previousFiles, after.files) : [],
     concluded: isConcluded ? { ...last, durationMs: nowMs - last.job.seenAtMs } : null,
     isGivenUp: (event.kind === "ended" || event.kind === "stop") && after.phase.is === "ended" &&
       !isConcluded &&

@@ -207,7 +207,17 @@ export function noteObservation(model: Model, observation: Observation, now: Now
     }
     case "content": {
       const text = (path: string, error: string) => `Left "${path}" out of the content: ${error}`;
-      const noted = { ...model, files: filesOf(observation), lastScanWallMs: now.wallMs };
+      const isOther = model.diskProblem === null && observation.snapshot.digest !== model.disk;
+      const noted = {
+        ...model,
+        previousFiles: model.appliedFiles !== null || model.disk === null
+          ? null
+          : isOther
+          ? model.files
+          : model.previousFiles,
+        files: filesOf(observation),
+        lastScanWallMs: now.wallMs,
+      };
       return noteProblems(noted, observation.skipped, text, now);
     }
   }

@@ -236,6 +236,8 @@ export interface Model {
   readonly files: readonly FileState[];
   /** The files of the content that the app is believed to run. */
   readonly appliedFiles: readonly FileState[] | null;
+  /** While those are not known: the files of the content before this one; null where there was none. */
+  readonly previousFiles: readonly FileState[] | null;
   /** Causes of looks that decided nothing, since a file was being written or could not be read. */
   readonly undecided: readonly Cause[];
   /** When the disk was last looked at, whatever was found. */
@@ -383,6 +385,7 @@ export function createModel(now: Pick<Now, "nowMs" | "wallMs">): Model {
     problems: [],
     files: [],
     appliedFiles: null,
+    previousFiles: null,
     undecided: [],
     lastLookAtMs: null,
     lastScanWallMs: null,

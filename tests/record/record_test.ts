@@ -120,6 +120,23 @@ function filesOf(digest: string, files: readonly FileState[], wallMs: number): O
   return { kind: "content", snapshot: { digest, files: all, changedWallMs: wallMs }, skipped: [] };
 }
 
+test("which files changed is known also where nobody ran the content before: the app was not there", async () => {
+  const bench = createLoopBench({ reloadOnStart: "auto" });
+  const app = bench.target!;
+  bench.target = null;
+  bench.disk = filesOf("a", [file("/c/a", "1")], 0);
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.disk = filesOf("b", [file("/c/a", "2")], bench.clock.wallMs());
+  bench.loop.hint("event");
+  await bench.clock.advance(2_000);
+  bench.target = app;
+  await bench.clock.advance(10_000);
+  const [reload] = bench.status().reloads;
+  assert.deepEqual([reload?.oldHash, reload?.newHash], ["a", "b"]);
+  assert.deepEqual(reload!.changed.map(changeText), ["changed /c/a (3 bytes, 3 before)"]);
+});
+
 test("which files changed stands in the record, and in the log at debug", async () => {
   const bench = createLoopBench({ reloadOnStart: "never" });
   bench.disk = filesOf("a", [file("/c/a", "1"), file("/c/b", "1"), file("/c/d", "1")], 0);
