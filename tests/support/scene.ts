@@ -36,6 +36,8 @@ export interface Sidecar {
   /** Milliseconds until `/healthz` answered with 200, by `ownMs`. @throws if they are more than `limitMs`. */
   healthz(limitMs?: number): Promise<number>;
   kill(signal: Deno.Signal): void;
+  /** Waits for its end and returns the exit code. What must end at once is given an hour by its flags, and no bound here. */
+  ended(): Promise<number>;
   stop(): Promise<Deno.CommandStatus>;
 }
 
@@ -131,15 +133,21 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
         () => log,
       ).then(({ value }) => value),
     healthz: async (limitMs = 1000) => {
-      const took = await ownMs(child.pid, () => get(`http://127.0.0.1:${port}/healthz`, limitMs + 4_000));
+      const took = await ownMs(child.pid, () => get(`http://127.0.0.1:${port}/healthz`, WAIT_MS));
       if (took > limitMs) throw new Error(`/healthz took ${took} ms, at most ${limitMs} are allowed`);
       return took;
     },
     kill,
+    ended: async () => {
+      let code: number | undefined;
+      child.status.then((status) => code = status.code);
+      await untilWithLog("the end", () => code !== undefined, WAIT_MS, () => log);
+      return code!;
+    },
     stop: async () => {
       kill("SIGCONT");
       kill("SIGTERM");
-      const timer = setTimeout(() => kill("SIGKILL"), 5000);
+      const timer = setTimeout(() => kill("SIGKILL"), WAIT_MS);
       const status = await child.status;
       clearTimeout(timer);
       if (options.stderr === "ignored") await child.stderr.cancel();
@@ -149,14 +157,19 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   };
 }
 
-async function untilWithLog<T>(what: string, probe: () => Promise<T>, timeoutMs: number, log: () => string) {
+async function untilWithLog<T>(
+  what: string,
+  probe: () => T | Promise<T>,
+  timeoutMs: number,
+  log: () => string,
+) {
   return await until(what, probe, { timeoutMs, everyMs: 50 }).catch((error) => {
     throw new Error(`${(error as Error).message}\n--- the sidecar's log:\n${log()}`);
   });
 }
 
 /** Gets a URL's body; the connection is closed afterwards. @throws unless it is 200 within `timeoutMs`. */
-export async function get(url: string, timeoutMs = 10_000): Promise<string> {
+export async function get(url: string, timeoutMs = 30_000): Promise<string> {
   const response = await fetch(url, {
     signal: AbortSignal.timeout(timeoutMs),
     headers: { connection: "close" },

@@ -106,7 +106,7 @@ async function createInjected(prefix: string): Promise<Namespace> {
   await until("the policy to work", async () => {
     const pod = await admit(ns, foreign(ASKED));
     return typeof pod !== "string" && sidecarOf(pod) !== undefined;
-  }, { timeoutMs: 30_000, everyMs: 200 });
+  }, { everyMs: 200 });
   return ns;
 }
 
@@ -235,7 +235,7 @@ test("injection: an annotated Deployment reloads in its group's turn, and an ann
   await until("the turn to end", async () => {
     const { metadata: { annotations } } = await ns.get("lease", "config-reloader-app");
     return annotations["config-reloader/state"] === "proved" && annotations["config-reloader/pod"] === pod;
-  }, { timeoutMs: 30_000, everyMs: 300 });
+  }, { everyMs: 300 });
   await ns.kubectl(["wait", "--for=condition=Complete", "job/once", "--timeout=90s"]);
 });
 

@@ -152,10 +152,8 @@ test("native-sidecar: starts before the app, ends after it, and does not keep a 
   assert.ok(sidecar.finishedAt >= app.finishedAt, "the sidecar ends last");
 
   const pod = await ns.untilPodReady("app=web");
-  const begun = performance.now();
-  await ns.kubectl(["delete", "pod", pod, "--wait=true", "--timeout=60s"]);
-  const seconds = (performance.now() - begun) / 1000;
-  assert.ok(seconds < 15, `the pod took ${seconds.toFixed(1)} s of its 30 s grace time to go`);
+  // Whoever did not end at SIGTERM would keep it for an hour.
+  await ns.kubectl(["delete", "pod", pod, "--grace-period=3600", "--wait=true", "--timeout=120s"]);
 });
 
 test("probes: ready when it has looked at the disk, alive, and not ready before", async () => {
@@ -196,7 +194,7 @@ test("restarts: of the app while changes arrive, and of the sidecar while one is
     await until(`${container} to be restarted`, async () => {
       const status = await ns.containerStatus("pod", container);
       return status["restartCount"] > before && status["ready"];
-    }, { timeoutMs: 60_000, everyMs: 200 });
+    }, { everyMs: 200 });
   };
   const inSync = (content: string) =>
     ns.untilArrived("pod", `the app to run ${content}`, async () => {
@@ -266,7 +264,7 @@ test("an app with a subPath mount cannot see the change: told, counted, not sign
   await until("the stale mount to be counted", async () => {
     const text = await ns.http("pod", 9091, "/metrics");
     return /config_reload_stale_mounts\{container="app",reason="subpath"\} [1-9]/.test(text);
-  }, { timeoutMs: 20_000, everyMs: 200 });
+  }, { everyMs: 200 });
   assert.equal((await ns.appCounts("pod"))["signals"], 0);
 });
 

@@ -109,7 +109,7 @@ async function heldBut(ns: Namespace, pods: readonly string[]): Promise<string> 
   await until("two pods that hold", async () => {
     const held = await metrics(ns, pods, "config_reload_rollout_held");
     return held.filter((value) => value === 1).length === 2;
-  }, { timeoutMs: 30_000, everyMs: 250 });
+  }, { everyMs: 250 });
   const held = await metrics(ns, pods, "config_reload_rollout_held");
   return pods[held.indexOf(0)]!;
 }
@@ -163,7 +163,7 @@ test("canary: bad content is signalled in one pod; the others hold and say so; t
   await until("a signal in each pod", async () => {
     const counts = await Promise.all(pods.map((pod) => signals(ns, pod)));
     return counts.every((count) => count >= 2);
-  }, { timeoutMs: 30_000, everyMs: 300 });
+  }, { everyMs: 300 });
 });
 
 test("serial: one pod after the other", async () => {
@@ -171,11 +171,12 @@ test("serial: one pod after the other", async () => {
   await install(ns, { CONFIG_RELOADER_ROLLOUT: "serial" });
   const pods = await readyPods(ns);
   await change(ns, pods, GOOD("serial"), "all through", allThrough(ns, pods, 1));
-  const timestamps = await Promise.all(pods.map(async (pod) => {
-    const log = await ns.kubectl(["logs", pod, "-c", "config-reloader", "--timestamps"]);
-    return Date.parse(/^(\S+) .*Reload successful/m.exec(log)![1]!);
+  // By the sidecar's own clock: the runtime stamps a line when it reads it. A proof is later than the line of its signal.
+  const signalled = await Promise.all(pods.map(async (pod) => {
+    const log = await ns.logs(pod, "config-reloader");
+    return Date.parse(/^(\S+) .*Sending SIGHUP/m.exec(log)![1]!);
   }));
-  const [a, b, c] = timestamps.sort((x, y) => x - y) as [number, number, number];
+  const [a, b, c] = signalled.sort((x, y) => x - y) as [number, number, number];
   assert.ok(b - a >= 2_000 && c - b >= 2_000, `${b - a} and ${c - b} ms apart: the soak lies between`);
 });
 
@@ -222,5 +223,5 @@ test("without its Role nothing is reloaded, and the log names the verb; given ba
   assert.match(text, /✗ May not get leases\.coordination\.k8s\.io config-reloader-app/);
   assert.ok((await metrics(ns, pods, "config_reload_kubernetes_errors_total")).every((count) => count > 0));
   await setRules(role["rules"]);
-  await until("all through", allThrough(ns, pods, 1), { timeoutMs: 60_000, everyMs: 500 });
+  await until("all through", allThrough(ns, pods, 1), { everyMs: 500 });
 });

@@ -3,7 +3,7 @@
  * with deadlines. Needs kubectl on PATH, and `CLUSTER_LOAD=COMMAND` (gets an image archive) or kind to load images.
  */
 
-import { until } from "../../support/poll.ts";
+import { until, WAIT_MS } from "../../support/poll.ts";
 import { APP_IMAGE, load, packApps, packProduct, PRODUCT_COMMAND, PRODUCT_IMAGE, run } from "./images.ts";
 
 export { APP_IMAGE, DEMO_IMAGE, PRODUCT_IMAGE } from "./images.ts";
@@ -97,11 +97,9 @@ export async function createNamespace(prefix: string, security = "restricted"): 
   );
   const ns = namespace(name);
   await until(`serviceaccount default in ${name}`, () => ns.get("serviceaccount", "default"), {
-    timeoutMs: 30_000,
     everyMs: 100,
   });
   await until(`configmap kube-root-ca.crt in ${name}`, () => ns.get("configmap", "kube-root-ca.crt"), {
-    timeoutMs: 30_000,
     everyMs: 100,
   });
   return ns;
@@ -150,7 +148,7 @@ function namespace(name: string): Namespace {
       await until(what, async () => {
         await kick(pod);
         return await until(what, probe, { timeoutMs: 1_500, everyMs: 100 });
-      }, { timeoutMs: 30_000, everyMs: 0 });
+      }, { everyMs: 0 });
     },
     http,
     apply: async (manifest) => {
@@ -183,7 +181,7 @@ function namespace(name: string): Namespace {
         throw await explain(error, names[0] ?? "");
       }
     },
-    untilLog: async (pod, container, what, timeoutMs = 30_000) => {
+    untilLog: async (pod, container, what, timeoutMs = WAIT_MS) => {
       try {
         return await until(`${what} in the log of ${container}`, async () => {
           const text = await logs(pod, container);

@@ -71,7 +71,6 @@ async function changeAndProve(ns: Namespace, text: string, total: number, pod = 
 async function metricIs(ns: Namespace, name: string, value: number, pod = "pod"): Promise<void> {
   let last: unknown;
   await until(`${name} to be ${value}`, async () => (last = await ns.metric(pod, name)) === value, {
-    timeoutMs: 20_000,
     everyMs: 100,
   }).catch(async (error) => {
     throw new Error(`${error} (${last})\n${await ns.logs(pod, "config-reloader")}`);
@@ -143,7 +142,7 @@ test("target: among a second application, probes and a kubectl exec the right pr
   );
   const ours = async (name: string) => await pidOf(ns, `${name}-loop`);
   for (const name of ["app", "other"]) {
-    await until(`the exec in ${name}`, () => ours(name), { timeoutMs: 20_000, everyMs: 200 });
+    await until(`the exec in ${name}`, () => ours(name), { everyMs: 200 });
   }
   for (let i = 1; i <= 2; i++) await changeAndProve(ns, `a: ${i + 1}\n`, i);
   // A sidecar that comes now finds the execs there at its first look.
@@ -153,7 +152,7 @@ test("target: among a second application, probes and a kubectl exec the right pr
     return status.containerStatuses.some(({ name, ready, restartCount }: Manifest) =>
       name === "config-reloader" && ready && restartCount === 1
     );
-  }, { timeoutMs: 60_000, everyMs: 200 });
+  }, { everyMs: 200 });
   for (let i = 1; i <= 2; i++) await changeAndProve(ns, `b: ${i + 1}\n`, i);
   for (const name of ["app", "other"]) await ns.exec("pod", name, ["kill", "-9", `${await ours(name)}`]);
   for (const text of await Promise.all(loops)) {
@@ -323,7 +322,7 @@ test("target: the app restarts again and again while changes arrive: never Start
     await until(`the last start of the app of ${name}`, async () => {
       const status = await ns.containerStatus(name, "app");
       return status["restartCount"] >= 2 && status["state"].running;
-    }, { timeoutMs: 60_000, everyMs: 300 });
+    }, { everyMs: 300 });
   }));
   await Promise.all(pods.map((name) => ns.exec(name, "writer", ["touch", "/scratch/stop"])));
   for (const name of pods) {
@@ -360,7 +359,6 @@ test("target: an app with a subPath mount is told at the start, counted, and not
   assert.equal(await ns.metric("pod", "config_reload_attempts_total"), 0, "told before the first change");
   await change(ns, "a: 2\n");
   await until("a failed reload", async () => await ns.metric("pod", "config_reload_failures_total") >= 1, {
-    timeoutMs: 20_000,
     everyMs: 100,
   });
   await ns.untilLog("pod", "config-reloader", /ERROR.*\/etc\/amp\/config\.yaml.*subPath/);

@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { BINARY, createScene, get, requireProgram, requireRoot, type Scene } from "../../support/scene.ts";
+import { BINARY, createScene, requireProgram, requireRoot, type Scene } from "../../support/scene.ts";
 import { test } from "../../support/strict.ts";
 
 const UID = "65532";
@@ -89,5 +89,5 @@ test("an app of another user: the failure names both users and the fix, and noth
   assert.match(log, /runAsUser/);
   assert.equal((await scene.app.counts()).signals, 0);
   assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
-  assert.ok(await get(`http://127.0.0.1:${sidecar.port}/healthz`, 1000));
+  await sidecar.healthz();
 });

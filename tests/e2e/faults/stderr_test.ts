@@ -45,5 +45,5 @@ test("a closed standard error does not end the sidecar", async () => {
   await sidecar.healthz();
   await sidecar.metricIs("config_reload_successes_total", (value) => value === 5);
   sidecar.kill("SIGTERM");
-  assert.equal((await sidecar.status).code, 0);
+  assert.equal(await sidecar.ended(), 0);
 });

@@ -12,7 +12,7 @@ story("idle with SIGHUP then SIGTERM", {}, async ({ start }) => {
   sidecar.kill("SIGHUP");
   await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
   sidecar.kill("SIGTERM");
-  assert.equal((await sidecar.status).code, 0);
+  assert.equal(await sidecar.ended(), 0);
 });
 
 story("the app is behind at the start", {}, async ({ scene, start }) => {
@@ -27,7 +27,7 @@ story("SIGTERM in a reload that succeeds", { app: { reloadMs: 500 } }, async ({ 
   await scene.swap("version: 1\n");
   await sidecar.logged("Sending SIGHUP");
   sidecar.kill("SIGTERM");
-  assert.equal((await sidecar.status).code, 0);
+  assert.equal(await sidecar.ended(), 0);
 });
 
 story(
@@ -39,7 +39,7 @@ story(
     await scene.swap("version: 1\n");
     await sidecar.logged("Sending SIGHUP");
     sidecar.kill("SIGTERM");
-    assert.equal((await sidecar.status).code, 0);
+    assert.equal(await sidecar.ended(), 0);
   },
 );
 
@@ -49,7 +49,7 @@ story("SIGTERM in a reload that does not end", { app: { mode: "ignore" } }, asyn
   await scene.swap("version: 1\n");
   await sidecar.logged("Sending SIGHUP");
   sidecar.kill("SIGTERM");
-  assert.equal((await sidecar.status).code, 0);
+  assert.equal(await sidecar.ended(), 0);
 });
 
 story("a second SIGTERM", { app: { mode: "ignore" } }, async ({ scene, start }) => {
@@ -60,7 +60,7 @@ story("a second SIGTERM", { app: { mode: "ignore" } }, async ({ scene, start }) 
   sidecar.kill("SIGTERM");
   await sidecar.logged("Stopping");
   sidecar.kill("SIGTERM");
-  assert.equal((await sidecar.status).code, 0);
+  assert.equal(await sidecar.ended(), 0);
 });
 
 story("the app ends during the shutdown", { app: { mode: "ignore" } }, async ({ scene, start }) => {
@@ -71,21 +71,21 @@ story("the app ends during the shutdown", { app: { mode: "ignore" } }, async ({ 
   sidecar.kill("SIGTERM");
   await sidecar.logged("Stopping");
   scene.app.kill("SIGKILL");
-  assert.equal((await sidecar.status).code, 0);
+  assert.equal(await sidecar.ended(), 0);
 });
 
 story("once", {}, async ({ scene, start }) => {
   for (const text of ["version: 1\n", "REJECT: 2\n"]) {
     await scene.swap(text);
     const sidecar = await start(["--once", "--reload-on-start=auto"]);
-    assert.equal((await sidecar.status).code, text.startsWith("REJECT") ? 1 : 0);
+    assert.equal(await sidecar.ended(), text.startsWith("REJECT") ? 1 : 0);
   }
 });
 
 story("once without a place to write", {}, async ({ scene, start }) => {
   await Deno.writeTextFile(`${scene.dir}/out`, "in the way of the directory\n");
   const sidecar = await start(["--once", `--config-envsubst-file=${scene.dir}/out/config.yaml`]);
-  assert.equal((await sidecar.status).code, 1);
+  assert.equal(await sidecar.ended(), 1);
 });
 
 story("the own server cannot start", {}, async ({ scene, startBare, call }) => {
@@ -94,7 +94,7 @@ story("the own server cannot start", {}, async ({ scene, startBare, call }) => {
   const file = `--config-file=${scene.file}`;
   const ends = async (args: string[], port?: number) => {
     const sidecar = await startBare([file, ...args], port === undefined ? {} : { port });
-    assert.equal((await sidecar.status).code, 1);
+    assert.equal(await sidecar.ended(), 1);
   };
   await ends([], taken.addr.port);
   await ends([`--auth-file=${scene.dir}/missing`]);
