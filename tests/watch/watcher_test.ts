@@ -193,7 +193,7 @@ test("events given up for a limit are tried again after a minute", async () => {
   }
 });
 
-/** Reader and watcher as in the sidecar, ending on SIGTERM; prints `ready`, and a dot a look. */
+/** Reader and watcher as in the sidecar, ending on SIGTERM; after the first look it prints how it watches, each time anew. */
 const CHILD = `
 import { createDriver } from ${JSON.stringify(new URL("../support/watch_script.ts", import.meta.url).href)};
 const driver = createDriver({
@@ -201,7 +201,11 @@ const driver = createDriver({
   delayIntervalMs: "auto", maxFileSizeBytes: 1e6, validate: "none", configEnvsubstFile: null, outputDir: null,
 });
 Deno.addSignalListener("SIGTERM", async () => { await driver.stop(); Deno.exit(0); });
-const timer = setInterval(() => { if (driver.last) { console.log("ready"); clearInterval(timer); } }, 10);
+let said;
+setInterval(() => {
+  const { method } = driver.watcher.view();
+  if (driver.last && method !== said) console.log(said = method);
+}, 10);
 `;
 
 test("SIGTERM ends it at once: a FIFO, a hung reader and a full queue", async () => {
@@ -217,13 +221,15 @@ test("SIGTERM ends it at once: a FIFO, a hung reader and a full queue", async ()
     stderr: "inherit",
   }).spawn();
   try {
-    const reader = child.stdout.getReader();
-    await reader.read();
+    const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    const watchesBy = (method: string) =>
+      until(method, async () => (await reader.read()).value === `${method}\n`);
+    await watchesBy("inotify");
     const sh = (script: string) =>
       new Deno.Command("sh", { args: ["-c", script], cwd: watched }).outputSync();
     sh("mkfifo pipe");
-    await new Promise((resolve) => setTimeout(resolve, 150));
-    // The thread behind the events hangs now; a file turns into a FIFO under the reader, and events pile up.
+    await watchesBy("poll");
+    // The thread behind the events hangs; a file turns into a FIFO under the reader, and events pile up.
     sh("for i in $(seq 2000); do echo $i > noise; done; rm a; mkfifo a");
     const started = performance.now();
     child.kill("SIGTERM");
