@@ -259,51 +259,6 @@ test("--config-envsubst-file beside --watched-dir, as Prometheus is run: a chang
   assert.deepEqual([...Deno.readDirSync(join(scene.dir, "out"))].map(({ name }) => name), ["config.yaml"]);
 });
 
-test("SIGTERM during a reload waits for it, ends when its app is gone, and a second one ends at once", async () => {
-  await using scene = await createScene({ app: { mode: "ignore" } });
-  const busy = await begin(scene, "--shutdown-timeout=1h");
-  await scene.swap("version: 1\n");
-  await busy.logged("Sending SIGHUP");
-  busy.kill("SIGTERM");
-  await scene.app.control({ mode: "ok" });
-  scene.app.kill("SIGHUP");
-  assert.equal(await busy.ended(), 0);
-  assert.ok(
-    busy.log().includes("✅ Reload successful"),
-    `the reload in progress was finished:\n${busy.log()}`,
-  );
-
-  await scene.app.control({ mode: "ignore" });
-  const hasty = await begin(scene, "--shutdown-timeout=1h");
-  await scene.swap("version: 2\n");
-  await hasty.logged("Sending SIGHUP");
-  hasty.kill("SIGTERM");
-  await hasty.logged("Stopping");
-  hasty.kill("SIGTERM");
-  assert.equal(await hasty.ended(), 0);
-
-  const orphan = await begin(scene, "--shutdown-timeout=1h", "--reload-on-start=always");
-  await orphan.logged("Sending SIGHUP");
-  orphan.kill("SIGTERM");
-  await orphan.logged("Stopping");
-  scene.app.kill("SIGKILL");
-  assert.equal(await orphan.ended(), 0);
-  assert.ok(
-    !orphan.log().includes(" ERROR "),
-    `a vanished app during shutdown is no failure:\n${orphan.log()}`,
-  );
-});
-
-test("usage errors end it with 2 before anything is watched", async () => {
-  const { code, out, err } = await runProduct(["--intervall=5s"]);
-  assert.deepEqual([code, out], [2, ""]);
-  assert.match(err, /^config-reloader: .*--intervall.*--interval/);
-  assert.equal(err.trimEnd().split("\n").length, 1);
-  const env = await runProduct([], { INTERVAL: "5" });
-  assert.equal(env.code, 2);
-  assert.match(env.err, /INTERVAL.*"5"/);
-});
-
 test("--help and --version go to standard output with exit code 0", async () => {
   for (
     const args of [["--help"], ["run", "--help"], ["check", "--help"], ["healthcheck", "--help"], [

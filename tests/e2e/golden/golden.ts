@@ -101,7 +101,10 @@ function normalise(log: string, words: readonly (readonly [string, string])[]): 
   let text = log
     .replace(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/gm, "TIME")
     // On a busy machine some of the pause is over when it is told.
-    .replace(/\bin 9\.\ds/g, "in 10s")
+    .replace(/\bin ([\d.]+)s/g, (told, s) => {
+      const pause = [5, 10, 20].find((pause) => pause >= Number(s) && pause < Number(s) + 3);
+      return pause === undefined ? told : `in ${pause}s`;
+    })
     .replace(/(n order again after |n order after |n sync again after |ended )\d[\dms.]*/g, "$1MS")
     .replace(/^(TIME +INFO +config-reloader )\S+ \([^)]*\)/gm, "$1VERSION (REVISION)")
     .replace(/(visible are )[^;\n]*/g, "$1PROCESSES")

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "../../support/strict.ts";
-import { runProduct } from "../../support/scene.ts";
+import { runProduct, type Scene, type Sidecar } from "../../support/scene.ts";
+import type { TargetAppMode } from "../../support/target_app.ts";
 import { USAGE_ERRORS } from "../../support/usage_errors.ts";
 import { begun, story } from "./golden.ts";
 
@@ -21,58 +22,34 @@ story("the app is behind at the start", {}, async ({ scene, start }) => {
   await sidecar.logged("✅ Reload successful");
 });
 
-story("SIGTERM in a reload that succeeds", { app: { reloadMs: 500 } }, async ({ scene, start }) => {
-  const sidecar = await start();
-  await begun(sidecar);
-  await scene.swap("version: 1\n");
-  await sidecar.logged("Sending SIGHUP");
-  sidecar.kill("SIGTERM");
-  assert.equal(await sidecar.ended(), 0);
-});
-
-story(
-  "SIGTERM in a reload that fails",
-  { app: { reloadMs: 500, mode: "reject" } },
-  async ({ scene, start }) => {
-    const sidecar = await start();
+/** A story that ends with SIGTERM in the middle of a reload; `then` comes once the sidecar has said so. */
+function stopped(
+  name: string,
+  args: readonly string[],
+  then?: (scene: Scene, sidecar: Sidecar) => void | Promise<void>,
+): void {
+  story(name, { app: { mode: "ignore" } }, async ({ scene, start }) => {
+    const sidecar = await start(["--reload-timeout=1h", ...args]);
     await begun(sidecar);
     await scene.swap("version: 1\n");
     await sidecar.logged("Sending SIGHUP");
     sidecar.kill("SIGTERM");
+    await sidecar.logged("Stopping");
+    await then?.(scene, sidecar);
     assert.equal(await sidecar.ended(), 0);
-  },
-);
+  });
+}
 
-story("SIGTERM in a reload that does not end", { app: { mode: "ignore" } }, async ({ scene, start }) => {
-  const sidecar = await start(["--shutdown-timeout=300ms", "--reload-timeout=1m"]);
-  await begun(sidecar);
-  await scene.swap("version: 1\n");
-  await sidecar.logged("Sending SIGHUP");
-  sidecar.kill("SIGTERM");
-  assert.equal(await sidecar.ended(), 0);
-});
-
-story("a second SIGTERM", { app: { mode: "ignore" } }, async ({ scene, start }) => {
-  const sidecar = await start(["--shutdown-timeout=1m", "--reload-timeout=1m"]);
-  await begun(sidecar);
-  await scene.swap("version: 1\n");
-  await sidecar.logged("Sending SIGHUP");
-  sidecar.kill("SIGTERM");
-  await sidecar.logged("Stopping");
-  sidecar.kill("SIGTERM");
-  assert.equal(await sidecar.ended(), 0);
-});
-
-story("the app ends during the shutdown", { app: { mode: "ignore" } }, async ({ scene, start }) => {
-  const sidecar = await start(["--reload-timeout=1m"]);
-  await begun(sidecar);
-  await scene.swap("version: 1\n");
-  await sidecar.logged("Sending SIGHUP");
-  sidecar.kill("SIGTERM");
-  await sidecar.logged("Stopping");
-  scene.app.kill("SIGKILL");
-  assert.equal(await sidecar.ended(), 0);
-});
+const PATIENT = ["--shutdown-timeout=1h"];
+const reloadAs = (mode: TargetAppMode) => async ({ app }: Scene) => {
+  await app.control({ mode });
+  app.kill("SIGHUP");
+};
+stopped("SIGTERM in a reload that succeeds", PATIENT, reloadAs("ok"));
+stopped("SIGTERM in a reload that fails", PATIENT, reloadAs("reject"));
+stopped("SIGTERM in a reload that does not end", ["--shutdown-timeout=300ms"]);
+stopped("a second SIGTERM", PATIENT, (_, sidecar) => sidecar.kill("SIGTERM"));
+stopped("the app ends during the shutdown", PATIENT, ({ app }) => app.kill("SIGKILL"));
 
 story("once", {}, async ({ scene, start }) => {
   for (const text of ["version: 1\n", "REJECT: 2\n"]) {
