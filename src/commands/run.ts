@@ -27,8 +27,8 @@ import { createWatcher } from "../watch/watcher.ts";
 /** Longest time for the last log lines to be written, in milliseconds. */
 const FLUSH_TIMEOUT_MS = 500;
 const WARM_UP_AFTER_MS = 200;
-/** How long the parts may take for their end before it comes anyway, in milliseconds. */
-const END_GRACE_MS = 300;
+/** How long the parts may take for their end before it comes anyway, in milliseconds: longer than an answer in progress. */
+const END_GRACE_MS = 2_000;
 
 /**
  * Runs the sidecar. `warnings` are those of the command line.

@@ -23,7 +23,7 @@ const SETTINGS = [
   "--reload-on-start=never",
   "--retry-interval=10s",
   "--max-backoff=5m",
-  "--reload-timeout=2s",
+  "--reload-timeout=1m",
   "--poll-interval=100ms",
 ];
 

@@ -20,14 +20,15 @@ story("no such process", {}, async ({ scene, start, call }) => {
 });
 
 story("no handler", {}, async ({ scene, start, call }) => {
-  const app = new Deno.Command("sleep", { args: ["60"] }).spawn();
+  const app = new Deno.Command("sleep", { args: ["3600"] }).spawn();
+  const startedMs = performance.now();
   call(app.pid, "SLEEP_PID");
   try {
+    await until("it to be no young process any more", () => performance.now() - startedMs > 5_500);
     const sidecar = await start([`--pid=${app.pid}`]);
     await begun(sidecar);
     await scene.swap("version: 1\n");
     await sidecar.logged("next try in 10s");
-    await sidecar.logged("would die of it");
     sidecar.kill("SIGHUP");
     await sidecar.logged("next try in 20s");
     await sidecar.stop();
