@@ -79,7 +79,7 @@ story("the signal kills the app", { app: { mode: "die" } }, async ({ scene, star
 });
 
 story("the app dies soon after", { app: { mode: "die-later" } }, async ({ scene, start }) => {
-  const sidecar = await start(["--verify=none"]);
+  const sidecar = await start(["--verify=none", "--reload-timeout=2s"]);
   await begun(sidecar);
   await scene.swap("version: 1\n");
   await sidecar.logged("the signal killed it");
