@@ -28,8 +28,6 @@ export interface Look extends ListingMemory {
   readonly single: boolean;
   /** What keeps the content from being complete, besides files. */
   readonly errors: readonly FileState[];
-  /** What is left out of the content, besides files. */
-  readonly skipped: readonly FileState[];
 }
 
 /** How to look. */
@@ -49,7 +47,8 @@ export type LookResult = Look | "torn" | { readonly replacedDir: string };
 /** Looks once. Throws nothing that the disk does. */
 export async function takeLook(before: Look | null, options: LookOptions): Promise<LookResult> {
   const { config, sources, disk, full } = options;
-  const memory = full && before !== null ? { ...before, isPlain: false, listings: new Map() } : before;
+  const isDoubtful = full || before !== null && hasProblem(before.files);
+  const memory = before !== null && isDoubtful ? { ...before, isPlain: false } : before;
   const { replacedDir, torn, ...listed } = await listSources(config, sources, disk, memory, options);
   if (replacedDir !== null) return { replacedDir };
   if (torn) return "torn";
@@ -58,11 +57,19 @@ export async function takeLook(before: Look | null, options: LookOptions): Promi
   const paths = isSameList ? [...before.files.keys()] : sortPaths([...listed.candidates.keys()]);
   const read = await readPaths(paths, listed, before, options);
   if (read === "torn") return "torn";
+  // A link to what was a file may lead to a directory now.
+  if (isSameList && before.isPlain && hasProblem(read)) {
+    return takeLook({ ...before, isPlain: false }, options);
+  }
   const files = isSameList
     ? replaceFiles(before.files, read)
     : new Map(paths.map((path) => [path, read.get(path) ?? before!.files.get(path)!]));
   const single = sources.length === 1 && files.size === 1 && files.values().every(({ named }) => named);
   return { ...listed, files, single };
+}
+
+function hasProblem(files: Look["files"]): boolean {
+  return files.values().some(({ problem }) => problem !== null);
 }
 
 /** Looks once more only at `paths`, which the look before has found: what came or went meanwhile is not seen. */

@@ -17,8 +17,6 @@ export interface FileStat {
   readonly dev: number;
   /** Permission bits. */
   readonly mode: number;
-  /** 0: removed under a bind mount. */
-  readonly nlink: number;
 }
 
 /** A file that was read. */
@@ -57,7 +55,7 @@ export function isStat(found: FileStat | FileProblem): found is FileStat {
 export function isSameStat(a: FileStat | null, b: FileStat | null): boolean {
   if (a === b) return true;
   return a !== null && b !== null && a.sizeBytes === b.sizeBytes && a.mtimeMs === b.mtimeMs &&
-    a.ctimeMs === b.ctimeMs && a.ino === b.ino && a.dev === b.dev && a.mode === b.mode && a.nlink === b.nlink;
+    a.ctimeMs === b.ctimeMs && a.ino === b.ino && a.dev === b.dev && a.mode === b.mode;
 }
 
 /** stat(2), following links; `before` itself where nothing differs, so that none is made for each of ten thousand. Never throws. */
@@ -97,7 +95,6 @@ function checkStat(info: Deno.FileInfo, path: string): FileStat | FileProblem {
     ino: info.ino ?? 0,
     dev: info.dev,
     mode: (info.mode ?? 0) & 0o7777,
-    nlink: info.nlink ?? 1,
   };
 }
 

@@ -11,7 +11,7 @@ import { createDiskTimeout, type Disk, fileError, orNull } from "./disk.ts";
 import { type Glob, isGlob, parseGlob } from "./glob.ts";
 import { createPlaceNotes, followFile, followPath, type Places } from "./plan.ts";
 import { createVolumeFinder, type KnownVolume, pinPath, type Place, type Volume } from "./volumes.ts";
-import { createWalk, EVERYTHING, type Listing, stampOf, type Visitor, type WalkContext } from "./walk.ts";
+import { createWalk, EVERYTHING, isAsListed, type Visitor, type WalkContext, type Walked } from "./walk.ts";
 
 /** More files than this are refused: a link to `/` must not fill the memory. */
 const FILES_MAX = 50_000;
@@ -42,21 +42,19 @@ export interface Candidate {
 }
 
 /** What is carried from one listing to the next. */
-export interface ListingMemory {
+export interface ListingMemory extends Walked {
   readonly known: ReadonlyMap<string, KnownVolume>;
-  readonly listings: ReadonlyMap<string, Listing>;
   /** One a path, in the order found. */
   readonly candidates: ReadonlyMap<string, Candidate>;
-  readonly volumes: ReadonlyMap<string, Volume>;
-  readonly places: Places;
-  /** Directories, volumes and the links to them were all there is to know: nothing is wrong, and what is named lies in a volume. */
+  /** Links that are not followed, with the reason: they are no part of the content. */
+  readonly skipped: readonly FileState[];
+  /** Nothing is wrong, and directories, volumes and links were all there is to know: what is named lies in a volume. */
   readonly isPlain: boolean;
 }
 
-/** All that was found. `errors` keep the content from being complete, `skipped` is no part of it. */
+/** All that was found. `errors` keep the content from being complete. */
 export interface Found extends ListingMemory {
   readonly errors: readonly FileState[];
-  readonly skipped: readonly FileState[];
   /** A volume that was torn down under its mount. */
   readonly replacedDir: string | null;
   /** A volume was swapped meanwhile. */
@@ -103,15 +101,13 @@ export async function listSources(
     finder,
     places: createPlaceNotes(),
     wallMs: time.wallMs,
-    listed: before?.listings ?? new Map(),
-    listings: new Map(),
+    listed: new Map(),
     errors: [],
     skipped: [],
     torn: false,
-    followed: false,
   };
-  if (before !== null && await isAsListed(before, context)) {
-    return { ...before, errors: [], skipped: [], replacedDir: null, torn: false };
+  if (before?.isPlain && await isAsListed(before, disk, finder)) {
+    return { ...before, errors: [], replacedDir: null, torn: false };
   }
   const list = createList(config, context);
   const watchedRoots = rendersOutput(config) ? await realDirs(disk, config.watchedDirs) : null;
@@ -131,7 +127,7 @@ export async function listSources(
     }
   }
   const errors = [...context.errors, ...finder.errors];
-  const isPlain = disk.local && !context.followed && watchedRoots === null && errors.length === 0 &&
+  const isPlain = disk.local && watchedRoots === null && errors.length === 0 &&
     finder.replacedDir === null &&
     list.candidates.values().every(({ named, volume }) => !named || volume !== null);
   return {
@@ -144,24 +140,8 @@ export async function listSources(
     replacedDir: finder.replacedDir,
     torn: context.torn,
     known: finder.known,
-    listings: context.listings,
+    listed: context.listed,
   };
-}
-
-/** Whether a new listing would find what the last one has found: no directory, no link and no volume has changed since. */
-async function isAsListed(before: ListingMemory, { disk, finder, listed }: WalkContext): Promise<boolean> {
-  if (!before.isPlain) return false;
-  for (const [path, target] of before.places.links) {
-    if (await orNull(disk.readLink(path)) !== target) return false;
-  }
-  for (const { dir, target } of before.volumes.values()) {
-    if ((await finder.at(dir))?.target !== target) return false;
-  }
-  for (const [path, { firm, stamp }] of listed) {
-    const info = firm ? await orNull(disk.stat(path)) : null;
-    if (info === null || stampOf(info) !== stamp) return false;
-  }
-  return true;
 }
 
 /** What would be watched now: for who wants to know only that. */

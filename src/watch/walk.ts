@@ -8,9 +8,9 @@ import { isWithin, joinPath } from "../paths.ts";
 import { isInPayload } from "../proc/mountinfo.ts";
 import { type Disk, explain, fileError, orNull } from "./disk.ts";
 import type { GlobPart } from "./glob.ts";
-import { followFile, type Names, notePlace, type PlaceNotes } from "./plan.ts";
+import { followFile, type Names, notePlace, type PlaceNotes, type Places } from "./plan.ts";
 import { KERNEL_DIRS, leadsToKernel } from "./read_file.ts";
-import { pinPath, type Place, type VolumeFinder } from "./volumes.ts";
+import { pinPath, type Place, type Volume, type VolumeFinder } from "./volumes.ts";
 
 const [DIRS_MAX, DEPTH_MAX] = [10_000, 32];
 /** Stands for all that lies below a directory. */
@@ -22,12 +22,12 @@ const LOST_AND_FOUND = "lost+found";
 /** Deno gives the change time in whole seconds: so long after a directory has changed another change has another time. */
 const FIRM_MS = 2_000;
 
-/** A directory as it was listed; stands for a new listing while its times are the same. */
-export interface Listing {
-  readonly stamp: string;
-  /** The times were old enough when it was listed. */
-  readonly firm: boolean;
-  readonly entries: readonly Deno.DirEntry[];
+/** Where the walks of a look have gone along. */
+export interface Walked {
+  /** The times of each directory when it was listed; null: too young to stand for what it holds. */
+  readonly listed: ReadonlyMap<string, string | null>;
+  readonly places: Places;
+  readonly volumes: ReadonlyMap<string, Volume>;
 }
 
 /** What a walk needs, and where it puts what it finds. */
@@ -36,17 +36,13 @@ export interface WalkContext {
   readonly finder: VolumeFinder;
   readonly places: PlaceNotes;
   readonly wallMs: number;
-  /** Of the look before, by path; empty where everything is to be listed anew. */
-  readonly listed: ReadonlyMap<string, Listing>;
-  /** For the next look. */
-  readonly listings: Map<string, Listing>;
+  /** As in `Walked`. */
+  readonly listed: Map<string, string | null>;
   readonly errors: FileState[];
   /** Links that are not followed, with the reason: they are left out of the content. */
   readonly skipped: FileState[];
   /** A payload directory went away under the walk. */
   torn: boolean;
-  /** A link was followed, or asked where it leads. */
-  followed: boolean;
 }
 
 /** Takes what a walk finds. */
@@ -150,7 +146,7 @@ function createLister(context: WalkContext) {
   /** Null where it cannot be listed, which has been told then. */
   const list = async (place: Place): Promise<readonly Deno.DirEntry[] | null> => {
     try {
-      return await listAgain(context, place.readPath);
+      return await listAt(context, place.readPath);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound && place.volume !== null) context.torn = true;
       else context.errors.push(fileError(place.path, (await explain(place.readPath, error)).error));
@@ -194,7 +190,6 @@ function createLister(context: WalkContext) {
     /** Where a link leads: to a directory, to no directory (the reader finds the words for it), or where none may. */
     readLink: async (place: Place, name: string): Promise<Place | "file" | "refused"> => {
       const path = joinPath(place.path, name);
-      context.followed = true;
       const end = await followFile(disk, places, name, place.readPath);
       const real = end ?? await orNull(disk.realPath(joinPath(place.readPath, name)));
       if (real === null) return "file";
@@ -211,25 +206,40 @@ function createLister(context: WalkContext) {
   };
 }
 
-/** The entries of a directory; those of the look before where nothing has come, gone or been replaced in it since. */
-async function listAgain(context: WalkContext, path: string): Promise<readonly Deno.DirEntry[]> {
-  const { disk, wallMs, listed, listings } = context;
-  if (!disk.local) return await disk.list(path);
-  const info = await disk.stat(path);
-  const changedMs = Math.max(info.mtime?.getTime() ?? Infinity, info.ctime?.getTime() ?? Infinity);
-  const stamp = stampOf(info);
-  const before = listed.get(path);
-  const listing = before?.firm && before.stamp === stamp ? before : {
-    stamp,
-    firm: wallMs - changedMs > FIRM_MS,
-    entries: await disk.list(path),
-  };
-  listings.set(path, listing);
-  return listing.entries;
+/** The entries of a directory, whose times are asked before: a name that comes meanwhile makes them others. */
+async function listAt(
+  { disk, wallMs, listed }: WalkContext,
+  path: string,
+): Promise<readonly Deno.DirEntry[]> {
+  if (disk.local) {
+    const info = await disk.stat(path);
+    const changedMs = Math.max(info.mtime?.getTime() ?? Infinity, info.ctime?.getTime() ?? Infinity);
+    listed.set(path, wallMs - changedMs > FIRM_MS ? stampOf(info) : null);
+  }
+  return await disk.list(path);
+}
+
+/** Whether a walk would find what the last one has found: no directory, no link and no volume has changed since. */
+export async function isAsListed(
+  before: Walked,
+  disk: Disk,
+  finder: VolumeFinder,
+): Promise<boolean> {
+  for (const [path, target] of before.places.links) {
+    if (await orNull(disk.readLink(path)) !== target) return false;
+  }
+  for (const { dir, target } of before.volumes.values()) {
+    if ((await finder.at(dir))?.target !== target) return false;
+  }
+  for (const [path, stamp] of before.listed) {
+    const info = stamp === null ? null : await orNull(disk.stat(path));
+    if (info === null || stampOf(info) !== stamp) return false;
+  }
+  return true;
 }
 
 /** What changes whenever a name in the directory comes, goes or is replaced. */
-export function stampOf({ dev, ino, nlink, mtime, ctime }: Deno.FileInfo): string {
+function stampOf({ dev, ino, nlink, mtime, ctime }: Deno.FileInfo): string {
   return `${dev}:${ino}:${nlink}:${mtime?.getTime()}:${ctime?.getTime()}`;
 }
 

@@ -57,8 +57,6 @@ export interface Driver {
   /** The newest observation that was not `settling`. */
   last: Observation | null;
   looks: number;
-  /** Times at which `onLikelyChange` was called. */
-  likely: number;
   readonly warnings: string[];
   readonly watcher: Watcher;
   readonly reader: SnapshotReader;
@@ -86,8 +84,7 @@ export function createDriver(config: ReaderConfig & WatcherConfig): Driver {
     while (!abort.signal.aborted) {
       const woken = new Promise<void>((resolve) => wake = resolve);
       driver.looks++;
-      const onLikelyChange = () => void driver.likely++;
-      const found = await reader.look({ onLikelyChange, signal: abort.signal });
+      const found = await reader.look({ signal: abort.signal });
       if (abort.signal.aborted) break;
       const pause = new AbortController();
       if (found.kind === "settling") {
@@ -106,7 +103,6 @@ export function createDriver(config: ReaderConfig & WatcherConfig): Driver {
     states: [],
     last: null,
     looks: 0,
-    likely: 0,
     warnings,
     watcher,
     reader,

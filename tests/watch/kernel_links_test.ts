@@ -17,7 +17,7 @@ testInDir(
     const look = async (watched: { configFiles: string[] } | { watchedDirs: string[] }) => {
       const config = createTestConfig({ configFiles: [], delayIntervalMs: 0, ...watched });
       return await createSnapshotReader(config, createClock())
-        .look({ onLikelyChange: () => {}, signal: new AbortController().signal });
+        .look({ signal: new AbortController().signal });
     };
     for (const [name, target] of Object.entries(FILES)) {
       Deno.symlinkSync(target, `${conf}/${name}`);

@@ -12,7 +12,7 @@ testInDir("files whose paths take megabytes are an error state, as too many are"
   for (let i = 0; i < 2400; i++) Deno.writeTextFileSync(`${deep}/${"x".repeat(200)}${i}`, "");
   const config = createTestConfig({ configFiles: [], watchedDirs: [dir] });
   const found = await createSnapshotReader(config, createClock())
-    .look({ onLikelyChange: () => {}, signal: new AbortController().signal });
+    .look({ signal: new AbortController().signal });
   assert.ok(found.kind === "unreadable", found.kind);
   assert.match(found.files[0]!.error!, /^2\d+ files, and more than 8388608 characters in their paths$/);
 });

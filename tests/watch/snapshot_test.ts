@@ -460,6 +460,41 @@ testInDir(
 );
 
 testInDir(
+  "where links lead is found as well while no directory is listed again",
+  async (dir) => {
+    const [conf, far] = [join(dir, "conf"), join(dir, "far")];
+    for (const path of [conf, `${far}/one`, `${far}/two`]) Deno.mkdirSync(path, { recursive: true });
+    for (const path of ["one/a", "two/b", "file"]) Deno.writeTextFileSync(join(far, path), path);
+    Deno.symlinkSync("../far/one", join(conf, "dir"));
+    Deno.symlinkSync("../far/file", join(conf, "file"));
+    const reader = createSnapshotReader({ ...BASE, watchedDirs: [conf], delayIntervalMs: 0 }, clock);
+    const { readDirSync } = Deno;
+    let listed = 0;
+    Deno.readDirSync = (path) => (listed++, readDirSync(path));
+    const names = async () =>
+      (await content(reader)).files.map(({ path }) => path.slice(conf.length + 1)).sort();
+    try {
+      await until("nothing to be listed", async () => {
+        const before = listed;
+        await content(reader);
+        return listed === before;
+      }, { timeoutMs: 10_000, everyMs: 200 });
+      Deno.writeTextFileSync(join(far, "one/c"), "");
+      assert.deepEqual(await names(), ["dir/a", "dir/c", "file"]);
+      Deno.removeSync(join(far, "file"));
+      Deno.mkdirSync(join(far, "file"));
+      Deno.writeTextFileSync(join(far, "file/d"), "");
+      assert.deepEqual(await names(), ["dir/a", "dir/c", "file/d"]);
+      Deno.symlinkSync("../far/two", join(dir, "new"));
+      Deno.renameSync(join(dir, "new"), join(conf, "dir"));
+      assert.deepEqual(await names(), ["dir/b", "file/d"]);
+    } finally {
+      Deno.readDirSync = readDirSync;
+    }
+  },
+);
+
+testInDir(
   "a FIFO that takes a file's place between stat and open: told as one after 5 s, and what follows it is read",
   async (dir) => {
     const [path, kept] = [join(dir, "app.yaml"), join(dir, "kept")];
