@@ -230,6 +230,8 @@ export interface Result {
   readonly killed: boolean;
   /** The trigger went out, and the app has not said what came of it: it may still be at it. */
   readonly isOpen: boolean;
+  /** Nobody listened at the status URL at some moment since the change: an app that counts from 0 has started since. */
+  readonly wasDown: boolean;
   /** The status before the trigger; null where it was not read. */
   readonly baseline: Status | null;
   /** The last status that was read; null where there was none. */

@@ -169,6 +169,7 @@ async function attemptUntriggered(deps: AttemptDeps, input: AttemptInput): Promi
   input.onSent({ kind: "sent", how: "nothing", target: null, atMs: nowMs, isAgain: false });
   return await verifyReload(deps, input, {
     baseline: input.openTrigger?.baseline ?? statusIn(reading),
+    ...(input.openTrigger === null ? {} : { wasDown: input.openTrigger.wasDown }),
     since: { atMs: changedAtMs, wallMs: wallMsAt(clock, changedAtMs) },
     deadlineMs: nowMs + config.reloadTimeoutMs,
   });

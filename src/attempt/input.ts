@@ -51,6 +51,7 @@ const NOTHING_KNOWN = {
   lastTriggeredAtMs: null,
   killed: false,
   isOpen: false,
+  wasDown: false,
   baseline: null,
   status: null,
   output: null,

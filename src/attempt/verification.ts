@@ -27,6 +27,8 @@ export interface Verification {
   readonly deadlineMs: number;
   /** The process that is meant; missing where there is none to be seen. */
   readonly target?: Target | null;
+  /** Nobody listened at the status URL at some moment since the change, in an attempt before this one. */
+  readonly wasDown?: boolean;
   /** It started with this content: any good status proves it. */
   readonly hasStarted?: true;
   /** Sends the trigger once more; missing where nothing may be triggered. */
@@ -48,6 +50,8 @@ interface Progress {
   /** The reading before this one was good. */
   settled: boolean;
   isRefused: boolean;
+  /** Nobody listened there at some moment since the change. */
+  wasDown: boolean;
   /** A start of the app since the change would have shown: it was silent, or counted as before. */
   startWouldShow: boolean;
   status: Status | null;
@@ -82,7 +86,8 @@ export async function verifyReload(
     lastAliveAtMs: since.atMs,
     settled: false,
     isRefused: false,
-    startWouldShow: false,
+    wasDown: of.wasDown === true,
+    startWouldShow: of.wasDown === true,
     status: null,
     lastReason: "no answer yet",
   };
@@ -138,6 +143,7 @@ function end(
     lastTriggeredAtMs: progress.triggeredAgainAtMs,
     baseline,
     status: progress.status,
+    wasDown: progress.wasDown,
     isOpen: outcome === "timeout" || unanswered !== null && outcome !== "success",
   });
 }
@@ -187,13 +193,15 @@ function endedByProcess(run: Run): Result | null {
 }
 
 /** One reading and its verdict; null where there was no usable answer. */
-async function readOnce({ deps, input, progress }: Run): Promise<Verdict | null> {
+async function readOnce(run: Run): Promise<Verdict | null> {
+  const { deps, input, progress } = run;
   const { config, clock, beat } = deps;
   beat(config.httpTimeoutMs);
   const reading = await deps.probe.read(AbortSignal.any([input.aborted, input.overtaken]));
   beat();
   if (reading.kind === "error") {
     progress.isRefused = reading.reason === REFUSED;
+    progress.wasDown ||= progress.isRefused;
     progress.startWouldShow ||= progress.isRefused;
     progress.lastReason = `GET ${hideUrlSecrets(config.reloadUrl)}: ${reading.reason}`;
     return null;
@@ -202,6 +210,7 @@ async function readOnce({ deps, input, progress }: Run): Promise<Verdict | null>
   const { baseline } = progress;
   const verdict = judge(status, {
     ...progress,
+    restarted: progress.restarted || hasStartedSince(run, status),
     sinceTriggerMs: clock.nowMs() - progress.triggeredAtMs,
     untriggered: config.trigger === "none",
     provedToken: input.provedToken,
@@ -213,6 +222,11 @@ async function readOnce({ deps, input, progress }: Run): Promise<Verdict | null>
   progress.settled = verdict.kind === "settling";
   if (verdict.kind === "pending") progress.lastReason = verdict.reason;
   return verdict;
+}
+
+/** Nobody triggers it and no process is looked at: one that was down since the change, and counts from 0, has started since. */
+function hasStartedSince({ deps: { config }, progress }: Run, status: Status): boolean {
+  return config.trigger === "none" && progress.wasDown && status.format === "amp" && status.attempts === 0;
 }
 
 /** The app answered for the first time: that is the baseline, and the trigger goes out once more. */

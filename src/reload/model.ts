@@ -196,6 +196,8 @@ export interface OpenTrigger extends ContentSince {
   /** The status before the first one with this content: whatever is reloaded since then is this content. */
   readonly baseline: Status | null;
   readonly sinceAtMs: number;
+  /** Nobody listened at the status URL at some moment since then. */
+  readonly wasDown: boolean;
 }
 
 /** A change that waits for its time. */

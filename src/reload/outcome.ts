@@ -93,14 +93,15 @@ export function openTriggerFor(
 function openAfter(
   known: OpenTrigger | null,
   { digest, changedAtMs }: Job,
-  { isOpen, outcome, baseline, triggeredAtMs }: Result,
+  { isOpen, outcome, baseline, triggeredAtMs, wasDown }: Result,
   { trigger }: Policy,
 ): OpenTrigger | null {
   // What nobody triggers may be at it since the change.
   const sinceAtMs = trigger === "none" ? changedAtMs : triggeredAtMs;
   if (isOpen && sinceAtMs !== null) {
     const same = openTriggerFor(known, { digest, changedAtMs });
-    return { digest, changedAtMs, baseline: same === null ? baseline : same.baseline, sinceAtMs };
+    const before = same === null ? baseline : same.baseline;
+    return { digest, changedAtMs, baseline: before, sinceAtMs, wasDown: wasDown || same?.wasDown === true };
   }
   // The app's no is its answer. An attempt that could send nothing leaves the one before it open.
   return outcome === "rejected" || triggeredAtMs !== null ? null : known;

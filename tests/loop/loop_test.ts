@@ -457,6 +457,29 @@ test("a death within 2 s of a signal is seen also where other content has failed
   assert.equal(bench.triggers.length, 1, bench.log.join("\n"));
 });
 
+test("--trigger none: an app that was down since the change, and counts from 0 when it is up, has read it at its start", async () => {
+  for (const downMs of [500, 3_000]) {
+    const bench = createLoopBench({ trigger: "none", reloadOnStart: "never", reloadTimeoutMs: 1_000 });
+    bench.reading = ampStatus(0, "initial");
+    bench.start();
+    await bench.clock.advance(1_000);
+    bench.reading = DOWN;
+    bench.write("b");
+    await bench.clock.advance(downMs);
+    bench.reading = ampStatus(0, "initial");
+    await bench.clock.advance(20_000);
+    assert.deepEqual([bench.inSync, bench.status().proof], [true, "restarted"], `down for ${downMs} ms`);
+  }
+  // It was up all the time, and has loaded nothing.
+  const idle = createLoopBench({ trigger: "none", reloadOnStart: "never", reloadTimeoutMs: 1_000 });
+  idle.reading = ampStatus(0, "initial");
+  idle.start();
+  await idle.clock.advance(1_000);
+  idle.write("b");
+  await idle.clock.advance(20_000);
+  assert.equal(idle.inSync, false);
+});
+
 test("--trigger none: an app that says later that it could not load what counts as applied is asked until it has", async () => {
   const bench = createLoopBench({ trigger: "none" });
   bench.start();
