@@ -90,6 +90,8 @@ function findKnown(table: ProcessTable, { previous, signal }: SelectOptions): Pr
   if (!stat || stat.startTicks !== previous.startTicks || stat.comm !== previous.comm) return null;
   // It may have become a process that only starts others, by exec.
   if (isWrapper(stat, signal) || isSupervisor(table, stat)) return null;
+  // `check` may have it from a sidecar that was told by name, also of one in their own container.
+  if (table.container(stat.pid) === ownContainer(table)) return null;
   return forbids(table, stat) === null ? stat : null;
 }
 

@@ -29,26 +29,23 @@ export function isMain(mains: MainProcesses, table: ProcessTable, top: ProcessSt
   return top.ppid !== 0 || top.kernelThread || mains.get(table.container(top.pid)) === top;
 }
 
+/** Who started a process, who started that, and so on. No tree is deeper than the table is long. */
+function* ancestorsOf(table: ProcessTable, stat: ProcessStat): Generator<ProcessStat> {
+  let parent = table.processes.get(stat.ppid);
+  for (let depth = table.processes.size; parent && depth > 0; depth--) {
+    yield parent;
+    parent = table.processes.get(parent.ppid);
+  }
+}
+
 /** The process at the top of the tree that `stat` is in. */
 export function topOf(table: ProcessTable, stat: ProcessStat): ProcessStat {
-  let current = stat;
-  // A table read while processes come and go may hold a loop of parents: no tree is deeper than the table is long.
-  for (let depth = table.processes.size; depth > 0; depth--) {
-    const parent = table.processes.get(current.ppid);
-    if (!parent || parent === current) break;
-    current = parent;
-  }
-  return current;
+  return ancestorsOf(table, stat).reduce((_, parent) => parent, stat);
 }
 
 /** True where `stat` was started by `above`, or by what that has started. */
 export function isAncestor(table: ProcessTable, above: ProcessStat, stat: ProcessStat): boolean {
-  let current = table.processes.get(stat.ppid);
-  for (let depth = table.processes.size; current && depth > 0; depth--) {
-    if (current === above) return true;
-    current = table.processes.get(current.ppid);
-  }
-  return false;
+  return ancestorsOf(table, stat).some((parent) => parent === above);
 }
 
 /** `root` and what is below it, level by level, without what `childrenOf` leaves out; each once, also in a loop. */

@@ -215,6 +215,12 @@ const CASES: readonly Case[] = [
     { previous: targetOf(7), mustListen: true },
   ],
   [
+    "a target of before in the sidecar's own container: it was named then",
+    [PAUSE, SIDECAR, app(7, { container: "sidecar", ppid: 80 }), app(15, { listens: 8080 })],
+    15,
+    { previous: targetOf(7), mustListen: true },
+  ],
+  [
     "a script that some interpreter runs is no supervisor",
     pod(app(7, { comm: "python3", argv: ["python3", "/app/serve.py"] })),
     7,

@@ -65,3 +65,35 @@ test("the target of before is kept without a table while exactly it lives and ha
   };
   for (const [name, [got, want]] of Object.entries(cases)) assert.equal(got, want, name);
 });
+
+test("the status URL's port, where its host is this machine", async () => {
+  const own = Deno.networkInterfaces().find(({ family, address }) =>
+    family === "IPv4" && address !== "127.0.0.1"
+  );
+  const cases: readonly (readonly [url: string, port: number | null])[] = [
+    ["https://localhost/", 443],
+    ["http://127.0.0.2/x", 80],
+    ["http://[::1]:8080/", 8080],
+    ["http://0.0.0.0:81/", 81],
+    ["http://192.0.2.1/", null],
+    ["http://app.example/", null],
+    ["unix:/run/app.sock:/status", null],
+    ...(own ? [[`http://${own.address}:82/`, 82] as const] : []),
+  ];
+  for (const [reloadUrl, port] of cases) {
+    const asked: number[] = [];
+    const reader: ProcReader = {
+      ...createProcReader("/nonexistent"),
+      self: () => Deno.pid,
+      pids: () => [Deno.pid, 7],
+      stat: (pid) => statOf({ pid }),
+      status: (pid) => ({ tgid: pid, uid: 0 }),
+      cgroup: (pid) => `${pid}`,
+      listening: (port) => (asked.push(port), new Set()),
+    };
+    (await createTargetPort(createTestConfig({ reloadUrl }), { clock: createFakeClock(), reader })).resolve(
+      null,
+    );
+    assert.equal(asked[0] ?? null, port, reloadUrl);
+  }
+});
