@@ -6,17 +6,7 @@
 import { ambiguous, HIDDEN, type Selection, type SelectOptions, type Trace, type Wanted } from "./choice.ts";
 import { isSupervisor, isWrapper } from "./launchers.ts";
 import { displayName, type ProcessStat, programName } from "../proc/process.ts";
-import {
-  forbids,
-  isDead,
-  isPause,
-  isRuntime,
-  isSidecar,
-  none,
-  noteOn,
-  type Refusal,
-  refusal,
-} from "./rules.ts";
+import { forbids, isSidecar, none, noteOn, type Refusal, refusal } from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
 import { isAncestor, isMain, mainProcesses, topOf } from "./tree.ts";
 
@@ -100,17 +90,9 @@ function hasName(table: ProcessTable, stat: ProcessStat, name: string): boolean 
 
 /** Names of what could have been meant, for the text of a name that matches nothing. */
 function visible(table: ProcessTable): string {
-  const names = new Set<string>();
-  for (const stat of table.processes.values()) {
-    const argv = table.argv(stat.pid);
-    if (
-      stat.kernelThread || isSidecar(table, stat) || isPause(stat, argv) || isRuntime(stat, argv) ||
-      isDead(stat)
-    ) continue;
-    names.add(displayName(stat, argv));
-    if (names.size === 10) break;
-  }
+  const others = [...table.processes.values()].filter((stat) => forbids(table, stat) === null);
+  const names = new Set(others.map((stat) => displayName(stat, table.argv(stat.pid))));
   return names.size === 0
     ? "none but config-reloader: set shareProcessNamespace: true in the pod's spec"
-    : [...names].join(", ");
+    : [...names].slice(0, 10).join(", ");
 }

@@ -33,7 +33,7 @@ export const NAME_IT = nameIt("");
  * The pause process that holds the pod's namespaces, by name and command line: `/pause` (Kubernetes), `/usr/bin/pod`
  * (OpenShift), `podman-pause` and `catatonit -P` (Podman). It may well have the app's user; a signal ends the pod.
  */
-export function isPause(stat: ProcessStat, argv: readonly string[]): boolean {
+function isPause(stat: ProcessStat, argv: readonly string[]): boolean {
   if (stat.comm === "catatonit") return argv.includes("-P");
   // argv is empty for a moment after its exec: then the name alone must do.
   if (argv.length > 1) return false;
@@ -46,7 +46,7 @@ export function isPause(stat: ProcessStat, argv: readonly string[]): boolean {
  * The container runtime on its way to becoming a container's process: it already has the app's user and the runtime's
  * own signal handlers, keeps PID and start time through exec, and the container fails to start when it is signalled.
  */
-export function isRuntime(stat: ProcessStat, argv: readonly string[]): boolean {
+function isRuntime(stat: ProcessStat, argv: readonly string[]): boolean {
   if (/^(runc|youki):\[/.test(stat.comm) || isWord(RUNTIMES, stat.comm)) return true;
   if (argv.length === 0) return false;
   // A runtime started from memory has a descriptor's number for a name; crun titles itself `[libcrun:create]`.
@@ -77,11 +77,11 @@ export function isDead(stat: ProcessStat): boolean {
 /** What forbids to signal a process, as the code of its refusal. The guard on every way to a target. */
 export function forbids(table: ProcessTable, stat: ProcessStat): ForbidCode | null {
   if (!isPid(stat.pid) || stat.kernelThread) return "bad-pid";
+  if (isDead(stat)) return "not-there";
   if (isSidecar(table, stat)) return "self";
   const argv = table.argv(stat.pid);
   if (isPause(stat, argv)) return "pause";
   if (isRuntime(stat, argv)) return "runtime";
-  if (isDead(stat)) return "not-there";
   return stat.pid === 1 && isWholeMachine(table) ? "host-init" : null;
 }
 

@@ -5,7 +5,7 @@
  */
 
 import type { ProcessStat } from "../proc/process.ts";
-import { byAge, isDead, isRuntime, isSidecar } from "./rules.ts";
+import { byAge, forbids } from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
 
 /** The main processes by container. A zombie counts as there, so that no exec takes its place. */
@@ -54,17 +54,15 @@ export function* treeOf(table: ProcessTable, root: ProcessStat): Generator<Proce
   const tree = new Set([root]);
   for (const stat of tree) {
     yield stat;
-    for (const child of candidatesAmong(table, children.get(stat.pid) ?? [])) tree.add(child);
+    for (const child of allowed(table, children.get(stat.pid) ?? [])) tree.add(child);
   }
 }
 
-/** Living children without runtime and sidecar, oldest first. */
+/** The children that may be signalled, oldest first. */
 export function childrenOf(table: ProcessTable, parent: ProcessStat): ProcessStat[] {
-  return candidatesAmong(table, [...table.processes.values()].filter(({ ppid }) => ppid === parent.pid));
+  return allowed(table, [...table.processes.values()].filter(({ ppid }) => ppid === parent.pid));
 }
 
-function candidatesAmong(table: ProcessTable, stats: readonly ProcessStat[]): ProcessStat[] {
-  return stats.filter((stat) =>
-    !isDead(stat) && !isSidecar(table, stat) && !isRuntime(stat, table.argv(stat.pid))
-  ).sort(byAge);
+function allowed(table: ProcessTable, stats: readonly ProcessStat[]): ProcessStat[] {
+  return stats.filter((stat) => forbids(table, stat) === null).sort(byAge);
 }
