@@ -128,14 +128,7 @@ function decide(
     if (trial.pod !== policy.pod) return hold(trial);
     // Only what the Lease says keeps the others from taking a turn that runs out: it is written first.
     if (state.verdict !== null) return [{ ...later, answer: { is: "asking" }, askAtMs: nowMs }, lease];
-    const turn = {
-      digest,
-      sentAtMs: nowMs,
-      takenAtMs: nowMs,
-      isRetry: true,
-      isResumed: true,
-      soakUntilMs: null,
-    };
+    const turn = newTurn(digest, nowMs, { isRetry: true, isResumed: true });
     return [{ ...later, turn, answer: { is: "go", isFirst: true }, heldBy: null }, lease];
   }
   // Proved: go. A turn of this pod for other content ends with that.
@@ -179,7 +172,7 @@ export function afterWrite(state: TurnState, lease: Lease, { nowMs }: Moment, po
   const isSame = known.turn?.digest === digest && !known.turn.isRetry;
   const turn: OwnTurn = isSame
     ? { ...known.turn!, sentAtMs }
-    : { digest, sentAtMs, takenAtMs: sentAtMs, isRetry: false, isResumed, soakUntilMs: null };
+    : newTurn(digest, sentAtMs, { isRetry: false, isResumed });
   const isWanted = known.wanted === digest;
   return {
     ...known,
@@ -188,6 +181,10 @@ export function afterWrite(state: TurnState, lease: Lease, { nowMs }: Moment, po
     // Other content became due while this was written.
     ...(!isWanted && known.wanted !== null ? { askAtMs: nowMs } : {}),
   };
+}
+
+function newTurn(digest: string, atMs: number, how: Pick<OwnTurn, "isRetry" | "isResumed">): OwnTurn {
+  return { digest, sentAtMs: atMs, takenAtMs: atMs, ...how, soakUntilMs: null };
 }
 
 function isHeldBy(trial: Trial | null, pod: string, digest: string): boolean {

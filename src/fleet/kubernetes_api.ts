@@ -119,31 +119,6 @@ export function createKubernetesApi(
   const { send, close } = createSender();
   const never = new AbortController().signal;
 
-  async function sendTo(
-    { url, accountDir }: ApiPlace,
-    path: string,
-    verb: ApiRequest["verb"],
-    body?: JsonObject,
-  ) {
-    const token = await readAccountFile(accountDir, "token");
-    const ca = await readAccountFile(accountDir, "ca.crt");
-    try {
-      return await send({
-        url: url + path,
-        method: METHODS[verb],
-        headers: [["accept", JSON_TYPE], ["authorization", `Bearer ${token}`], ["content-type", JSON_TYPE]],
-        tls: { ...NO_TLS, caCerts: [ca] },
-        timeoutMs,
-        isRepeatable: verb === "get",
-        ...(body && { body: JSON.stringify(body) }),
-      }, never);
-    } catch (error) {
-      // What is said of flags for the app does not hold for the API server.
-      const reason = messageOf(error).replace(/; see --[a-z-]+$/, "");
-      throw new ApiError(`the Kubernetes API at ${url} cannot be reached: ${reason}`, { cause: error });
-    }
-  }
-
   const namespaceAt = async ({ accountDir }: ApiPlace) =>
     env("POD_NAMESPACE") || await readAccountFile(accountDir, "namespace");
 
@@ -151,17 +126,29 @@ export function createKubernetesApi(
     const { verb, resource, name } = request;
     const place = find();
     const namespace = await namespaceAt(place);
-    const { plural, group } = resource;
+    const token = await readAccountFile(place.accountDir, "token");
+    const ca = await readAccountFile(place.accountDir, "ca.crt");
     const inNamespace = resource === ACCESS_REVIEWS ? "" : `/namespaces/${encodeURIComponent(namespace)}`;
     const ofName = name === undefined ? "" : `/${encodeURIComponent(name)}`;
-    const path = `/apis/${group}/v1${inNamespace}/${plural}${ofName}`;
-    const { status, body: bytes, truncated, retryAfter } = await sendTo(place, path, verb, body);
-    if (truncated) throw new ApiError("the Kubernetes API answers with more than 1 MiB");
-    const said = parseObject(new TextDecoder().decode(bytes));
-    const refusal = describeRefusal(status, said, request, namespace);
+    const answer = await send({
+      url: `${place.url}/apis/${resource.group}/v1${inNamespace}/${resource.plural}${ofName}`,
+      method: METHODS[verb],
+      headers: [["accept", JSON_TYPE], ["authorization", `Bearer ${token}`], ["content-type", JSON_TYPE]],
+      tls: { ...NO_TLS, caCerts: [ca] },
+      timeoutMs,
+      isRepeatable: verb === "get",
+      ...(body && { body: JSON.stringify(body) }),
+    }, never).catch((error: unknown) => {
+      // What is said of flags for the app does not hold for the API server.
+      const reason = messageOf(error).replace(/; see --[a-z-]+$/, "");
+      throw new ApiError(`the Kubernetes API at ${place.url} cannot be reached: ${reason}`, { cause: error });
+    });
+    if (answer.truncated) throw new ApiError("the Kubernetes API answers with more than 1 MiB");
+    const said = parseObject(new TextDecoder().decode(answer.body));
+    const refusal = describeRefusal(answer.status, said, request, namespace);
     // Seconds, as the API server sends them; a date is not understood.
-    const retryAfterMs = /^\d{1,6}$/.test(retryAfter ?? "") ? Number(retryAfter) * 1000 : null;
-    return { status, body: said, retryAfterMs, refusal };
+    const retryAfterMs = /^\d{1,6}$/.test(answer.retryAfter ?? "") ? Number(answer.retryAfter) * 1000 : null;
+    return { status: answer.status, body: said, retryAfterMs, refusal };
   }
 
   async function mayI({ resource: { plural, group }, ...attributes }: ApiRequest): Promise<boolean> {

@@ -15,7 +15,6 @@ export interface Mount {
   readonly root: string;
   readonly mountPoint: string;
   readonly fsType: string;
-  readonly source: string;
   /** By the mount's options, or its file system's. */
   readonly isReadOnly: boolean;
 }
@@ -55,7 +54,6 @@ export function parseMountinfo(text: string): Mount[] {
       root: unescapeOctal(root),
       mountPoint: unescapeOctal(mountPoint),
       fsType: after[0] ?? "",
-      source: unescapeOctal(after[1] ?? ""),
       isReadOnly: [before[5], after[2]].some((options) => options?.split(",").includes("ro")),
     });
   }

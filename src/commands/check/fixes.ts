@@ -36,13 +36,10 @@ const PID_FILE_FIX = argsFix(
 /** What follows the pod's name where `kubectl exec` runs this command. */
 export const CHECK = "-c config-reloader -- /config-reloader check";
 
-/** The settings that say which process is meant. */
-export type TargetSettings = Pick<Config, "signal" | "pid" | "pidFile" | "processName" | "processCmdline">;
-
 /** The fix for what is wrong with the target. */
 export function targetFix(
   { code, uid, names = [] }: Pick<TargetView, "code" | "uid" | "names">,
-  { signal, pid, pidFile, processName, processCmdline }: TargetSettings,
+  { signal, pid, pidFile, processName, processCmdline }: Config,
 ): Fix {
   switch (code) {
     case "no-shared-process-namespace":
