@@ -78,14 +78,10 @@ function findMatches(table: ProcessTable, { name, cmdline }: Match): ProcessStat
   return begun.filter((_, index) => results[index]);
 }
 
+/** comm is cut at 15 bytes: only argv[0] has a longer name. */
 function hasName(table: ProcessTable, stat: ProcessStat, name: string): boolean {
-  const argv = table.argv(stat.pid);
-  // comm is cut at 15 bytes: only argv[0] or the executable has a longer name.
-  if (stat.comm === name || (argv.length > 0 && (argv[0] === name || programName(argv[0]!) === name))) {
-    return true;
-  }
-  const exe = table.exe(stat.pid)?.replace(/ \(deleted\)$/, "");
-  return exe !== undefined && (exe === name || programName(exe) === name);
+  const [program] = table.argv(stat.pid);
+  return stat.comm === name || program !== undefined && programName(program) === name;
 }
 
 /** Names of what could have been meant, for the text of a name that matches nothing. */
