@@ -4,7 +4,7 @@
  */
 
 import type { Config } from "../config.ts";
-import type { FileState, NextStep, StaleMount, StatusView } from "../model.ts";
+import type { FileState, NextStep, StaleMount, StatusView, TargetView } from "../model.ts";
 import type { Loop } from "../loop/loop.ts";
 import { hideUrlSecrets } from "../http/urls.ts";
 import { type Pod, readPod } from "../pod.ts";
@@ -51,7 +51,7 @@ export function nextStep(view: Facts, config: Config, pod: Pod): NextStep | null
   if (broken !== undefined) return fileStep(broken, pod);
   const [stale] = view.staleMounts;
   if (stale !== undefined) return staleStep(stale, view.target?.name ?? "the app", pod);
-  if (view.target !== null && !view.target.ok) return targetFix(view.target, config);
+  if (view.target !== null && !view.target.ok) return targetStep(view.target, config);
   if (!view.inSync) return reloadStep(view, config, pod);
   if (view.proof === "http-200" && config.verify === "auto") {
     return argsFix("name how the app reports its reloads, or say that any 200 is enough", "--verify=http");
@@ -84,6 +84,12 @@ function fileStep({ path, error }: FileState, pod: Pod): NextStep {
 function staleStep(stale: StaleMount, process: string, pod: Pod): NextStep {
   const fix = staleFix(stale, process);
   return fix.command === undefined ? fix : { say: fix.say, ...inKubernetes(pod, `delete pod ${pod.name}`) };
+}
+
+/** A command of `check` leaves the pod's name to the reader, and stands in none outside of Kubernetes. */
+function targetStep(target: TargetView, config: Config): NextStep {
+  const { say, yaml } = targetFix(target, config);
+  return yaml === undefined ? { say } : { say, yaml };
 }
 
 /** After the last attempt, as it ended. */

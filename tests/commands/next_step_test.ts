@@ -1,6 +1,7 @@
 /** The next step that `/status` and the page name, for each state in which somebody looks. */
 
 import assert from "node:assert/strict";
+import { TARGET_CODES, type TargetCode } from "../../src/codes.ts";
 import { nextStep } from "../../src/commands/status_view.ts";
 import type { Config } from "../../src/config.ts";
 import type { StatusView } from "../../src/model.ts";
@@ -177,6 +178,10 @@ for (
 
 test("outside of Kubernetes no kubectl is named, and without a namespace no -n", () => {
   assert.doesNotMatch(step(rejectedView(), {}, { ...POD, inKubernetes: false }), /kubectl/);
+  for (const code of Object.keys(TARGET_CODES) as TargetCode[]) {
+    const view = ambiguousView({ target: { ...ambiguousView().target!, code } });
+    assert.doesNotMatch(step(view, {}, { ...POD, inKubernetes: false }), /kubectl|POD/, code);
+  }
   assert.match(
     step(rejectedView(), {}, { ...POD, namespace: null as unknown as string }),
     /logs web-1 -c APP/,
