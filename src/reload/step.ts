@@ -255,7 +255,8 @@ function isGivenUp({ code }: Result): boolean {
 
 /** Whether to look who is the target: none is known, it is gone or not in order, or others may still come. */
 function isTargetOpen(model: Model, alive: Liveness, now: Now, policy: Policy): boolean {
-  if (policy.trigger !== "signal") return false;
+  // `--once` with an output writes it and ends: nobody is signalled, and none of the app's containers may be there yet.
+  if (policy.trigger !== "signal" || policy.once && rendersOutput(policy)) return false;
   const { known } = model;
   return !isFine(known) || alive.known === false || now.nowMs - model.startedAtMs < EARLY_MS;
 }

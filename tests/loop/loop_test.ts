@@ -140,6 +140,20 @@ test("--once: what never comes ends it after --reload-timeout, however long the 
   assert.equal(bench.exitCode, 1);
 });
 
+test("--once with an output that waits for its input looks for no process: the app's container may not be there yet", async () => {
+  for (const outputDir of ["/out", null]) {
+    const bench = createLoopBench({ once: true, outputDir });
+    bench.disk = {
+      kind: "unreadable",
+      files: [{ path: "/c", digest: null, sizeBytes: 0, error: "no such file" }],
+    };
+    bench.resolution = { kind: "none", code: "no-shared-process-namespace", message: "nobody is visible" };
+    bench.start();
+    await bench.clock.advance(6_000);
+    assert.equal(bench.logged("Target: nobody is visible"), outputDir === null, bench.log.join("\n"));
+  }
+});
+
 test("--once that is told to stop before it has reached anything: 1, waiting or in an attempt", async () => {
   const waiting = createLoopBench({ once: true });
   waiting.disk = MISSING;
