@@ -132,6 +132,7 @@ async function writeAll(
       memory.names = [];
     }
     const plan = planOutputs(files, config);
+    await clearTheWay(root, memory.names, new Set(plan.values()));
     const staged = await stageAll(root, files, plan, config, convert, step);
     let isGood = false;
     try {
@@ -147,6 +148,29 @@ async function writeAll(
   } finally {
     await root.close();
   }
+}
+
+/**
+ * Removes outputs without an input any more where a directory is needed now, or whose directory's name is that of a file now.
+ * These alone do not come back where the new content turns out to be bad: nothing could be written beside them.
+ */
+async function clearTheWay(
+  root: OpenDirectory,
+  before: readonly string[],
+  wanted: ReadonlySet<string>,
+): Promise<void> {
+  const directories = new Set([...wanted].flatMap(directoriesOf));
+  for (const name of before) {
+    const isInTheWay = directories.has(name) ||
+      directoriesOf(name).some((directory) => wanted.has(directory));
+    if (isInTheWay) await removeOutput(root, name).catch(() => {});
+  }
+}
+
+/** All directories that a name is in: `a` and `a/b` for `a/b/c`. */
+function directoriesOf(name: string): string[] {
+  const parts = name.split("/").slice(0, -1);
+  return parts.map((_, i) => parts.slice(0, i + 1).join("/"));
 }
 
 /** Removes what has no input any more, and says what the new outputs mean for the time of the whole. */

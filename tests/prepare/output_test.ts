@@ -31,6 +31,37 @@ async function makeFifo(path: string): Promise<void> {
 }
 
 testInDir(
+  "a file that becomes a directory of the same name, and back: the old output makes way",
+  async (dir) => {
+    const out = `${dir}/out`;
+    for (const checkCommand of [null, ["true"]]) {
+      const render = createRender(out, { checkCommand });
+      for (
+        const files of [
+          { "rules": "1", "x/y/z": "2", "stays": "3" },
+          { "rules/a": "4", "x": "5", "stays": "3" },
+          { "rules": "6", "x/y": "7", "stays": "3" },
+          { "rules/a/b/c": "8", "stays": "3" },
+        ]
+      ) {
+        assert.equal(reasonOf(await render(files)), "");
+        for (const [name, text] of Object.entries(files)) {
+          assert.equal(Deno.readTextFileSync(`${out}/${name}`), text);
+        }
+        assert.equal(namesIn(out).length, Object.keys(files).length);
+      }
+      // What somebody else has put there stays, and is told.
+      await render({ "stays": "3" });
+      Deno.writeTextFileSync(`${out}/foreign`, "app");
+      assert.match(reasonOf(await render({ "foreign/a": "9" })), /a file is at .*foreign/);
+      assert.equal(Deno.readTextFileSync(`${out}/foreign`), "app");
+      Deno.removeSync(out, { recursive: true });
+      Deno.mkdirSync(out);
+    }
+  },
+);
+
+testInDir(
   "an output that has become a link, a FIFO or a directory is refused, with the way out",
   async (dir) => {
     const [out, secret] = [`${dir}/out`, `${dir}/secret`];
