@@ -1,13 +1,10 @@
 /**
  * What a look asks the disk, so that a disk which does not answer costs little: each question that can hang has the one
  * disk timeout, is asked once at a time, and few may hang at once. Deno has 32 threads for files, name lookups and hashing
- * together: when all of them wait for a FIFO or a dead server, nothing of that works any more. Has the words for what is
- * wrong with a path, too. Judges no content.
+ * together: when all of them wait for a FIFO or a dead server, nothing of that works any more. Judges nothing.
  */
 
-import type { FileState } from "../model.ts";
 import type { Clock } from "../ports.ts";
-import { messageOf } from "../text.ts";
 
 /** The disk timeout: so long one question may take before the look goes on without the answer. */
 const ANSWER_MS_MAX = 5_000;
@@ -127,95 +124,4 @@ export async function forEachLimited<T>(
     while (next < items.length) await visit(items[next++]!);
   };
   await Promise.all(Array.from({ length: Math.min(CONCURRENCY, items.length) }, worker));
-}
-
-/** Why a file has no content; `skip`: it is nothing that could have any, such as a FIFO or a link to nowhere. */
-export interface FileProblem {
-  readonly kind: "missing" | "skip" | "failed";
-  /** A sentence part for people. */
-  readonly error: string;
-  readonly sizeBytes: number;
-}
-
-const DIRECTORY = "a directory, not a regular file; use --watched-dir";
-
-/** A problem of that kind. */
-export function problem(kind: FileProblem["kind"], error: string, sizeBytes = 0): FileProblem {
-  return { kind, error, sizeBytes };
-}
-
-/** A file state that tells of an error. */
-export function fileError(path: string, error: string, sizeBytes = 0): FileState {
-  return { path, digest: null, sizeBytes, error };
-}
-
-/** What a file is that is not regular. */
-export function notRegular(info: Deno.FileInfo): FileProblem {
-  if (info.isDirectory) return problem("skip", DIRECTORY);
-  const kind = info.isFifo ? "a FIFO" : info.isSocket ? "a socket" : "a device";
-  return problem("skip", `${kind}, not a regular file`);
-}
-
-/** A file beyond `--max-file-size`. */
-export function tooLarge(sizeBytes: number, sizeBytesMax: number): FileProblem {
-  return problem("skip", `larger than --max-file-size (${sizeBytes} of ${sizeBytesMax} bytes)`, sizeBytes);
-}
-
-/** A file that may not be written to an output. */
-export function leadsOutside(real: string): FileProblem {
-  const error =
-    `a link that leads out of the watched directories, to "${real}", is not rendered: name that file or ` +
-    "directory with --config-file or --watched-dir";
-  return problem("failed", error);
-}
-
-/**
- * Turns what the disk threw into a sentence part; looks again where the cause is not in the error.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const dir = await Deno.makeTempDir();
- * await Deno.symlink("nowhere", `${dir}/link`);
- * const { error } = await explain(`${dir}/link`, new Deno.errors.NotFound());
- * assert.equal(error, 'no such file: a link to "nowhere", which is not there');
- * await Deno.remove(dir, { recursive: true });
- * ```
- */
-export async function explain(path: string, error: unknown): Promise<FileProblem> {
-  if (error instanceof NoAnswer) return problem("failed", error.message);
-  if (error instanceof Deno.errors.NotFound) {
-    const link = await Deno.readLink(path).catch(() => null);
-    if (link !== null) return problem("skip", `no such file: a link to "${link}", which is not there`);
-    // Deno decodes names; one that is not UTF-8 cannot be named any more.
-    return path.includes("\uFFFD")
-      ? problem("skip", "its name is not UTF-8")
-      : problem("missing", "no such file");
-  }
-  if (error instanceof Deno.errors.NotADirectory) {
-    const info = await Deno.stat(path).catch(() => null);
-    return info === null
-      ? problem("missing", "no such file: a parent is no directory")
-      : problem("missing", "a file, not a directory; use --config-file");
-  }
-  if (error instanceof Deno.errors.PermissionDenied) return problem("failed", await explainDenied(path));
-  if (error instanceof Deno.errors.FilesystemLoop) return problem("skip", "a loop of symbolic links");
-  if (error instanceof Deno.errors.IsADirectory) return problem("skip", DIRECTORY);
-  // Deno puts the path behind a colon or comma; the reader of the log has it already.
-  const text = messageOf(error);
-  return problem("failed", text.split(/[:,] (?:stat|open|readfile|readdir) /)[0]!);
-}
-
-/**
- * Which permission is missing and the way out. A ConfigMap or Secret with mode 0400 belongs to root; kubelet adds group
- * read only where the pod has an `fsGroup`, and 0440 is readable because the group is 0 by default (kubelet 1.34).
- */
-async function explainDenied(path: string): Promise<string> {
-  const info = await Deno.stat(path).catch(() => null);
-  const own = `this process is ${Deno.uid()}:${Deno.gid()}`;
-  if (info === null) return `permission denied: a directory above it cannot be entered (${own})`;
-  const mode = ((info.mode ?? 0) & 0o7777).toString(8).padStart(4, "0");
-  const fix = info.isDirectory
-    ? "give others read and execute on this directory (chmod o+rx), or watch the directories beside it one by one"
-    : "set the volume's defaultMode to 0440, or fsGroup in the pod's securityContext";
-  return `permission denied: mode ${mode}, owner ${info.uid}:${info.gid}, ${own}; ${fix}`;
 }

@@ -6,8 +6,8 @@
 import type { FileState } from "../model.ts";
 import { isWithin } from "../paths.ts";
 import { sortPaths } from "./digest.ts";
-import { type Disk, forEachLimited, leadsOutside, orNull } from "./disk.ts";
-import { isSameStat, isStat, isUnchangedSync, statFile } from "./read_file.ts";
+import { type Disk, forEachLimited, orNull } from "./disk.ts";
+import { isSameStat, isStat, isUnchangedSync, leadsOutside, statFile } from "./file_stat.ts";
 import { createFile, type FileLook, isTrusted, readAll, type ReadOptions } from "./read_files.ts";
 import {
   type Candidate,

@@ -1,10 +1,22 @@
 /**
- * Reads the files of one look: which of them have to be read, within which bounds, and what came of it. Knows no
- * directory and no volume; how one file is read is `read_file.ts`'s.
+ * Reads the files of one look: which of them have to be read, within which bounds, their bytes and digests. An endless file, or
+ * one that changes or is replaced meanwhile, is an answer and not an accident. Knows no directory and no volume. Must not touch
+ * Node's layer, except for the hash of a file beyond 1 MiB.
  */
 
-import { type Disk, type FileProblem, forEachLimited, orNull, problem } from "./disk.ts";
-import { type FileStat, isSameStat, readFile, type ReadLimits } from "./read_file.ts";
+import { digestOf } from "./digest.ts";
+import { type Disk, forEachLimited, NoAnswer, orNull } from "./disk.ts";
+import {
+  checkStat,
+  explain,
+  type FileProblem,
+  type FileStat,
+  isSameStat,
+  isStat,
+  problem,
+  statFile,
+  tooLarge,
+} from "./file_stat.ts";
 import type { Candidate } from "./sources.ts";
 
 /** A file changed within this time before it was read may change again without a new time: it is read again next time. */
@@ -12,6 +24,10 @@ const FRESH_MS = 2_000;
 /** Of the collector's units of work, a hundred of which are a collection: those of a file, and the bytes of one more. */
 const READ_WORK = 0.1;
 const READ_BYTES_PER_WORK = 80 * 1024;
+
+/** The digest built into the runtime makes a copy of what it is given; a larger file is hashed in pieces. */
+const WHOLE_BYTES_MAX = 1024 * 1024;
+const PIECE_BYTES = 64 * 1024;
 
 /** One file as a look found it. */
 export interface FileLook extends Candidate {
@@ -108,4 +124,113 @@ async function readOne(file: FileLook, { disk, limits, wallMs, collect }: ReadOp
 async function isStillAt(disk: Disk, path: string, { ino, dev }: FileStat): Promise<boolean> {
   const [info, real] = [await orNull(disk.lstat(path)), await orNull(disk.realPath(path))];
   return real === path && info !== null && info.ino === ino && info.dev === dev;
+}
+
+/** A file that was read. */
+export interface FileContent {
+  readonly kind: "content";
+  readonly stat: FileStat;
+  readonly digest: string;
+  readonly bytes: Uint8Array | null;
+  /** False where the file changed while it was read. */
+  readonly stable: boolean;
+}
+
+/** Bounds of one read. */
+export interface ReadLimits {
+  readonly sizeBytesMax: number;
+  readonly keepBytes: boolean;
+}
+
+/** Reads a file that `statFile` found to be regular just before; `stat` is what that has found. Never throws. */
+export async function readFile(
+  disk: Disk,
+  path: string,
+  stat: FileStat,
+  limits: ReadLimits,
+): Promise<FileContent | FileProblem> {
+  if (stat.sizeBytes > limits.sizeBytesMax) return tooLarge(stat.sizeBytes, limits.sizeBytesMax);
+  try {
+    // The name has the inode: where another file takes the place of one whose read hangs, that one is read.
+    return await disk.ask(`read ${path} ${stat.dev}:${stat.ino}`, () => readOpened(disk, path, limits));
+  } catch (error) {
+    if (!(error instanceof NoAnswer)) return await explain(path, error);
+    // Most likely a FIFO took the file's place before it was opened: that read waits for ever.
+    const now = await statFile(disk, path);
+    return isStat(now) ? problem("failed", error.message) : now;
+  }
+}
+
+async function readOpened(disk: Disk, path: string, limits: ReadLimits): Promise<FileContent | FileProblem> {
+  using file = await Deno.open(path);
+  const stat = async () => checkStat(disk.local ? file.statSync() : await file.stat(), path);
+  const before = await stat();
+  if (!isStat(before)) return before;
+  if (before.sizeBytes > limits.sizeBytesMax) return tooLarge(before.sizeBytes, limits.sizeBytesMax);
+  const read = before.sizeBytes > WHOLE_BYTES_MAX
+    ? await hashPieces(file, before.sizeBytes, limits.keepBytes)
+    : await hashWhole(file, before.sizeBytes, limits, disk.local && before.sizeBytes <= PIECE_BYTES);
+  if (read === null) return tooLarge(before.sizeBytes, limits.sizeBytesMax);
+  const after = await stat();
+  const stable = isStat(after) && after.mtimeMs === before.mtimeMs && after.sizeBytes === before.sizeBytes &&
+    read.length === after.sizeBytes;
+  return { kind: "content", stat: before, digest: read.digest, bytes: read.bytes, stable };
+}
+
+interface Hashed {
+  readonly digest: string;
+  readonly length: number;
+  readonly bytes: Uint8Array | null;
+}
+
+/** Null where the file grew past the limit. One byte more than its size is asked for, so that growth shows. */
+async function hashWhole(
+  file: Deno.FsFile,
+  sizeBytes: number,
+  limits: ReadLimits,
+  sync: boolean,
+): Promise<Hashed | null> {
+  let buffer = new Uint8Array(sizeBytes + 1);
+  let length = 0;
+  for (;;) {
+    const rest = buffer.subarray(length);
+    const count = sync ? file.readSync(rest) : await file.read(rest);
+    if (count === null) break;
+    length += count;
+    if (length > limits.sizeBytesMax) return null;
+    // A regular file gives less than asked for at its end only.
+    if (length < buffer.length) break;
+    const larger = new Uint8Array(Math.min(buffer.length * 2, limits.sizeBytesMax + 1));
+    larger.set(buffer);
+    release(buffer);
+    buffer = larger;
+  }
+  const bytes = buffer.subarray(0, length);
+  const digest = await digestOf(bytes);
+  if (limits.keepBytes) return { digest, length, bytes };
+  release(buffer);
+  return { digest, length, bytes: null };
+}
+
+/** Gives memory back at once: V8 lets tens of MiB of what was read lie. `bytes` are gone then. */
+function release(bytes: Uint8Array): void {
+  (bytes.buffer as ArrayBuffer).transfer(0);
+}
+
+/** No more than `sizeBytes`: growth shows in the times. */
+async function hashPieces(file: Deno.FsFile, sizeBytes: number, keepBytes: boolean): Promise<Hashed> {
+  // The only SHA-256 there is that takes a file in pieces. Loading it takes tens of milliseconds.
+  const { createHash } = await import("node:crypto");
+  const hash = createHash("sha256");
+  const buffer = new Uint8Array(keepBytes ? sizeBytes : PIECE_BYTES);
+  let length = 0;
+  while (length < sizeBytes) {
+    const start = keepBytes ? length : 0;
+    const piece = buffer.subarray(start, start + Math.min(PIECE_BYTES, sizeBytes - length));
+    const count = await file.read(piece);
+    if (count === null) break;
+    hash.update(piece.subarray(0, count));
+    length += count;
+  }
+  return { digest: hash.digest("hex"), length, bytes: keepBytes ? buffer.subarray(0, length) : null };
 }

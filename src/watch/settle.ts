@@ -6,10 +6,10 @@
 
 import type { FileState, Snapshot } from "../model.ts";
 import { isInPayload } from "../proc/mountinfo.ts";
-import { type Disk, fileError, orNull } from "./disk.ts";
+import { type Disk, orNull } from "./disk.ts";
+import { fileError, isSameStat } from "./file_stat.ts";
 import type { Look } from "./look.ts";
 import type { FileLook } from "./read_files.ts";
-import { isSameStat } from "./read_file.ts";
 
 /** Quiet time of `auto` for plain files (contract, `--delay-interval`). */
 export const AUTO_DELAY_MS = 200;

@@ -5,7 +5,8 @@
  */
 
 import type { FileState } from "../model.ts";
-import { type Disk, fileError, orNull } from "./disk.ts";
+import { type Disk, orNull } from "./disk.ts";
+import { fileError } from "./file_stat.ts";
 
 /** kubelet tears a failed volume down within 2 ms; a directory that is without `..data` for so long is a plain one. */
 const LOST_MS_MAX = 10_000;

@@ -6,10 +6,10 @@
 import type { FileState } from "../model.ts";
 import { isWithin, joinPath } from "../paths.ts";
 import { isInPayload } from "../proc/mountinfo.ts";
-import { type Disk, explain, fileError, orNull } from "./disk.ts";
+import { type Disk, orNull } from "./disk.ts";
+import { explain, fileError, KERNEL_DIRS, leadsToKernel } from "./file_stat.ts";
 import type { GlobPart } from "./glob.ts";
 import { followFile, type Names, notePlace, type PlaceNotes, type Places } from "./plan.ts";
-import { KERNEL_DIRS, leadsToKernel } from "./read_file.ts";
 import { pinPath, type Place, type Volume, type VolumeFinder } from "./volumes.ts";
 
 const [DIRS_MAX, DEPTH_MAX] = [10_000, 32];
