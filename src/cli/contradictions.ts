@@ -6,7 +6,7 @@
 import { hideUrlSecrets } from "../http/urls.ts";
 import { baseName, isWithin, joinPath } from "../paths.ts";
 import { orList } from "../text.ts";
-import { isPattern, matchesParts, parseGlob } from "../watch/glob.ts";
+import { isPattern, matchesParts, parseGlob } from "../glob.ts";
 import type { FlagName } from "./flags.ts";
 import type { Resolved } from "./resolve.ts";
 import { quote } from "./usage_error.ts";

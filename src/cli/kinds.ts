@@ -6,7 +6,7 @@
 
 import { hideUrlSecrets, refusedPortOf } from "../http/urls.ts";
 import { isPid, PID_MAX, SIGNALS } from "../linux.ts";
-import { isGlob } from "../watch/glob.ts";
+import { isGlob } from "../glob.ts";
 import { splitShellWords } from "./shell_words.ts";
 import { parseDurationMs, parseSizeBytes } from "./units.ts";
 import { quote, UsageError } from "./usage_error.ts";

@@ -9,7 +9,7 @@ import { baseName, createOwnCheck, isWithin, joinPath, parentOf } from "../paths
 import type { Clock } from "../ports.ts";
 import { createDiskTimeout, type Disk, orNull } from "./disk.ts";
 import { fileError } from "./file_stat.ts";
-import { type Glob, isGlob, parseGlob } from "./glob.ts";
+import { type Glob, isGlob, parseGlob } from "../glob.ts";
 import { createPlaceNotes, followFile, followPath, type Places } from "./plan.ts";
 import { createVolumeFinder, type KnownVolume, pinPath, type Place, type Volume } from "./volumes.ts";
 import { createWalk, EVERYTHING, isAsListed, type Visitor, type WalkContext, type Walked } from "./walk.ts";

@@ -8,7 +8,7 @@ import { isWithin, joinPath } from "../paths.ts";
 import { isInPayload } from "../proc/mountinfo.ts";
 import { type Disk, orNull } from "./disk.ts";
 import { explain, fileError, KERNEL_DIRS, leadsToKernel } from "./file_stat.ts";
-import type { GlobPart } from "./glob.ts";
+import type { GlobPart } from "../glob.ts";
 import { followFile, type Names, notePlace, type PlaceNotes, type Places } from "./plan.ts";
 import { pinPath, type Place, type Volume, type VolumeFinder } from "./volumes.ts";
 

@@ -105,7 +105,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   "loop": ["record", "attempt", "reload"],
   "record": ["http", "observe", "reload"],
   "attempt": ["verify", "http", "reload"],
-  "cli": ["watch", "http"],
+  "cli": ["http"],
   "serve": ["observe", "proc"],
   "trigger": ["http"],
   "verify": ["http"],

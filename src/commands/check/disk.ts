@@ -8,7 +8,7 @@ import type { Config } from "../../config.ts";
 import type { FileState, Observation, Snapshot, StaleMount } from "../../model.ts";
 import type { Clock, SnapshotReader } from "../../ports.ts";
 import { mountOf, parseMountinfo } from "../../proc/mountinfo.ts";
-import { isPattern, matchesParts, parseGlob } from "../../watch/glob.ts";
+import { isPattern, matchesParts, parseGlob } from "../../glob.ts";
 import { holdsFifo } from "../../watch/open_watch.ts";
 import { planPlaces } from "../../watch/sources.ts";
 import { messageOf } from "../../text.ts";

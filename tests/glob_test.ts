@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { isGlob, parseGlob } from "../../src/watch/glob.ts";
-import { test } from "../support/strict.ts";
+import { isGlob, parseGlob } from "../src/glob.ts";
+import { test } from "./support/strict.ts";
 
 test("a path is a pattern where a shell would take it for one", () => {
   const cases: [string, boolean][] = [
