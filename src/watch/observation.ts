@@ -6,21 +6,16 @@
 import type { Config } from "../config.ts";
 import type { Observation, Snapshot, SnapshotFile } from "../model.ts";
 import { parentOf } from "../paths.ts";
+import { isInPayload } from "../proc/mountinfo.ts";
 import type { Clock } from "../ports.ts";
+import { type Comparison, type Content, type Earlier, findChanges } from "./comparison.ts";
 import { digestOfListing, sortPaths } from "./digest.ts";
 import { type Disk, orNull } from "./disk.ts";
 import type { Look } from "./look.ts";
-import {
-  areInVolumes,
-  AUTO_DELAY_MS,
-  type Comparison,
-  type Content,
-  decideSettling,
-  type Earlier,
-  findChanges,
-  isFresh,
-  type Settling,
-} from "./settle.ts";
+import { AUTO_DELAY_MS, decideSettling, type Settling } from "./settle.ts";
+
+/** Changed files whose real place is looked up, to see whether a link leads into a volume. */
+const LINKS_MAX = 100;
 
 /** Directories whose own times are asked when names came or went. */
 const CHANGED_DIRS_MAX = 20;
@@ -98,6 +93,24 @@ export async function judgeLook(
   const snapshot = await describeContent(look, comparison, reading.content, disk);
   const observation: Observation = { kind: "content", snapshot, skipped: comparison.skipped };
   return [observation, { ...counted, content: { look, snapshot } }];
+}
+
+/** At the start nothing but their times tells how long plain files have been quiet. */
+function isFresh(look: Look, wallMs: number, delayMs: number): boolean {
+  return look.files.values().some(({ volume, stat }) =>
+    volume === null && stat !== null && Math.abs(wallMs - stat.ctimeMs) < delayMs
+  );
+}
+
+/** True where all that differs are links into atomically swapped volumes elsewhere. */
+async function areInVolumes({ differing, gone }: Comparison, disk: Disk): Promise<boolean> {
+  if (differing.length === 0 || differing.length > LINKS_MAX || gone.length > 0) return false;
+  for (const { path, volume, stat } of differing) {
+    if (volume !== null) continue;
+    const real = stat === null ? null : await orNull(disk.realPath(path));
+    if (real === null || !isInPayload(real)) return false;
+  }
+  return true;
 }
 
 /** Nothing counts yet; before anything has counted, what was read is told all the same, where it is complete. */

@@ -8,13 +8,13 @@ import { type Config, usesBytes } from "../config.ts";
 import type { Observation } from "../model.ts";
 import type { Clock, SnapshotReader } from "../ports.ts";
 import { messageOf } from "../text.ts";
+import { compareLook } from "./comparison.ts";
 import { createDiskTimeout } from "./disk.ts";
 import { fileError } from "./file_stat.ts";
 import { lookAgain, type LookOptions, takeLook } from "./look.ts";
 import { createOwnMounts, type OwnMounts } from "./mounts.ts";
 import { isLikelyChange, judgeLook, NOTHING_YET, type Reading } from "./observation.ts";
 import type { Places } from "./plan.ts";
-import { compareLook } from "./settle.ts";
 import { createSources, type SourceConfig } from "./sources.ts";
 
 /** A volume that is swapped while it is read is read again so often in one look. */
