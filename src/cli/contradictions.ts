@@ -156,7 +156,7 @@ function findSameName(files: readonly string[], label: string): string | null {
 function couldMatchIn(dir: string, pattern: string): boolean {
   const { base, parts } = parseGlob(pattern);
   if (!isWithin(dir, base)) return false;
-  const below = dir.slice(base === "/" ? 0 : base.length).split("/").filter(Boolean);
+  const below = dir.slice(base.length).split("/").filter(Boolean);
   return matchesParts(parts.at(-1) === "**" ? parts : parts.slice(0, -1), below);
 }
 
@@ -187,7 +187,6 @@ function findUnused({ config, givenAs }: Resolved): string | null {
 function findPortConflict({ config, givenAs }: Resolved): string | null {
   const ownHost = config.metricsHost ?? "0.0.0.0";
   if (config.verify === "none" || !["0.0.0.0", "::"].includes(ownHost)) return null;
-  if (config.reloadUrl.startsWith("unix:")) return null;
   const url = new URL(config.reloadUrl);
   const port = Number(url.port || (url.protocol === "https:" ? 443 : 80));
   const isLocal = ["localhost", "[::1]"].includes(url.hostname) || url.hostname.startsWith("127.");

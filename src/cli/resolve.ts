@@ -83,8 +83,7 @@ function take({ flags, warnings }: EnvironmentTexts, name: FlagName, variable: s
 
 /** Links of a Service `config-reloader` or `config-reloader-…`; silent, since the pod's author did not write them. */
 function isServiceLink(variable: string, value: string): boolean {
-  return LINK_NAME.test(variable) || LINK_VALUE.test(value) ||
-    variable.startsWith(`${VARIABLE_PREFIX}PORT`) || variable.startsWith(`${VARIABLE_PREFIX}SERVICE_`);
+  return LINK_NAME.test(variable) || LINK_VALUE.test(value);
 }
 
 /**

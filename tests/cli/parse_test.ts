@@ -96,6 +96,7 @@ test("other service links are silent, unknown variables are reported with what w
     CONFIG_RELOADER_PORT_80_TCP_ADDR: "10.0.0.1",
     CONFIG_RELOADER_PORT_80_TCP_PROTO: "tcp",
     CONFIG_RELOADER_SERVICE_HOST: "10.0.0.1",
+    CONFIG_RELOADER_SERVICE_PORT: "80",
     CONFIG_RELOADER_SERVICE_PORT_HTTP: "80",
     CONFIG_RELOADER_WEB_PORT: "udp://10.0.0.1:53",
     CONFIG_RELOADER_WEB_PORT_53_UDP_PORT: "53",
@@ -109,10 +110,30 @@ test("other service links are silent, unknown variables are reported with what w
       "CONFIG_RELOADER_XYZZY: unknown variable, ignored",
     ],
   );
+  assert.deepEqual(run([], { CONFIG_RELOADER_PORT: "9091" }).warnings, [
+    "CONFIG_RELOADER_PORT: unknown variable, ignored, did you mean CONFIG_RELOADER_METRICS_PORT?",
+  ], "no link has such a value");
   assert.deepEqual(run([], { CONFIG_RELOADER_HELP: "1", CONFIG_RELOADER_once: "1" }).warnings, [
     "CONFIG_RELOADER_HELP: unknown variable, ignored",
     "CONFIG_RELOADER_once: unknown variable, ignored, did you mean CONFIG_RELOADER_ONCE?",
   ]);
+});
+
+test("what a packed file unpacks to: 8 MiB, or what --max-file-size says", () => {
+  assert.equal(run([]).config.maxUnpackedBytes, 8 * 2 ** 20);
+  assert.equal(run(["--max-file-size=9MiB"]).config.maxUnpackedBytes, 9 * 2 ** 20);
+});
+
+test("the app's port and the own one must differ, also where the URL names none", () => {
+  for (
+    const [url, port] of [["http://localhost/", 80], ["https://127.0.0.1/x", 443], ["http://[::1]:81/", 81]]
+  ) {
+    const args = [`--reload-url=${url}`, `--metrics-port=${port}`];
+    assert.match(usage(args), /^--metrics-port: port \d+ is both --metrics-port and the app's/);
+    run([...args, "--metrics-host=10.0.0.1"]);
+  }
+  run(["--reload-url=unix:/run/app.sock:/status", "--metrics-port=80"]);
+  run(["--reload-url=http://app/", "--metrics-port=80"]);
 });
 
 test("settings show what is in force and where it came from, without secrets", () => {
