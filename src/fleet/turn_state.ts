@@ -143,9 +143,10 @@ export function mayTrigger(state: TurnState, digest: string, nowMs: number, poli
   return turn !== null && turn.digest === digest && nowMs < turn.sentAtMs + policy.durationMs;
 }
 
-/** A pause between two questions: 1 s, then longer, 10 s at most, up to a quarter of it by chance. */
+/** A pause between two questions: 1 s, then longer, 10 s at most, each with a part by chance. */
 export function askPauseMs(asked: number, random: number): number {
-  return Math.min(grow(ASK_FIRST_MS, asked, ASK_MAX_MS) * (0.85 + 0.3 * random), ASK_MAX_MS);
+  const pauseMs = grow(ASK_FIRST_MS, asked, ASK_MAX_MS) * (0.85 + 0.3 * random);
+  return Math.min(pauseMs, ASK_MAX_MS * (0.9 + 0.1 * random));
 }
 
 /** A pause that grows each time, up to a most. */

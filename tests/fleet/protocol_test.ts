@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { createGroup, DURATION_MS, type Group, type Member, SOAK_MS } from "../support/fleet_group.ts";
 import type { TurnEnd } from "../../src/fleet/turn_state.ts";
+import { askPauseMs } from "../../src/fleet/turn_state.ts";
 import { test } from "../support/strict.ts";
 
 const REJECTED: TurnEnd = { is: "rejected", outcome: "rejected", reason: "validation_failed" };
@@ -77,6 +78,14 @@ test("waiting asks again after 1 s, then less often, 10 s at most", () => {
   assert.ok(pauses[0]! >= 850 && pauses[0]! <= 1_200, `${pauses}`);
   assert.ok(pauses.every((pause, index) => index === 0 || pause >= pauses[index - 1]! - 50), `${pauses}`);
   assert.ok(Math.max(...pauses) <= 10_050, `${pauses}`);
+});
+
+test("each pause has a part by chance, also the longest", () => {
+  for (const asked of [0, 3, 100]) {
+    const pauses = [0, 0.25, 0.5, 0.75, 0.999].map((random) => askPauseMs(asked, random));
+    assert.equal(new Set(pauses).size, 5, `${pauses}`);
+    assert.ok(Math.max(...pauses) <= 10_000 && Math.min(...pauses) >= 850, `${pauses}`);
+  }
 });
 
 test("a hold ends when the pod that tried it succeeds on a retry, after its soak", () => {
