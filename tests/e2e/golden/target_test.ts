@@ -76,6 +76,7 @@ story("the signal kills the app", { app: { mode: "die" } }, async ({ scene, star
   await sidecar.logged("✅ Reload successful");
   await scene.swap("version: 2\n");
   await until("a second success", () => sidecar.log().split("✅").length === 3);
+  await sidecar.stop(); // before the app ends
 });
 
 story("the app dies soon after", { app: { mode: "die-later" } }, async ({ scene, start }) => {
@@ -102,6 +103,7 @@ story("the app restarts by itself", {}, async ({ scene, start, call }) => {
   await sidecar.logged(`Target: PID ${again.pid}`);
   await scene.swap("version: 1\n");
   await sidecar.logged("✅ Reload successful");
+  await sidecar.stop(); // before the app ends
 });
 
 story("the PID file is not there yet", {}, async ({ scene, start }) => {
