@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { build } from "../manifests/support.ts";
 import { until } from "../../support/poll.ts";
+import { sha256 } from "../../support/scene.ts";
 import { APP_IMAGE, configMap, createNamespace, type Namespace, podManifest } from "./support.ts";
 import { test } from "../../support/strict.ts";
 
@@ -210,62 +211,6 @@ test("restarts: of the app while changes arrive, and of the sidecar while one is
   await inSync("a: 3\n");
   await ns.setConfig("config", { "config.yaml": "a: 4\n" }, "pod");
   await inSync("a: 4\n");
-});
-
-/** SHA-256 as hex. */
-async function sha256(text: string): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
-  return digest.toHex();
-}
-
-test("a ConfigMap and a Secret together: a change of either is proved", async () => {
-  await using ns = await createNamespace("both");
-  const mounts = [
-    { name: "config", mountPath: "/etc/amp", readOnly: true },
-    { name: "secret", mountPath: "/etc/secret", readOnly: true },
-  ];
-  await ns.apply([
-    configMap("config", { "config.yaml": "a: 1\n" }),
-    { apiVersion: "v1", kind: "Secret", metadata: { name: "secret" }, stringData: { password: "one" } },
-    podManifest({
-      sidecarArgs: ["--config-file=/etc/amp/config.yaml", "--config-file=/etc/secret/password"],
-      app: { volumeMounts: mounts },
-      sidecar: { volumeMounts: mounts },
-      spec: { volumes: [{ name: "secret", secret: { secretName: "secret" } }] },
-    }),
-  ]);
-  await ns.untilReady("pod");
-  await changeAndProve(ns, "pod", "config", { "config.yaml": "a: 2\n" }, 1);
-  await ns.kubectl(["patch", "secret", "secret", "-p", JSON.stringify({ stringData: { password: "two" } })]);
-  await ns.untilArrived(
-    "pod",
-    "the Secret's change to be proved",
-    async () => await ns.metric("pod", "config_reload_successes_total") === 2,
-  );
-  assert.doesNotMatch(await ns.logs("pod", "config-reloader"), /\btwo\b/, "a secret must not be logged");
-});
-
-test("an app with a subPath mount cannot see the change: told, counted, not signalled", async () => {
-  await using ns = await createNamespace("subpath");
-  await ns.apply([
-    configMap("config", { "config.yaml": "a: 1\n" }),
-    podManifest({
-      app: { volumeMounts: [{ name: "config", mountPath: "/etc/amp/config.yaml", subPath: "config.yaml" }] },
-    }),
-  ]);
-  await ns.untilReady("pod");
-  await ns.untilLog("pod", "config-reloader", /subPath/);
-  await ns.setConfig("config", { "config.yaml": "a: 2\n" });
-  await ns.untilArrived(
-    "pod",
-    "the change to be out of sync",
-    async () => await ns.metric("pod", "config_reload_in_sync") === 0,
-  );
-  await until("the stale mount to be counted", async () => {
-    const text = await ns.http("pod", 9091, "/metrics");
-    return /config_reload_stale_mounts\{container="app",reason="subpath"\} [1-9]/.test(text);
-  }, { everyMs: 200 });
-  assert.equal((await ns.appCounts("pod"))["signals"], 0);
 });
 
 test("a Service called metrics: its METRICS_PORT=tcp://… does no harm", async () => {
