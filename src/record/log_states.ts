@@ -79,7 +79,9 @@ function logMounts({ logger }: LogDeps, before: Model, after: Model): void {
   if (isOld) return;
   const known = new Set(staleMountsOf(before).map((mount) => mount.message));
   for (const { message, container, reason, mountPoint } of staleMountsOf(after)) {
-    if (known.has(message) || after.failedFor?.includes(message)) continue;
+    // What is wrong with a path of the content is said once, as such.
+    const isSaid = after.failedFor?.includes(message) || after.problems.some(({ text }) => text === message);
+    if (known.has(message) || isSaid) continue;
     logger.warn(message, { container, reason, mount: mountPoint });
   }
 }

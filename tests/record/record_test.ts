@@ -330,6 +330,16 @@ test("--once ends with one line that says what was reached", async () => {
   assert.deepEqual([late.exitCode, late.log.at(-1)], [0, "INFO Wrote /out/c.yaml"]);
 });
 
+test("a volume that was replaced is told once, though it is a stale mount and what is wrong with the content", async () => {
+  const bench = await begun();
+  const message = "the volume was replaced";
+  bench.ownStaleMounts = [{ container: "sidecar", reason: "replaced", mountPoint: "/etc", message }];
+  bench.disk = { kind: "replaced", path: "/etc", message };
+  bench.loop.hint("event");
+  await bench.clock.advance(100);
+  assert.deepEqual(bench.log.filter((line) => line.includes(message)), [`WARN ${message}`]);
+});
+
 test("no 'in order again' beside a new problem", async () => {
   const bench = await begun();
   bench.disk = {

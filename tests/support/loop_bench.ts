@@ -10,6 +10,7 @@ import type {
   Observation,
   Proof,
   Resolution,
+  StaleMount,
   StatusReading,
   Target,
   TargetView,
@@ -54,6 +55,7 @@ export function createLoopBench(
     view: null as TargetView | null,
     /** The app's own mounts that never change again. */
     staleMounts: { stale: [], blind: false } as AppMounts,
+    ownStaleMounts: [] as readonly StaleMount[],
     reading: ampStatus(1) as StatusReading,
     /** What a signal or a request does; by default the app counts a good reload. */
     onTrigger: () => {
@@ -133,7 +135,7 @@ export function createLoopBench(
     },
     events: fleet.events,
   });
-  const reader = { look: () => Promise.resolve(bench.disk), staleMounts: () => [] };
+  const reader = { look: () => Promise.resolve(bench.disk), staleMounts: () => bench.ownStaleMounts };
   const isThere = (target: Target) => target.startTicks === bench.target?.startTicks;
   const target = {
     resolve: (): Resolution =>
