@@ -87,14 +87,8 @@ export function forbids(table: ProcessTable, stat: ProcessStat): ForbidCode | nu
 
 /** What each of them is: a word or two for `check`, and why it is not signalled, with the way out. */
 const FORBIDDEN = {
-  "bad-pid": {
-    note: "a kernel thread",
-    why: () => `it is a thread of the kernel; ${NAME_IT}`,
-  },
-  "self": {
-    note: "another config-reloader",
-    why: () => `it is config-reloader itself; ${NAME_IT}`,
-  },
+  "bad-pid": { note: "a kernel thread", why: () => `it is a thread of the kernel; ${NAME_IT}` },
+  "self": { note: "another config-reloader", why: () => `it is config-reloader itself; ${NAME_IT}` },
   "pause": {
     note: "the pause process",
     why: () =>
@@ -108,9 +102,8 @@ const FORBIDDEN = {
   "not-there": {
     note: "a zombie",
     why: ({ state }: ProcessStat) =>
-      state === "Z"
-        ? "it has ended and is a zombie; looking again when the application is back"
-        : "it has just ended; looking again when the application is back",
+      `it has ${state === "Z" ? "ended and is a zombie" : "just ended"}; ` +
+      "looking again when the application is back",
   },
   "host-init": {
     note: "the init process of this machine",
