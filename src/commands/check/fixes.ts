@@ -193,9 +193,12 @@ export function badFileFix(path: string, error: string): Fix {
   if (/--max-file-size/.test(error)) {
     return argsFix("raise the limit, and the container's memory with it", "--max-file-size=64MiB");
   }
-  const outside = /leads out of the watched directories, to "(.*)"/.exec(error)?.[1];
-  if (outside !== undefined) {
-    return argsFix("watch what the link leads to, or remove the link", `--config-file=${outside}`);
+  if (/leads out of the watched directories/.test(error)) {
+    // Whoever made the link chose where it leads: that is nothing to paste.
+    return argsFix(
+      "remove the link; only where the application is meant to read what it leads to, name that itself",
+      "--config-file=/PATH/OF/A/FILE",
+    );
   }
   return argsFix("put a regular file there, or watch another path", "--config-file=/PATH/OF/A/FILE");
 }
