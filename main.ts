@@ -11,10 +11,21 @@ import { findMissingPermissions } from "./src/commands/permissions.ts";
 const EXIT_FAULT = 1;
 const EXIT_USAGE = 2;
 
-/** Writes one text and waits until it is out: `Deno.exit` would cut it off. */
-async function write(stream: { write(bytes: Uint8Array): Promise<number> }, text: string): Promise<void> {
-  let bytes = new TextEncoder().encode(text);
-  while (bytes.length > 0) bytes = bytes.subarray(await stream.write(bytes));
+/**
+ * Writes one text and waits until it is out: `Deno.exit` would cut it off. The exit code tells what the command found, also
+ * where nobody reads it (`healthcheck | true`) or it cannot be written.
+ */
+async function write(stream: typeof Deno.stdout | typeof Deno.stderr, text: string): Promise<void> {
+  try {
+    let bytes = new TextEncoder().encode(text);
+    while (bytes.length > 0) bytes = bytes.subarray(await stream.write(bytes));
+  } catch (error) {
+    if (stream !== Deno.stdout || error instanceof Deno.errors.BrokenPipe) return;
+    await write(
+      Deno.stderr,
+      `config-reloader: cannot write to standard output: ${(error as Error).message}\n`,
+    );
+  }
 }
 
 /** The sidecar of this container, for the commands that ask about it. */

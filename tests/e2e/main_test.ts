@@ -278,6 +278,18 @@ test("healthcheck asks the running sidecar", async () => {
   const url = `http://127.0.0.1:${sidecar.port}/healthz`;
   // Many times: a line that is written and not awaited is lost in some of the runs only.
   for (let i = 0; i < 20; i++) assert.deepEqual(await ask(), { code: 0, out: `ok: ${url}\n`, err: "" });
+  // The exit code is about the sidecar, whatever becomes of the line.
+  const told = (script: string) =>
+    runProduct(["healthcheck", `--metrics-port=${sidecar.port}`, "--metrics-host=127.0.0.1"], {}, [
+      "bash",
+      "-c",
+      script,
+      "bash",
+    ]);
+  const unread = 'exec {closed}> >(exec <&-); wait $!; "$@" >&"$closed"';
+  assert.deepEqual(await told(unread), { code: 0, out: "", err: "" });
+  const err = "config-reloader: cannot write to standard output: No space left on device (os error 28)\n";
+  assert.deepEqual(await told('"$@" >/dev/full'), { code: 0, out: "", err });
   await sidecar.stop();
   const out = `Cannot ask ${url}: connection refused; is the sidecar running with the same --metrics-port\n`;
   for (let i = 0; i < 20; i++) assert.deepEqual(await ask(), { code: 1, out, err: "" });

@@ -59,10 +59,11 @@ export interface SidecarOptions {
 export async function runProduct(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  prefix: readonly string[] = [],
 ): Promise<{ code: number; out: string; err: string }> {
-  const [program, ...first] = PRODUCT;
+  const [program, ...rest] = [...prefix, ...PRODUCT, ...args];
   const { code, stdout, stderr } = await new Deno.Command(program!, {
-    args: [...first, ...args],
+    args: rest,
     env: { CONFIG_RELOADER_BIN: "", ...env },
     stdin: "null",
   }).output();
