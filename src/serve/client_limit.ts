@@ -20,8 +20,12 @@ export const COUNT_INTERVAL_MS = 5_000;
 const COUNT_INTERVAL_BUSY_MS = 250;
 /** After so many requests they are counted as well: a flood that asks is met at once. */
 const REQUESTS_PER_COUNT = 4;
-/** Timers that had no turn for so long, in milliseconds, while requests were answered: clients take all the time. */
+/**
+ * Timers that had no turn for so long, in milliseconds, while so many requests were answered: clients take all the time. Of
+ * few requests it was the machine, which let this process wait.
+ */
 const STARVED_MS = 250;
+const STARVED_REQUESTS = 32;
 /** So many may leave answers unread, and so many bytes count as that: each holds 400 KiB here where it goes on asking. */
 const UNREAD_MAX = 8;
 const UNREAD_BYTES = 32 * 1024;
@@ -45,7 +49,7 @@ export function createClientLimit(options: ClientLimitOptions) {
   const clientsMax = Math.min(CLIENTS_MAX, Math.floor((options.readMaxFds() - ownFds) * CLIENTS_SHARE));
   let requests = 0;
   let requestsSeen = 0;
-  let waitingSinceMs: number | null = null;
+  let waiting: { readonly sinceMs: number; readonly requests: number } | null = null;
   let clients = 0;
   let busyUntilMs = -Infinity;
 
@@ -80,11 +84,11 @@ export function createClientLimit(options: ClientLimitOptions) {
   /** Pipelined requests are answered one after another without end, and timers wait for them. */
   function checkTurn(): void {
     const nowMs = clock.nowMs();
-    if (waitingSinceMs === null) {
-      waitingSinceMs = nowMs;
-      void clock.sleep(0, signal).then(() => waitingSinceMs = null);
-    } else if (nowMs - waitingSinceMs > STARVED_MS) {
-      waitingSinceMs = nowMs;
+    if (waiting === null) {
+      waiting = { sinceMs: nowMs, requests };
+      void clock.sleep(0, signal).then(() => waiting = null);
+    } else if (nowMs - waiting.sinceMs > STARVED_MS && requests - waiting.requests >= STARVED_REQUESTS) {
+      waiting = { sinceMs: nowMs, requests };
       shed("they ask so fast that nothing else has its turn");
     }
   }
