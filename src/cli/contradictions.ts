@@ -183,15 +183,24 @@ function findUnused({ config, givenAs }: Resolved): string | null {
   return null;
 }
 
-/** In a pod the app and the sidecar share the ports: the second to listen would fail, or the sidecar verify itself. */
+/**
+ * In a pod the app and the sidecar share the ports: the second to listen would fail, or the sidecar verify or trigger itself.
+ */
 function findPortConflict({ config, givenAs }: Resolved): string | null {
   const ownHost = config.metricsHost ?? "0.0.0.0";
-  if (config.verify === "none" || !["0.0.0.0", "::"].includes(ownHost)) return null;
-  const url = new URL(config.reloadUrl);
-  const port = Number(url.port || (url.protocol === "https:" ? 443 : 80));
-  const isLocal = ["localhost", "[::1]"].includes(url.hostname) || url.hostname.startsWith("127.");
-  if (!isLocal || port !== config.metricsPort) return null;
-  const label = givenAs("metrics-port") ?? givenAs("reload-url");
-  return `${label}: port ${port} is both --metrics-port and the app's, at ` +
-    `--reload-url ${quote(hideUrlSecrets(config.reloadUrl))}, want two ports`;
+  if (!["0.0.0.0", "::"].includes(ownHost)) return null;
+  const urls: (readonly [flag: "reload-url" | "trigger-url", url: string])[] = [
+    ...(config.verify === "none" ? [] : [["reload-url", config.reloadUrl] as const]),
+    ...config.triggerUrls.map((url) => ["trigger-url", url] as const),
+  ];
+  for (const [flag, text] of urls) {
+    const url = new URL(text);
+    const port = Number(url.port || (url.protocol === "https:" ? 443 : 80));
+    const isLocal = ["localhost", "[::1]"].includes(url.hostname) || url.hostname.startsWith("127.");
+    if (!isLocal || port !== config.metricsPort) continue;
+    const label = givenAs("metrics-port") ?? givenAs(flag);
+    return `${label}: port ${port} is both --metrics-port and the app's, at ` +
+      `--${flag} ${quote(hideUrlSecrets(text))}, want two ports`;
+  }
+  return null;
 }

@@ -133,6 +133,16 @@ test("the app's port and the own one must differ, also where the URL names none"
     run([...args, "--metrics-host=10.0.0.1"]);
   }
   run(["--reload-url=unix:/run/app.sock:/status", "--metrics-port=80"]);
+  const http = [
+    "--trigger=http",
+    "--trigger-url=http://app/r",
+    "--trigger-url=http://localhost:9091/-/reload",
+  ];
+  assert.match(
+    usage(http),
+    /^--trigger-url: port 9091 is both --metrics-port and the app's, at --trigger-url "/,
+  );
+  run([...http, "--metrics-port=9092"]);
   run(["--reload-url=http://app/", "--metrics-port=80"]);
 });
 
