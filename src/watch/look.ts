@@ -47,8 +47,7 @@ export type LookResult = Look | "torn" | { readonly replacedDir: string };
 /** Looks once. Throws nothing that the disk does. */
 export async function takeLook(before: Look | null, options: LookOptions): Promise<LookResult> {
   const { config, sources, disk, full } = options;
-  const isDoubtful = full || before !== null && hasProblem(before.files);
-  const memory = before !== null && isDoubtful ? { ...before, isPlain: false } : before;
+  const memory = before !== null && full ? { ...before, isPlain: false } : before;
   const { replacedDir, torn, ...listed } = await listSources(config, sources, disk, memory, options);
   if (replacedDir !== null) return { replacedDir };
   if (torn) return "torn";
@@ -57,8 +56,8 @@ export async function takeLook(before: Look | null, options: LookOptions): Promi
   const paths = isSameList ? [...before.files.keys()] : sortPaths([...listed.candidates.keys()]);
   const read = await readPaths(paths, listed, before, options);
   if (read === "torn") return "torn";
-  // A link to what was a file may lead to a directory now.
-  if (isSameList && before.isPlain && hasProblem(read)) {
+  // A link to what was a file, or nothing, may lead to a directory now.
+  if (isSameList && before.isPlain && read.values().some((file) => isNewProblem(file, before))) {
     return takeLook({ ...before, isPlain: false }, options);
   }
   const files = isSameList
@@ -68,8 +67,8 @@ export async function takeLook(before: Look | null, options: LookOptions): Promi
   return { ...listed, files, single };
 }
 
-function hasProblem(files: Look["files"]): boolean {
-  return files.values().some(({ problem }) => problem !== null);
+function isNewProblem({ path, problem }: FileLook, before: Look): boolean {
+  return problem !== null && problem.error !== before.files.get(path)?.problem?.error;
 }
 
 /** Looks once more only at `paths`, which the look before has found: what came or went meanwhile is not seen. */

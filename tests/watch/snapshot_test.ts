@@ -465,8 +465,10 @@ testInDir(
     const [conf, far] = [join(dir, "conf"), join(dir, "far")];
     for (const path of [conf, `${far}/one`, `${far}/two`]) Deno.mkdirSync(path, { recursive: true });
     for (const path of ["one/a", "two/b", "file"]) Deno.writeTextFileSync(join(far, path), path);
-    Deno.symlinkSync("../far/one", join(conf, "dir"));
+    Deno.symlinkSync("one", join(far, "current"));
+    Deno.symlinkSync("../far/current", join(conf, "dir"));
     Deno.symlinkSync("../far/file", join(conf, "file"));
+    Deno.symlinkSync("../far/late", join(conf, "late"));
     const reader = createSnapshotReader({ ...BASE, watchedDirs: [conf], delayIntervalMs: 0 }, clock);
     const { readDirSync } = Deno;
     let listed = 0;
@@ -474,20 +476,28 @@ testInDir(
     const names = async () =>
       (await content(reader)).files.map(({ path }) => path.slice(conf.length + 1)).sort();
     try {
-      await until("nothing to be listed", async () => {
-        const before = listed;
-        await content(reader);
-        return listed === before;
-      }, { timeoutMs: 10_000, everyMs: 200 });
-      Deno.writeTextFileSync(join(far, "one/c"), "");
-      assert.deepEqual(await names(), ["dir/a", "dir/c", "file"]);
+      const calm = () =>
+        until("nothing to be listed", async () => {
+          const before = listed;
+          await content(reader);
+          return listed === before;
+        }, { timeoutMs: 10_000, everyMs: 200 });
+      await calm();
       Deno.removeSync(join(far, "file"));
       Deno.mkdirSync(join(far, "file"));
       Deno.writeTextFileSync(join(far, "file/d"), "");
+      assert.deepEqual(await names(), ["dir/a", "file/d"]);
+      await calm();
+      Deno.writeTextFileSync(join(far, "one/c"), "");
       assert.deepEqual(await names(), ["dir/a", "dir/c", "file/d"]);
-      Deno.symlinkSync("../far/two", join(dir, "new"));
-      Deno.renameSync(join(dir, "new"), join(conf, "dir"));
+      await calm();
+      Deno.removeSync(join(far, "current"));
+      Deno.symlinkSync("two", join(far, "current"));
       assert.deepEqual(await names(), ["dir/b", "file/d"]);
+      await calm();
+      Deno.mkdirSync(join(far, "late"));
+      Deno.writeTextFileSync(join(far, "late/e"), "");
+      assert.deepEqual(await names(), ["dir/b", "file/d", "late/e"]);
     } finally {
       Deno.readDirSync = readDirSync;
     }
