@@ -170,12 +170,12 @@ test("odd requests get their answer and harm nobody", async (context) => {
     conn.close();
   });
   await context.step("reset in the middle of an answer", async () => {
-    for (let i = 0; i < 50; i++) {
-      const conn = await connect(victim.port);
-      await send(conn, "GET /metrics HTTP/1.1\r\n\r\n".repeat(20));
+    const conns = await openMany(victim.port, 50);
+    for (const conn of conns) {
+      // On a slow machine they may be too fast: until they are gone, all clients may be closed at any time.
+      await send(conn, "GET /metrics HTTP/1.1\r\n\r\n".repeat(20)).catch(() => {});
       conn.close();
     }
-    // A slow machine may find that they ask too fast: until they are gone, all clients may be closed at any time.
     await assertShed(victim);
   });
 });
