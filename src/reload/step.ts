@@ -89,7 +89,7 @@ function onDate(model: Model, now: Now, policy: Policy): Step {
   switch (phase.is) {
     case "reloading":
       // On a change, 5: new content does not wait for the timeout of a pending proof.
-      if (overtakeAtMs(phase.reload, model, policy) > now.nowMs) return lookFor();
+      if (overtakeAtMs(phase.reload, model, policy) > now.nowMs) return lookFor("settle");
       return [withReload(model, { isOvertaken: true }), { do: "overtake" }];
     case "concluding":
       return lookFor();

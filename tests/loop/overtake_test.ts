@@ -1,7 +1,7 @@
 /** Newer content overtakes a pending proof (contract: what happens on a change, 5). */
 
 import assert from "node:assert/strict";
-import { ampStatus, createLoopBench } from "../support/loop_bench.ts";
+import { ampStatus, contentOf, createLoopBench } from "../support/loop_bench.ts";
 import { DOWN } from "../support/status.ts";
 import { test } from "../support/strict.ts";
 
@@ -44,6 +44,23 @@ test("the applied content comes back while a proof is pending: it is said to be 
   assert.deepEqual([sent, bench.started, bench.outcomes], [["b", "a"], 1, ["success"]]);
   assert.ok(bench.logged("Config is back to what was applied before (hash: a)"), bench.log.join("\n"));
   assert.ok(!bench.logged("(hash: a -> a)"), bench.log.join("\n"));
+});
+
+test("content that settles beside a reload has a cause in its record", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never" });
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.onTrigger = () =>
+    bench.clock.sleep(1_000).then(() => bench.reading = ampStatus(bench.triggers.length + 1));
+  bench.write("b");
+  await bench.clock.advance(300);
+  bench.disk = { kind: "settling", againAtMs: bench.clock.nowMs() + 200 };
+  bench.loop.hint("event");
+  await bench.clock.advance(100);
+  bench.disk = contentOf("c", bench.clock.wallMs());
+  await bench.clock.advance(5_000);
+  const [last] = bench.status().reloads;
+  assert.deepEqual([last?.newHash, last?.causes.length !== 0], ["c", true], JSON.stringify(last));
 });
 
 test("newer content that comes sooner waits for the 2 s, and no longer", async () => {
