@@ -15,16 +15,17 @@ const LISTEN = "0A";
  * ```
  */
 export function parseListeners(text: string, port: number): string[] {
-  return rowsOf(text, port).filter((fields) => fields[3] === LISTEN && fields[9] !== undefined)
+  return [...rowsOf(text, port).filter((fields) => fields[3] === LISTEN && fields[9] !== undefined)]
     .map((fields) => fields[9]!);
 }
 
-/** The fields of each line whose local port it is. */
-function rowsOf(text: string, port: number): string[][] {
+/** The fields of each line whose local port it is, one by one: a flood has thousands of lines, and no memory is left. */
+function* rowsOf(text: string, port: number): Generator<string[]> {
   const wanted = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
-  return text.split("\n").map((line) => line.trim().split(/\s+/)).filter((fields) =>
-    fields[1]?.endsWith(wanted)
-  );
+  for (const line of text.split("\n")) {
+    const fields = line.trim().split(/\s+/);
+    if (fields[1]?.endsWith(wanted)) yield fields;
+  }
 }
 
 /** Whether the lines go beyond the listening sockets: Linux lists those first. */
@@ -44,5 +45,9 @@ export function isPastListeners(text: string): boolean {
  * ```
  */
 export function countUnread(text: string, port: number, bytes: number): number {
-  return rowsOf(text, port).filter((fields) => parseInt(fields[4]?.split(":")[0] ?? "0", 16) > bytes).length;
+  let count = 0;
+  for (const fields of rowsOf(text, port)) {
+    if (parseInt(fields[4]?.split(":")[0] ?? "0", 16) > bytes) count++;
+  }
+  return count;
 }

@@ -67,7 +67,9 @@ function logTarget({ config, logger, nowMs }: LogDeps, before: Model, after: Mod
   if (code === "not-there" && before.known?.view.code === code || message === after.failedFor) return;
   const line = `Target: ${message}`;
   // An app that has not started yet is nothing that somebody has to do something about. A number does not come back.
-  const isComing = known.isExpected && !before.targetSeen && config.pid === "auto";
+  // Which of several it is somebody has to say, unless it opens its port first.
+  const isComing = known.isExpected && !before.targetSeen && config.pid === "auto" &&
+    known.view.code !== "ambiguous";
   if (isComing) logger.info(line, fields);
   else logger.warn(line, fields);
 }

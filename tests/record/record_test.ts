@@ -256,6 +256,15 @@ test("a check command that fails is retried; content that does not parse waits f
   }
 });
 
+test("which of several is the app somebody has to say, also while none of them has opened its port", async () => {
+  const bench = createLoopBench();
+  bench.target = null;
+  bench.resolution = { kind: "none", code: "ambiguous", message: "2 processes may be it", again: true };
+  bench.start();
+  await bench.clock.advance(1_000);
+  assert.ok(bench.logged("WARN Target: 2 processes may be it"), bench.log.join("\n"));
+});
+
 test("an app that has not started yet is nothing to worry about; one that is gone is, once", async () => {
   const bench = createLoopBench();
   bench.target = null;
