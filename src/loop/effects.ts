@@ -22,7 +22,7 @@ import {
   reloadOf,
 } from "../reload/model.ts";
 import { openTriggerFor } from "../reload/outcome.ts";
-import { isSameProcess } from "../reload/process.ts";
+import { isSameProcess, isStillToCome } from "../reload/process.ts";
 import { decideStart, outputTimeOf, startFacts } from "../reload/start.ts";
 import type { Mailbox } from "./mailbox.ts";
 
@@ -139,7 +139,7 @@ function findKnownTarget({ target }: EffectDeps, model: Model): KnownTarget {
   const process: Target | null = resolution.kind === "none" ? null : resolution.target;
   return {
     target: process,
-    isExpected: resolution.kind === "starting" || resolution.kind === "none" && resolution.again === true,
+    isExpected: resolution.kind === "starting" || isStillToCome(resolution),
     view: target.preflight(resolution),
     mounts: process === null ? null : target.staleMounts(process),
   };

@@ -67,9 +67,7 @@ function logTarget({ config, logger, nowMs }: LogDeps, before: Model, after: Mod
   if (code === "not-there" && before.known?.view.code === code || message === after.failedFor) return;
   const line = `Target: ${message}`;
   // An app that has not started yet is nothing that somebody has to do something about. A number does not come back.
-  // Which of several it is somebody has to say, unless it opens its port first.
-  const isComing = known.isExpected && !before.targetSeen && config.pid === "auto" &&
-    known.view.code !== "ambiguous";
+  const isComing = known.isExpected && !before.targetSeen && config.pid === "auto";
   if (isComing) logger.info(line, fields);
   else logger.warn(line, fields);
 }

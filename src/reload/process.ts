@@ -3,7 +3,7 @@
  * asks one of these asks here. Pure.
  */
 
-import type { Target } from "../model.ts";
+import type { Resolution, Target } from "../model.ts";
 import { formatMs } from "../text.ts";
 import type { Signalled } from "./model.ts";
 
@@ -30,6 +30,14 @@ export function isSameProcess(a: Target, b: Target | null | undefined): boolean 
 /** Whether a process that started then has certainly read content that came at `changedAtMs`. */
 export function startedAfter(processStartedAtMs: number, changedAtMs: number): boolean {
   return processStartedAtMs >= changedAtMs + START_MARGIN_MS;
+}
+
+/**
+ * Whether nobody is there because the app has not come yet. Of several that may be it one may still open its port, but which
+ * of them it is somebody may have to say.
+ */
+export function isStillToCome(resolution: Resolution): boolean {
+  return resolution.kind === "none" && resolution.again === true && resolution.code !== "ambiguous";
 }
 
 /** Whether a process that has ended died of its signal. */

@@ -22,7 +22,7 @@ import {
 } from "./model.ts";
 import { dateOf, next } from "./next.ts";
 import { count, end, noteLife, stop, watchOf } from "./outcome.ts";
-import { isSameProcess } from "./process.ts";
+import { isSameProcess, isStillToCome } from "./process.ts";
 import { decideStart, startFacts } from "./start.ts";
 
 /** For so long after the start the other containers of a pod may still come, one after the other. */
@@ -170,9 +170,8 @@ function mayWait(
 ): boolean {
   const isChange = question.changedFrom !== undefined;
   if (resolution === null) return !isChange;
-  if (resolution.kind !== "none") return true;
-  // One of several may be it: an attempt waits as long, and says so in the end.
-  return resolution.again === true && resolution.code !== "ambiguous" || !isChange && !policy.once;
+  // Where one of several may be it an attempt waits as long, and says so in the end.
+  return resolution.kind !== "none" || isStillToCome(resolution) || !isChange && !policy.once;
 }
 
 /** On a change, 4: the trigger is out. Now there is time to look at what was hinted at meanwhile. */
