@@ -13,6 +13,7 @@ import { digestOfListing, sortPaths } from "./digest.ts";
 import { type Disk, orNull } from "./disk.ts";
 import type { Look } from "./look.ts";
 import { AUTO_DELAY_MS, decideSettling, type Settling } from "./settle.ts";
+import type { Volume } from "./volumes.ts";
 
 /** Changed files whose real place is looked up, to see whether a link leads into a volume. */
 const LINKS_MAX = 100;
@@ -58,10 +59,13 @@ export function isLikelyChange(
     const { firstReadAtMs, againAtMs } = waiting.settling;
     return firstReadAtMs !== null && nowMs >= againAtMs - 1 && !plainMoved;
   }
-  const isSwapped = volumes.values().some(({ dir, target }) =>
-    content.look.volumes.get(dir)?.target !== target
-  );
+  const isSwapped = swappedSince(volumes, content.look.volumes).length > 0;
   return delayIntervalMs === "auto" && isSwapped || plainMoved && delayIntervalMs === 0;
+}
+
+/** The volumes that are new, or show another payload than before. */
+function swappedSince(now: Look["volumes"], before: Look["volumes"] | undefined): Volume[] {
+  return [...now.values()].filter(({ dir, target }) => before?.get(dir)?.target !== target);
 }
 
 /** What a look means after those before it, and what is remembered then. */
@@ -142,7 +146,7 @@ async function describeContent(
   disk: Disk,
 ): Promise<Snapshot> {
   const isUnswapped = before !== null && look.volumes.size === before.look.volumes.size &&
-    look.volumes.values().every(({ dir, target }) => before.look.volumes.get(dir)?.target === target);
+    swappedSince(look.volumes, before.look.volumes).length === 0;
   if (isUnswapped && hasSameFiles(look, before.look)) return before.snapshot;
   const files = listFiles(look);
   const digest = await digestOfFiles(files, look);
@@ -194,8 +198,7 @@ async function findChangeTime(
   }
   const timeOf = async (info: Promise<Deno.FileInfo>) => (await orNull(info))?.mtime?.getTime() ?? 0;
   for (const dir of [...dirs].slice(0, CHANGED_DIRS_MAX)) times.push(await timeOf(disk.stat(dir)));
-  for (const { dir, target } of volumes.values()) {
-    if (before?.volumes.get(dir)?.target === target) continue;
+  for (const { dir } of swappedSince(volumes, before?.volumes)) {
     times.push(await timeOf(disk.lstat(`${dir}/..data`)));
   }
   return times.reduce((newest, time) => Math.max(newest, time));
