@@ -52,8 +52,8 @@ interface Progress {
   isRefused: boolean;
   /** Nobody listened there at some moment since the change. */
   wasDown: boolean;
-  /** A start of the app since the change would have shown: it was silent, or counted as before. */
-  startWouldShow: boolean;
+  /** It has counted on from the baseline: with a start since the change it would not have. */
+  hasCountedOn: boolean;
   status: Status | null;
   lastReason: string;
 }
@@ -87,7 +87,7 @@ export async function verifyReload(
     settled: false,
     isRefused: false,
     wasDown: of.wasDown === true,
-    startWouldShow: of.wasDown === true,
+    hasCountedOn: false,
     status: null,
     lastReason: "no answer yet",
   };
@@ -202,7 +202,6 @@ async function readOnce(run: Run): Promise<Verdict | null> {
   if (reading.kind === "error") {
     progress.isRefused = reading.reason === REFUSED;
     progress.wasDown ||= progress.isRefused;
-    progress.startWouldShow ||= progress.isRefused;
     progress.lastReason = `GET ${hideUrlSecrets(config.reloadUrl)}: ${reading.reason}`;
     return null;
   }
@@ -211,13 +210,14 @@ async function readOnce(run: Run): Promise<Verdict | null> {
   const verdict = judge(status, {
     ...progress,
     restarted: progress.restarted || hasStartedSince(run, status),
+    startWouldShow: progress.wasDown || progress.hasCountedOn,
     sinceTriggerMs: clock.nowMs() - progress.triggeredAtMs,
     untriggered: config.trigger === "none",
     provedToken: input.provedToken,
   });
   progress.status = status;
   progress.isRefused = false;
-  progress.startWouldShow ||= status.format === "amp" && baseline?.format === "amp" &&
+  progress.hasCountedOn ||= status.format === "amp" && baseline?.format === "amp" &&
     status.attempts >= baseline.attempts;
   progress.settled = verdict.kind === "settling";
   if (verdict.kind === "pending") progress.lastReason = verdict.reason;
