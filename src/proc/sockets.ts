@@ -15,8 +15,8 @@ const LISTEN = "0A";
  * ```
  */
 export function parseListeners(text: string, port: number): string[] {
-  return [...rowsOf(text, port).filter((fields) => fields[3] === LISTEN && fields[9] !== undefined)]
-    .map((fields) => fields[9]!);
+  return rowsOf(text, port).filter((fields) => fields[3] === LISTEN && fields[9] !== undefined)
+    .map((fields) => fields[9]!).toArray();
 }
 
 /** The fields of each line whose local port it is, one by one: a flood has thousands of lines, and no memory is left. */

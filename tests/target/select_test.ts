@@ -232,7 +232,7 @@ const CASES: readonly Case[] = [
     app(6, { comm: "python3", argv: ["python3", "/usr/bin/supervisord", "-n"] }),
     app(6, { comm: "s6-svscan", argv: ["s6-svscan", "/run/service"] }),
     app(6, { comm: "systemd", argv: ["/lib/systemd/systemd"] }),
-    app(6, { comm: "node", argv: ["PM2 v5.3.0: God Daemon (/home/app/.pm2)"] }),
+    app(6, { comm: "node", argv: ["PM2 v5.3.0: God Daemon (/var/lib/pm2)"] }),
   ].flatMap((root): Case[] => {
     const name = `${root.comm} ${root.argv![0]}`;
     const [runsv, listens] = [app(7, { comm: "runsv", argv: ["runsv", "amp"], ppid: 6 }), { listens: 8080 }];
