@@ -11,7 +11,7 @@ import type { Resolution, Result, Snapshot, Target, TriggerResult } from "../mod
 import type { PrepareResult } from "../ports.ts";
 import type { OpenTrigger } from "../reload/model.ts";
 import { outputTimeOf, statusIn } from "../reload/start.ts";
-import { startedAfter } from "../reload/process.ts";
+import { START_MARGIN_MS, startedAfter } from "../reload/process.ts";
 import { baselineOf } from "./baseline.ts";
 import { type AttemptDeps, type AttemptInput, resultOf } from "./input.ts";
 import { outcomeOfUnsent, verifyReload } from "./verification.ts";
@@ -128,9 +128,11 @@ async function findTarget(deps: AttemptDeps, input: AttemptInput): Promise<Found
 }
 
 /** Whether the process that was found started after the content came. */
-function hasRead(resolution: Resolution, { reload }: AttemptInput): boolean {
+function hasRead(resolution: Resolution, { reload: { job } }: AttemptInput): boolean {
   if (resolution.kind === "none") return false;
-  return startedAfter(resolution.target.startedAtMs, reload.job.changedAtMs);
+  // In doubt one reload too many; where none is allowed, since the one before died of it, this one came in its place.
+  const doubtMs = job.mayTrigger ? 0 : 3 * START_MARGIN_MS;
+  return startedAfter(resolution.target.startedAtMs, job.changedAtMs - doubtMs);
 }
 
 /** The app started with this content: nothing to trigger, its good status is the proof. */

@@ -224,9 +224,13 @@ async function readOnce(run: Run): Promise<Verdict | null> {
   return verdict;
 }
 
-/** Nobody triggers it and no process is looked at: one that was down since the change, and counts from 0, has started since. */
+/**
+ * Nobody triggers it and no process is looked at: one that was down since the change has started since. Where it counts, it
+ * does so from 0; where it tells a time, that decides.
+ */
 function hasStartedSince({ deps: { config }, progress }: Run, status: Status): boolean {
-  return config.trigger === "none" && progress.wasDown && status.format === "amp" && status.attempts === 0;
+  if (config.trigger !== "none" || !progress.wasDown) return false;
+  return status.format === "json" || status.format === "amp" && status.attempts === 0;
 }
 
 /** The app answered for the first time: that is the baseline, and the trigger goes out once more. */

@@ -257,6 +257,17 @@ test("an app that started after the change is verified, not signalled; its first
   assert.equal(run.result.triggeredAtMs, null);
 });
 
+test("one that came at once in the place of the app that died of this content has read it, however its start is stamped", async () => {
+  for (const [startedLaterMs, outcome] of [[-20, "success"], [5, "success"], [-100, "failed"]] as const) {
+    const bench = createBench();
+    bench.set({ target: targetOf(500 + startedLaterMs) });
+    await bench.clock.advance(1_000);
+    const run = bench.start({ mayTrigger: false, changedAtMs: 500 });
+    await bench.clock.advance(2_000);
+    assert.deepEqual([run.result?.outcome, bench.signals()], [outcome, 0], `${startedLaterMs} ms`);
+  }
+});
+
 test("content whose signal ended the app before is not signalled", async () => {
   const bench = createBench();
   const run = bench.start({ mayTrigger: false });

@@ -494,6 +494,30 @@ test("--trigger none: an app that was down since the change, and counts from 0 w
   assert.equal(idle.inSync, false);
 });
 
+test("--trigger none with --verify json: an app that was down since the change has started with it, whatever its token", async () => {
+  for (const between of [DOWN, jsonStatus("1")]) {
+    const bench = createLoopBench({
+      trigger: "none",
+      reloadOnStart: "never",
+      reloadTimeoutMs: 1_000,
+      verify: "json",
+      verifyToken: "/n",
+    });
+    bench.reading = DOWN;
+    bench.start();
+    await bench.clock.advance(1_000);
+    bench.reading = between;
+    bench.write("b");
+    await bench.clock.advance(3_000);
+    bench.reading = jsonStatus("1");
+    await bench.clock.advance(20_000);
+    assert.deepEqual(
+      [bench.inSync, bench.status().proof],
+      between === DOWN ? [true, "restarted"] : [false, "assumed-at-start"],
+    );
+  }
+});
+
 test("--trigger none: an app that says later that it could not load what counts as applied is asked until it has", async () => {
   const bench = createLoopBench({ trigger: "none" });
   bench.start();
