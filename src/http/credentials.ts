@@ -31,19 +31,6 @@ const OWN_HEADERS: readonly string[] = [
 /**
  * Reads all credential files that are configured. Headers of `--header-file` come last and so win.
  * @throws Error that names the file and what is wrong with it, never its content.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const none = {
- *   basicAuthFile: null, headerFile: null, caFile: null, clientCertFile: null, clientKeyFile: null
- * };
- * const file = await Deno.makeTempFile();
- * await Deno.writeTextFile(file, "s3cret\n");
- * const { headers } = readCredentials({ ...none, bearerTokenFile: file });
- * await Deno.remove(file);
- * assert.deepEqual(headers, [["authorization", "Bearer s3cret"]]);
- * assert.throws(() => readCredentials({ ...none, bearerTokenFile: file }), /Cannot read .*: no such file/);
- * ```
  */
 export function readCredentials(files: CredentialFiles): Credentials {
   const { basicAuthFile, bearerTokenFile, headerFile, caFile, clientCertFile, clientKeyFile } = files;

@@ -62,17 +62,7 @@ const BY_TEXT: readonly (readonly [part: string, code: HttpErrorCode, words: str
   ["invalid HTTP", "protocol", "the answer is not HTTP/1.1; if the server speaks TLS, use https://"],
 ];
 
-/**
- * Turns anything that `fetch` throws into an HttpError that keeps the reason.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const cause = new Error("error sending request for url (http://app/?token=1): client error (Connect): tcp " +
- *   "connect error: Connection refused (os error 111)");
- * const error = toHttpError(new TypeError("fetch failed", { cause }));
- * assert.deepEqual([error.code, error.message], ["refused", "connection refused"]);
- * ```
- */
+/** Turns anything that `fetch` throws into an HttpError that keeps the reason. */
 export function toHttpError(thrown: unknown): HttpError {
   if (thrown instanceof HttpError) return thrown;
   const inner = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;

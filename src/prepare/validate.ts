@@ -16,14 +16,6 @@ const VALIDATED_BYTES_MAX = 1024 * 1024;
  * Null where the content parses or `mode` does not look at such a file; else where and why it does not, as
  * `line 3, column 5: …`. `auto` goes by the extension of `name` and leaves all others alone. Content that is too large
  * to be looked at in the memory of a sidecar is a problem, too.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const bytes = new TextEncoder().encode("password: hunter2\npassword: hunter2\n");
- * const problem = await validateContent("app.yaml", bytes, "auto");
- * assert.equal(problem, "no valid YAML: line 2, column 1: Map keys must be unique"); // and no secret in it
- * assert.equal(await validateContent("app.conf", bytes, "auto"), null);
- * ```
  */
 export async function validateContent(
   name: string,
@@ -82,15 +74,7 @@ function findJsonError(text: string): string | null {
 const TOKEN =
   /[ \t\n\r]*("(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[{}[\],:])?/y;
 
-/**
- * Offset of the first character that no JSON text (RFC 8259) has there.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(findJsonErrorOffset('{"a": 1,}'), 8);
- * assert.equal(findJsonErrorOffset("[1 2]"), 3);
- * ```
- */
+/** Offset of the first character that no JSON text (RFC 8259) has there. */
 export function findJsonErrorOffset(text: string): number {
   const closers: string[] = [];
   let wants: "value" | "key" | "colon" | "end" = "value";

@@ -6,17 +6,7 @@
 import type { StatusReading } from "../model.ts";
 import { type Answer, isObject, parseJson, parseTime, unusable } from "./answer.ts";
 
-/**
- * Parses an answer; never throws.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const body = new TextEncoder().encode('{"status":"apply_failed","attempts":3,"split_state":true}');
- * const reading = parseAmp({ code: 503, body, truncated: false });
- * assert.ok(reading.kind === "status" && reading.status.format === "amp");
- * assert.deepEqual([reading.status.attempts, reading.status.splitState], [3, true]);
- * ```
- */
+/** Parses an answer; never throws. */
 export function parseAmp(answer: Answer): StatusReading {
   const json = parseJson(answer);
   if (!("value" in json)) return json;

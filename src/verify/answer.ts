@@ -55,16 +55,7 @@ const JSON_VALUES_MAX = 50_000;
 /** Nesting of a JSON status; each level costs about 80 bytes, and stack in every walk over it. */
 const JSON_DEPTH_MAX = 500;
 
-/**
- * The JSON value of an answer, or the reading that says why there is none; never throws.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const answer = (text: string) => ({ code: 503, body: new TextEncoder().encode(text), truncated: false });
- * assert.deepEqual(parseJson(answer('{"a":1}')), { value: { a: 1 } });
- * assert.deepEqual(parseJson(answer("oops")), { kind: "error", reason: 'HTTP 503, not JSON: "oops"' });
- * ```
- */
+/** The JSON value of an answer, or the reading that says why there is none; never throws. */
 export function parseJson(answer: Answer): { readonly value: unknown } | StatusReading {
   if (answer.truncated) return unusable(answer, "body is larger than 1 MiB");
   if (answer.body.length === 0) return unusable(answer, "empty body");

@@ -14,18 +14,6 @@ export type KnownFormat = "amp" | "prometheus";
 /**
  * Parses an answer in whichever format it is; never throws.
  * @param known what an earlier answer of this app was; then nothing else is accepted any more
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const answer = (text: string) => ({ code: 200, body: new TextEncoder().encode(text), truncated: false });
- * const format = (text: string, known: KnownFormat | null) => {
- *   const reading = parseAuto(answer(text), known);
- *   return reading.kind === "status" ? reading.status.format : reading.kind;
- * };
- * assert.equal(format('{"status":"success","attempts":3}', null), "amp");
- * assert.equal(format("well", null), "http");
- * assert.equal(format("well", "amp"), "error");
- * ```
  */
 export function parseAuto(answer: Answer, known: KnownFormat | null): StatusReading {
   if (known === "amp") return parseAmp(answer);

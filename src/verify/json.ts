@@ -12,19 +12,7 @@ export interface JsonRule {
   readonly verifyToken: string | null;
 }
 
-/**
- * Parses an answer; never throws. Answers other than 2xx are no status, whatever they hold.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const body = new TextEncoder().encode('{"ready":true,"config":{"b":2,"a":1}}');
- * const rule = { verifyOk: { pointer: "/ready", value: "true" }, verifyToken: "/config" };
- * assert.deepEqual(parseJsonStatus({ code: 200, body, truncated: false }, rule), {
- *   kind: "status",
- *   status: { format: "json", ok: true, token: '{"a":1,"b":2}' },
- * });
- * ```
- */
+/** Parses an answer; never throws. Answers other than 2xx are no status, whatever they hold. */
 export function parseJsonStatus(answer: Answer, rule: JsonRule): StatusReading {
   if (answer.code < 200 || answer.code > 299) return { kind: "error", reason: `HTTP ${answer.code}` };
   const json = parseJson(answer);

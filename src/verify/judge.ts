@@ -44,14 +44,6 @@ export function judge(status: Status, context: JudgeContext): Verdict {
  * is now. Where the app cuts its time to whole seconds, a second reload within the second of the last one would look
  * unchanged: the trigger then waits for the next second, once and for one second at most. (The other way, to trigger
  * at once and a second time later, would make the app reload twice.)
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const reloadedAt = (successWallMs: number) =>
- *   ({ format: "prometheus", successful: true, successWallMs }) as const;
- * assert.equal(earliestTriggerWallMs(reloadedAt(8_000), 8_300), 9_002);
- * assert.equal(earliestTriggerWallMs(reloadedAt(8_000), 60_000), 60_000);
- * ```
  */
 export function earliestTriggerWallMs(baseline: Status | null, nowWallMs: number): number {
   if (baseline?.format !== "prometheus" || baseline.successWallMs === null) return nowWallMs;
