@@ -3,9 +3,10 @@
  * follows, and it counts (contract: what happens on a change, 4 to 6). Pure; what an attempt does is `attempt/attempt.ts`.
  */
 
+import type { Config } from "../config.ts";
 import type { Cause, Observation, Result, Snapshot } from "../model.ts";
 import { awaySince, jobOf, noteContent, noteObservation } from "./look.ts";
-import type { Event, Hint, Job, Model, Now, Phase, Policy, Reload, Step } from "./model.ts";
+import type { Event, Hint, Job, Model, Now, Phase, Reload, Step } from "./model.ts";
 import { count, noteLife, noteTrigger, survivalAtMs, survived } from "./outcome.ts";
 import { hasFailed, statusIn } from "./start.ts";
 
@@ -51,7 +52,7 @@ export function noteBeside(
   hint: Hint,
   observation: Observation,
   now: Now,
-  policy: Policy,
+  config: Config,
 ): Model {
   if (observation.kind === "settling") {
     return withReload(model, { isPure: false, lookAtMs: observation.againAtMs });
@@ -60,7 +61,7 @@ export function noteBeside(
   if (isSame(observation, reload.snapshot)) return withReload(seen, { newer: null, lookAtMs: Infinity });
   const isNewer = observation.kind === "content" && observation.snapshot.digest !== reload.job.digest;
   const newer = isNewer
-    ? reload.newer ?? { hint, notBeforeMs: now.nowMs + now.random * policy.jitterMs }
+    ? reload.newer ?? { hint, notBeforeMs: now.nowMs + now.random * config.jitterMs }
     : null;
   return withReload(seen, { isPure: false, lookAtMs: Infinity, newer });
 }
@@ -77,10 +78,10 @@ function isSame(observation: Observation, snapshot: Snapshot): boolean {
 export function overtakeAtMs(
   { newer, sentAtMs, isOvertaken }: Reload,
   { isStopping }: Pick<Model, "isStopping">,
-  policy: Policy,
+  config: Config,
 ): number {
   if (newer === null || sentAtMs === null || isOvertaken || isStopping) return Infinity;
-  return Math.max(sentAtMs + OVERTAKE_MS, sentAtMs + policy.minReloadIntervalMs, newer.notBeforeMs);
+  return Math.max(sentAtMs + OVERTAKE_MS, sentAtMs + config.minReloadIntervalMs, newer.notBeforeMs);
 }
 
 /** The look after the attempt: go on with newer content, look again later, or let it count. */
@@ -89,28 +90,28 @@ export function conclude(
   phase: Concluding,
   event: Event & { kind: "looked" },
   now: Now,
-  policy: Policy,
+  config: Config,
 ): Step {
   const { observation } = event;
-  const result = survived(model, phase.result, event.alive, now, policy);
+  const result = survived(model, phase.result, event.alive, now, config);
   // What the attempt counts as says it already.
   const isSaid = result !== phase.result;
-  const living = isSaid ? { ...model, signalled: null } : noteLife(model, event.alive, now, policy);
-  const seen = noteBeside(living, phase.reload, event.hint, observation, now, policy);
+  const living = isSaid ? { ...model, signalled: null } : noteLife(model, event.alive, now, config);
+  const seen = noteBeside(living, phase.reload, event.hint, observation, now, config);
   const { reload } = seen.phase as Concluding;
   // The group of a rollout needs the verdict on each content, and newer content asks for its own turn.
-  if (!goesOn(result) || policy.rollout !== "none") return count(seen, reload, result, now, policy);
+  if (!goesOn(result) || config.rollout !== "none") return count(seen, reload, result, now, config);
   const sameAgain = observation.kind === "content" && observation.snapshot.digest === reload.job.digest;
-  if (sameAgain && result.code !== "overtaken") return count(seen, reload, result, now, policy);
+  if (sameAgain && result.code !== "overtaken") return count(seen, reload, result, now, config);
   if (observation.kind === "settling") {
     return waitUntil(seen, observation.againAtMs, now);
   }
-  if (observation.kind !== "content") return count(seen, reload, unreadable(result), now, policy);
-  const gapEndsAtMs = (result.lastTriggeredAtMs ?? -Infinity) + policy.minReloadIntervalMs;
+  if (observation.kind !== "content") return count(seen, reload, unreadable(result), now, config);
+  const gapEndsAtMs = (result.lastTriggeredAtMs ?? -Infinity) + config.minReloadIntervalMs;
   const goesAtMs = Math.max(gapEndsAtMs, reload.newer?.notBeforeMs ?? -Infinity);
   return goesAtMs > now.nowMs
     ? waitUntil(seen, goesAtMs, now)
-    : continueWith(seen, reload, result, observation, now, policy);
+    : continueWith(seen, reload, result, observation, now, config);
 }
 
 function waitUntil(model: Model, lookAtMs: number, now: Now): Step {
@@ -138,12 +139,12 @@ function continueWith(
   result: Result,
   observation: Observation & { kind: "content" },
   now: Now,
-  policy: Policy,
+  config: Config,
 ): Step {
   const { snapshot } = observation;
   const { digest } = snapshot;
   const isOther = digest !== reload.job.digest;
-  const noted = noteTrigger(noteObservation(model, observation, now, policy), reload, result);
+  const noted = noteTrigger(noteObservation(model, observation, now, config), reload, result);
   const awaySinceAtMs = awaySince(noted, now);
   const next: Model = { ...noteContent(noted, snapshot, now), isUncertain: true, awaySinceAtMs };
   const { hint } = reload.newer ?? { hint: { causes: reload.causes, firstAtMs: reload.job.seenAtMs } };

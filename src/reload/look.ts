@@ -6,9 +6,10 @@
  * changes. Content that the app may have read at its own start is a question to the app. Pure.
  */
 
+import type { Config } from "../config.ts";
 import type { Cause, FileState, Observation, Snapshot } from "../model.ts";
 import { formatMs } from "../text.ts";
-import type { Failure, Hint, Job, Model, Now, Pending, Phase, Policy, Problem, Question } from "./model.ts";
+import type { Failure, Hint, Job, Model, Now, Pending, Phase, Problem, Question } from "./model.ts";
 import { spread, waitForTurn } from "./turn.ts";
 
 /** A model in its next phase; or one that has a reload to do now, with that. */
@@ -23,14 +24,14 @@ export function decide(
   observation: Observation,
   hint: Hint,
   now: Now,
-  policy: Policy,
+  config: Config,
 ): Decision {
   switch (observation.kind) {
     case "settling":
       return [{
         ...model,
         phase: { is: "settling", untilMs: observation.againAtMs },
-        pending: model.pending ?? pendingSince(hint.firstAtMs, now, policy),
+        pending: model.pending ?? pendingSince(hint.firstAtMs, now, config),
         firstDigest: model.phase.is === "starting" ? observation.digest ?? null : model.firstDigest,
         undecided: hint.causes,
       }, null];
@@ -47,13 +48,13 @@ export function decide(
         undecided: hint.causes,
       }, null];
     case "content":
-      return decideContent({ ...model, undecided: [] }, observation.snapshot, hint, now, policy);
+      return decideContent({ ...model, undecided: [] }, observation.snapshot, hint, now, config);
   }
 }
 
-function pendingSince(seenAtMs: number, now: Now, policy: Policy): Pending {
+function pendingSince(seenAtMs: number, now: Now, config: Config): Pending {
   // In a rollout the random wait comes after the group has let it go, and the first has none.
-  const jitterMs = policy.rollout === "none" ? policy.jitterMs : 0;
+  const jitterMs = config.rollout === "none" ? config.jitterMs : 0;
   return { seenAtMs, notBeforeMs: now.nowMs + now.random * jitterMs };
 }
 
@@ -68,15 +69,15 @@ export function awaySince(model: Model, now: Now): number | null {
   return model.applied === null ? null : model.awaySinceAtMs ?? model.lastLookAtMs ?? now.nowMs;
 }
 
-function decideContent(before: Model, snapshot: Snapshot, hint: Hint, now: Now, policy: Policy): Decision {
+function decideContent(before: Model, snapshot: Snapshot, hint: Hint, now: Now, config: Config): Decision {
   let model = noteContent(before, snapshot, now);
   const { digest } = snapshot;
   if (before.disk === null) {
     // What nobody triggers cannot be made to reload.
-    const always = policy.reloadOnStart === "always" && policy.trigger !== "none";
+    const always = config.reloadOnStart === "always" && config.trigger !== "none";
     // Also an app that has read it at its start; not one that starts from now on.
     if (always) model = { ...model, changedAtMs: now.nowMs };
-    else if (policy.reloadOnStart !== "never") {
+    else if (config.reloadOnStart !== "never") {
       return ask(model, { digest, goneSinceAtMs: null }, snapshot, hint);
     } else if (before.firstDigest !== null && before.firstDigest !== digest) {
       // What differs from the first look, even 10 ms later, is a change.
@@ -102,7 +103,7 @@ function decideContent(before: Model, snapshot: Snapshot, hint: Hint, now: Now, 
     const phase: Phase = { is: model.rollout?.isSoaking ? "soaking" : "steady" };
     return [{ ...model, phase, pending: null }, null];
   }
-  return decideReload({ ...model, awaySinceAtMs: awaySince(before, now) }, hint, now, policy);
+  return decideReload({ ...model, awaySinceAtMs: awaySince(before, now) }, hint, now, config);
 }
 
 function ask(model: Model, question: Question, snapshot: Snapshot, hint: Hint): Decision {
@@ -133,7 +134,7 @@ export function noteContent(model: Model, { digest, changedWallMs }: Content, no
 }
 
 /** The content on disk is not proved to be what the app runs: reload it now or later, or leave it. */
-export function decideReload(model: Model, hint: Hint, now: Now, policy: Policy): Decision {
+export function decideReload(model: Model, hint: Hint, now: Now, config: Config): Decision {
   const digest = model.disk!;
   const failure = model.failure?.digest === digest ? model.failure : null;
   const isAsked = hint.causes.includes("signal");
@@ -145,10 +146,10 @@ export function decideReload(model: Model, hint: Hint, now: Now, policy: Policy)
   // A retry has no jitter of its own: the first tries of the replicas were spread already, and so are their ends.
   const pending: Pending = failure
     ? { seenAtMs: now.nowMs, notBeforeMs: -Infinity }
-    : model.pending ?? pendingSince(hint.firstAtMs, now, policy);
+    : model.pending ?? pendingSince(hint.firstAtMs, now, config);
   const atMs = Math.max(
     pending.notBeforeMs,
-    model.lastTriggerAtMs === null ? -Infinity : model.lastTriggerAtMs + policy.minReloadIntervalMs,
+    model.lastTriggerAtMs === null ? -Infinity : model.lastTriggerAtMs + config.minReloadIntervalMs,
     failure && !isEarly ? failure.retryAtMs ?? -Infinity : -Infinity,
   );
   if (now.nowMs < atMs) {
@@ -158,9 +159,9 @@ export function decideReload(model: Model, hint: Hint, now: Now, policy: Policy)
     return [{ ...model, ...failed, phase: { is: "due", atMs }, pending: failure ? null : pending }, null];
   }
   const job = jobOf(model, failure, pending.seenAtMs);
-  const phase = waitForTurn(model, job, policy);
+  const phase = waitForTurn(model, job, config);
   if (phase !== null) return [{ ...model, phase, pending: failure ? null : pending }, null];
-  const spreadAtMs = failure || pending.isSpread ? null : spread(model, digest, now, policy);
+  const spreadAtMs = failure || pending.isSpread ? null : spread(model, digest, now, config);
   if (spreadAtMs !== null) {
     const spreading = { ...pending, notBeforeMs: spreadAtMs, isSpread: true } as const;
     return [{ ...model, phase: { is: "due", atMs: spreadAtMs }, pending: spreading }, null];
@@ -193,7 +194,7 @@ function whyOf(model: Model, failure: Failure | null): Job["why"] {
 }
 
 /** Takes over what a look has shown besides the content's digest: files, problems, times. */
-export function noteObservation(model: Model, observation: Observation, now: Now, policy: Policy): Model {
+export function noteObservation(model: Model, observation: Observation, now: Now, config: Config): Model {
   switch (observation.kind) {
     case "settling":
       return model;
@@ -203,7 +204,7 @@ export function noteObservation(model: Model, observation: Observation, now: Now
     }
     case "unreadable": {
       const { files } = observation;
-      const again = `looking again at least every ${formatMs(policy.intervalMs)}`;
+      const again = `looking again at least every ${formatMs(config.intervalMs)}`;
       const text = (path: string, error: string) => `Cannot read "${path}": ${error}; ${again}`;
       return noteProblems({ ...model, files }, files, text, now);
     }

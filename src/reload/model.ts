@@ -4,7 +4,6 @@
  * Times named `…AtMs` are monotonic milliseconds, those named `…WallMs` Unix milliseconds.
  */
 
-import type { Config } from "../config.ts";
 import type {
   AppMounts,
   Cause,
@@ -24,25 +23,6 @@ import type {
   Turn,
 } from "../model.ts";
 import type { PrepareResult } from "../ports.ts";
-
-/** The settings that matter here. */
-export type Policy = Pick<
-  Config,
-  | "intervalMs"
-  | "retryIntervalMs"
-  | "maxBackoffMs"
-  | "jitterMs"
-  | "minReloadIntervalMs"
-  | "reloadTimeoutMs"
-  | "reloadOnStart"
-  | "trigger"
-  | "verify"
-  | "once"
-  | "rollout"
-  | "signal"
-  | "configEnvsubstFile"
-  | "outputDir"
->;
 
 /** The moment of an event, and a random number in [0, 1) for jitter. */
 export interface Now {

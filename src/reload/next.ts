@@ -1,11 +1,12 @@
 /** What a phase waits for, and when it ends by itself. Pure. */
 
+import type { Config } from "../config.ts";
 import { overtakeAtMs } from "./attempt.ts";
-import type { Model, Now, Policy, Step } from "./model.ts";
+import type { Model, Now, Step } from "./model.ts";
 import { end, survivalAtMs } from "./outcome.ts";
 
 /** What is done next in this phase. */
-export function next(model: Model, now: Now, policy: Policy): Step {
+export function next(model: Model, now: Now, config: Config): Step {
   const { phase } = model;
   switch (phase.is) {
     case "asking":
@@ -14,22 +15,22 @@ export function next(model: Model, now: Now, policy: Policy): Step {
       return [model, { do: "render", snapshot: phase.snapshot }];
     case "reloading":
     case "concluding":
-      return waitFor(model, now, policy);
+      return waitFor(model, now, config);
     default:
   }
   if (model.owed !== null) return [{ ...model, owed: null }, { do: "look", hint: model.owed }];
-  const code = policy.once ? onceCode(model, now, policy) : null;
-  return code === null ? waitFor(model, now, policy) : end(model, code);
+  const code = config.once ? onceCode(model, now, config) : null;
+  return code === null ? waitFor(model, now, config) : end(model, code);
 }
 
-function waitFor(model: Model, now: Now, policy: Policy): Step {
+function waitFor(model: Model, now: Now, config: Config): Step {
   // An attempt watches by itself whether the process survives.
   const lifeAtMs = model.phase.is === "reloading" ? Infinity : survivalAtMs(model, now);
-  return [model, { do: "wait", untilMs: Math.min(dateOf(model, policy), lifeAtMs) }];
+  return [model, { do: "wait", untilMs: Math.min(dateOf(model, config), lifeAtMs) }];
 }
 
 /** When something is to be done in this phase without a hint; Infinity where nothing is. */
-export function dateOf(model: Model, policy: Policy): number {
+export function dateOf(model: Model, config: Config): number {
   const { phase, startedAtMs } = model;
   switch (phase.is) {
     case "starting":
@@ -40,9 +41,9 @@ export function dateOf(model: Model, policy: Policy): number {
       return phase.atMs;
     case "blocked":
       // `--once`: the interval may be long, and no event come.
-      return policy.once ? startedAtMs + policy.reloadTimeoutMs : Infinity;
+      return config.once ? startedAtMs + config.reloadTimeoutMs : Infinity;
     case "reloading":
-      return Math.min(overtakeAtMs(phase.reload, model, policy), phase.reload.lookAtMs);
+      return Math.min(overtakeAtMs(phase.reload, model, config), phase.reload.lookAtMs);
     case "concluding":
       return phase.lookAtMs;
     default:
@@ -51,7 +52,7 @@ export function dateOf(model: Model, policy: Policy): number {
 }
 
 /** `--once`: the exit code in this phase; null where it is not done yet. */
-function onceCode({ phase, startedAtMs }: Model, now: Now, policy: Policy): number | null {
+function onceCode({ phase, startedAtMs }: Model, now: Now, config: Config): number | null {
   switch (phase.is) {
     case "steady":
     // An app that is not there yet reads the content when it starts.
@@ -59,7 +60,7 @@ function onceCode({ phase, startedAtMs }: Model, now: Now, policy: Policy): numb
       return 0;
     case "blocked":
       // Content that is not there is waited for.
-      if (phase.why === "unreadable" && now.nowMs < startedAtMs + policy.reloadTimeoutMs) return null;
+      if (phase.why === "unreadable" && now.nowMs < startedAtMs + config.reloadTimeoutMs) return null;
       return 1;
     default:
       return null;

@@ -3,6 +3,7 @@
  * (contract: what happens on a change, 6; choosing the target, last paragraph). Pure.
  */
 
+import type { Config } from "../config.ts";
 import type { Result } from "../model.ts";
 import { mergeHints } from "./look.ts";
 import {
@@ -15,7 +16,6 @@ import {
   type Now,
   type OpenTrigger,
   type Phase,
-  type Policy,
   type Reload,
   type Step,
 } from "./model.ts";
@@ -36,19 +36,19 @@ export function noteTrigger(model: Model, { job }: Reload, result: Result): Mode
 }
 
 /** The attempt is over and counts as `result`. */
-export function count(model: Model, reload: Reload, result: Result, now: Now, policy: Policy): Step {
+export function count(model: Model, reload: Reload, result: Result, now: Now, config: Config): Step {
   const { job, isPure } = reload;
   const noted = noteTrigger({ ...model, last: { job, result } }, reload, result);
   const counted = result.outcome === "success"
     ? noteSuccess(noted, reload, result)
-    : noteFailure(noted, reload, result, now, policy);
+    : noteFailure(noted, reload, result, now, config);
   const certain = { ...counted, isUncertain: counted.isUncertain || !isPure };
   const next = { ...certain, phase: afterAttempt(certain, job), owed: owedAfter(reload, now) };
-  if (policy.once && (result.outcome !== "success" || isPure)) {
+  if (config.once && (result.outcome !== "success" || isPure)) {
     return end(next, result.outcome === "success" ? 0 : 1);
   }
-  if (model.isStopping) return stop(next, policy);
-  return [next, { do: "check", afresh: isTargetDoubtful(next, result, policy) }];
+  if (model.isStopping) return stop(next, config);
+  return [next, { do: "check", afresh: isTargetDoubtful(next, result, config) }];
 }
 
 function noteSuccess(model: Model, { job, isPure }: Reload, result: Result): Model {
@@ -68,16 +68,16 @@ function noteSuccess(model: Model, { job, isPure }: Reload, result: Result): Mod
   };
 }
 
-function noteFailure(model: Model, { job }: Reload, result: Result, now: Now, policy: Policy): Model {
+function noteFailure(model: Model, { job }: Reload, result: Result, now: Now, config: Config): Model {
   // Content that does not parse stays as it is; a check command may pass the next time.
   const isFinal = result.outcome === "invalid" && result.code === "invalid";
-  const retryAtMs = isFinal ? null : retryDate(job.attempt, model.lastTriggerAtMs, now.nowMs, policy);
+  const retryAtMs = isFinal ? null : retryDate(job.attempt, model.lastTriggerAtMs, now.nowMs, config);
   return {
     ...model,
     isUncertain: true,
     failure: { digest: job.digest, count: job.attempt, retryAtMs, reason: result.reason },
     failedFor: result.reason,
-    openTrigger: openAfter(model.openTrigger, job, result, policy),
+    openTrigger: openAfter(model.openTrigger, job, result, config),
   };
 }
 
@@ -94,7 +94,7 @@ function openAfter(
   known: OpenTrigger | null,
   { digest, changedAtMs }: Job,
   { isOpen, outcome, baseline, triggeredAtMs, wasDown }: Result,
-  { trigger }: Policy,
+  { trigger }: Config,
 ): OpenTrigger | null {
   // What nobody triggers may be at it since the change.
   const sinceAtMs = trigger === "none" ? changedAtMs : triggeredAtMs;
@@ -108,9 +108,9 @@ function openAfter(
 }
 
 /** When the try after `failures` of them is due: the pause after now, and not too soon after the last trigger. */
-function retryDate(failures: number, lastTriggerAtMs: number | null, nowMs: number, policy: Policy): number {
-  const atMs = nowMs + nextRetryDelayMs(failures, policy.retryIntervalMs, policy.maxBackoffMs);
-  return Math.max(atMs, (lastTriggerAtMs ?? -Infinity) + policy.minReloadIntervalMs);
+function retryDate(failures: number, lastTriggerAtMs: number | null, nowMs: number, config: Config): number {
+  const atMs = nowMs + nextRetryDelayMs(failures, config.retryIntervalMs, config.maxBackoffMs);
+  return Math.max(atMs, (lastTriggerAtMs ?? -Infinity) + config.minReloadIntervalMs);
 }
 
 /**
@@ -155,7 +155,7 @@ function owedAfter({ isAsked, isPure, newer }: Reload, now: Now): Hint | null {
 }
 
 /** Whether the attempt has shown another process than the known one, or one that could not be signalled. */
-function isTargetDoubtful({ known }: Model, { target, outcome }: Result, { trigger }: Policy): boolean {
+function isTargetDoubtful({ known }: Model, { target, outcome }: Result, { trigger }: Config): boolean {
   if (trigger !== "signal" || target === null) return false;
   return outcome === "failed" || !isSameProcess(target, known?.target);
 }
@@ -166,7 +166,7 @@ export function end(model: Model, code: number): Step {
 }
 
 /** The end of a loop that was told to stop: what `--once` was to reach was not reached. */
-export function stop(model: Model, { once }: Policy): Step {
+export function stop(model: Model, { once }: Config): Step {
   return end(model, once ? 1 : 0);
 }
 
@@ -174,7 +174,7 @@ export function stop(model: Model, { once }: Policy): Step {
  * Whether the signalled process survives, for two seconds after a reload that has counted: Go, Deno and the JVM show a
  * handler for SIGHUP and still die of it when the application set none.
  */
-export function noteLife(model: Model, alive: Liveness, now: Now, policy: Policy): Model {
+export function noteLife(model: Model, alive: Liveness, now: Now, config: Config): Model {
   const { signalled } = model;
   if (signalled === null || alive.signalled === null) return model;
   const sinceMs = now.nowMs - signalled.triggeredAtMs;
@@ -183,19 +183,19 @@ export function noteLife(model: Model, alive: Liveness, now: Now, policy: Policy
     return { ...model, signalled: watched };
   }
   const next = { ...model, signalled: null };
-  const reason = deathOf(model, alive, now, policy);
-  return reason === null ? next : noteDeath(next, signalled.digest, reason, now.nowMs, policy);
+  const reason = deathOf(model, alive, now, config);
+  return reason === null ? next : noteDeath(next, signalled.digest, reason, now.nowMs, config);
 }
 
 /** What is said where the signalled process died of its signal; null where it did not. */
-function deathOf({ signalled }: Model, alive: Liveness, now: Now, policy: Policy): string | null {
+function deathOf({ signalled }: Model, alive: Liveness, now: Now, config: Config): string | null {
   if (signalled === null || alive.signalled !== false || !diedOfSignal(signalled, now.nowMs)) return null;
-  return deathText(signalled.target, policy.signal, now.nowMs - signalled.triggeredAtMs);
+  return deathText(signalled.target, config.signal, now.nowMs - signalled.triggeredAtMs);
 }
 
 /** A success that has not counted yet is none where the signal killed the app meanwhile. */
-export function survived(model: Model, result: Result, alive: Liveness, now: Now, policy: Policy): Result {
-  const reason = result.outcome === "success" ? deathOf(model, alive, now, policy) : null;
+export function survived(model: Model, result: Result, alive: Liveness, now: Now, config: Config): Result {
+  const reason = result.outcome === "success" ? deathOf(model, alive, now, config) : null;
   return reason === null
     ? result
     : { ...result, outcome: "failed", code: "killed", reason, killed: true, proof: null };
@@ -205,13 +205,13 @@ export function survived(model: Model, result: Result, alive: Liveness, now: Now
  * The app died soon after a trigger whose reload had already been counted, as a success or as rejected: it is not in sync
  * until it is back and verified, and this content is not signalled again.
  */
-function noteDeath(before: Model, digest: string, reason: string, nowMs: number, policy: Policy): Model {
+function noteDeath(before: Model, digest: string, reason: string, nowMs: number, config: Config): Model {
   const killed = rememberKilled(before.killed, digest);
   const model = { ...before, killed, failedFor: reason, death: { text: reason } };
   // Other content has failed since: its next try has a date of its own.
   if (model.failure !== null && model.failure.digest !== digest) return model;
   const failures = model.failure?.count ?? 1;
-  const retryAtMs = retryDate(failures, model.lastTriggerAtMs, nowMs, policy);
+  const retryAtMs = retryDate(failures, model.lastTriggerAtMs, nowMs, config);
   const failure = { digest, count: failures, retryAtMs, reason };
   const { phase } = model;
   const isWaiting = phase.is === "steady" || phase.is === "soaking" ||

@@ -3,10 +3,10 @@
  * away: has the app read it, or did it start without it? Pure.
  */
 
-import type { TriggerKind } from "../config.ts";
+import type { Config, TriggerKind } from "../config.ts";
 import type { OutputTime, Snapshot, Status, StatusReading } from "../model.ts";
 import type { PrepareResult } from "../ports.ts";
-import type { AppFacts, Model, Now, Policy, Question } from "./model.ts";
+import type { AppFacts, Model, Now, Question } from "./model.ts";
 import { START_MARGIN_MS, startedAfter } from "./process.ts";
 
 /** Clocks of one machine tell the same time; what is read a moment later may be this much later, in milliseconds. */
@@ -132,18 +132,18 @@ export function startFacts(
     readonly reading: StatusReading | null;
   },
   now: Pick<Now, "wallMs">,
-  policy: Pick<Policy, "trigger" | "verify">,
+  config: Config,
 ): StartFacts {
   const { output, app, reading } = found;
   return {
-    trigger: policy.trigger,
+    trigger: config.trigger,
     changedWallMs: Math.max(asked.snapshot.changedWallMs, output?.wallMs ?? -Infinity),
     nowWallMs: now.wallMs,
     changedAtMs: Math.max(model.changedAtMs, output?.atMs ?? -Infinity),
     targetStartedAtMs: app.startedAtMs,
     goneSinceAtMs: asked.question.goneSinceAtMs,
     otherSeen: asked.question.otherSeen === true,
-    isAsked: policy.verify !== "none",
+    isAsked: config.verify !== "none",
     status: statusIn(reading),
     before: statusIn(model.reading),
   };

@@ -1,10 +1,10 @@
 /**
- * The whole policy as one pure function: `step(model, event, now, policy) → [model, effect]`, the only place that changes a
+ * The whole policy as one pure function: `step(model, event, now, config) → [model, effect]`, the only place that changes a
  * model. The cases stand in the order of the contract's *What happens on a change*. It never reads, waits, signals or logs;
  * the loop performs the effect and brings the next event. The table of phases and events is in docs/ARCHITECTURE.md.
  */
 
-import { rendersOutput } from "../config.ts";
+import { type Config, rendersOutput } from "../config.ts";
 import type { Cause, Result } from "../model.ts";
 import { begin, conclude, noteBeside, noteTold, overtakeAtMs, statusTold, withReload } from "./attempt.ts";
 import { adopt, decide, decideReload, mergeCauses, mergeHints, noteObservation, waitForApp } from "./look.ts";
@@ -17,7 +17,6 @@ import {
   type Model,
   type Now,
   type Phase,
-  type Policy,
   type Step,
 } from "./model.ts";
 import { dateOf, next } from "./next.ts";
@@ -29,39 +28,39 @@ import { decideStart, startFacts } from "./start.ts";
 const EARLY_MS = 60_000;
 
 /** What `event` makes of `model`, and what to do next. */
-export function step(model: Model, event: Event, now: Now, policy: Policy): Step {
-  const [next, effect] = react(model, event, now, policy);
+export function step(model: Model, event: Event, now: Now, config: Config): Step {
+  const [next, effect] = react(model, event, now, config);
   return [noteSync(model, next, event, now), effect];
 }
 
-function react(model: Model, event: Event, now: Now, policy: Policy): Step {
+function react(model: Model, event: Event, now: Now, config: Config): Step {
   if (model.phase.is === "ended") return end(model, model.phase.code);
   switch (event.kind) {
     case "hinted":
-      return onHint(model, event.hint, now, policy);
+      return onHint(model, event.hint, now, config);
     case "woke":
-      return onDate(model, now, policy);
+      return onDate(model, now, config);
     case "looked":
-      return onLook(model, event, now, policy);
+      return onLook(model, event, now, config);
     case "answered":
-      return onAnswer(model, event, now, policy);
+      return onAnswer(model, event, now, config);
     case "sent":
-      return onSent(model, event, now, policy);
+      return onSent(model, event, now, config);
     case "ended":
-      return onEnd(model, event, now, policy);
+      return onEnd(model, event, now, config);
     case "checked":
-      return onCheck(model, event, now, policy);
+      return onCheck(model, event, now, config);
     case "told":
-      return onStatus(model, event, now, policy);
+      return onStatus(model, event, now, config);
     case "rendered":
       return end(model, event.prepared.kind === "ok" ? 0 : 1);
     case "stop":
-      return onStop(model, now, policy);
+      return onStop(model, now, config);
   }
 }
 
 /** On a change, 1: something hints at it. A look is owed to whoever hints while something else is being done. */
-function onHint(model: Model, hint: Hint, now: Now, policy: Policy): Step {
+function onHint(model: Model, hint: Hint, now: Now, config: Config): Step {
   const isAsked = hint.causes.includes("signal");
   const asked = isAsked ? withReload(model, { isAsked }) : model;
   const { phase } = asked;
@@ -69,18 +68,18 @@ function onHint(model: Model, hint: Hint, now: Now, policy: Policy): Step {
   const isBusy = phase.is === "asking" || phase.is === "rendering" ||
     phase.is === "reloading" && phase.reload.sentAtMs === null;
   if (!isBusy) return [asked, { do: "look", hint }];
-  return next({ ...asked, owed: asked.owed === null ? hint : mergeHints(asked.owed, hint) }, now, policy);
+  return next({ ...asked, owed: asked.owed === null ? hint : mergeHints(asked.owed, hint) }, now, config);
 }
 
 /**
  * A date has come (on a change, 1 and 6): of a look, of a reload that is due, of newer content, or of a look at whether who was
  * signalled lives.
  */
-function onDate(model: Model, now: Now, policy: Policy): Step {
+function onDate(model: Model, now: Now, config: Config): Step {
   const { phase } = model;
-  if (dateOf(model, policy) > now.nowMs) {
+  if (dateOf(model, config) > now.nowMs) {
     const isWatching = model.signalled !== null && !["reloading", "asking", "rendering"].includes(phase.is);
-    return isWatching ? [model, { do: "check", afresh: false }] : next(model, now, policy);
+    return isWatching ? [model, { do: "check", afresh: false }] : next(model, now, config);
   }
   const lookFor = (...causes: Cause[]): Step => [
     model,
@@ -89,7 +88,7 @@ function onDate(model: Model, now: Now, policy: Policy): Step {
   switch (phase.is) {
     case "reloading":
       // On a change, 5: new content does not wait for the timeout of a pending proof.
-      if (overtakeAtMs(phase.reload, model, policy) > now.nowMs) return lookFor("settle");
+      if (overtakeAtMs(phase.reload, model, config) > now.nowMs) return lookFor("settle");
       return [withReload(model, { isOvertaken: true }), { do: "overtake" }];
     case "concluding":
       return lookFor();
@@ -101,44 +100,44 @@ function onDate(model: Model, now: Now, policy: Policy): Step {
 }
 
 /** On a change, 2 and 3: the content was read. */
-function onLook(model: Model, event: Event & { kind: "looked" }, now: Now, policy: Policy): Step {
+function onLook(model: Model, event: Event & { kind: "looked" }, now: Now, config: Config): Step {
   const { phase } = model;
   const { observation } = event;
-  if (phase.is === "concluding") return conclude(model, phase, event, now, policy);
+  if (phase.is === "concluding") return conclude(model, phase, event, now, config);
   if (phase.is === "reloading") {
-    const beside = noteBeside(model, phase.reload, event.hint, observation, now, policy);
-    return onDate(beside, now, policy);
+    const beside = noteBeside(model, phase.reload, event.hint, observation, now, config);
+    return onDate(beside, now, config);
   }
   const hint = { ...event.hint, causes: mergeCauses(model.undecided, event.hint.causes) };
   const alive = noteLife(
     { ...model, owed: null, ownStaleMounts: event.staleMounts, rollout: event.rollout ?? null },
     event.alive,
     now,
-    policy,
+    config,
   );
-  const seen = noteObservation(alive, observation, now, policy);
-  if (policy.once && observation.kind === "content" && rendersOutput(policy)) {
+  const seen = noteObservation(alive, observation, now, config);
+  if (config.once && observation.kind === "content" && rendersOutput(config)) {
     const { snapshot } = observation;
     return [{ ...seen, diskProblem: null, phase: { is: "rendering", snapshot } }, { do: "render", snapshot }];
   }
-  const [decided, job] = decide(seen, observation, hint, now, policy);
+  const [decided, job] = decide(seen, observation, hint, now, config);
   if (job !== null && observation.kind === "content") {
     return begin(decided, job, observation.snapshot, hint.causes);
   }
-  if (isTargetOpen(decided, event.alive, now, policy)) return [decided, { do: "check", afresh: true }];
+  if (isTargetOpen(decided, event.alive, now, config)) return [decided, { do: "check", afresh: true }];
   const isQuiet = decided.phase.is === "steady" && event.hint.causes.includes("interval");
-  if (isQuiet && policy.trigger === "none" && policy.verify !== "none") {
+  if (isQuiet && config.trigger === "none" && config.verify !== "none") {
     return [decided, { do: "read-status" }];
   }
-  return next(decided, now, policy);
+  return next(decided, now, config);
 }
 
 /** `--reload-on-start`: whether the app has read this content at its own start. */
-function onAnswer(model: Model, event: Event & { kind: "answered" }, now: Now, policy: Policy): Step {
+function onAnswer(model: Model, event: Event & { kind: "answered" }, now: Now, config: Config): Step {
   const { phase } = model;
-  if (phase.is !== "asking") return next(model, now, policy);
+  if (phase.is !== "asking") return next(model, now, config);
   const { question, snapshot } = phase;
-  const facts = startFacts(model, phase, event, now, policy);
+  const facts = startFacts(model, phase, event, now, config);
   const noted = {
     ...model,
     output: event.output ?? model.output,
@@ -147,16 +146,16 @@ function onAnswer(model: Model, event: Event & { kind: "answered" }, now: Now, p
   const reload = (): Step => {
     // Nobody is waited for any more: a reload that has to wait itself (jitter) must not be a question again.
     const asChange = { ...noted, applied: null, question };
-    const [decided, job] = decideReload(asChange, phase.hint, now, policy);
-    if (job === null) return next({ ...decided, question: null }, now, policy);
+    const [decided, job] = decideReload(asChange, phase.hint, now, config);
+    if (job === null) return next({ ...decided, question: null }, now, config);
     return begin(decided, job, snapshot, phase.hint.causes);
   };
   if (event.prepared.kind !== "ok") return reload();
-  if (question.isAdopted) return next(adopt(noted), now, policy);
+  if (question.isAdopted) return next(adopt(noted), now, config);
   const verdict = decideStart(facts);
-  if (verdict === "adopt") return next(adopt(noted), now, policy);
-  if (verdict === "reload" || !mayWait(phase, event, policy)) return reload();
-  return next(waitForApp(noted, phase), now, policy);
+  if (verdict === "adopt") return next(adopt(noted), now, config);
+  if (verdict === "reload" || !mayWait(phase, event, config)) return reload();
+  return next(waitForApp(noted, phase), now, config);
 }
 
 /**
@@ -166,30 +165,30 @@ function onAnswer(model: Model, event: Event & { kind: "answered" }, now: Now, p
 function mayWait(
   { question }: Phase & { is: "asking" },
   { app: { resolution } }: Event & { kind: "answered" },
-  policy: Policy,
+  config: Config,
 ): boolean {
   const isChange = question.changedFrom !== undefined;
   if (resolution === null) return !isChange;
   // Where one of several may be it an attempt waits as long, and says so in the end.
-  return resolution.kind !== "none" || isStillToCome(resolution) || !isChange && !policy.once;
+  return resolution.kind !== "none" || isStillToCome(resolution) || !isChange && !config.once;
 }
 
 /** On a change, 4: the trigger is out. Now there is time to look at what was hinted at meanwhile. */
-function onSent(model: Model, event: Event & { kind: "sent" }, now: Now, policy: Policy): Step {
+function onSent(model: Model, event: Event & { kind: "sent" }, now: Now, config: Config): Step {
   const sent = withReload(model, { sentAtMs: event.atMs });
-  if (sent.phase.is !== "reloading" || sent.owed === null) return next(sent, now, policy);
+  if (sent.phase.is !== "reloading" || sent.owed === null) return next(sent, now, config);
   return [{ ...sent, owed: null }, { do: "look", hint: sent.owed }];
 }
 
 /** On a change, 5 and 6: the attempt is over. One more look, by content and time, says what it was worth. */
-function onEnd(model: Model, { result }: Event & { kind: "ended" }, now: Now, policy: Policy): Step {
+function onEnd(model: Model, { result }: Event & { kind: "ended" }, now: Now, config: Config): Step {
   const { phase } = model;
-  if (phase.is !== "reloading") return next(model, now, policy);
+  if (phase.is !== "reloading") return next(model, now, config);
   const { reload } = phase;
   const watching = { ...model, signalled: watchOf(model, reload, result, now) };
   if (model.isStopping) {
-    if (isGivenUp(result)) return stop(model, policy);
-    return count(watching, reload, result, now, policy);
+    if (isGivenUp(result)) return stop(model, config);
+    return count(watching, reload, result, now, config);
   }
   const hint: Hint = model.owed ?? { causes: [], firstAtMs: now.nowMs };
   return [
@@ -199,9 +198,9 @@ function onEnd(model: Model, { result }: Event & { kind: "ended" }, now: Now, po
 }
 
 /** Choosing the target: who it is, and, by the last paragraph, whether the signal killed it. */
-function onCheck(model: Model, event: Event & { kind: "checked" }, now: Now, policy: Policy): Step {
-  const living = noteLife(model, event.alive, now, policy);
-  if (event.found === null) return next(living, now, policy);
+function onCheck(model: Model, event: Event & { kind: "checked" }, now: Now, config: Config): Step {
+  const living = noteLife(model, event.alive, now, config);
+  if (event.found === null) return next(living, now, config);
   const before = model.known?.target ?? null;
   const after = event.found.target;
   const attempted = model.last?.result.target;
@@ -216,35 +215,35 @@ function onCheck(model: Model, event: Event & { kind: "checked" }, now: Now, pol
   };
   // A retry that waits, or an app that was waited for, need not wait any more; what is being written has to settle first.
   if (isNew && known.phase.is === "settling") {
-    return next({ ...known, undecided: mergeCauses(known.undecided, ["target"]) }, now, policy);
+    return next({ ...known, undecided: mergeCauses(known.undecided, ["target"]) }, now, config);
   }
   const isWanted = isNew && ["due", "absent", "blocked"].includes(known.phase.is);
   const hint: Hint = { causes: ["target"], firstAtMs: now.nowMs };
-  return next(isWanted ? { ...known, owed: hint } : known, now, policy);
+  return next(isWanted ? { ...known, owed: hint } : known, now, config);
 }
 
 /** `--trigger none`: the app may have loaded later what it was believed to run, and failed. */
-function onStatus(model: Model, event: Event & { kind: "told" }, now: Now, policy: Policy): Step {
+function onStatus(model: Model, event: Event & { kind: "told" }, now: Now, config: Config): Step {
   switch (statusTold(model, event)) {
     case "nothing":
-      return next(model, now, policy);
+      return next(model, now, config);
     case "fine":
-      return next({ ...model, reading: event.reading }, now, policy);
+      return next({ ...model, reading: event.reading }, now, config);
     case "failed":
       // What it said before stays the baseline: the failure is new.
-      return next(noteTold(model, now), now, policy);
+      return next(noteTold(model, now), now, config);
   }
 }
 
 /** `--shutdown-timeout`: at SIGTERM a reload in progress is finished; without one the end comes at once. */
-function onStop(model: Model, now: Now, policy: Policy): Step {
+function onStop(model: Model, now: Now, config: Config): Step {
   const stopping = { ...model, isStopping: true };
   const { phase } = model;
-  if (phase.is === "reloading") return next(stopping, now, policy);
+  if (phase.is === "reloading") return next(stopping, now, config);
   if (phase.is === "concluding" && !isGivenUp(phase.result)) {
-    return count(stopping, phase.reload, phase.result, now, policy);
+    return count(stopping, phase.reload, phase.result, now, config);
   }
-  return stop(stopping, policy);
+  return stop(stopping, config);
 }
 
 /** Given up because of a shutdown, or for newer content that is not sent any more: no failure. */
@@ -253,9 +252,9 @@ function isGivenUp({ code }: Result): boolean {
 }
 
 /** Whether to look who is the target: none is known, it is gone or not in order, or others may still come. */
-function isTargetOpen(model: Model, alive: Liveness, now: Now, policy: Policy): boolean {
+function isTargetOpen(model: Model, alive: Liveness, now: Now, config: Config): boolean {
   // `--once` with an output writes it and ends: nobody is signalled, and none of the app's containers may be there yet.
-  if (policy.trigger !== "signal" || policy.once && rendersOutput(policy)) return false;
+  if (config.trigger !== "signal" || config.once && rendersOutput(config)) return false;
   const { known } = model;
   return !isFine(known) || alive.known === false || now.nowMs - model.startedAtMs < EARLY_MS;
 }

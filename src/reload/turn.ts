@@ -3,12 +3,13 @@
  * reload that is due (contract: a fleet). Who gets the turn is decided in `src/fleet`. Pure.
  */
 
+import type { Config } from "../config.ts";
 import type { Turn } from "../model.ts";
-import type { Job, Model, Now, Phase, Policy } from "./model.ts";
+import type { Job, Model, Now, Phase } from "./model.ts";
 
 /** Where a reload that is due stands in its group: null where it may go, else the phase in which it waits. */
-export function waitForTurn(model: Model, job: Job, policy: Policy): Phase | null {
-  if (policy.rollout === "none") return null;
+export function waitForTurn(model: Model, job: Job, config: Config): Phase | null {
+  if (config.rollout === "none") return null;
   const turn = turnFor(model, job.digest);
   switch (turn.is) {
     case "go":
@@ -26,10 +27,10 @@ function turnFor({ rollout }: Model, digest: string): Turn {
 }
 
 /** When a reload may go that only follows: `--jitter` after its group has let it go, so that replicas do not go together. */
-export function spread(model: Model, digest: string, now: Now, policy: Policy): number | null {
+export function spread(model: Model, digest: string, now: Now, config: Config): number | null {
   const turn = turnFor(model, digest);
-  if (policy.rollout === "none" || policy.jitterMs === 0 || turn.is !== "go" || turn.isFirst) return null;
-  return now.nowMs + now.random * policy.jitterMs;
+  if (config.rollout === "none" || config.jitterMs === 0 || turn.is !== "go" || turn.isFirst) return null;
+  return now.nowMs + now.random * config.jitterMs;
 }
 
 /** The content that the group is asked about: what waits for its turn, or is being reloaded. */

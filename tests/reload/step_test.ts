@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import type { Observation } from "../../src/model.ts";
-import { isInSync, KILLED_MAX, type Model, type Policy } from "../../src/reload/model.ts";
+import type { Config } from "../../src/config.ts";
+import { isInSync, KILLED_MAX, type Model } from "../../src/reload/model.ts";
 import { outOfSyncReason } from "../../src/record/view.ts";
 import { targetOf } from "../target/fake_table.ts";
 import {
@@ -30,12 +31,12 @@ const phaseOf = ([model]: State): Model["phase"] => model.phase;
 const questionOf = ([{ phase }]: State) => phase.is === "asking" ? phase.question : null;
 
 /** A reload that begins with this look. */
-function reloadAt(state: State, observation: Observation, moment: ReturnType<typeof at>, policy?: Policy) {
+function reloadAt(state: State, observation: Observation, moment: ReturnType<typeof at>, policy?: Config) {
   return jobOf(look(state, observation, moment, policy));
 }
 
 test("content found at the start: never adopts, always reloads, auto asks the app", () => {
-  const first = (reloadOnStart: Policy["reloadOnStart"], trigger: Policy["trigger"] = "http") =>
+  const first = (reloadOnStart: Config["reloadOnStart"], trigger: Config["trigger"] = "http") =>
     look(INITIAL, content("a"), at(0), { ...POLICY, reloadOnStart, trigger });
   assert.equal(questionOf(first("never"))?.isAdopted, true, "its output is written, and nobody asked");
   assert.equal(phaseOf(first("always")).is, "reloading");

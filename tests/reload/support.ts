@@ -11,14 +11,13 @@ import {
   type Job,
   type Model,
   type Now,
-  type Policy,
   reloadOf,
 } from "../../src/reload/model.ts";
 import { step } from "../../src/reload/step.ts";
 import { createTestConfig } from "../support/config.ts";
 
 /** Never asks the app at the start, and signals nobody that would have to be looked for. */
-export const POLICY: Policy = createTestConfig({ trigger: "http", reloadOnStart: "never" });
+export const POLICY = createTestConfig({ trigger: "http", reloadOnStart: "never" });
 export const WALL_MS = 1_700_000_000_000;
 
 /** A moment; `hintAtMs` and `causes` are those of the hint that leads to a look then. */

@@ -4,6 +4,7 @@
  */
 
 import assert from "node:assert/strict";
+import type { Config } from "../../src/config.ts";
 import type { Observation, Outcome, Result, StatusReading } from "../../src/model.ts";
 import {
   createModel,
@@ -11,7 +12,6 @@ import {
   type Event,
   isInSync,
   type Model,
-  type Policy,
   reloadOf,
 } from "../../src/reload/model.ts";
 import { step } from "../../src/reload/step.ts";
@@ -55,7 +55,7 @@ export class World {
   /** Sees each step. */
   onStep: (before: Model, event: Event, after: Model, effect: Effect) => void = () => {};
 
-  constructor(readonly policy: Policy, readonly choices: Choices) {}
+  constructor(readonly policy: Config, readonly choices: Choices) {}
 
   now() {
     return { nowMs: this.nowMs, wallMs: WALL_MS + this.nowMs, random: this.choices.int(127) / 128 };
