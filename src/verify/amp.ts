@@ -3,34 +3,32 @@
  * the same JSON with 200 and with 503 (unhealthy), so the code is not looked at.
  */
 
-import type { StatusReading } from "../model.ts";
-import { type Answer, isObject, parseJson, parseTime, unusable } from "./answer.ts";
+import type { Status, StatusReading } from "../model.ts";
+import { type Answer, isObject, parseJson, parseTime } from "./answer.ts";
 
 /** Parses an answer; never throws. */
 export function parseAmp(answer: Answer): StatusReading {
-  const json = parseJson(answer);
-  if (!("value" in json)) return json;
-  const { value } = json;
-  if (!isAmp(value)) return unusable(answer, "not an AMP status: it has no status text and attempts number");
+  return parseJson(answer, readAmp);
+}
+
+/** The status that a JSON value is; else why it is none. */
+export function readAmp(value: unknown): Status | string {
+  const { status, attempts, ...more } = isObject(value) ? value : {};
+  if (typeof status !== "string" || !isCount(attempts)) {
+    return "not an AMP status: it has no status text and attempts number";
+  }
   return {
-    kind: "status",
-    status: {
-      format: "amp",
-      status: value.status.slice(0, ENTRY_LENGTH_MAX),
-      attempts: value.attempts,
-      splitState: value.split_state === true,
-      restartRequired: restartRequired(value.restart_required),
-      lastReloadWallMs: parseTime(value.last_reload_time),
-    },
+    format: "amp",
+    status: status.slice(0, ENTRY_LENGTH_MAX),
+    attempts,
+    splitState: more.split_state === true,
+    restartRequired: restartRequired(more.restart_required),
+    lastReloadWallMs: parseTime(more.last_reload_time),
   };
 }
 
-/** Whether a JSON value is an AMP status. */
-function isAmp(
-  value: unknown,
-): value is Readonly<Record<string, unknown>> & { readonly status: string; readonly attempts: number } {
-  return isObject(value) && typeof value.status === "string" && Number.isSafeInteger(value.attempts) &&
-    (value.attempts as number) >= 0;
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && value as number >= 0;
 }
 
 /** At most this many entries are kept, each cut, as is the status: they are shown, kept, and must stay small. */

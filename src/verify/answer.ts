@@ -4,7 +4,7 @@
  */
 
 import { printable } from "../http/errors.ts";
-import type { StatusReading } from "../model.ts";
+import type { Status, StatusReading } from "../model.ts";
 
 /** An answer; its body is decoded only as far as a format needs it, since 1 MiB of text is 1 MiB more of memory. */
 export interface Answer {
@@ -55,8 +55,8 @@ const JSON_VALUES_MAX = 50_000;
 /** Nesting of a JSON status; each level costs about 80 bytes, and stack in every walk over it. */
 const JSON_DEPTH_MAX = 500;
 
-/** The JSON value of an answer, or the reading that says why there is none; never throws. */
-export function parseJson(answer: Answer): { readonly value: unknown } | StatusReading {
+/** An answer whose JSON `read` makes a status of, or says why it is none; never throws. */
+export function parseJson(answer: Answer, read: (value: unknown) => Status | string): StatusReading {
   if (answer.truncated) return unusable(answer, "body is larger than 1 MiB");
   if (answer.body.length === 0) return unusable(answer, "empty body");
   // Before it is decoded: the text of a hostile answer would be as large again.
@@ -69,11 +69,14 @@ export function parseJson(answer: Answer): { readonly value: unknown } | StatusR
   } catch {
     return unusable(answer, "body is not UTF-8");
   }
+  let value: unknown;
   try {
-    return { value: JSON.parse(text) };
+    value = JSON.parse(text);
   } catch {
     return unusable(answer, `not JSON: "${printable(text, 60)}"`);
   }
+  const status = read(value);
+  return typeof status === "string" ? unusable(answer, status) : { kind: "status", status };
 }
 
 /** Whether a JSON body stays within the limits above; junk may pass, since the parser refuses it. */
@@ -100,6 +103,11 @@ function isModestJson(body: Uint8Array): boolean {
 /** A reading without a status; the code is told unless it is 200. */
 export function unusable(answer: Answer, reason: string): StatusReading {
   return { kind: "error", reason: answer.code === 200 ? reason : `HTTP ${answer.code}, ${reason}` };
+}
+
+/** Whether the app says of its answer that it is a good one. */
+export function isOk({ code }: Answer): boolean {
+  return code >= 200 && code <= 299;
 }
 
 /** Any answer as a status, for apps that tell nothing else: it proves only that the app answers. */

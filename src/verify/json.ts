@@ -3,31 +3,33 @@
  * found by JSON pointer (RFC 6901). Pure.
  */
 
-import type { StatusReading } from "../model.ts";
-import { type Answer, isObject, parseJson, unusable } from "./answer.ts";
+import type { Config } from "../config.ts";
+import type { Status, StatusReading } from "../model.ts";
+import { type Answer, isObject, isOk, parseJson } from "./answer.ts";
 
-/** What is looked at; the fields of `Config` of the same name. */
-export interface JsonRule {
-  readonly verifyOk: { readonly pointer: string; readonly value: string } | null;
-  readonly verifyToken: string | null;
-}
+/** What is looked at. */
+type JsonRule = Pick<Config, "verifyOk" | "verifyToken">;
 
 /** Parses an answer; never throws. Answers other than 2xx are no status, whatever they hold. */
 export function parseJsonStatus(answer: Answer, rule: JsonRule): StatusReading {
-  if (answer.code < 200 || answer.code > 299) return { kind: "error", reason: `HTTP ${answer.code}` };
-  const json = parseJson(answer);
-  if (!("value" in json)) return json;
-  try {
-    const ok = rule.verifyOk && holds(findPointer(json.value, rule.verifyOk.pointer), rule.verifyOk.value);
-    if (rule.verifyToken === null) return { kind: "status", status: { format: "json", ok, token: null } };
-    const token = findPointer(json.value, rule.verifyToken);
-    // No status rather than an empty token: a value that appears later must not look like one that changed.
-    if (token === undefined) return unusable(answer, `there is no ${rule.verifyToken} in the JSON`);
-    return { kind: "status", status: { format: "json", ok, token: renderCanonical(token) } };
-  } catch {
-    // Only a value nested thousands deep gets here: the walk over it runs out of stack.
-    return unusable(answer, "JSON is nested too deep");
-  }
+  if (!isOk(answer)) return { kind: "error", reason: `HTTP ${answer.code}` };
+  return parseJson(answer, (value) => {
+    try {
+      return readStatus(value, rule);
+    } catch {
+      // Only a value nested thousands deep gets here: the walk over it runs out of stack.
+      return "JSON is nested too deep";
+    }
+  });
+}
+
+function readStatus(value: unknown, { verifyOk, verifyToken }: JsonRule): Status | string {
+  const ok = verifyOk && holds(findPointer(value, verifyOk.pointer), verifyOk.value);
+  if (verifyToken === null) return { format: "json", ok, token: null };
+  const token = findPointer(value, verifyToken);
+  // No status rather than an empty token: a value that appears later must not look like one that changed.
+  if (token === undefined) return `there is no ${verifyToken} in the JSON`;
+  return { format: "json", ok, token: renderCanonical(token) };
 }
 
 /**

@@ -10,16 +10,10 @@ import type { StatusReading } from "../model.ts";
 import type { StatusProbe } from "../ports.ts";
 import { parseAmp } from "./amp.ts";
 import { type Answer, parseHttp } from "./answer.ts";
-import { type KnownFormat, parseAuto } from "./auto.ts";
+import { parseAuto } from "./auto.ts";
 import { parseJsonStatus } from "./json.ts";
 import { parsePrometheus } from "./prometheus.ts";
 import { messageOf } from "../text.ts";
-
-/** The settings that the probe needs. */
-export type ProbeConfig = Pick<
-  Config,
-  "reloadUrl" | "verify" | "verifyOk" | "verifyToken" | "httpTimeoutMs" | "credentials"
->;
 
 /** Pause before the second read, in milliseconds: an app on the same machine has often reloaded by then. */
 const FIRST_PAUSE_MS = 2;
@@ -33,11 +27,11 @@ export const CONFIRM_PAUSE_MS = 100;
 /**
  * Makes the probe. With `auto` it holds on to the first known format it meets, for as long as it lives.
  */
-export function createStatusProbe(config: ProbeConfig, send: SendRequest): StatusProbe {
-  let known: KnownFormat | null = null;
+export function createStatusProbe(config: Config, send: SendRequest): StatusProbe {
+  let format = config.verify;
 
   function parse(answer: Answer): StatusReading {
-    switch (config.verify) {
+    switch (format) {
       case "amp":
         return parseAmp(answer);
       case "prometheus":
@@ -45,9 +39,8 @@ export function createStatusProbe(config: ProbeConfig, send: SendRequest): Statu
       case "json":
         return parseJsonStatus(answer, config);
       case "auto": {
-        const reading = parseAuto(answer, known);
-        const format = reading.kind === "status" ? reading.status.format : null;
-        if (format === "amp" || format === "prometheus") known = format;
+        const reading = parseAuto(answer);
+        if (reading.kind === "status" && reading.status.format !== "http") format = reading.status.format;
         return reading;
       }
       case "http":

@@ -3,11 +3,12 @@
  * around `_config_last_reload_successful` (Alloy: `_config_last_load_successful`). Pure.
  */
 
-import type { ReloadFamily, StatusReading } from "../model.ts";
+import type { ReloadFamily, Status, StatusReading } from "../model.ts";
 import {
   type Answer,
   decodePieces,
   isObject,
+  isOk,
   parseJson,
   parseTime,
   startsObject,
@@ -22,33 +23,16 @@ const FAMILIES_MAX = 100;
 
 /** Parses an answer in either format; never throws. */
 export function parsePrometheus(answer: Answer): StatusReading {
-  if (answer.code < 200 || answer.code > 299) return unusable(answer, "no Prometheus status");
-  return startsObject(answer) ? parseRuntimeInfo(answer) : parseMetrics(answer);
+  if (!isOk(answer)) return unusable(answer, "no Prometheus status");
+  return startsObject(answer) ? parseJson(answer, readRuntimeInfo) : parseMetrics(answer);
 }
 
-/** Whether a JSON value is Prometheus's runtime info. */
-function isRuntimeInfo(
-  value: unknown,
-): value is { readonly data: Readonly<Record<string, unknown>> & { readonly reloadConfigSuccess: boolean } } {
-  return isObject(value) && isObject(value.data) && typeof value.data.reloadConfigSuccess === "boolean";
-}
-
-function parseRuntimeInfo(answer: Answer): StatusReading {
-  const json = parseJson(answer);
-  if (!("value" in json)) return json;
-  if (!isRuntimeInfo(json.value)) {
-    return unusable(answer, "not runtime info: it has no data.reloadConfigSuccess");
-  }
-  const { data } = json.value;
-  const successWallMs = parseTime(data.lastConfigTime);
-  return {
-    kind: "status",
-    status: {
-      format: "prometheus",
-      successful: data.reloadConfigSuccess,
-      successWallMs,
-    },
-  };
+/** The status that a JSON value is as Prometheus's runtime info; else why it is none. */
+export function readRuntimeInfo(value: unknown): Status | string {
+  const data = isObject(value) && isObject(value.data) ? value.data : {};
+  const { reloadConfigSuccess: successful, lastConfigTime } = data;
+  if (typeof successful !== "boolean") return "not runtime info: it has no data.reloadConfigSuccess";
+  return { format: "prometheus", successful, successWallMs: parseTime(lastConfigTime) };
 }
 
 /** Names end like this; what stands before is the family's prefix. */
@@ -59,14 +43,9 @@ const NAME = new RegExp(
 );
 
 /** What was found of one family so far; several series of a metric (one a tenant, say) are joined. */
-interface Found {
-  /** All of them are 1; null before the first. */
-  successful: boolean | null;
-  /** The oldest counts: only then each of them is newer than the baseline. */
-  oldestMs: number | null;
-  reloads: number | null;
-  errors: number | null;
-}
+type Found = {
+  -readonly [Name in keyof ReloadFamily]: Name extends "successful" ? boolean | null : ReloadFamily[Name];
+};
 
 function parseMetrics(answer: Answer): StatusReading {
   const found = new Map<string, Found>();
@@ -74,11 +53,7 @@ function parseMetrics(answer: Answer): StatusReading {
     const sample = parseSample(line);
     if (sample) addSample(found, sample);
   }
-  const families: ReloadFamily[] = [];
-  for (const [prefix, { successful, oldestMs, reloads, errors }] of found) {
-    if (successful === null) continue;
-    families.push({ prefix, successful, successWallMs: oldestMs, reloads, errors });
-  }
+  const families = [...found.values()].filter((family): family is ReloadFamily => family.successful !== null);
   if (families.length === 0) {
     const where = answer.truncated ? "in the first 1 MiB of the metrics" : "among the metrics";
     return unusable(answer, `no metric ending in ${SUCCESSFUL} ${where}`);
@@ -101,12 +76,14 @@ function addSample(found: Map<string, Found>, { name, value }: Sample): void {
   if (!match) return;
   const [, prefix = ""] = match;
   const { flag, time, count, errors } = match.groups!;
-  const family = found.get(prefix) ?? { successful: null, oldestMs: null, reloads: null, errors: null };
+  const family: Found = found.get(prefix) ??
+    { prefix, successful: null, successWallMs: null, reloads: null, errors: null };
   if (found.size < FAMILIES_MAX) found.set(prefix, family);
   if (flag !== undefined) family.successful = value === 1 && family.successful !== false;
   else if (time !== undefined) {
     const ms = Number.isFinite(value) && value > 0 ? value * 1000 : 0;
-    family.oldestMs = Math.min(family.oldestMs ?? Infinity, ms);
+    // The oldest counts: only then each of them is newer than the baseline.
+    family.successWallMs = Math.min(family.successWallMs ?? Infinity, ms);
   } else if (count !== undefined) family.reloads = (family.reloads ?? 0) + value;
   else if (errors !== undefined) family.errors = (family.errors ?? 0) + value;
 }

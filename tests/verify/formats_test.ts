@@ -200,7 +200,7 @@ const FAMILIES: readonly [what: string, page: string, families: unknown[]][] = [
 ];
 for (const [what, page, families] of FAMILIES) {
   test(`prometheus: the families of ${what}`, () => {
-    const status = statusOf(parseAuto(answer(page), null));
+    const status = statusOf(parseAuto(answer(page)));
     assert.ok(status.format === "prometheus", "recognised by itself");
     assert.deepEqual(status.families, families);
   });
@@ -359,17 +359,11 @@ const AUTO: readonly [what: string, answer: Answer, result: string | RegExp][] =
 ];
 for (const [what, given, result] of AUTO) {
   test(`auto: ${what} is ${result}`, () => {
-    const reading = parseAuto(given, null);
+    const reading = parseAuto(given);
     if (typeof result === "string") assert.equal(statusOf(reading).format, result);
     else assert.match(reasonOf(reading), result);
   });
 }
-
-test("auto: a known format is never given up for a bare code", () => {
-  assert.match(reasonOf(parseAuto(answer("ok"), "amp")), /^not JSON/);
-  assert.match(reasonOf(parseAuto(answer('{"status":"ok"}'), "amp")), /^not an AMP status/);
-  assert.match(reasonOf(parseAuto(answer("ok"), "prometheus")), /^no metric/);
-});
 
 test("no parser ever throws, whatever the bytes", () => {
   const bytes = fc.oneof(
@@ -398,8 +392,7 @@ test("no parser ever throws, whatever the bytes", () => {
             parsePrometheus(given),
             parseJsonStatus(given, rule),
             parseHttp(given),
-            parseAuto(given, null),
-            parseAuto(given, "amp"),
+            parseAuto(given),
           ]
         ) if (reading.kind === "error") assert.notEqual(reading.reason, "");
       },

@@ -63,6 +63,9 @@ test("auto holds on to a known format, and not to a bare code", async () => {
     formats.push(reading.kind === "status" ? reading.status.format : reading.reason);
   }
   assert.deepEqual(formats, ["http", "amp", 'not JSON: "ok"', "amp"]);
+  const metrics = createProbe(createFakeSend(["x_config_last_reload_successful 1\n", AMP]));
+  await metrics.read(NEVER);
+  assert.equal((await metrics.read(NEVER)).kind, "error");
 });
 
 test("credentials are read afresh at each read; what is wrong with them is the reason", async () => {
