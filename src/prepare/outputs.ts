@@ -24,12 +24,6 @@ import {
   writeNew,
 } from "./output_dir.ts";
 
-/** What of the configuration this needs. */
-export type OutputsConfig = Pick<
-  Config,
-  "configFiles" | "watchedDirs" | "validate" | "checkCommand" | "configEnvsubstFile" | "outputDir"
->;
-
 /**
  * Gives `use` the bytes the app would read, validated; they are gone afterwards. Variables count only in what is `rendered`.
  * @throws InvalidContent where the content is at fault
@@ -61,7 +55,7 @@ type Step = () => Promise<void>;
 
 /** What the outputs are made with. */
 interface OutputsDeps {
-  readonly config: OutputsConfig;
+  readonly config: Config;
   readonly convert: Convert;
   readonly clock: Clock;
   readonly logger: Pick<Logger, "warn">;
@@ -218,7 +212,7 @@ async function isMissing(path: string): Promise<boolean> {
  * `--watched-dir` has as it is.
  * @throws where two inputs have one name, or a name leads out of the directory
  */
-function planOutputs(files: readonly SnapshotFile[], config: OutputsConfig): Map<SnapshotFile, string> {
+function planOutputs(files: readonly SnapshotFile[], config: Config): Map<SnapshotFile, string> {
   const { configFiles, configEnvsubstFile, outputDir } = config;
   if (outputDir === null) {
     const inputs = files.filter(({ path }) => path === configFiles[0]);
@@ -249,7 +243,7 @@ async function stageAll(
   root: OpenDirectory,
   files: readonly SnapshotFile[],
   plan: ReadonlyMap<SnapshotFile, string>,
-  { validate }: OutputsConfig,
+  { validate }: Config,
   convert: Convert,
   step: Step,
 ): Promise<readonly Staged[]> {

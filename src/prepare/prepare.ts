@@ -13,13 +13,8 @@ import type { Clock, Logger, Prepare, PrepareResult } from "../ports.ts";
 import { messageOf } from "../text.ts";
 import { runCheckCommand } from "./check_command.ts";
 import { expandVariables, gunzip, release } from "./expand.ts";
-import { type Convert, createOutputs, type OutputsConfig } from "./outputs.ts";
+import { type Convert, createOutputs } from "./outputs.ts";
 import { validateContent } from "./validate.ts";
-
-/** What of the configuration this needs. */
-export type PrepareConfig =
-  & OutputsConfig
-  & Pick<Config, "maxFileSizeBytes" | "maxUnpackedBytes" | "httpTimeoutMs">;
 
 /** Variables by name, as `Deno.env.toObject()` gives them. */
 type Environment = Readonly<Record<string, string>>;
@@ -40,7 +35,7 @@ const TURN_MS = 10;
  * to from now on. `environment` is that of the start.
  */
 export function createPreparation(
-  config: PrepareConfig,
+  config: Config,
   logger: Logger,
   clock: Clock,
   environment: Environment,
@@ -85,7 +80,7 @@ export function createPreparation(
 
 /** Makes the conversion; it remembers which variables without a value were told. */
 export function createConvert(
-  config: Pick<PrepareConfig, "validate" | "maxFileSizeBytes" | "maxUnpackedBytes">,
+  config: Config,
   logger: Pick<Logger, "warn">,
   environment: Environment,
 ): Convert {

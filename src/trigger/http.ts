@@ -14,12 +14,6 @@ import type { TriggerResult } from "../model.ts";
 import type { Clock, HttpTrigger } from "../ports.ts";
 import { messageOf } from "../text.ts";
 
-/** The settings that the trigger needs. */
-export type HttpTriggerConfig = Pick<
-  Config,
-  "triggerUrls" | "triggerMethod" | "httpTimeoutMs" | "credentials"
->;
-
 /** So much of an answer's first line is told: a reason, not a page. */
 const REASON_LENGTH_MAX = 200;
 /** So much of an answer is read to find that line. */
@@ -34,7 +28,7 @@ const GATEWAY_STATUSES: readonly number[] = [502, 503, 504];
  * (nobody was reached) or `credentials` (a file cannot be used); with the time of the first request, too, where one has
  * reached an app.
  */
-export function createHttpTrigger(config: HttpTriggerConfig, send: SendRequest, clock: Clock): HttpTrigger {
+export function createHttpTrigger(config: Config, send: SendRequest, clock: Clock): HttpTrigger {
   return async (signal) => {
     let credentials;
     try {

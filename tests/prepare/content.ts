@@ -2,20 +2,14 @@
 
 import type { Snapshot } from "../../src/model.ts";
 import type { Logger } from "../../src/ports.ts";
-import type { PrepareConfig } from "../../src/prepare/prepare.ts";
+import { createTestConfig } from "../support/config.ts";
 import { digestOf } from "../../src/watch/digest.ts";
 
-export const BASE: PrepareConfig = {
+export const BASE = createTestConfig({
   configFiles: ["/in/in.yaml"],
-  watchedDirs: [],
-  validate: "none",
-  checkCommand: null,
-  configEnvsubstFile: null,
-  outputDir: null,
   maxFileSizeBytes: 1_000_000,
   maxUnpackedBytes: 1_000_000,
-  httpTimeoutMs: 5_000,
-};
+});
 
 export async function snapshotOf(
   files: Record<string, string>,

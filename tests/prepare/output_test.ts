@@ -3,12 +3,13 @@
 import assert from "node:assert/strict";
 import { createClock } from "../../src/clock.ts";
 import type { Prepare } from "../../src/ports.ts";
-import { createPreparation, type PrepareConfig } from "../../src/prepare/prepare.ts";
+import type { Config } from "../../src/config.ts";
+import { createPreparation } from "../../src/prepare/prepare.ts";
 import { testInDir } from "../support/in_dir.ts";
 import { clearlyLater, until } from "../support/poll.ts";
 import { BASE, createLog, snapshotOf } from "./content.ts";
 
-function createRender(dir: string, more: Partial<PrepareConfig> = {}) {
+function createRender(dir: string, more: Partial<Config> = {}) {
   const config = { ...BASE, outputDir: dir, ...more };
   const { prepare } = createPreparation(config, createLog(), createClock(), { PATH: "/usr/bin:/bin" });
   return async (files: Record<string, string>, mode = 0o644) =>

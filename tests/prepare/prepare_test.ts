@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { createClock } from "../../src/clock.ts";
 import type { Logger, Prepare } from "../../src/ports.ts";
-import { createPreparation, type PrepareConfig } from "../../src/prepare/prepare.ts";
+import type { Config } from "../../src/config.ts";
+import { createPreparation } from "../../src/prepare/prepare.ts";
 import { testInDir } from "../support/in_dir.ts";
 import { test } from "../support/strict.ts";
 import { BASE, createLog, snapshotOf } from "./content.ts";
@@ -10,7 +11,7 @@ import { BASE, createLog, snapshotOf } from "./content.ts";
 const signal = new AbortController().signal;
 /** The preparation without the time of its output, which has a test of its own. */
 function createTimeless(
-  config: PrepareConfig,
+  config: Config,
   logger: Logger,
   environment: Record<string, string> = {},
 ): Prepare {
