@@ -1,10 +1,10 @@
 /**
  * The only place that turns what happened into metrics, `/status` and log lines: from the model before an event, the event
- * and the model after it. It decides nothing, and keeps only the history.
+ * and the model after it. It decides nothing, and keeps only the last reloads.
  */
 
 import { momentOf } from "../clock.ts";
-import type { ReloadRecord, SyncChange } from "../model.ts";
+import type { ReloadRecord } from "../model.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Clock, EventSink } from "../ports.ts";
 import { type Event, isInSync, type Model, type Now, staleMountsOf } from "../reload/model.ts";
@@ -14,13 +14,10 @@ import { logReload } from "./log_reload.ts";
 import { logRollout } from "./log_rollout.ts";
 import { type LogDeps, logStates } from "./log_states.ts";
 import { type ConcludedFacts, factsOf, type StepFacts } from "./step_facts.ts";
-import { type History, type RecorderView, viewOf } from "./view.ts";
+import { type RecorderView, viewOf } from "./view.ts";
 
 /** How many finished reloads `/status` keeps. */
 const HISTORY_MAX = 20;
-/** How far back changes of the state of being in sync are kept, and how many at most. */
-const SYNC_HISTORY_MS = 3_600_000;
-const SYNC_CHANGES_MAX = 200;
 
 type Moment = Pick<Now, "nowMs" | "wallMs">;
 
@@ -40,9 +37,9 @@ export interface RecorderDeps extends Omit<LogDeps, "nowMs"> {
   readonly events?: EventSink | undefined;
 }
 
-/** Makes a recorder with an empty history. */
+/** Makes a recorder that has seen no reload. */
 export function createRecorder({ config, logger, clock, metrics, events }: RecorderDeps): Recorder {
-  let history: History = { reloads: [], syncChanges: [] };
+  let reloads: readonly ReloadRecord[] = [];
 
   return {
     record(before, event, after, now) {
@@ -52,17 +49,14 @@ export function createRecorder({ config, logger, clock, metrics, events }: Recor
       countDisk(metrics, event, after);
       countModel(metrics, before, after);
       countAttempt(metrics, facts, now.wallMs);
-      history = {
-        reloads: noteReload(history.reloads, facts, now),
-        syncChanges: noteSync(history.syncChanges, before, after, now),
-      };
+      reloads = noteReload(reloads, facts, now);
       const deps = { config, logger, nowMs: now.nowMs };
       logStates(deps, before, event, after);
       logReload(deps, before, event, after, facts);
       logRollout(deps, before, after);
       if (events) noteEvents(events, before, after, facts);
     },
-    view: (model) => viewOf(model, history, config, momentOf(clock)),
+    view: (model) => viewOf(model, reloads, config, momentOf(clock)),
   };
 }
 
@@ -140,18 +134,4 @@ function noteReload(
     return [{ ...current, ...end, triggerDelayMs: triggerDelayMs(concluded) }, ...older];
   }
   return isGivenUp ? older : reloads;
-}
-
-/** Changes of the last hour, and the last one before it, which says how the hour began. */
-function noteSync(
-  changes: readonly SyncChange[],
-  before: Model,
-  after: Model,
-  { wallMs }: Moment,
-): readonly SyncChange[] {
-  const inSync = isInSync(after);
-  if (inSync === isInSync(before)) return changes;
-  const recent = [...changes.slice(1 - SYNC_CHANGES_MAX), { wallMs, inSync }];
-  const first = recent.findLastIndex((change) => change.wallMs <= wallMs - SYNC_HISTORY_MS);
-  return recent.slice(Math.max(0, first));
 }

@@ -1,19 +1,11 @@
 /** What `/status` and the page show of the model: the words for people, and what the recorder keeps beside. Pure. */
 
 import type { Config } from "../config.ts";
-import type { ReloadRecord, RolloutStatus, StatusView, SyncChange, TargetView } from "../model.ts";
+import type { ReloadRecord, RolloutStatus, StatusView, TargetView } from "../model.ts";
 import { isInSync, type Model, type Now, staleMountsOf } from "../reload/model.ts";
 import { phaseText } from "./texts.ts";
 
-/** What has happened so far. */
-export interface History {
-  /** Newest first. */
-  readonly reloads: readonly ReloadRecord[];
-  /** Oldest first. */
-  readonly syncChanges: readonly SyncChange[];
-}
-
-/** The part of `/status` that follows from the model and the history. */
+/** The part of `/status` that follows from the model and the reloads so far. */
 export type RecorderView = Omit<
   StatusView,
   | "version"
@@ -27,16 +19,16 @@ export type RecorderView = Omit<
   | "settings"
 >;
 
-/** The view of the model as it is now. */
+/** The view of the model as it is now; `reloads` newest first. */
 export function viewOf(
   model: Model,
-  history: History,
+  reloads: readonly ReloadRecord[],
   config: Config,
   now: Pick<Now, "nowMs" | "wallMs">,
 ): RecorderView {
   const retryAtMs = nextRetryAtMs(model);
   return {
-    ...history,
+    reloads,
     inSync: isInSync(model),
     inSyncSinceWallMs: model.syncSinceWallMs,
     proof: model.proof,
