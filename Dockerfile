@@ -1,8 +1,8 @@
 # config-reloader as a container image. Two targets: `distroless` (the default) and `scratch` (the binary and the few shared
 # libraries it needs, nothing else); a third, `demo-app`, is the app of k8s/base.
 #   docker build -t config-reloader .
-#   docker build -t config-reloader --target scratch --build-arg ENGINE=quickjs .
-# Arguments: ENGINE v8 or quickjs; BUILD_REVISION git revision told by --version;
+#   docker build -t config-reloader --target scratch .
+# Arguments: BUILD_REVISION git revision told by --version;
 # ROOTFS an image or stage with /rootfs, for a binary that was compiled elsewhere.
 # Both are pinned; .github/renovate.json has a bot raise them.
 ARG DENO_IMAGE=denoland/deno:debian-2.9.6@sha256:2014dc167ece617ef7e7ba40631ac2234c59e75ce693e7cc2dc2602b3c87859d
@@ -17,11 +17,10 @@ RUN deno install --frozen
 COPY main.ts ./
 COPY src src
 COPY scripts scripts
-ARG ENGINE=v8
 ARG TARGETARCH=amd64
 ARG BUILD_REVISION=unknown
 RUN case "$TARGETARCH" in arm64) target=aarch64 ;; *) target=x86_64 ;; esac \
- && BUILD_REVISION="$BUILD_REVISION" deno task compile --engine "$ENGINE" --target "$target-unknown-linux-gnu" --output /out/config-reloader
+ && BUILD_REVISION="$BUILD_REVISION" deno task compile --target "$target-unknown-linux-gnu" --output /out/config-reloader
 
 # the binary and its shared libraries, at their places
 FROM ${DENO_IMAGE} AS compiled

@@ -1,7 +1,6 @@
 // deno-lint-ignore-file no-console -- a command's output
 /**
- * `deno task compile [--engine v8|quickjs] [--target TRIPLE] [--output FILE]`: bundle, then `deno compile`, one self-contained
- * binary. Owns the permissions that are baked in. Must give the same bytes when run twice on one revision.
+ * `deno task compile [--target TRIPLE] [--output FILE]`: bundle, then `deno compile`, one self-contained binary. Owns the permissions that are baked in. Must give the same bytes when run twice on one revision.
  */
 
 import { bundle, readRevision, ROOT } from "./bundle.ts";
@@ -13,16 +12,13 @@ const TARGETS: Readonly<Record<string, number>> = {
   "x86_64-unknown-linux-gnu": 0x3e,
   "aarch64-unknown-linux-gnu": 0xb7,
 };
-const ENGINES = ["v8", "quickjs"];
-const USAGE = `usage: deno task compile [--engine v8|quickjs] [--target TRIPLE] [--output FILE]
-  --engine v8|quickjs   the JavaScript engine; v8 without it
-  --target TRIPLE       ${Object.keys(TARGETS).join(" or ")}; this machine's without it
-  --output FILE         where the binary goes; dist/config-reloader without it
+const USAGE = `usage: deno task compile [--target TRIPLE] [--output FILE]
+  --target TRIPLE   ${Object.keys(TARGETS).join(" or ")}; this machine's without it
+  --output FILE     where the binary goes; dist/config-reloader without it
 It downloads Deno's runtime from dl.deno.land once, or takes the program that DENORT_BIN names.`;
 
 /** What one compilation is asked for. */
 export interface CompileOptions {
-  readonly engine: string;
   readonly target: string;
   /** Path of the binary. */
   readonly output: string;
@@ -50,8 +46,7 @@ export async function compile(options: CompileOptions): Promise<void> {
     // The cache would be written to a temporary directory at the first start: a sidecar has none, and nothing may be read back from one.
     "--no-code-cache",
     "--app-name=config-reloader",
-    ...(options.engine === "v8" ? [`--v8-flags=${V8_FLAGS.join(",")}`] : []),
-    `--engine=${options.engine}`,
+    `--v8-flags=${V8_FLAGS.join(",")}`,
     `--target=${options.target}`,
     `--output=${options.output}`,
     entry,
@@ -62,10 +57,10 @@ export async function compile(options: CompileOptions): Promise<void> {
 }
 
 /** Why `deno compile` failed, with what it needs where it cannot download it. */
-function explain(text: string, { engine, target }: CompileOptions): string {
+function explain(text: string, { target }: CompileOptions): string {
   const url = /https:\/\/dl\.deno\.land\/\S+?\.zip/.exec(text)?.[0];
   if (url === undefined) return `Cannot compile: ${text}`;
-  return `Cannot compile: Deno's runtime for ${engine} on ${target} cannot be downloaded from ${url}. Give this machine ` +
+  return `Cannot compile: Deno's runtime for ${target} cannot be downloaded from ${url}. Give this machine ` +
     `access to dl.deno.land, or unpack that archive elsewhere and set DENORT_BIN to the path of the program in it`;
 }
 
@@ -85,23 +80,21 @@ async function checkMachine({ output, target }: CompileOptions): Promise<void> {
 
 if (import.meta.main) {
   const values = readFlags(USAGE, {
-    engine: { type: "string", default: "v8" },
     target: { type: "string", default: Deno.build.target },
     output: { type: "string", default: `${ROOT}/dist/config-reloader` },
   });
-  if (!ENGINES.includes(values.engine)) fail(`--engine "${values.engine}": want ${ENGINES.join(" or ")}`);
   if (!(values.target in TARGETS)) {
     fail(`--target "${values.target}": want ${Object.keys(TARGETS).join(" or ")}`);
   }
   const output = values.output.startsWith("/") ? values.output : `${Deno.cwd()}/${values.output}`;
   const started = performance.now();
   try {
-    await compile({ engine: values.engine, target: values.target, output });
+    await compile({ target: values.target, output });
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
     Deno.exit(1);
   }
   const mib = (Deno.statSync(output).size / 2 ** 20).toFixed(1);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  console.log(`${output}: ${mib} MiB, ${values.engine}, ${values.target}, in ${seconds} s`);
+  console.log(`${output}: ${mib} MiB, ${values.target}, in ${seconds} s`);
 }

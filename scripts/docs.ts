@@ -11,12 +11,12 @@ import { readFlags } from "./command_line.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 
-/** `text` with the part between the markers of `name` replaced by `table`. @throws where the markers are missing. */
-function replacePart(text: string, name: string, table: string): string {
+/** `text` with the part between the markers of `name` replaced by `part`. @throws where the markers are missing. */
+export function replacePart(text: string, name: string, part: string): string {
   const begin = new RegExp(`<!-- ${name}:[^>]*-->\n`).exec(text);
   const end = text.indexOf(`<!-- /${name} -->`);
   if (!begin || end < 0) throw new Error(`There are no markers for "${name}"`);
-  return `${text.slice(0, begin.index + begin[0].length)}\n${table}\n${text.slice(end)}`;
+  return `${text.slice(0, begin.index + begin[0].length)}\n${part}\n${text.slice(end)}`;
 }
 
 /** The catalogue of metrics as a Markdown table, one row a metric. */

@@ -1,8 +1,8 @@
 // deno-lint-ignore-file no-console -- a command's output
 /**
- * `deno task footprint`: measures the compiled binaries (size, start, memory, small containers) and writes `docs/footprint.md`.
- * `--check 32MiB --binary FILE` measures one binary cold in that much memory and ends with 1 where it is not clean: the release's
- * last hurdle. Needs root (control groups, a file system of its own). Owns the text around the figures; must never round in favour.
+ * `deno task footprint`: measures the compiled binary (size, start, memory, small containers) and writes the figures of
+ * `docs/footprint.md`. `--check 32MiB --binary FILE` measures one binary cold in that much memory and ends with 1 where it is not
+ * clean: the release's last hurdle. Needs root (control groups, a file system of its own). Must never round in favour.
  */
 
 import {
@@ -19,14 +19,16 @@ import { createDisk, type Disk } from "../bench/limits.ts";
 import { createKubeletVolume } from "../tests/support/kubelet.ts";
 import { startTargetApp } from "../tests/support/target_app.ts";
 import { sharedLibraries } from "../tests/e2e/cluster/images.ts";
+import { parseSizeBytes } from "../src/cli/units.ts";
 import { ROOT } from "./bundle.ts";
 import { readFlags } from "./command_line.ts";
+import { replacePart } from "./docs.ts";
 
-const USAGE = `usage: deno task footprint [--output FILE] [--check SIZE [--binary FILE]]
-  --output FILE   where the page goes; docs/footprint.md without it
-  --check 32MiB   measure one binary cold in that much memory instead; ends with 1 where it is not clean
-  --binary FILE   that binary; dist/config-reloader without it
-It needs root, and dist/config-reloader from deno task compile.`;
+const USAGE = `usage: deno task footprint [--check SIZE] [--binary FILE]
+  --check 32MiB   only measure cold starts in that much memory; ends with 1 where they are not clean
+  --binary FILE   what is measured; dist/config-reloader, from deno task compile, without it
+It needs root.`;
+const PAGE = `${ROOT}/docs/footprint.md`;
 
 const MIB = 2 ** 20;
 /** Warm starts and cold starts whose median is reported. */
@@ -160,7 +162,7 @@ async function withDisk<T>(work: (disk: Disk) => Promise<T>): Promise<T> {
 }
 
 /** Why these runs are not clean; empty where they are. The bounds are the contract's promises for 32 MiB. */
-export function faultsOf(runs: readonly Figures[]): string[] {
+function faultsOf(runs: readonly Figures[]): string[] {
   const delays = runs.flatMap((run) => run.delays);
   const later = runs.flatMap((run) => run.delays.slice(1)).map((delay) => delay ?? Infinity);
   const ready = median(runs.map((run) => run.readyMs));
@@ -174,14 +176,7 @@ export function faultsOf(runs: readonly Figures[]): string[] {
   ];
 }
 
-/** `32MiB` → bytes. */
-function parseMiB(text: string): number {
-  const match = /^(\d+)MiB$/.exec(text);
-  if (!match) throw new Error(`--check "${text}": want a size such as 32MiB`);
-  return Number(match[1]) * MIB;
-}
-
-/** One column of the table. */
+/** The rows of the table. */
 async function describe(binary: string): Promise<Record<string, string>> {
   const mib = (bytes: number) => (bytes / MIB).toFixed(1);
   const ms = (value: number) => value < 10 ? value.toFixed(1) : value.toFixed(0);
@@ -223,53 +218,25 @@ async function describe(binary: string): Promise<Record<string, string>> {
   };
 }
 
-function render(columns: Readonly<Record<string, Record<string, string>>>): string {
-  const names = Object.keys(columns);
-  const rows = Object.keys(columns[names[0]!]!);
-  const table = [
-    ["What", ...names],
-    ["---", ...names.map(() => "---")],
-    ...rows.map((row) => [row, ...names.map((name) => columns[name]![row]!)]),
-  ].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-  const kernel = Deno.osRelease();
-  return `# Footprint
+/** What stands between the markers of the page. */
+function render(rows: Readonly<Record<string, string>>): string {
+  const cores = navigator.hardwareConcurrency;
+  const table = [["What", "Now"], ["---", "---"], ...Object.entries(rows)]
+    .map((cells) => `| ${cells.join(" | ")} |\n`);
+  return `Measured on ${cores} cores, Linux ${Deno.osRelease()}, Deno ${Deno.version.deno}; medians of ${WARM_RUNS} warm and ${COLD_RUNS} cold starts;
+verification on; changes by swap of \`..data\`, from the swap to the app's signal handler, in whole milliseconds.
 
-What the compiled binary weighs, how fast it starts and what it keeps in memory. Made by \`deno task footprint\` (as root, after
-\`deno task compile\` and, for the second column, \`deno task compile --engine quickjs --output dist/quickjs/config-reloader\`); do not edit by hand.
-
-Measured on ${navigator.hardwareConcurrency} cores, Linux ${kernel}, Deno ${Deno.version.deno}; medians of ${WARM_RUNS} warm and ${COLD_RUNS} cold starts; verification
-on; changes by swap of \`..data\`, from the swap to the app's signal handler, in whole milliseconds.
-
-${table}
-
-## Reading it
-
-- **Anonymous memory** is what the program itself holds. **File pages** are the binary's own: the kernel loads them on demand, drops them when
-  memory is short, and shares them among all pods of a node that run the same image; a container's limit is charged for them.
-- **Cold** means a fresh copy of the binary, nothing of it in the page cache, on a file system with Linux's ordinary read-ahead (128 KiB).
-  On a disk that reads megabytes ahead every page fault under a memory limit throws out thousands of pages, and any program crawls.
-- **50m of CPU** are 5 ms in each 100: each millisecond of CPU at the start is 20 ms of waiting. Without a CPU limit, or with
-  \`200m\`, none of this is felt; [kubernetes.md](kubernetes.md#resources) says what to set.
-
-## Which engine
-
-\`deno task compile --engine v8\` is the default and what the released image holds. \`--engine quickjs\` takes Deno's experimental interpreter.
-
-- **V8** is the engine that Deno supports and patches: the faster start and the cheaper scrape, in the larger binary.
-- **QuickJS** is half the size and has no slow first change, since it compiles nothing late; each start and each scrape costs more CPU, and Deno
-  calls it experimental, without V8's security updates. Take it where the image's size is what counts.
-`;
+${table.join("")}`;
 }
 
 if (import.meta.main) {
   const values = readFlags(USAGE, {
     check: { type: "string" },
-    binary: { type: "string" },
-    output: { type: "string", default: `${ROOT}/docs/footprint.md` },
+    binary: { type: "string", default: `${ROOT}/dist/config-reloader` },
   });
+  const binary = Deno.realPathSync(values.binary);
   if (values.check !== undefined) {
-    const binary = Deno.realPathSync(values.binary ?? `${ROOT}/dist/config-reloader`);
-    const memoryBytes = parseMiB(values.check);
+    const memoryBytes = parseSizeBytes(values.check);
     const runs = await withDisk((disk) => measureCold(disk, binary, { memoryBytes }));
     for (const { readyMs, delays } of runs) {
       console.log(`ready ${readyMs.toFixed(0)} ms, changes ${delays.join(" ")} ms`);
@@ -278,18 +245,7 @@ if (import.meta.main) {
     for (const fault of faults) console.error(`Not clean in ${values.check}: ${fault}`);
     Deno.exit(faults.length === 0 ? 0 : 1);
   }
-  const columns: Record<string, Record<string, string>> = {};
-  for (
-    const [name, file] of [["V8", "dist/config-reloader"], [
-      "QuickJS",
-      "dist/quickjs/config-reloader",
-    ]] as const
-  ) {
-    const binary = `${ROOT}/${file}`;
-    if (await Deno.stat(binary).then(() => true, () => false)) columns[name] = await describe(binary);
-    else console.log(`${name}: ${file} is not there`);
-  }
-  if (Object.keys(columns).length === 0) throw new Error("Nothing to measure: run `deno task compile` first");
-  await Deno.writeTextFile(values.output, render(columns));
-  console.log(`${values.output} written`);
+  const figures = render(await describe(binary));
+  await Deno.writeTextFile(PAGE, replacePart(await Deno.readTextFile(PAGE), "figures", figures));
+  console.log(`${PAGE} written`);
 }

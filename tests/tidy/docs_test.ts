@@ -22,7 +22,7 @@ const PAGES = [
 ];
 /** Flags of other programs that the pages show, and the switch of `check`. */
 const OTHERS =
-  /^--(web|volume-dir|webhook-url|help|version|short|overwrite|pid|network|current|fleet|grace-period|namespace|retry|retry-connrefused|retry-delay|tail|timeout|type|wait|read-only|name|target|build-arg|engine|check|run-checks|ignore-missing|repo|output|certificate-[a-z-]+)$/;
+  /^--(web|volume-dir|webhook-url|help|version|short|overwrite|pid|network|current|fleet|grace-period|namespace|retry|retry-connrefused|retry-delay|tail|timeout|type|wait|read-only|name|target|build-arg|check|run-checks|ignore-missing|repo|output|certificate-[a-z-]+)$/;
 
 const read = (page: string) => Deno.readTextFile(`${ROOT}/docs/${page}.md`);
 

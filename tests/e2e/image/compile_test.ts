@@ -68,20 +68,13 @@ test("two checkouts give the same bytes, and so does a second build in one of th
   }
 });
 
-test("bad arguments are refused before anything is built", async () => {
-  for (
-    const [args, message] of [
-      [["--engine", "spidermonkey"], '--engine "spidermonkey": want v8 or quickjs'],
-      [
-        ["--target", "x86_64-apple-darwin"],
-        '--target "x86_64-apple-darwin": want x86_64-unknown-linux-gnu or aarch64-unknown-linux-gnu',
-      ],
-    ] as const
-  ) {
-    const { code, text } = await compile(ROOT, args);
-    assert.equal(code, 2);
-    assert.equal(text.trim(), message);
-  }
+test("a bad target is refused before anything is built", async () => {
+  const { code, text } = await compile(ROOT, ["--target", "x86_64-apple-darwin"]);
+  assert.equal(code, 2);
+  assert.equal(
+    text.trim(),
+    '--target "x86_64-apple-darwin": want x86_64-unknown-linux-gnu or aarch64-unknown-linux-gnu',
+  );
 });
 
 test("a runtime for another machine is noticed", async () => {

@@ -25,7 +25,6 @@ test("the Dockerfile's final stages: user, entry point in exec form, port, pinne
   }
   assert.match(text, /^ARG BASE=gcr\.io\/distroless\/cc-debian12:nonroot@sha256:[0-9a-f]{64}$/m);
   assert.match(text, /^FROM \$\{BASE\} AS distroless$/m);
-  assert.match(text, /^ARG ENGINE=v8$/m);
   assert.match(text, /deno install --frozen/);
 });
 
