@@ -19,8 +19,8 @@ export interface AttemptDeps {
   readonly beat: (mayTakeMs?: number) => void;
 }
 
-/** What one attempt is about. */
-export interface AttemptInput {
+/** One attempt: its effects, and what it is about. */
+export interface Attempt extends AttemptDeps {
   readonly reload: Pick<Reload, "job" | "snapshot">;
   /** What was begun before and while the content was read; null where nothing was. */
   readonly begun: Prefetched | null;

@@ -11,7 +11,7 @@ import { deathText, diedOfSignal } from "../reload/process.ts";
 import { formatMs } from "../text.ts";
 import { earliestTriggerWallMs, judge } from "../verify/judge.ts";
 import { CONFIRM_PAUSE_MS, nextPollDelayMs } from "../verify/probe.ts";
-import { type AttemptDeps, type AttemptInput, resultOf } from "./input.ts";
+import { type Attempt, resultOf } from "./input.ts";
 
 /** Pause between two looks at whether the app still lives while the sidecar is being stopped, in milliseconds. */
 const STOPPING_PAUSE_MS = 50;
@@ -26,7 +26,7 @@ export interface Verification {
   readonly since: { readonly atMs: number; readonly wallMs: number };
   readonly deadlineMs: number;
   /** The process that is meant; missing where there is none to be seen. */
-  readonly target?: Target | null;
+  readonly process?: Target | null;
   /** Nobody listened at the status URL at some moment since the change, in an attempt before this one. */
   readonly wasDown?: boolean;
   /** It started with this content: any good status proves it. */
@@ -37,9 +37,11 @@ export interface Verification {
   readonly unanswered?: string | null;
 }
 
-/** How far a verification has come; changed as it goes, and seen by nobody else. */
-interface Progress {
-  baseline: Status | null;
+/** One verification on its way; what is not `readonly` changes as it goes, and is seen by nobody else. */
+interface Run extends Attempt, Omit<Verification, "since" | "wasDown"> {
+  readonly process: Target | null;
+  /** The first answer, where there was no baseline before the trigger. */
+  adopted: Status | null;
   triggeredAtMs: number;
   triggeredWallMs: number;
   /** When the trigger went out once more; null where it did not. */
@@ -58,27 +60,19 @@ interface Progress {
   lastReason: string;
 }
 
-/** One verification, for the functions below. */
-interface Run extends Verification {
-  readonly deps: AttemptDeps;
-  readonly input: AttemptInput;
-  readonly progress: Progress;
-}
-
 /** Polls until the reload is proved, rejected, overtaken, or out of time. */
-export async function verifyReload(
-  deps: AttemptDeps,
-  input: AttemptInput,
-  of: Verification,
-): Promise<Result> {
-  const { clock, config } = deps;
-  const { unanswered = null, target = null, since } = of;
+export async function verifyReload(attempt: Attempt, of: Verification): Promise<Result> {
+  const { clock, config } = attempt;
+  const { unanswered = null, process = null, since } = of;
   if (config.verify === "none") {
-    if (unanswered !== null) return resultOf("failed", unanswered, "trigger-unanswered", { target });
-    return resultOf("success", "", "", { proof: "delivered", target });
+    if (unanswered !== null) return resultOf("failed", unanswered, "trigger-unanswered", { target: process });
+    return resultOf("success", "", "", { proof: "delivered", target: process });
   }
-  const progress: Progress = {
-    baseline: of.baseline,
+  const run: Run = {
+    ...attempt,
+    ...of,
+    process,
+    adopted: null,
     triggeredAtMs: since.atMs,
     triggeredWallMs: since.wallMs,
     triggeredAgainAtMs: null,
@@ -91,7 +85,6 @@ export async function verifyReload(
     status: null,
     lastReason: "no answer yet",
   };
-  const run: Run = { ...of, deps, input, progress };
   for (let delayMs = 0, reads = 1;; reads++) {
     const leftMs = of.deadlineMs - clock.nowMs();
     const isLast = delayMs >= leftMs;
@@ -125,13 +118,13 @@ async function conclude(run: Run, verdict: Verdict): Promise<Result | null> {
 }
 
 /** The second look at a good status comes in time, even if that is sooner. */
-function confirmDelayMs({ deps: { clock, config }, deadlineMs }: Run): number {
+function confirmDelayMs({ clock, config, deadlineMs }: Run): number {
   const leftMs = deadlineMs - clock.nowMs() - 1;
   return Math.max(0, Math.min(CONFIRM_PAUSE_MS, config.pollIntervalMs, leftMs));
 }
 
 function end(
-  { baseline, target = null, unanswered = null, progress }: Run,
+  { baseline, process, unanswered = null, triggeredAgainAtMs, status, wasDown }: Run,
   outcome: Outcome,
   reason: string,
   code: ReloadCode | "",
@@ -139,32 +132,32 @@ function end(
 ): Result {
   return resultOf(outcome, reason, code, {
     proof,
-    target,
-    lastTriggeredAtMs: progress.triggeredAgainAtMs,
+    target: process,
+    lastTriggeredAtMs: triggeredAgainAtMs,
     baseline,
-    status: progress.status,
-    wasDown: progress.wasDown,
+    status,
+    wasDown,
     isOpen: outcome === "timeout" || unanswered !== null && outcome !== "success",
   });
 }
 
 function timeout(run: Run): Result {
-  const waited = formatMs(run.deps.config.reloadTimeoutMs);
-  const reason = `reload verification timeout after ${waited}: ${run.progress.lastReason}`;
+  const reason = `reload verification timeout after ${
+    formatMs(run.config.reloadTimeoutMs)
+  }: ${run.lastReason}`;
   return end(run, "timeout", run.unanswered ? `${reason}; ${run.unanswered}` : reason, "timeout");
 }
 
 /** The shutdown time is over, or newer content is due. */
 function givenUp(run: Run): Result | null {
-  const { aborted, overtaken } = run.input;
-  if (aborted.aborted) return end(run, "failed", "stopped before the reload was proved", "stopped");
-  if (overtaken.aborted) return end(run, "failed", "newer content came", "overtaken");
+  if (run.aborted.aborted) return end(run, "failed", "stopped before the reload was proved", "stopped");
+  if (run.overtaken.aborted) return end(run, "failed", "newer content came", "overtaken");
   return null;
 }
 
 /** The process that was signalled, or found started; null where it went long ago, and another one is being verified. */
-function watched({ target = null, hasStarted, progress }: Run): Target | null {
-  return progress.restarted && !hasStarted ? null : target;
+function watched({ process, hasStarted, restarted }: Run): Target | null {
+  return restarted && !hasStarted ? null : process;
 }
 
 /**
@@ -172,55 +165,55 @@ function watched({ target = null, hasStarted, progress }: Run): Target | null {
  * the verification goes on with the next one.
  */
 function endedByProcess(run: Run): Result | null {
-  const { deps: { clock, config }, input, progress, hasStarted } = run;
-  const isStopping = input.stopping.aborted;
+  const isStopping = run.stopping.aborted;
   const stopped = (what: string) => end(run, "failed", `${what} has ended during the shutdown`, "stopped");
-  if (!run.target) return progress.isRefused && isStopping ? stopped("the app") : null;
-  const target = watched(run);
-  if (target === null) return null;
-  const nowMs = clock.nowMs();
-  if (run.deps.target.isAlive(target)) {
-    progress.lastAliveAtMs = nowMs;
+  if (!run.process) return run.isRefused && isStopping ? stopped("the app") : null;
+  const process = watched(run);
+  if (process === null) return null;
+  const nowMs = run.clock.nowMs();
+  if (run.target.isAlive(process)) {
+    run.lastAliveAtMs = nowMs;
     return null;
   }
-  if (isStopping) return stopped(`${target.name} (PID ${target.pid})`);
-  if (!hasStarted && diedOfSignal(progress, nowMs)) {
-    const reason = deathText(target, config.signal, nowMs - progress.triggeredAtMs);
+  if (isStopping) return stopped(`${process.name} (PID ${process.pid})`);
+  if (!run.hasStarted && diedOfSignal(run, nowMs)) {
+    const reason = deathText(process, run.config.signal, nowMs - run.triggeredAtMs);
     return { ...end(run, "failed", reason, "killed"), killed: true };
   }
-  progress.restarted = true;
+  run.restarted = true;
   return null;
 }
 
 /** One reading and its verdict; null where there was no usable answer. */
 async function readOnce(run: Run): Promise<Verdict | null> {
-  const { deps, input, progress } = run;
-  const { config, clock, beat } = deps;
+  const { config, clock, beat } = run;
   beat(config.httpTimeoutMs);
-  const reading = await deps.probe.read(AbortSignal.any([input.aborted, input.overtaken]));
+  const reading = await run.probe.read(AbortSignal.any([run.aborted, run.overtaken]));
   beat();
   if (reading.kind === "error") {
-    progress.isRefused = reading.reason === REFUSED;
-    progress.wasDown ||= progress.isRefused;
-    progress.lastReason = `GET ${hideUrlSecrets(config.reloadUrl)}: ${reading.reason}`;
+    run.isRefused = reading.reason === REFUSED;
+    run.wasDown ||= run.isRefused;
+    run.lastReason = `GET ${hideUrlSecrets(config.reloadUrl)}: ${reading.reason}`;
     return null;
   }
   const { status } = reading;
-  const { baseline } = progress;
+  const baseline = run.adopted ?? run.baseline;
   const verdict = judge(status, {
-    ...progress,
-    restarted: progress.restarted || hasStartedSince(run, status),
-    startWouldShow: progress.wasDown || progress.hasCountedOn,
-    sinceTriggerMs: clock.nowMs() - progress.triggeredAtMs,
+    baseline,
+    triggeredWallMs: run.triggeredWallMs,
+    sinceTriggerMs: clock.nowMs() - run.triggeredAtMs,
+    restarted: run.restarted || hasStartedSince(run, status),
+    startWouldShow: run.wasDown || run.hasCountedOn,
+    settled: run.settled,
     untriggered: config.trigger === "none",
-    provedToken: input.provedToken,
+    provedToken: run.provedToken,
   });
-  progress.status = status;
-  progress.isRefused = false;
-  progress.hasCountedOn ||= status.format === "amp" && baseline?.format === "amp" &&
+  run.status = status;
+  run.isRefused = false;
+  run.hasCountedOn ||= status.format === "amp" && baseline?.format === "amp" &&
     status.attempts >= baseline.attempts;
-  progress.settled = verdict.kind === "settling";
-  if (verdict.kind === "pending") progress.lastReason = verdict.reason;
+  run.settled = verdict.kind === "settling";
+  if (verdict.kind === "pending") run.lastReason = verdict.reason;
   return verdict;
 }
 
@@ -228,27 +221,28 @@ async function readOnce(run: Run): Promise<Verdict | null> {
  * Nobody triggers it and no process is looked at: one that was down since the change has started since. Where it counts, it
  * does so from 0; where it tells a time, that decides.
  */
-function hasStartedSince({ deps: { config }, progress }: Run, status: Status): boolean {
-  if (config.trigger !== "none" || !progress.wasDown) return false;
+function hasStartedSince({ config, wasDown }: Run, status: Status): boolean {
+  if (config.trigger !== "none" || !wasDown) return false;
   return status.format === "json" || status.format === "amp" && status.attempts === 0;
 }
 
 /** The app answered for the first time: that is the baseline, and the trigger goes out once more. */
 async function adoptBaseline(run: Run): Promise<Result | null> {
-  const { deps: { clock }, input, progress, target = null, sendAgain } = run;
-  progress.baseline = progress.status;
-  if (progress.triggeredAgainAtMs !== null || sendAgain === undefined) return null;
+  const { clock, process, sendAgain } = run;
+  run.adopted = run.status;
+  if (run.triggeredAgainAtMs !== null || sendAgain === undefined) return null;
   // A second trigger within the second that the app has just told could not be seen in a time of whole seconds.
-  await pause(run, earliestTriggerWallMs(progress.status, clock.wallMs()) - clock.wallMs());
+  await pause(run, earliestTriggerWallMs(run.status, clock.wallMs()) - clock.wallMs());
   const sent = await sendAgain();
   if (sent.kind === "not-sent") {
-    progress.triggeredAgainAtMs = sent.atMs ?? null;
+    run.triggeredAgainAtMs = sent.atMs ?? null;
     return end(run, outcomeOfUnsent(sent.code), sent.message, sent.code);
   }
   const { atMs, wallMs } = sent;
-  input.onSent({ kind: "sent", how: target === null ? "request" : "signal", target, atMs, isAgain: true });
-  progress.triggeredAtMs = progress.triggeredAgainAtMs = progress.lastAliveAtMs = atMs;
-  progress.triggeredWallMs = wallMs;
+  const how = process === null ? "request" : "signal";
+  run.onSent({ kind: "sent", how, target: process, atMs, isAgain: true });
+  run.triggeredAtMs = run.triggeredAgainAtMs = run.lastAliveAtMs = atMs;
+  run.triggeredWallMs = wallMs;
   return null;
 }
 
@@ -259,17 +253,14 @@ export function outcomeOfUnsent(code: ReloadCode): Outcome {
 
 /** Waits; while the sidecar is being stopped in short steps, since the app may end at any moment. */
 async function pause(run: Run, ms: number): Promise<void> {
-  const { deps: { clock, beat }, input } = run;
-  const { stopping, aborted, overtaken } = input;
+  const { clock, stopping, aborted, overtaken } = run;
   const untilMs = clock.nowMs() + ms;
-  beat(Math.max(0, ms));
+  run.beat(Math.max(0, ms));
   await clock.sleep(ms, AbortSignal.any([stopping, overtaken]));
   while (clock.nowMs() < untilMs && !aborted.aborted && !overtaken.aborted) {
     const process = watched(run);
-    if (process !== null && !run.deps.target.isAlive(process)) return;
-    await clock.sleep(
-      Math.min(STOPPING_PAUSE_MS, untilMs - clock.nowMs()),
-      AbortSignal.any([aborted, overtaken]),
-    );
+    if (process !== null && !run.target.isAlive(process)) return;
+    const stepMs = Math.min(STOPPING_PAUSE_MS, untilMs - clock.nowMs());
+    await clock.sleep(stepMs, AbortSignal.any([aborted, overtaken]));
   }
 }

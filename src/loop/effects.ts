@@ -181,9 +181,10 @@ async function runAttempt(
   model: Model,
   overtaken: AbortSignal,
 ): Promise<void> {
-  const { mailbox, stopping, aborted } = deps;
+  const { mailbox } = deps;
   try {
-    const result = await attemptReload(deps, {
+    const result = await attemptReload({
+      ...deps,
       reload,
       begun,
       known: knownIn(model),
@@ -192,8 +193,6 @@ async function runAttempt(
       output: model.output,
       openTrigger: openTriggerFor(model.openTrigger, reload.job),
       onSent: mailbox.post,
-      stopping,
-      aborted,
       overtaken,
     });
     mailbox.post({ kind: "ended", result });

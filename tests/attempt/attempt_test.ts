@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { attemptReload } from "../../src/attempt/attempt.ts";
-import type { AttemptDeps, AttemptInput } from "../../src/attempt/input.ts";
+import type { Attempt, AttemptDeps } from "../../src/attempt/input.ts";
 import { BASELINE_WAIT_MS } from "../../src/attempt/baseline.ts";
 import type { Config } from "../../src/config.ts";
 import type { Resolution, Result, Status, StatusReading, Target, TriggerResult } from "../../src/model.ts";
@@ -78,7 +78,8 @@ function createBench(config: Partial<Config> = {}) {
     },
     beat: (mayTakeMs = 0) => bench.silentUntilMs.value = clock.nowMs() + mayTakeMs,
   };
-  const input = (more: Partial<Job>, given: Partial<AttemptInput>): AttemptInput => ({
+  const input = (more: Partial<Job>, given: Partial<Attempt>): Attempt => ({
+    ...deps,
     reload: {
       job: {
         digest: "b",
@@ -111,12 +112,12 @@ function createBench(config: Partial<Config> = {}) {
     reads: () => bench.reads,
     sent: bench.sent,
     /** Starts the attempt; the result is there once enough time has passed. */
-    start(more: Partial<Job> = {}, given: Partial<AttemptInput> = {}) {
+    start(more: Partial<Job> = {}, given: Partial<Attempt> = {}) {
       const run: { result: Result | null; done: () => boolean } = {
         result: null,
         done: () => run.result !== null,
       };
-      attemptReload(deps, input(more, given)).then((result) => run.result = result);
+      attemptReload(input(more, given)).then((result) => run.result = result);
       return run;
     },
   };
