@@ -6,14 +6,14 @@
 import { TARGET_CODES } from "../codes.ts";
 import type { EventReason } from "../model.ts";
 import type { EventSink } from "../ports.ts";
-import { type Model, staleMountsOf } from "../reload/model.ts";
+import { staleMountsOf } from "../reload/model.ts";
 import { shortHash } from "../text.ts";
-import type { ConcludedFacts, StepFacts } from "./step_facts.ts";
+import type { ConcludedFacts, RecordedStep } from "./step_facts.ts";
 import { failureText, phaseText } from "./texts.ts";
 
 /** Hands over the Events of one step. */
-export function noteEvents(events: EventSink, before: Model, after: Model, facts: StepFacts): void {
-  if (facts.concluded !== null) noteOutcome(events, facts.concluded);
+export function noteEvents(events: EventSink, { before, after, concluded }: RecordedStep): void {
+  if (concluded !== null) noteOutcome(events, concluded);
   if (after.death !== null && after.death !== before.death) {
     events.add("ConfigReloadFailed", after.death.text);
   }

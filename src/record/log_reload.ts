@@ -3,45 +3,38 @@
 import { type Config, rendersOutput } from "../config.ts";
 import { hideUrlSecrets } from "../http/urls.ts";
 import type { LogFields } from "../ports.ts";
-import { type Event, isInSync, type Model, reloadOf } from "../reload/model.ts";
+import { type Event, isInSync, reloadOf } from "../reload/model.ts";
 import { formatMs, shortHash } from "../text.ts";
 import { changeText, failureText, nextText, startText } from "./texts.ts";
 import { goText, isAnnounced } from "./log_rollout.ts";
-import type { LogDeps } from "./log_states.ts";
-import type { ConcludedFacts, StepFacts } from "./step_facts.ts";
+import type { ConcludedFacts, RecordedStep } from "./step_facts.ts";
 
 /** Writes what one step says of a reload. */
-export function logReload(deps: LogDeps, before: Model, event: Event, after: Model, facts: StepFacts): void {
-  logAnswer(deps, before, event, after);
-  logBegun(deps, before, after, facts);
-  if (event.kind === "sent") logSent(deps, event);
-  if (event.kind === "rendered") logRendered(deps, event);
-  if (facts.concluded !== null) logOutcome(deps, before, after, facts.concluded);
-  if (facts.isGivenUp) {
-    deps.logger.info("Stopped before the reload was proved", {
-      new_hash: shortHash(reloadOf(before)?.job.digest ?? null),
-    });
+export function logReload(step: RecordedStep): void {
+  const { logger, before, event, concluded } = step;
+  logAnswer(step);
+  logBegun(step);
+  if (event.kind === "sent") logSent(step, event);
+  if (event.kind === "rendered") logRendered(step, event);
+  if (concluded !== null) logOutcome(step, concluded);
+  if (step.isGivenUp) {
+    const hash = shortHash(reloadOf(before)?.job.digest ?? null);
+    logger.info("Stopped before the reload was proved", { new_hash: hash });
   }
-  logSync(deps, before, after);
-  logOnce(deps, before, after);
+  logSync(step);
+  logOnce(step);
 }
 
 /** What became of the question whether the app has read what is on disk. */
-function logAnswer({ config, logger }: LogDeps, before: Model, event: Event, after: Model): void {
+function logAnswer({ config, logger, before, event, after }: RecordedStep): void {
   if (event.kind !== "answered" || before.phase.is !== "asking") return;
   const { question } = before.phase;
   // A reload says so itself when it begins, or when it begins to wait for its group.
   const isForReload = ["reloading", "due", "waiting", "held"].includes(after.phase.is);
   if (question.changedFrom !== undefined && !isForReload) {
-    logger.info(
-      startText({
-        digest: question.digest,
-        oldDigest: question.changedFrom,
-        why: "change",
-        attempt: 1,
-      }),
-      { old_hash: shortHash(question.changedFrom), new_hash: shortHash(question.digest) },
-    );
+    const { digest, changedFrom: oldDigest } = question;
+    const fields = { old_hash: shortHash(oldDigest), new_hash: shortHash(digest) };
+    logger.info(startText({ digest, oldDigest, why: "change", attempt: 1 }), fields);
   }
   // Without a process to look at, only the status URL shows that the app is there.
   if (after.phase.is === "absent" && event.app.resolution === null && before.question === null) {
@@ -50,7 +43,7 @@ function logAnswer({ config, logger }: LogDeps, before: Model, event: Event, aft
   }
 }
 
-function logBegun({ logger }: LogDeps, before: Model, after: Model, { begun, changed }: StepFacts): void {
+function logBegun({ logger, before, after, begun, changed }: RecordedStep): void {
   if (begun === null) return;
   const { job, causes, isContinued } = begun;
   if (isContinued && before.phase.is === "concluding" && before.phase.result.outcome === "rejected") {
@@ -71,7 +64,7 @@ function logBegun({ logger }: LogDeps, before: Model, after: Model, { begun, cha
   for (const change of changed) logger.debug(`File ${changeText(change)}`, { path: change.path });
 }
 
-function logSent({ config, logger }: LogDeps, event: Event & { kind: "sent" }): void {
+function logSent({ config, logger }: RecordedStep, event: Event & { kind: "sent" }): void {
   const { how, target, isAgain, unanswered } = event;
   if (unanswered !== undefined) {
     logger.warn(`${unanswered}; the app may have got it all the same: its status is asked`);
@@ -92,13 +85,8 @@ function logSent({ config, logger }: LogDeps, event: Event & { kind: "sent" }): 
   }
 }
 
-function logOutcome(
-  deps: LogDeps,
-  before: Model,
-  after: Model,
-  { job, result, durationMs }: ConcludedFacts,
-): void {
-  const { config, logger, nowMs } = deps;
+function logOutcome(step: RecordedStep, { job, result, durationMs }: ConcludedFacts): void {
+  const { config, logger, nowMs, before, after } = step;
   const fields = {
     outcome: result.outcome,
     ...(result.code === "" ? {} : { code: result.code }),
@@ -108,7 +96,7 @@ function logOutcome(
     attempt: job.attempt,
     duration_ms: Math.round(durationMs * 10) / 10,
   };
-  if (result.outcome === "success") return logSuccess(deps, before, after, fields);
+  if (result.outcome === "success") return logSuccess(step, fields);
   const end = after.isStopping ? "stopping" : config.once ? "once" : null;
   const retryAtMs = after.failure?.retryAtMs ?? null;
   const next = nextText(result, retryAtMs === null ? null : retryAtMs - nowMs, end);
@@ -125,7 +113,7 @@ function isDefault({ settings }: Config, name: string): boolean {
   return settings.some((setting) => setting.name === name && setting.source === "default");
 }
 
-function logSuccess({ config, logger }: LogDeps, before: Model, after: Model, fields: LogFields): void {
+function logSuccess({ config, logger, before, after }: RecordedStep, fields: LogFields): void {
   logger.info("✅ Reload successful", fields);
   if (config.verify === "auto" && after.proof === "http-200" && before.proof !== "http-200") {
     const isGauge = after.last?.result.status?.format === "prometheus";
@@ -145,7 +133,7 @@ function logSuccess({ config, logger }: LogDeps, before: Model, after: Model, fi
 }
 
 /** What the app runs is certain again, or certain without a reload. */
-function logSync({ logger, nowMs }: LogDeps, before: Model, after: Model): void {
+function logSync({ logger, nowMs, before, after }: RecordedStep): void {
   // Content that was away and came back as it was is no news.
   const isBack = before.phase.is === "asking" && before.phase.question.goneSinceAtMs !== null;
   if (before.restartRequired.length > 0 && after.restartRequired.length === 0 && after.last === before.last) {
@@ -160,12 +148,10 @@ function logSync({ logger, nowMs }: LogDeps, before: Model, after: Model): void 
   logger.info(`In sync again after ${formatMs(nowMs - before.outOfSyncSinceAtMs)}`);
 }
 
-function logRendered({ logger, config }: LogDeps, { prepared }: Event & { kind: "rendered" }): void {
+function logRendered({ logger, config }: RecordedStep, { prepared }: Event & { kind: "rendered" }): void {
   const { kind } = prepared;
   if (kind === "ok") {
-    const place = config.configEnvsubstFile ?? config.outputDir;
-    logger.info(`Wrote ${place}`);
-    return;
+    return logger.info(`Wrote ${config.configEnvsubstFile ?? config.outputDir}`);
   }
   const { reason } = prepared;
   const text = kind === "invalid" ? `Config is invalid: ${reason}` : `Cannot write the output: ${reason}`;
@@ -173,7 +159,7 @@ function logRendered({ logger, config }: LogDeps, { prepared }: Event & { kind: 
 }
 
 /** `--once` ends with what was reached, where no attempt has said it. */
-function logOnce({ config, logger }: LogDeps, before: Model, after: Model): void {
+function logOnce({ config, logger, before, after }: RecordedStep): void {
   if (!config.once || after.phase.is !== "ended" || after.isStopping || after.last !== before.last) return;
   if (after.question !== null) {
     logger.info("The app is not there; it reads the content when it starts");

@@ -5,7 +5,7 @@
 
 import type { Job, Model } from "../reload/model.ts";
 import { formatMs, shortHash } from "../text.ts";
-import type { LogDeps } from "./log_states.ts";
+import type { RecordedStep } from "./step_facts.ts";
 import { phaseText, startText } from "./texts.ts";
 
 /** The reload that waits for its group; null where none does. */
@@ -27,12 +27,12 @@ export function goText({ rollout }: Model, { digest }: Job): string {
 }
 
 /** Writes the lines of one step. */
-export function logRollout(deps: LogDeps, before: Model, after: Model): void {
-  logWaiting(deps, before, after);
-  logSoak(deps, before, after);
+export function logRollout(step: RecordedStep): void {
+  logWaiting(step);
+  logSoak(step);
 }
 
-function logWaiting({ logger }: LogDeps, before: Model, after: Model): void {
+function logWaiting({ logger, before, after }: RecordedStep): void {
   const job = waitingJob(after);
   if (job === null) return;
   const known = waitingJob(before);
@@ -59,7 +59,7 @@ function isWaitingForOther({ phase }: Model): boolean {
   return phase.is === "waiting" && phase.turn.is === "waiting";
 }
 
-function logSoak({ logger, config }: LogDeps, before: Model, after: Model): void {
+function logSoak({ logger, config, before, after }: RecordedStep): void {
   const [was, is] = [before.rollout?.isSoaking === true, after.rollout?.isSoaking === true];
   const group = config.rolloutGroup;
   if (is && !was) {

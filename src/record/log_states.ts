@@ -3,29 +3,20 @@
  * mounts are stale. Each is logged where it begins and where it ends, read off the models before and after a step.
  */
 
-import type { Config } from "../config.ts";
-import type { Logger } from "../ports.ts";
-import { type Event, type Model, staleMountsOf } from "../reload/model.ts";
+import { staleMountsOf } from "../reload/model.ts";
 import { formatMs } from "../text.ts";
-
-/** What lines are written with. */
-export interface LogDeps {
-  readonly config: Config;
-  /** The moment of the step: what is logged is what was decided, however late the line is written. */
-  readonly nowMs: number;
-  readonly logger: Logger;
-}
+import type { RecordedStep } from "./step_facts.ts";
 
 /** Writes what has begun or ended with one step. */
-export function logStates(deps: LogDeps, before: Model, event: Event, after: Model): void {
-  logProblems(deps, before, event, after);
-  logDeath(deps, before, after);
-  logTarget(deps, before, after);
-  logMounts(deps, before, after);
+export function logStates(step: RecordedStep): void {
+  logProblems(step);
+  logDeath(step);
+  logTarget(step);
+  logMounts(step);
 }
 
 /** What is wrong with the disk: once when it begins, and once when it ends, with how long it lasted. */
-function logProblems({ logger, nowMs }: LogDeps, before: Model, event: Event, after: Model): void {
+function logProblems({ logger, nowMs, before, event, after }: RecordedStep): void {
   if (before.problems === after.problems || event.kind !== "looked") return;
   const { observation } = event;
   const known = new Map(before.problems.map((problem) => [problem.path, problem]));
@@ -43,7 +34,7 @@ function logProblems({ logger, nowMs }: LogDeps, before: Model, event: Event, af
 }
 
 /** The app died of its signal, although its reload had been counted. */
-function logDeath({ logger, nowMs }: LogDeps, before: Model, after: Model): void {
+function logDeath({ logger, nowMs, before, after }: RecordedStep): void {
   if (after.death === null || after.death === before.death) return;
   const retryAtMs = after.failure?.retryAtMs ?? nowMs;
   const text = `${after.death.text}; next look in ${formatMs(retryAtMs - nowMs)}`;
@@ -52,7 +43,7 @@ function logDeath({ logger, nowMs }: LogDeps, before: Model, after: Model): void
 }
 
 /** Who would be signalled, or why nobody: once for each change of that. */
-function logTarget({ config, logger, nowMs }: LogDeps, before: Model, after: Model): void {
+function logTarget({ config, logger, nowMs, before, after }: RecordedStep): void {
   const { known } = after;
   if (known === before.known || known === null || known.view.message === before.known?.view.message) return;
   const { ok, message, code, pid } = known.view;
@@ -73,7 +64,7 @@ function logTarget({ config, logger, nowMs }: LogDeps, before: Model, after: Mod
 }
 
 /** Mounts that can never change again, each once. */
-function logMounts({ logger }: LogDeps, before: Model, after: Model): void {
+function logMounts({ logger, before, after }: RecordedStep): void {
   const isOld = after.ownStaleMounts === before.ownStaleMounts &&
     after.known?.mounts === before.known?.mounts;
   if (isOld) return;

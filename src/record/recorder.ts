@@ -4,63 +4,63 @@
  */
 
 import { momentOf } from "../clock.ts";
+import type { Config } from "../config.ts";
 import type { ReloadRecord } from "../model.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import type { Clock, EventSink } from "../ports.ts";
+import type { Clock, EventSink, Logger } from "../ports.ts";
 import { type Event, isInSync, type Model, type Now, staleMountsOf } from "../reload/model.ts";
 import { shortHash } from "../text.ts";
 import { noteEvents } from "./events.ts";
 import { logReload } from "./log_reload.ts";
 import { logRollout } from "./log_rollout.ts";
-import { type LogDeps, logStates } from "./log_states.ts";
-import { type ConcludedFacts, factsOf, type StepFacts } from "./step_facts.ts";
-import { type RecorderView, viewOf } from "./view.ts";
+import { logStates } from "./log_states.ts";
+import { type ConcludedFacts, factsOf, type RecordedStep } from "./step_facts.ts";
+import { viewOf } from "./view.ts";
 
 /** How many finished reloads `/status` keeps. */
 const HISTORY_MAX = 20;
 
-type Moment = Pick<Now, "nowMs" | "wallMs">;
-
 /** Takes what happened. */
-export interface Recorder {
-  /** `now`: the moment of the step. */
-  record(before: Model, event: Event, after: Model, now: Moment): void;
-  /** The recorder's part of `/status`, for the model as it is now. */
-  view(model: Model): RecorderView;
-}
+export type Recorder = ReturnType<typeof createRecorder>;
 
-/** What a recorder writes to. */
-export interface RecorderDeps extends Omit<LogDeps, "nowMs"> {
-  readonly clock: Clock;
-  readonly metrics: Metrics;
-  /** Missing without `--kubernetes-events`. */
-  readonly events?: EventSink | undefined;
-}
-
-/** Makes a recorder that has seen no reload. */
-export function createRecorder({ config, logger, clock, metrics, events }: RecorderDeps): Recorder {
+/** Makes a recorder that has seen no reload; `events` are missing without `--kubernetes-events`. */
+export function createRecorder(
+  { config, logger, clock, metrics, events }: {
+    readonly config: Config;
+    readonly logger: Logger;
+    readonly clock: Clock;
+    readonly metrics: Metrics;
+    readonly events?: EventSink | undefined;
+  },
+) {
   let reloads: readonly ReloadRecord[] = [];
-
   return {
-    record(before, event, after, now) {
+    /** `now`: the moment of the step. */
+    record(
+      before: Model,
+      event: Event,
+      after: Model,
+      { nowMs, wallMs }: Pick<Now, "nowMs" | "wallMs">,
+    ): void {
       // Most events of an idle process change nothing, nor does the hint that leads to a look; but looks are counted.
       if (after === before && event.kind !== "looked") return;
-      const facts = factsOf(before, event, after, now.nowMs);
-      countDisk(metrics, event, after);
-      countModel(metrics, before, after);
-      countAttempt(metrics, facts, now.wallMs);
-      reloads = noteReload(reloads, facts, now);
-      const deps = { config, logger, nowMs: now.nowMs };
-      logStates(deps, before, event, after);
-      logReload(deps, before, event, after, facts);
-      logRollout(deps, before, after);
-      if (events) noteEvents(events, before, after, facts);
+      const facts = factsOf(before, event, after, nowMs);
+      const step: RecordedStep = { config, logger, nowMs, wallMs, before, event, after, ...facts };
+      countDisk(metrics, step);
+      countModel(metrics, step);
+      countAttempt(metrics, step);
+      reloads = noteReload(reloads, step);
+      logStates(step);
+      logReload(step);
+      logRollout(step);
+      if (events) noteEvents(events, step);
     },
-    view: (model) => viewOf(model, reloads, config, momentOf(clock)),
+    /** The recorder's part of `/status`, for the model as it is now. */
+    view: (model: Model) => viewOf(model, reloads, config, momentOf(clock)),
   };
 }
 
-function countDisk(metrics: Metrics, event: Event, after: Model): void {
+function countDisk(metrics: Metrics, { event, after }: RecordedStep): void {
   if (event.kind !== "looked") return;
   const { observation } = event;
   switch (observation.kind) {
@@ -75,7 +75,7 @@ function countDisk(metrics: Metrics, event: Event, after: Model): void {
   }
 }
 
-function countModel(metrics: Metrics, before: Model, after: Model): void {
+function countModel(metrics: Metrics, { before, after }: RecordedStep): void {
   metrics.setInSync(isInSync(after));
   metrics.setRolloutHeld(after.phase.is === "held");
   if (after.proof !== null && after.proof !== before.proof) metrics.setProof(after.proof);
@@ -90,7 +90,7 @@ function countModel(metrics: Metrics, before: Model, after: Model): void {
   }
 }
 
-function countAttempt(metrics: Metrics, { begun, concluded }: StepFacts, wallMs: number): void {
+function countAttempt(metrics: Metrics, { begun, concluded, wallMs }: RecordedStep): void {
   if (begun?.isContinued === false) metrics.attemptStarted();
   if (concluded === null) return;
   const { result, durationMs } = concluded;
@@ -106,14 +106,13 @@ function triggerDelayMs({ job, result }: ConcludedFacts): number | null {
 /** The reloads after a step; newest first. */
 function noteReload(
   reloads: readonly ReloadRecord[],
-  { begun, changed, concluded, isGivenUp }: StepFacts,
-  now: Moment,
+  { begun, changed, concluded, isGivenUp, wallMs }: RecordedStep,
 ): readonly ReloadRecord[] {
   const [current, ...older] = reloads;
   if (begun !== null) {
     const { job, causes, isContinued } = begun;
     const record: ReloadRecord = {
-      startedWallMs: isContinued && current !== undefined ? current.startedWallMs : now.wallMs,
+      startedWallMs: isContinued && current !== undefined ? current.startedWallMs : wallMs,
       oldHash: shortHash(job.oldDigest),
       newHash: shortHash(job.digest),
       causes,

@@ -1,6 +1,8 @@
-/** What one step has brought about, read off the model before and after it. Pure. */
+/** One step of the loop as it is recorded: the models before and after it, and what it has brought about. Pure. */
 
+import type { Config } from "../config.ts";
 import { CHANGES_MAX, type FileChange, type FileState } from "../model.ts";
+import type { Logger } from "../ports.ts";
 import type { Concluded, Event, Model, Reload } from "../reload/model.ts";
 
 /** An attempt that is over and counted. */
@@ -15,6 +17,18 @@ export interface StepFacts {
   readonly concluded: ConcludedFacts | null;
   /** An attempt was given up because of a shutdown: no failure. */
   readonly isGivenUp: boolean;
+}
+
+/** One step, and what its lines are written with. */
+export interface RecordedStep extends StepFacts {
+  readonly config: Config;
+  readonly logger: Logger;
+  /** The moment of the step: what is logged is what was decided, however late the line is written. */
+  readonly nowMs: number;
+  readonly wallMs: number;
+  readonly before: Model;
+  readonly event: Event;
+  readonly after: Model;
 }
 
 /** Compares the models. */

@@ -1,31 +1,17 @@
 /** What `/status` and the page show of the model: the words for people, and what the recorder keeps beside. Pure. */
 
 import type { Config } from "../config.ts";
-import type { ReloadRecord, RolloutStatus, StatusView, TargetView } from "../model.ts";
+import type { ReloadRecord, RolloutStatus, TargetView } from "../model.ts";
 import { isInSync, type Model, type Now, staleMountsOf } from "../reload/model.ts";
 import { phaseText } from "./texts.ts";
 
-/** The part of `/status` that follows from the model and the reloads so far. */
-export type RecorderView = Omit<
-  StatusView,
-  | "version"
-  | "revision"
-  | "pod"
-  | "namespace"
-  | "startedWallMs"
-  | "nowWallMs"
-  | "fix"
-  | "watcher"
-  | "settings"
->;
-
-/** The view of the model as it is now; `reloads` newest first. */
+/** The part of `/status` that follows from the model as it is now, and from the reloads so far, newest first. */
 export function viewOf(
   model: Model,
   reloads: readonly ReloadRecord[],
   config: Config,
   now: Pick<Now, "nowMs" | "wallMs">,
-): RecorderView {
+) {
   const retryAtMs = nextRetryAtMs(model);
   return {
     reloads,
