@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-console -- what it prints is its output
 /**
  * `deno task demo`: a real app, a volume laid out as kubelet does it, and the sidecar, each its own process. Swaps the
- * config three times and shows what both say. Exit code 0 only if everything happened as told.
+ * config three times and shows what both say. Exit code 0 only if everything happened as expected.
  * `--keep` leaves all of it running, to be played with.
  */
 
@@ -132,7 +132,7 @@ async function play(file: string, app: string, port: string): Promise<void> {
 let code = 0;
 try {
   await demo();
-  tell("All of it happened as told.");
+  tell("Everything happened as expected.");
 } catch (error) {
   console.error(`\n✗ ${(error as Error).message}`);
   code = 1;

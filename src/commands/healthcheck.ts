@@ -4,10 +4,11 @@
  */
 
 import type { Config, TakenSettings } from "../config.ts";
+import { toHttpError } from "../http/errors.ts";
 import { forgetProxies, NO_TLS, sendRequest } from "../http/request.ts";
 import { refusedPortOf } from "../http/urls.ts";
 import type { WriteOut } from "../ports.ts";
-import { escapeUnsafe, formatMs, messageOf } from "../text.ts";
+import { escapeUnsafe, formatMs } from "../text.ts";
 
 /** The settings that tell where the sidecar listens. */
 export type HealthcheckConfig = Pick<Config, "metricsPort" | "metricsHost" | "tlsCertFile" | "httpTimeoutMs">;
@@ -43,10 +44,19 @@ export async function runHealthcheck(
     );
     return status === 200 ? 0 : 1;
   } catch (error) {
-    const question = taken ? "" : "; is the sidecar running with the same --metrics-port";
-    await print(`Cannot ask ${url}: ${messageOf(error)}${question}`);
+    await print(`Cannot ask ${url}: ${whyNot(error, taken !== null)}`);
     return 1;
   }
+}
+
+/** Why there is no answer, and what to look at where the settings may be another sidecar's. */
+function whyNot(error: unknown, isTaken: boolean): string {
+  const { code, message } = toHttpError(error);
+  if (code === "protocol") {
+    return "the answer is not HTTP/1.1; where the sidecar has --tls-cert-file and --tls-key-file, give both here, too";
+  }
+  const flag = code === "tls" ? "--tls-cert-file" : "--metrics-port";
+  return isTaken ? message : `${message}; is the sidecar running with the same ${flag}`;
 }
 
 /** Where the sidecar with these settings answers a path, as seen from within its pod. */

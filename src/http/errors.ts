@@ -28,14 +28,16 @@ export class HttpError extends Error {
   }
 }
 
-/** What `fetch` says, in the order in which it is looked for, and what to call it. */
+/** What `fetch` says, and Node in its codes, in the order in which it is looked for, and what to call it. */
 const BY_TEXT: readonly (readonly [part: string, code: HttpErrorCode, words: string])[] = [
   ["Connection refused", "refused", "connection refused"],
+  ["ECONNREFUSED", "refused", "connection refused"],
   ["No route to host", "unreachable", "no route to host"],
   ["Network is unreachable", "unreachable", "network is unreachable"],
   ["Cannot assign requested address", "unreachable", "no route to host"],
   ["Temporary failure in name resolution", "name", "name not found for now"],
   ["failed to lookup address", "name", "name not found"],
+  ["ENOTFOUND", "name", "name not found"],
   ["No such file", "socket", "no such socket"],
   ["Permission denied", "socket", "permission denied"],
   ["timed out", "timeout", "connection timed out"],
@@ -51,6 +53,7 @@ const BY_TEXT: readonly (readonly [part: string, code: HttpErrorCode, words: str
   ["CertificateRequired", "tls", "the server wants a client certificate; see --client-cert-file"],
   ["UnknownCA", "tls", "the server does not know the authority of the client certificate"],
   ["Connection reset", "broken", "connection reset"],
+  ["ECONNRESET", "broken", "connection reset"],
   ["Connection aborted", "broken", "connection reset"],
   ["Broken pipe", "broken", "connection closed by the app"],
   ["connection closed before message completed", "broken", "connection closed without an answer"],

@@ -12,9 +12,11 @@ const CERTIFICATES = new URL("../testdata/tls/", import.meta.url).pathname;
 const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 async function ask(
-  { health = { ok: true }, tls = null, host = null, metricsPort = 0 }: {
+  { health = { ok: true }, tls = null, asks = tls, host = null, metricsPort = 0 }: {
     health?: Health;
     tls?: string | null;
+    /** With which certificate's flags it is asked, where those are not the server's. */
+    asks?: string | null;
     host?: string | null;
     metricsPort?: number;
   },
@@ -40,7 +42,8 @@ async function ask(
   const server = createServer(config, handler, quiet, createClock());
   const { port } = server.start();
   const lines: string[] = [];
-  const code = await runHealthcheck({ ...config, metricsPort: port }, collect(lines));
+  const tlsCertFile = asks === null ? null : `${CERTIFICATES}${asks}.pem`;
+  const code = await runHealthcheck({ ...config, metricsPort: port, tlsCertFile }, collect(lines));
   await server.stop();
   return { code, lines, port };
 }
@@ -84,6 +87,19 @@ for (const tls of ["server", "other", "expired"]) {
   });
 }
 
+for (
+  const [serves, asks, says] of [
+    ["server", null, "where the sidecar has --tls-cert-file and --tls-key-file, give both here, too"],
+    [null, "server", "does not speak TLS on this port; is the sidecar running with the same --tls-cert-file"],
+  ] as const
+) {
+  test(`TLS on one side alone: says which flag to look at, ${asks ? "asked" : "served"} with it`, async () => {
+    const { code, lines } = await ask({ tls: serves, asks });
+    assert.equal(code, 1);
+    assert.ok(lines[0]!.endsWith(says), lines[0]);
+  });
+}
+
 for (const tlsCertFile of [null, `${CERTIFICATES}server.pem`]) {
   test(`nobody there: exit 1 and what to look at${tlsCertFile ? ", TLS" : ""}`, async () => {
     const listener = Deno.listen({ port: 0 });
@@ -98,7 +114,7 @@ for (const tlsCertFile of [null, `${CERTIFICATES}server.pem`]) {
     assert.equal(lines.length, 1);
     assert.match(
       lines[0]!,
-      /^Cannot ask https?:\/\/127\.0\.0\.1:\d+\/healthz: .*refused.*; is the sidecar running with the same --metrics-port$/i,
+      /^Cannot ask https?:\/\/127\.0\.0\.1:\d+\/healthz: connection refused; is the sidecar running with the same --metrics-port$/,
     );
   });
 }

@@ -160,9 +160,9 @@ export function volumeFix(directory: string): Fix {
   };
 }
 
-/** A volume that was made anew under its mounts. */
+/** A volume, or a single file, that was made anew under its mounts. */
 export const RESTART: Fix = {
-  say: "restart the pod: its running containers keep the old, empty volume for ever",
+  say: "restart the pod: its running containers keep the old mount for ever",
   command: "kubectl delete pod NAME",
 };
 
