@@ -26,9 +26,10 @@ const REQUESTS_PER_COUNT = 4;
  */
 const STARVED_MS = 250;
 const STARVED_REQUESTS = 32;
-/** So many may leave answers unread, and so many bytes count as that: each holds 400 KiB here where it goes on asking. */
+/** So many may leave answers unread: each holds 400 KiB here where it goes on asking. */
 const UNREAD_MAX = 8;
-const UNREAD_BYTES = 32 * 1024;
+/** Pause after that look, as a multiple of the time it took: 60,000 sockets take 180 ms. */
+const PAUSE_FACTOR = 2;
 
 /** What is looked at, and what is done. */
 export interface ClientLimitOptions {
@@ -36,8 +37,8 @@ export interface ClientLimitOptions {
   readonly signal: AbortSignal;
   countOpenFds(): number;
   readMaxFds(): number;
-  /** Connections of the server on which more than so many bytes wait to be read by the client. */
-  countUnread(bytes: number): number;
+  /** Connections of the server on which answers wait to be read by the client. */
+  countUnread(): number;
   /** Takes why all clients have to go. */
   shed(reason: string): void;
 }
@@ -49,6 +50,7 @@ export function createClientLimit(options: ClientLimitOptions) {
   const clientsMax = Math.min(CLIENTS_MAX, Math.floor((options.readMaxFds() - ownFds) * CLIENTS_SHARE));
   let requests = 0;
   let requestsSeen = 0;
+  let unreadPauseEndMs = -Infinity;
   let waiting: { readonly sinceMs: number; readonly requests: number } | null = null;
   let clients = 0;
   let busyUntilMs = -Infinity;
@@ -60,15 +62,21 @@ export function createClientLimit(options: ClientLimitOptions) {
       // Before Linux 6.2 to count needs a descriptor itself, and there is none.
       clients = Infinity;
     }
-    const asked = requests - requestsSeen;
-    if (isTime || asked > UNREAD_MAX) requestsSeen = requests;
     if (clients > clientsMax / 2) countOften();
     if (clients > clientsMax) return shed(`about ${clients} connections, at most ${clientsMax} are allowed`);
-    // The kernel's list of sockets may be long: it is read only where there can be answers.
-    const canBeUnread = clients > UNREAD_MAX && asked > UNREAD_MAX;
-    if (canBeUnread && options.countUnread(UNREAD_BYTES) > UNREAD_MAX) {
-      shed("they ask and do not read the answers");
-    }
+    // The kernel's list of sockets may be long: it is read only where there can be answers, and not all the time.
+    if (clock.nowMs() < unreadPauseEndMs) return;
+    const asked = requests - requestsSeen;
+    if (isTime || asked > UNREAD_MAX) requestsSeen = requests;
+    if (clients > UNREAD_MAX && asked > UNREAD_MAX) lookForUnread();
+  }
+
+  function lookForUnread(): void {
+    const beganMs = clock.nowMs();
+    const unread = options.countUnread();
+    const endMs = clock.nowMs();
+    unreadPauseEndMs = endMs + PAUSE_FACTOR * (endMs - beganMs);
+    if (unread > UNREAD_MAX) shed("they ask and do not read the answers");
   }
 
   /** They are many, or were so a moment ago. */

@@ -7,7 +7,6 @@
 import type { Config } from "../config.ts";
 import { countOpenFds, readMaxFds } from "../observe/process_stats.ts";
 import type { Clock, Logger } from "../ports.ts";
-import { countUnread } from "../proc/sockets.ts";
 import { messageOf, plainReason } from "../text.ts";
 import { COUNT_INTERVAL_MS, createClientLimit } from "./client_limit.ts";
 import type { Handler } from "./handler.ts";
@@ -19,6 +18,7 @@ import {
   readTlsFiles,
   type TlsFiles,
 } from "./listen.ts";
+import { countUnread } from "./unread.ts";
 
 /** Pause before the next try where the last one failed at once, too, in milliseconds. */
 const RETRY_PAUSE_MS = 500;
@@ -36,7 +36,7 @@ export interface ServerEffects {
   readonly listen: typeof listen;
   countOpenFds(): number;
   readMaxFds(): number;
-  countUnread(port: number, bytes: number): number;
+  countUnread(port: number): number;
 }
 
 /** Creates the server; nothing happens before `start`. */
@@ -45,7 +45,7 @@ export function createServer(
   handler: Handler,
   logger: Logger,
   clock: Clock,
-  effects: ServerEffects = { listen, countOpenFds, readMaxFds, countUnread: countUnreadOn },
+  effects: ServerEffects = { listen, countOpenFds, readMaxFds, countUnread },
 ) {
   const stop = new AbortController();
   const { signal } = stop;
@@ -89,7 +89,7 @@ export function createServer(
      */
     start: () => {
       tls = readTlsFiles(config);
-      const countUnread = (bytes: number) => effects.countUnread(port, bytes);
+      const countUnread = () => effects.countUnread(port);
       limit = createClientLimit({ ...effects, clock, signal, shed, countUnread });
       port = sessions.begin().addr.port;
       sessions.run().catch((error) =>
@@ -196,19 +196,6 @@ function createWarning(logger: Logger, clock: Clock): (message: string, port: nu
 
 function cannotAccept(port: number, error: unknown): string {
   return `Cannot accept connections on port ${port}: ${plainReason(error).replace(/^Error: /, "")}`;
-}
-
-/** Asked only where there are more clients than usual: the kernel's list has every socket of the pod. */
-function countUnreadOn(port: number, bytes: number): number {
-  const texts = ["/proc/net/tcp", "/proc/net/tcp6"].map((path) => {
-    try {
-      return Deno.readTextFileSync(path);
-    } catch {
-      // No IPv6, or no descriptor left; then the clients are too many anyway.
-      return "";
-    }
-  });
-  return texts.reduce((count, text) => count + countUnread(text, port, bytes), 0);
 }
 
 /** Hands each new pair of certificate and key over; one that cannot be used is logged once, and the old one stays. */

@@ -102,7 +102,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   "record": ["http", "observe", "reload"],
   "attempt": ["verify", "http", "reload"],
   "cli": ["http"],
-  "serve": ["observe", "proc"],
+  "serve": ["observe"],
   "trigger": ["http"],
   "verify": ["http"],
   "prepare": [],
