@@ -28,7 +28,7 @@ export interface Attempt extends AttemptDeps {
   readonly known: Target | null;
   /** For `--trigger none`: the last status seen before this change, since the app may have reloaded already. */
   readonly lastReading: StatusReading | null;
-  /** The token (`--verify json`) that this very content had when it was last proved; null where unknown. */
+  /** The token (`--verify json`; the count of AMP) that this very content had when it was last proved; null where unknown. */
   readonly provedToken: string | null;
   /** The output as it was known before. */
   readonly output: OutputTime | null;

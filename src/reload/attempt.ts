@@ -144,7 +144,7 @@ function continueWith(
   const { snapshot } = observation;
   const { digest } = snapshot;
   const isOther = digest !== reload.job.digest;
-  const noted = noteTrigger(noteObservation(model, observation, now, config), reload, result);
+  const noted = noteTrigger(noteObservation(model, observation, now, config), reload, result, config);
   const awaySinceAtMs = awaySince(noted, now);
   const next: Model = { ...noteContent(noted, snapshot, now), isUncertain: true, awaySinceAtMs };
   const { hint } = reload.newer ?? { hint: { causes: reload.causes, firstAtMs: reload.job.seenAtMs } };

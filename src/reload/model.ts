@@ -255,8 +255,8 @@ export interface Model {
   /** What the app said when it was last asked between two attempts, or last in one. */
   readonly reading: StatusReading | null;
   /**
-   * The token (`--verify json`) that the app showed when this content was last proved: a token that is a value of the content does
-   * not move when that comes back after a failure.
+   * The token (`--verify json`; the count of AMP) that the app showed when this content was last proved: a token that is a value of
+   * the content does not move when that comes back after a failure, nor does a count that nobody triggers.
    */
   readonly provedToken: { readonly digest: string; readonly token: string | null } | null;
   readonly output: OutputTime | null;

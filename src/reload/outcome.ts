@@ -4,7 +4,7 @@
  */
 
 import type { Config } from "../config.ts";
-import type { Result } from "../model.ts";
+import type { Result, Status } from "../model.ts";
 import { mergeHints } from "./look.ts";
 import {
   type ContentSince,
@@ -25,24 +25,41 @@ import { DEATH_WINDOW_MS, deathText, diedOfSignal, isSameProcess } from "./proce
 const SURVIVAL_LOOK_MS = 500;
 
 /** What a trigger leaves behind, whatever came of it. */
-export function noteTrigger(model: Model, { job }: Reload, result: Result): Model {
+export function noteTrigger(model: Model, reload: Reload, result: Result, config: Config): Model {
+  const { job } = reload;
   return {
     ...model,
     lastTriggerAtMs: result.lastTriggeredAtMs ?? model.lastTriggerAtMs,
     output: result.output ?? model.output,
-    reading: result.status === null ? model.reading : { kind: "status", status: result.status },
+    reading: readingAfter(model, reload, result, config),
+    // Of content that was taken for applied without a word of the app, the status before the first change tells.
+    provedToken: model.provedToken ??
+      (model.applied !== null && !model.isUncertain ? provedBy(model.applied, result.baseline) : null),
     killed: result.killed ? rememberKilled(model.killed, job.digest) : model.killed,
   };
+}
+
+/** The status with which the next one is compared. */
+function readingAfter(
+  { reading }: Model,
+  { isPure }: Reload,
+  { status, baseline }: Result,
+  { trigger }: Config,
+): Model["reading"] {
+  // Nobody triggers it: newer content that came meanwhile may be loaded already, and what is told now would hide that.
+  const told = trigger === "none" && !isPure ? (reading === null ? baseline : null) : status;
+  return told === null ? reading : { kind: "status", status: told };
 }
 
 /** The attempt is over and counts as `result`. */
 export function count(model: Model, reload: Reload, result: Result, now: Now, config: Config): Step {
   const { job, isPure } = reload;
-  const noted = noteTrigger({ ...model, last: { job, result } }, reload, result);
+  const noted = noteTrigger({ ...model, last: { job, result } }, reload, result, config);
   const counted = result.outcome === "success"
     ? noteSuccess(noted, reload, result)
     : noteFailure(noted, reload, result, now, config);
-  const certain = { ...counted, isUncertain: counted.isUncertain || !isPure };
+  // An app that nobody triggers sees for itself what the disk held meanwhile, and what it holds now.
+  const certain = { ...counted, isUncertain: counted.isUncertain || !isPure && config.trigger !== "none" };
   const next = { ...certain, phase: afterAttempt(certain, job), owed: owedAfter(reload, now) };
   if (config.once && (result.outcome !== "success" || isPure)) {
     return end(next, result.outcome === "success" ? 0 : 1);
@@ -63,9 +80,15 @@ function noteSuccess(model: Model, { job, isPure }: Reload, result: Result): Mod
     failure: null,
     openTrigger: null,
     // Where the disk held something else meanwhile, the token may be that of another content.
-    provedToken: isPure && status?.format === "json" ? { digest: job.digest, token: status.token } : null,
+    provedToken: isPure ? provedBy(job.digest, status) : null,
     restartRequired: status?.format === "amp" ? status.restartRequired : [],
   };
+}
+
+/** What the app shows while it runs this content. */
+function provedBy(digest: string, status: Status | null): Model["provedToken"] {
+  if (status?.format === "amp") return { digest, token: `${status.attempts}` };
+  return status?.format === "json" ? { digest, token: status.token } : null;
 }
 
 function noteFailure(model: Model, { job }: Reload, result: Result, now: Now, config: Config): Model {

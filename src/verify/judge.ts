@@ -79,6 +79,9 @@ function judgeAmp(status: AmpStatus, context: JudgeContext): Verdict {
     if (!context.settled) return { kind: "settling" };
     return success(restarted ? "restarted" : toldLater === null ? "counter" : "time");
   }
+  // Nobody asked for a reload, and there was none since this content was proved: the app never left it.
+  const isUnmoved = context.untriggered === true && `${status.attempts}` === context.provedToken;
+  if (isUnmoved && good && !status.splitState) return success("counter");
   if (restarted) return pending(`the app has restarted and its status is ${status.status}`);
   const before = status.status === "initial" ? PENDING_INITIAL : `status is still ${status.status}`;
   return pending(`the app has not counted a new reload: attempts is still ${status.attempts}, ${before}`);

@@ -29,8 +29,8 @@ export interface JudgeContext {
   /** The verdict on the poll before this one was `settling`; the judge then says `success` if it is still good. */
   readonly settled?: boolean;
   /**
-   * The token (`--verify-token`) that the app showed at the last success, where that success was of this very content:
-   * the content goes back to it after a failure, and a token that is a value of the content cannot change then.
+   * The token (`--verify-token`; the count of AMP) that the app showed at the last success, where that success was of this very
+   * content: the content goes back to it, and a token that is a value of the content cannot change then.
    */
   readonly provedToken?: string | null;
 }

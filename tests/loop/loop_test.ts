@@ -98,6 +98,76 @@ test("--verify-token that is a value of the content: going back to what was prov
   assert.deepEqual([bench.outcomes, bench.inSync], [["success", "timeout", "success"], true]);
 });
 
+test("the same for content that was taken for applied at the start: its token is that of before the first change", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never", verify: "json", verifyToken: "/hash" });
+  bench.reading = jsonStatus("a");
+  bench.onTrigger = () => {}; // it refuses b, and says nothing
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.write("b");
+  await bench.clock.advance(31_000);
+  bench.write("a");
+  await bench.clock.advance(2_000);
+  assert.deepEqual([bench.outcomes, bench.inSync], [["timeout", "success"], true]);
+  // In doubt what the token is of: c may have been loaded.
+  bench.write("c");
+  await bench.clock.advance(31_000);
+  bench.reading = jsonStatus("c");
+  bench.write("d");
+  await bench.clock.advance(31_000);
+  bench.write("c");
+  await bench.clock.advance(31_000);
+  assert.deepEqual(bench.outcomes.slice(2), ["timeout", "timeout", "timeout"]);
+});
+
+test("--trigger none: what the app loaded while the content before it was being proved counts", async () => {
+  for (const format of ["amp", "json"] as const) {
+    const tells = (n: number) => format === "amp" ? ampStatus(n) : jsonStatus(`${n}`);
+    const verify = format === "amp"
+      ? { verify: "amp" } as const
+      : { verify: "json", verifyToken: "/n" } as const;
+    const bench = createLoopBench({ trigger: "none", ...verify });
+    bench.reading = tells(5);
+    bench.start();
+    await bench.clock.advance(7_000);
+    bench.write("b");
+    await bench.clock.advance(1_000);
+    // It has loaded c at once, and b never; nothing happens after that.
+    bench.disk = contentOf("c", bench.clock.wallMs());
+    bench.reading = tells(6);
+    await bench.clock.advance(60_000);
+    assert.equal(bench.inSync, true, bench.log.join("\n"));
+  }
+});
+
+test("--trigger none: content that is back before the app has looked was never left", async () => {
+  for (const awayMs of [1_000, 40_000]) {
+    const bench = createLoopBench({ trigger: "none" });
+    bench.reading = ampStatus(5);
+    bench.start();
+    await bench.clock.advance(7_000);
+    bench.write("b");
+    await bench.clock.advance(awayMs);
+    bench.write("a");
+    await bench.clock.advance(60_000);
+    assert.equal(bench.inSync, true, bench.log.join("\n"));
+  }
+});
+
+test("--trigger none: content that is written again while it is proved needs no second proof", async () => {
+  const bench = createLoopBench({ trigger: "none" });
+  bench.reading = ampStatus(5);
+  bench.start();
+  await bench.clock.advance(7_000);
+  bench.write("b");
+  await bench.clock.advance(500);
+  bench.write("b");
+  await bench.clock.advance(500);
+  bench.reading = ampStatus(6);
+  await bench.clock.advance(60_000);
+  assert.deepEqual([bench.inSync, bench.outcomes], [true, ["success"]], bench.log.join("\n"));
+});
+
 test("--trigger http, no answer: waits at the start and says so once; a change is tried all the same", async () => {
   const bench = createLoopBench({ trigger: "http", triggerUrls: ["http://app/-/reload"] });
   bench.reading = DOWN;
