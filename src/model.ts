@@ -305,6 +305,12 @@ export interface NextStep {
   readonly command?: string;
 }
 
+/** When the app came in sync, or went out of it. */
+export interface SyncChange {
+  readonly wallMs: number;
+  readonly inSync: boolean;
+}
+
 /** What `/status` and the page show. Holds no secret and no file content. */
 export interface StatusView {
   readonly version: string;
@@ -320,6 +326,8 @@ export interface StatusView {
   readonly inSyncSinceWallMs: number;
   /** How it was proved that the app runs the applied content; null before that. */
   readonly proof: Proof | null;
+  /** Oldest first; of the last hour and one before. */
+  readonly syncChanges: readonly SyncChange[];
   /** In words, why not in sync; empty where it is. */
   readonly outOfSyncReason: string;
   /** The next step where something is wrong; null where nothing is, or where waiting is all there is to do. */

@@ -1,11 +1,11 @@
 /**
  * The only place that turns what happened into metrics, `/status` and log lines: from the model before an event, the event
- * and the model after it. It decides nothing, and keeps only the last reloads.
+ * and the model after it. It decides nothing, and keeps only the last reloads and the last hour.
  */
 
 import { momentOf } from "../clock.ts";
 import type { Config } from "../config.ts";
-import type { ReloadRecord } from "../model.ts";
+import type { ReloadRecord, SyncChange } from "../model.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Clock, EventSink, Logger } from "../ports.ts";
 import { type Event, isInSync, type Model, type Now, staleMountsOf } from "../reload/model.ts";
@@ -19,6 +19,9 @@ import { viewOf } from "./view.ts";
 
 /** How many finished reloads `/status` keeps. */
 const HISTORY_MAX = 20;
+/** How far back changes of the state of being in sync are kept, and how many at most. */
+const SYNC_HISTORY_MS = 3_600_000;
+const SYNC_CHANGES_MAX = 200;
 
 /** Takes what happened. */
 export type Recorder = ReturnType<typeof createRecorder>;
@@ -34,6 +37,7 @@ export function createRecorder(
   },
 ) {
   let reloads: readonly ReloadRecord[] = [];
+  let syncChanges: readonly SyncChange[] = [];
   return {
     /** `now`: the moment of the step. */
     record(
@@ -50,13 +54,14 @@ export function createRecorder(
       countModel(metrics, step);
       countAttempt(metrics, step);
       reloads = noteReload(reloads, step);
+      syncChanges = noteSync(syncChanges, step);
       logStates(step);
       logReload(step);
       logRollout(step);
       if (events) noteEvents(events, step);
     },
     /** The recorder's part of `/status`, for the model as it is now. */
-    view: (model: Model) => viewOf(model, reloads, config, momentOf(clock)),
+    view: (model: Model) => ({ ...viewOf(model, config, momentOf(clock)), reloads, syncChanges }),
   };
 }
 
@@ -133,4 +138,16 @@ function noteReload(
     return [{ ...current, ...end, triggerDelayMs: triggerDelayMs(concluded) }, ...older];
   }
   return isGivenUp ? older : reloads;
+}
+
+/** Changes of the last hour, and the last one before it, which says how the hour began; oldest first. */
+function noteSync(
+  changes: readonly SyncChange[],
+  { before, after, wallMs }: RecordedStep,
+): readonly SyncChange[] {
+  const inSync = isInSync(after);
+  if (inSync === isInSync(before)) return changes;
+  const recent = [...changes.slice(1 - SYNC_CHANGES_MAX), { wallMs, inSync }];
+  const first = recent.findLastIndex((change) => change.wallMs <= wallMs - SYNC_HISTORY_MS);
+  return recent.slice(Math.max(0, first));
 }

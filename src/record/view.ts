@@ -1,20 +1,18 @@
 /** What `/status` and the page show of the model: the words for people, and what the recorder keeps beside. Pure. */
 
 import type { Config } from "../config.ts";
-import type { ReloadRecord, RolloutStatus, TargetView } from "../model.ts";
+import type { RolloutStatus, TargetView } from "../model.ts";
 import { isInSync, type Model, type Now, staleMountsOf } from "../reload/model.ts";
 import { phaseText } from "./texts.ts";
 
-/** The part of `/status` that follows from the model as it is now, and from the reloads so far, newest first. */
+/** The part of `/status` that follows from the model as it is now. */
 export function viewOf(
   model: Model,
-  reloads: readonly ReloadRecord[],
   config: Config,
   now: Pick<Now, "nowMs" | "wallMs">,
 ) {
   const retryAtMs = nextRetryAtMs(model);
   return {
-    reloads,
     inSync: isInSync(model),
     inSyncSinceWallMs: model.syncSinceWallMs,
     proof: model.proof,

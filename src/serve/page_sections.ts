@@ -6,6 +6,7 @@
 import { html } from "hono/html";
 import type { FileChange, FileState, Proof, ReloadRecord, StatusView } from "../model.ts";
 import { badge, capitalize, type Html, OUTCOME_TONES, renderBytes, renderMs, time } from "./page_parts.ts";
+import { durations, lastHour } from "./page_strips.ts";
 
 /** Files that are listed; a directory may have thousands, and `/status` has them all. */
 const FILES_SHOWN_MAX = 50;
@@ -140,6 +141,7 @@ export function watcher(view: StatusView): Html {
 export function timeline(view: StatusView): Html {
   return html`<section aria-labelledby="reloads">
 <h2 id="reloads">Reloads, newest first</h2>
+<div class="strips">${lastHour(view)}${durations(view.reloads)}</div>
 ${
     view.reloads.length === 0
       ? html`<p class="soft">None so far: the content has not changed since the start.</p>`

@@ -47,6 +47,10 @@ ul,ol{list-style:none;margin:0;padding:0}
 .files li{padding:.55rem 0;border-top:1px solid var(--line)}
 .files li:first-child{border-top:0;padding-top:0}
 .files .reason{margin-top:.2rem}
+.strips{display:flex;flex-wrap:wrap;gap:.75rem 1.5rem;align-items:end;margin-bottom:1.1rem}
+.strip{margin:0;min-width:0;max-width:100%}.strip svg{display:block;max-width:100%}.strip figcaption{margin-top:.25rem}
+.strip:has(.hour){flex:1 1 16rem}.hour{width:100%;height:.9rem;border-radius:4px}
+.strip rect{fill:currentColor}.strip .unseen{fill:var(--line)}
 .changes{margin-top:.2rem;color:var(--text)}
 .timeline>li{position:relative;padding:0 0 1.1rem 1.6rem;border-left:2px solid var(--line);margin-left:.4rem}
 .timeline>li:last-child{padding-bottom:0;border-color:transparent}

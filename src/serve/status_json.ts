@@ -19,9 +19,9 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 function withTimes(record: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(record).flatMap(([key, value]) => {
-      const stem = /^(.+)WallMs$/.exec(key)?.[1];
-      if (stem === undefined) return [[key, value]];
-      const name = stem === "now" || stem.endsWith("Since") ? stem : `${stem}At`;
+      const stem = /^(.+)WallMs$/.exec(key)?.[1] ?? (key === "wallMs" ? "" : null);
+      if (stem === null) return [[key, value]];
+      const name = stem === "now" || stem.endsWith("Since") ? stem : stem === "" ? "at" : `${stem}At`;
       return [[name, typeof value === "number" ? rfc3339(value) : null], [key, value]];
     }),
   );

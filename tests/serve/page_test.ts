@@ -265,6 +265,26 @@ test("the order is that of the questions: state, reloads, configuration, target,
   );
 });
 
+test("strips: the last hour in sync, and the last durations, each with its figures in words", async () => {
+  const { body } = await renderPage(rejectedView(), { refresh: true });
+  assert.match(body, /role="img"\s+aria-label="In sync 99 % of the last hour"/);
+  assert.match(
+    body,
+    /aria-label="How long the last 5 reloads took, oldest first: 38 ms \(success\), 38 ms \(success\), 3 ms \(failed\), 30 s \(timeout\), 512 ms \(rejected\)"/,
+  );
+  const labelOf = async (view: StatusView) =>
+    /aria-label="(In sync [^"]+)"/.exec((await renderPage(view, { refresh: true })).body)?.[1];
+  assert.equal(await labelOf(goodView()), "In sync 92 % of the last hour");
+  const { nowWallMs } = goodView();
+  const young = {
+    startedWallMs: nowWallMs - 120_000,
+    syncChanges: [{ wallMs: nowWallMs - 60_000, inSync: true }],
+  };
+  assert.equal(await labelOf(goodView(young)), "In sync 50 % of the last 2 min");
+  assert.equal(await labelOf(goodView({ syncChanges: [] })), "In sync 100 % of the last hour");
+  assert.equal(await labelOf(goodView({ startedWallMs: nowWallMs })), undefined, "nothing has been seen yet");
+});
+
 test("control and direction characters in names are made visible, on the page and in /status", async () => {
   // U+200E, U+200F and U+061C are invisible and turn the order of what stands beside them.
   const name = "/etc/a\u200eb\u200fc\u061cd\u202ee\u2066f\u0007g\u001b[2Jh\ni";
@@ -306,4 +326,5 @@ test("/status: each time as RFC 3339 beside its number, one that is none is null
   assert.equal(status.reloads[0].startedAt, "2026-11-24T07:59:50.000Z");
   assert.equal(status.reloads[0].startedWallMs, Date.parse(status.reloads[0].startedAt));
   assert.deepEqual([status.nextRetryAt, status.startedAt], [null, null]);
+  assert.equal(status.syncChanges.at(-1).at, "2026-11-24T07:59:18.000Z");
 });

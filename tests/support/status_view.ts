@@ -36,6 +36,11 @@ export function goodView(more: Partial<StatusView> = {}): StatusView {
     inSync: true,
     inSyncSinceWallMs: NOW_WALL_MS - 60_000,
     proof: "counter",
+    syncChanges: [
+      { wallMs: NOW_WALL_MS - 3 * 3_600_000 + 150, inSync: true },
+      { wallMs: NOW_WALL_MS - 1_800_000, inSync: false },
+      { wallMs: NOW_WALL_MS - 1_500_000, inSync: true },
+    ],
     outOfSyncReason: "",
     fix: null,
     diskDigest: NEW,
@@ -85,6 +90,10 @@ export function rejectedView(more: Partial<StatusView> = {}): StatusView {
   return goodView({
     inSync: false,
     inSyncSinceWallMs: NOW_WALL_MS - 42_000,
+    syncChanges: [
+      { wallMs: NOW_WALL_MS - 3 * 3_600_000 + 150, inSync: true },
+      { wallMs: NOW_WALL_MS - 42_000, inSync: false },
+    ],
     outOfSyncReason: "the app rejected the new content: validation_failed",
     fix: {
       say:
