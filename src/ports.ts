@@ -102,8 +102,11 @@ export interface TargetPort {
   isAlive(target: Target): boolean;
   /** Checks the identity once more and sends. The only place that may call `Deno.kill` with a real signal. */
   send(target: Target): TriggerResult;
-  /** Config mounts of the target's mount namespace that can never change again. */
-  staleMounts(target: Target): AppMounts;
+  /**
+   * Config mounts of the target's mount namespace that can never change again. With `changed`, the paths of the files that
+   * differ, it is blind also where it cannot see one of them.
+   */
+  staleMounts(target: Target, changed?: () => readonly string[]): AppMounts;
   /** Whether the signal could be sent to what was found: permission (signal 0) and handler. Signals no process. */
   preflight(found: Resolution): TargetView;
 }

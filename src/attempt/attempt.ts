@@ -91,7 +91,7 @@ async function attemptBySignal(attempt: Attempt): Promise<Result> {
       "not signalled with it again; restart the app to make it read the content";
     return resultOf("failed", reason, "killed-before", { target });
   }
-  const mounts = attempt.target.staleMounts(target);
+  const mounts = attempt.target.staleMounts(target, attempt.changed);
   if (mounts.blind) {
     const reason = mounts.stale.map((mount) => mount.message).join("; ");
     return resultOf("failed", reason, "stale-mount", { target });

@@ -22,6 +22,8 @@ export interface AttemptDeps {
 /** One attempt: its effects, and what it is about. */
 export interface Attempt extends AttemptDeps {
   readonly reload: Pick<Reload, "job" | "snapshot">;
+  /** Paths of the files that differ from what the app runs; none where that is not known. */
+  readonly changed: () => readonly string[];
   /** What was begun before and while the content was read; null where nothing was. */
   readonly begun: Prefetched | null;
   /** The target as it was last seen; it stays the target where several could be meant. */

@@ -24,6 +24,7 @@ import {
 import { openTriggerFor } from "../reload/outcome.ts";
 import { isSameProcess, isStillToCome } from "../reload/process.ts";
 import { decideStart, outputTimeOf, startFacts } from "../reload/start.ts";
+import { changesBetween } from "../record/step_facts.ts";
 import type { Mailbox } from "./mailbox.ts";
 
 /** Least time between two starts for changes that are only foreseen: a directory may be busy with other things. */
@@ -186,6 +187,8 @@ async function runAttempt(
     const result = await attemptReload({
       ...deps,
       reload,
+      changed: () =>
+        changesBetween(model.appliedFiles ?? model.previousFiles, model.files).map(({ path }) => path),
       begun,
       known: knownIn(model),
       lastReading: model.reading,

@@ -5,7 +5,8 @@
  */
 
 import type { Config } from "../config.ts";
-import type { AppMounts, StaleMount, Target } from "../model.ts";
+import type { AppMounts, StaleMount } from "../model.ts";
+import type { TargetPort } from "../ports.ts";
 import { type Mount, mountOf, parseMountinfo, sameVolume, staleReason } from "../proc/mountinfo.ts";
 import { baseName, joinPath, parentOf } from "../paths.ts";
 import type { ProcReader } from "../proc/reader.ts";
@@ -15,34 +16,49 @@ import type { ProcReader } from "../proc/reader.ts";
  * understanding two of them 0.3, so the last result is kept with the app's list that it was made from. A volume that is
  * made anew changes that one, too.
  */
-export function createAppMountsReader(config: Config, reader: ProcReader): (target: Target) => AppMounts {
-  let last: { readonly target: string; readonly app: string; readonly found: AppMounts } | null = null;
-  return ({ pid, name }) => {
+export function createAppMountsReader(config: Config, reader: ProcReader): TargetPort["staleMounts"] {
+  let last: { readonly target: string; readonly app: string; readonly found: JudgedMounts } | null = null;
+  let own: Mount[] = [];
+  return ({ pid, name }, changed) => {
     const app = reader.mountinfo(pid) ?? "";
     const target = `${name} (PID ${pid})`;
     if (last?.target !== target || last.app !== app) {
-      const own = parseMountinfo(reader.mountinfo(Deno.pid) ?? "");
+      own = parseMountinfo(reader.mountinfo(Deno.pid) ?? "");
       last = { target, app, found: judgeMounts(watchedMounts(config, own), parseMountinfo(app), target) };
     }
-    return last.found;
+    const { found } = last;
+    const { stale, blind, unseen } = found;
+    if (changed === undefined || blind || unseen.length === 0) return found;
+    // Of several volumes the app may see one and not the other.
+    return { stale, blind: changed().some((path) => unseen.includes(mountOf(own, withoutLinks(path))!)) };
   };
 }
 
+/** What the app sees; `unseen`: of which of the watched volumes every mount that it has is stale. */
+interface JudgedMounts extends AppMounts {
+  readonly unseen: readonly Mount[];
+}
+
 /** Pure: the app's mounts of the volumes that `watched` (the sidecar's mounts) show. */
-export function judgeMounts(watched: readonly Mount[], app: readonly Mount[], target: string): AppMounts {
-  const same = app.filter((mount) => watched.some((own) => sameVolume(own, mount)));
-  const stale: StaleMount[] = [];
-  for (const mount of same) {
-    const reason = staleReason(mount);
-    if (reason === null) continue;
-    stale.push({
-      container: "app",
-      reason,
-      mountPoint: mount.mountPoint,
-      message: staleText(mount, reason, target),
-    });
-  }
-  return { stale, blind: same.length > 0 && stale.length === same.length };
+export function judgeMounts(
+  watched: readonly Mount[],
+  app: readonly Mount[],
+  target: string,
+): JudgedMounts {
+  const seen = app.flatMap((mount) => {
+    const volumes = watched.filter((own) => sameVolume(own, mount));
+    return volumes.length === 0 ? [] : [{ mount, volumes, reason: staleReason(mount) }];
+  });
+  const stale = seen.flatMap(({ mount, reason }): StaleMount[] => {
+    if (reason === null) return [];
+    const { mountPoint } = mount;
+    return [{ container: "app", reason, mountPoint, message: staleText(mount, reason, target) }];
+  });
+  const unseen = watched.filter((own) => {
+    const ofIt = seen.filter(({ volumes }) => volumes.includes(own));
+    return ofIt.length > 0 && ofIt.every(({ reason }) => reason !== null);
+  });
+  return { stale, blind: seen.length > 0 && stale.length === seen.length, unseen };
 }
 
 /** The sidecar's own mounts that the watched paths are on. */

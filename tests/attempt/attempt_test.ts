@@ -93,6 +93,7 @@ function createBench(config: Partial<Config> = {}) {
       },
       snapshot: { digest: "b", files: [], changedWallMs: clock.wallMs() },
     },
+    changed: () => [],
     begun: null,
     known: null,
     lastReading: null,

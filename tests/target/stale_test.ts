@@ -65,6 +65,25 @@ test("mounts of the target: read afresh at each call, and understood again where
   assert.match(read({ ...TARGET, pid: 8, name: "other" }).stale[0]!.message, /other \(PID 8\)/);
 });
 
+test("of two volumes the app sees one: it is blind to a change of the other, and to that alone", () => {
+  const second = VOLUME.replace("/cfg", "/other");
+  const own = lines([VOLUME, "/etc/a"], [second, "/etc/b"]);
+  const app = lines([VOLUME, "/etc/a"], [`${second}/..2026_11_24_08_16_55.12/b.yaml`, "/etc/b/b.yaml"]);
+  const reader = {
+    ...createProcReader("/nonexistent"),
+    mountinfo: (pid: number) => pid === Deno.pid ? own : app,
+  };
+  const config = createTestConfig({ configFiles: ["/etc/a/a.yaml", "/etc/b/b.yaml"] });
+  const ofTarget = createAppMountsReader(config, reader);
+  const blindTo = (...paths: string[]) => ofTarget(TARGET, () => paths).blind;
+  assert.deepEqual(
+    [ofTarget(TARGET).blind, blindTo(), blindTo("/etc/a/a.yaml"), blindTo("/etc/b/b.yaml")],
+    [false, false, false, true],
+  );
+  assert.equal(blindTo("/etc/a/a.yaml", "/etc/b/b.yaml"), true);
+  assert.deepEqual(ofTarget(TARGET).stale.map(({ mountPoint }) => mountPoint), ["/etc/b/b.yaml"]);
+});
+
 test("watchedMounts: of files, globs and directories, through links", async () => {
   const dir = await Deno.realPath(await Deno.makeTempDir());
   try {
