@@ -15,7 +15,7 @@ import { createSnapshotReader } from "../watch/reader.ts";
 import { checkApp } from "./check/app.ts";
 import { checkDisk } from "./check/disk.ts";
 import { checkPreparing } from "./check/preparing.ts";
-import { type Finding, isOk, renderJson, renderText } from "./check/finding.ts";
+import { type Finding, findingsIn, isOk, renderJson, renderText } from "./check/finding.ts";
 import { checkKubernetes } from "./check/kubernetes.ts";
 import { askRunning, checkRunning, checkServer, knownTarget } from "./check/server.ts";
 import { checkTarget } from "./check/target.ts";
@@ -34,7 +34,7 @@ export async function runCheck(
   const running = taken && await askRunning(config);
   const disk = await checkDisk(config, createSnapshotReader(config, clock), clock);
   const findings: Finding[] = [
-    ...warnings.map((message): Finding => ({ area: "settings", level: "warn", code: "setting", message })),
+    ...warnings.map((message) => findingsIn("settings").warn("setting", message)),
     ...disk.findings,
     ...await checkPreparing(config, disk.snapshot, environment, runChecks),
     ...checkTarget(

@@ -31,15 +31,14 @@ function checkCredentials({ credentials }: Config): Finding[] {
     readCredentials(credentials);
     return [];
   } catch (error) {
-    return [say("fault", "credentials", messageOf(error), SECRET_FIX)];
+    return [say.fault("credentials", messageOf(error), SECRET_FIX)];
   }
 }
 
 async function checkStatus(config: Config, probe: StatusProbe): Promise<Finding> {
   const url = hideUrlSecrets(config.reloadUrl);
   if (config.verify === "none") {
-    return say(
-      "warn",
+    return say.warn(
       "unverified",
       "No reload is proved (--verify none): a delivered trigger counts as success",
     );
@@ -47,12 +46,12 @@ async function checkStatus(config: Config, probe: StatusProbe): Promise<Finding>
   const reading = await probe.read(new AbortController().signal);
   if (reading.kind === "status") return judge(config, url, reading.status);
   const fix = statusFix(url, reading.reason, config.httpTimeoutMs) ?? URL_FIX;
-  return say("fault", "status-unusable", `Cannot use ${url}: ${reading.reason}`, fix);
+  return say.fault("status-unusable", `Cannot use ${url}: ${reading.reason}`, fix);
 }
 
 function judge({ verify, verifyOk, httpTimeoutMs }: Config, url: string, status: Status): Finding {
-  const failed = (what: string) => say("warn", "status-failed", `${url}: ${what}`);
-  const answers = (what: string) => say("ok", "status", `${url} answers ${what}`);
+  const failed = (what: string) => say.warn("status-failed", `${url}: ${what}`);
+  const answers = (what: string) => say.ok("status", `${url} answers ${what}`);
   switch (status.format) {
     case "amp":
       return hasFailed(status)
@@ -72,12 +71,12 @@ function judge({ verify, verifyOk, httpTimeoutMs }: Config, url: string, status:
       const { code } = status;
       if (code !== 200) {
         const message = `${url} answers with HTTP ${code}, and only 200 proves a reload`;
-        return say("fault", "status-code", message, statusFix(url, `HTTP ${code}`, httpTimeoutMs) ?? URL_FIX);
+        return say.fault("status-code", message, statusFix(url, `HTTP ${code}`, httpTimeoutMs) ?? URL_FIX);
       }
       if (verify === "http") return answers("with HTTP 200");
       const message =
         `${url} answers with HTTP 200 in no known format: a reload counts as proved once it answers so`;
-      return say("warn", "status-weak", message);
+      return say.warn("status-weak", message);
     }
   }
 }
@@ -88,11 +87,11 @@ function checkTrigger({ trigger, triggerUrls, triggerMethod }: Config): Finding[
       return [];
     case "none": {
       const message = "Nothing is triggered (--trigger none): the application notices changes by itself";
-      return [say("ok", "no-trigger", message)];
+      return [say.ok("no-trigger", message)];
     }
     case "http":
       return triggerUrls.map((url) =>
-        say("ok", "trigger-url", `Triggered by ${triggerMethod} ${hideUrlSecrets(url)}, not tried now`)
+        say.ok("trigger-url", `Triggered by ${triggerMethod} ${hideUrlSecrets(url)}, not tried now`)
       );
   }
 }

@@ -49,16 +49,16 @@ async function checkPaths(
   stale: readonly StaleMount[],
 ): Promise<Finding[]> {
   if (seen.kind === "replaced") {
-    return [say("fault", "replaced", seen.message, RESTART)];
+    return [say.fault("replaced", seen.message, RESTART)];
   }
   if (seen.kind === "settling") {
-    return [say("warn", "settling", "The content is being written at this moment; check again")];
+    return [say.warn("settling", "The content is being written at this moment; check again")];
   }
   const files = seen.kind === "content" ? seen.snapshot.files : seen.files;
   const broken = files.filter((file) => file.error !== null);
   const findings = await Promise.all(broken.map((file) => unreadable(file, config)));
   if (seen.kind === "content") findings.push(...seen.skipped.map(leftOut));
-  findings.push(...stale.map((mount) => say("fault", mount.reason, mount.message, staleFix(mount))));
+  findings.push(...stale.map((mount) => say.fault(mount.reason, mount.message, staleFix(mount))));
   const mounts = parseMountinfo(await Deno.readTextFile("/proc/self/mountinfo").catch(() => ""));
   for (const path of [...config.configFiles, ...config.watchedDirs]) {
     const base = isPattern(path) ? parseGlob(path).base : path;
@@ -74,7 +74,7 @@ async function checkPaths(
   if (seen.kind === "content") {
     const { digest, files: all } = seen.snapshot;
     const count = all.length === 1 ? "1 file" : `${all.length} files`;
-    findings.push(say("ok", "content", `${count} in the content, hash ${digest.slice(0, 12)}`));
+    findings.push(say.ok("content", `${count} in the content, hash ${digest.slice(0, 12)}`));
   }
   return findings;
 }
@@ -97,10 +97,10 @@ async function unreadable({ path, error }: FileState, config: Config): Promise<F
   const mountPath = directories.includes(path) ? path : directoryOf(path);
   const message = `Cannot read "${path}": ${error}`;
   if (isMissing(error!)) {
-    return say("fault", "missing", message, await missingFix(path, mountPath, watchedDirs));
+    return say.fault("missing", message, await missingFix(path, mountPath, watchedDirs));
   }
-  if (denied) return say("fault", "unreadable", message, readableFix(Deno.uid() ?? 65532));
-  return say("fault", "bad-file", message, badFileFix(path, error!));
+  if (denied) return say.fault("unreadable", message, readableFix(Deno.uid() ?? 65532));
+  return say.fault("bad-file", message, badFileFix(path, error!));
 }
 
 /** Names that are shown of what a volume has. */
@@ -123,7 +123,7 @@ async function missingFix(path: string, mountPath: string, watchedDirs: readonly
 
 /** What lies in a directory and is no content does not keep the rest from being read. */
 function leftOut({ path, error }: FileState): Finding {
-  return say("warn", "bad-file", `Left "${path}" out of the content: ${error}`);
+  return say.warn("bad-file", `Left "${path}" out of the content: ${error}`);
 }
 
 /** The directory that a file or the files of a glob are in. */
@@ -135,7 +135,7 @@ function fileMount(path: string): Finding {
   const message =
     `"${path}" is mounted as a single file: once it is moved away or replaced outside, this container keeps the old one`;
   const fix = mountFix("mount its directory", "config-reloader", parentOf(path));
-  return say("warn", "file-mount", message, fix);
+  return say.warn("file-mount", message, fix);
 }
 
 /** What kind of place one path is, and how much was found there. */
@@ -149,7 +149,7 @@ async function kindOf(path: string, base: string, files: readonly FileState[]): 
   );
   const bytes = below.reduce((sum, file) => sum + file.sizeBytes, 0);
   const count = below.length === 1 ? "" : `${below.length} files, `;
-  return say("ok", isSwapped ? "swapped" : "plain", `${path}: ${count}${bytes} bytes, ${kind}`);
+  return say.ok(isSwapped ? "swapped" : "plain", `${path}: ${count}${bytes} bytes, ${kind}`);
 }
 
 async function isAtomicVolume(directory: string): Promise<boolean> {
@@ -165,13 +165,13 @@ const WATCH_LIMIT_FIX: Fix = {
 async function checkWatcher(config: Config, clock: Clock): Promise<Finding> {
   const every = `a full re-check every ${config.intervalMs / 1000} s`;
   if (config.watchMethod === "poll") {
-    return sayWatcher("ok", "poll", `No kernel events, as configured; ${every}`);
+    return sayWatcher.ok("poll", `No kernel events, as configured; ${every}`);
   }
   const { dirs, missing } = await planPlaces(config, clock);
   if (await holdsFifo(dirs.keys())) {
     const message =
       `A FIFO lies in a watched directory, so there are no kernel events; ${every} finds changes`;
-    return sayWatcher("warn", "fifo", message);
+    return sayWatcher.warn("fifo", message);
   }
   try {
     Deno.watchFs([...dirs.keys()], { recursive: false }).close();
@@ -179,12 +179,12 @@ async function checkWatcher(config: Config, clock: Clock): Promise<Finding> {
     const reason = messageOf(error);
     const message = `The kernel gives no events (${reason}); ${every} finds changes`;
     return /limit|os error 24|os error 28/.test(reason)
-      ? sayWatcher("warn", "watch-limit", message, WATCH_LIMIT_FIX)
-      : sayWatcher("warn", "no-events", message);
+      ? sayWatcher.warn("watch-limit", message, WATCH_LIMIT_FIX)
+      : sayWatcher.warn("no-events", message);
   }
   const count = dirs.size === 1 ? "1 directory" : `${dirs.size} directories`;
   const wait = missing ? " (what is to be watched is not all there yet)" : "";
-  return sayWatcher("ok", "inotify", `Kernel events for ${count}${wait}, and ${every}`);
+  return sayWatcher.ok("inotify", `Kernel events for ${count}${wait}, and ${every}`);
 }
 
 /** The parts of a path below a directory. */

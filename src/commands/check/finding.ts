@@ -41,32 +41,22 @@ export interface Finding {
 /** What to change: a sentence without full stop, and what to paste. */
 export type Fix = NextStep & ({ readonly yaml: string } | { readonly command: string });
 
-/** Makes the findings of one area. Each fault has a fix that can be pasted. */
+/** Makes the findings of one area; each fault has a fix that can be pasted. */
 export function findingsIn(area: Area) {
-  function say(
-    level: Level,
-    code: CheckCode,
-    message: string,
-    fix: Fix,
-    details?: readonly string[],
-  ): Finding;
-  function say(
-    level: "ok" | "warn",
-    code: CheckCode,
-    message: string,
-    fix?: NextStep | null,
-    details?: readonly string[],
-  ): Finding;
-  function say(
+  const make = (
     level: Level,
     code: CheckCode,
     message: string,
     fix: NextStep | null = null,
     details: readonly string[] = [],
-  ): Finding {
-    return { area, level, code, message, ...(details.length > 0 && { details }), ...(fix && { fix }) };
-  }
-  return say;
+  ): Finding => ({ area, level, code, message, ...(details.length > 0 && { details }), ...(fix && { fix }) });
+  return {
+    ok: (code: CheckCode, message: string, details?: readonly string[]) =>
+      make("ok", code, message, null, details),
+    warn: (code: CheckCode, message: string, fix?: NextStep | null) => make("warn", code, message, fix),
+    fault: (code: CheckCode, message: string, fix: Fix, details?: readonly string[]) =>
+      make("fault", code, message, fix, details),
+  };
 }
 
 const MARKS: Readonly<Record<Level, string>> = { ok: "✓", warn: "!", fault: "✗" };

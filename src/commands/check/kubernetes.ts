@@ -28,15 +28,15 @@ export async function checkKubernetes(
       const what = describeRequest(request, namespace);
       findings.push(
         await api.mayI(request)
-          ? say("ok", "kubernetes", `May ${what}`)
-          : say("fault", "kubernetes-role", `May not ${what}`, roleFix(request)),
+          ? say.ok("kubernetes", `May ${what}`)
+          : say.fault("kubernetes-role", `May not ${what}`, roleFix(request)),
       );
     }
     return findings;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     const waits = config.rollout === "none" ? "" : "; without it nothing is ever reloaded";
-    return [say("fault", "kubernetes-api", `Cannot ask the Kubernetes API: ${error.message}${waits}`, {
+    return [say.fault("kubernetes-api", `Cannot ask the Kubernetes API: ${error.message}${waits}`, {
       say: "add the component that mounts the service account, with its Role",
       yaml: "components:\n  - k8s/components/rollout",
     })];

@@ -41,7 +41,7 @@ async function checkContent(
   const findings: Finding[] = [];
   const warn: Logger["warn"] = (message, fields) => {
     const names = Array.isArray(fields?.variables) ? fields.variables as string[] : [];
-    findings.push(say("warn", "unset-variable", message, envFix(names)));
+    findings.push(say.warn("unset-variable", message, envFix(names)));
   };
   const convert = createConvert(config, { warn }, environment);
   for (const file of snapshot.files) {
@@ -52,13 +52,13 @@ async function checkContent(
         "correct the content; where the application understands more than the parser, do not validate it",
         "--validate=none",
       );
-      findings.push(say("fault", "invalid", `Config is invalid: ${messageOf(error)}`, fix));
+      findings.push(say.fault("invalid", `Config is invalid: ${messageOf(error)}`, fix));
     }
   }
   if (findings.some(({ level }) => level === "fault")) return findings;
   const count = snapshot.files.length === 1 ? "The file" : `${snapshot.files.length} files`;
   const how = [config.validate !== "none" && `parsed (--validate ${config.validate})`, renders && "rendered"];
-  return [...findings, say("ok", "valid", `${count} can be ${how.filter(Boolean).join(" and ")}`)];
+  return [...findings, say.ok("valid", `${count} can be ${how.filter(Boolean).join(" and ")}`)];
 }
 
 async function checkOutput(config: Config): Promise<Finding[]> {
@@ -68,12 +68,12 @@ async function checkOutput(config: Config): Promise<Finding[]> {
   const why = await whyNotWritable(there);
   if (why === null) {
     const what = there === directory ? `write to ${directory}` : `make ${directory}, which is not there yet`;
-    return [say("ok", "output", `User ${Deno.uid()} may ${what}`)];
+    return [say.ok("output", `User ${Deno.uid()} may ${what}`)];
   }
   const fix = why.uid !== null
     ? userFix(why.uid)
     : mountFix("mount a volume that both containers share", "config-reloader", directory, "rendered");
-  return [say("fault", "output", `Cannot write to "${directory}": ${why.reason}`, fix)];
+  return [say.fault("output", `Cannot write to "${directory}": ${why.reason}`, fix)];
 }
 
 async function checkCommand(
@@ -89,16 +89,16 @@ async function checkCommand(
       "put the program into the sidecar's image, and give its path",
       `--check-command=${["/PATH/OF/THE/PROGRAM", ...args].join(" ")}`,
     );
-    return [say("fault", "check-command", `Cannot run check command "${program}": ${found.reason}`, fix)];
+    return [say.fault("check-command", `Cannot run check command "${program}": ${found.reason}`, fix)];
   }
   if (!runChecks) {
     const message = `Check command ${found.path}: there and executable, not run (--run-checks runs it)`;
-    return [say("ok", "check-command", message)];
+    return [say.ok("check-command", message)];
   }
   const never = new AbortController().signal;
   const result = await runCheckCommand(config.checkCommand!, config.httpTimeoutMs, never, environment);
-  if (result.kind === "ok") return [say("ok", "check-command", `Check command ${found.path} passed`)];
-  return [say("fault", "check-failed", result.reason, {
+  if (result.kind === "ok") return [say.ok("check-command", `Check command ${found.path} passed`)];
+  return [say.fault("check-failed", result.reason, {
     say: "correct what the command names; until it passes, nothing is sent to the application",
     command: "kubectl edit configmap NAME",
   })];

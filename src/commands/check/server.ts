@@ -25,9 +25,7 @@ async function checkAuth({ authFile }: Config): Promise<Finding[]> {
   const { readAuthFile } = await import("../../serve/auth.ts");
   const problem = await problemOf(() => readAuthFile(authFile));
   return [
-    problem
-      ? say("fault", "auth-file", problem, SECRET_FIX)
-      : say("ok", "auth-file", `${authFile}: can be read`),
+    problem ? say.fault("auth-file", problem, SECRET_FIX) : say.ok("auth-file", `${authFile}: can be read`),
   ];
 }
 
@@ -38,23 +36,22 @@ async function checkPort(config: Config): Promise<Finding> {
     // On a port of its own, whether or not the real one is free.
     if (files !== null) await tryListening({ ...config, metricsHost: "127.0.0.1" }, 0, files);
   });
-  if (tls) return say("fault", "tls-file", tls, SECRET_FIX);
+  if (tls) return say.fault("tls-file", tls, SECRET_FIX);
   const problem = await problemOf(() => tryListening(config, port, readTlsFiles(config)));
   if (problem === null) {
-    return say(
-      "ok",
+    return say.ok(
       "port",
       `Can listen on ${port === 0 ? "a free port, which the log will name" : `port ${port}`}`,
     );
   }
   if (await isOurs(config)) {
-    return say("ok", "port-ours", `Port ${port} is in use, by a config-reloader that is running now`);
+    return say.ok("port-ours", `Port ${port} is in use, by a config-reloader that is running now`);
   }
   const fix = argsFix(
     "take a free port, and scrape that one",
     `--metrics-port=${port === 9091 ? 9092 : 9091}`,
   );
-  return say("fault", "port-taken", problem, fix);
+  return say.fault("port-taken", problem, fix);
 }
 
 /** Null where it works, else why not. */
@@ -99,7 +96,7 @@ export function knownTarget({ target }: StatusView, reader: ProcReader): Target 
 /** Whether it is in sync, and if not, what its last reload came to. */
 export function checkRunning({ inSync, appliedDigest, reloads, fix }: StatusView): Finding {
   if (inSync) {
-    return sayRunning("ok", "in-sync", `It is in sync: the app runs hash ${shortHash(appliedDigest)}`);
+    return sayRunning.ok("in-sync", `It is in sync: the app runs hash ${shortHash(appliedDigest)}`);
   }
   const [last] = reloads;
   const why = last === undefined
@@ -107,5 +104,5 @@ export function checkRunning({ inSync, appliedDigest, reloads, fix }: StatusView
     : last.outcome === "in progress"
     ? "a reload is in progress"
     : `its last reload ended with ${last.outcome}: ${last.reason || "its log says more"}`;
-  return sayRunning("warn", "not-in-sync", `It is not in sync: ${why}`, fix);
+  return sayRunning.warn("not-in-sync", `It is not in sync: ${why}`, fix);
 }

@@ -32,31 +32,31 @@ export function checkTarget(
   if (view.pid !== null) notes.delete(view.pid);
   const others = [...notes.values()];
   if (found.kind === "none" || view.pid === null) {
-    return [say("fault", view.code, view.message, targetFix(view, config), others)];
+    return [say.fault(view.code, view.message, targetFix(view, config), others)];
   }
   const { pid, name, uid, reason } = found.target;
   return [
-    say("ok", "target", `${processText(pid, name, uid)}: ${reason}`, null, others),
+    say.ok("target", `${processText(pid, name, uid)}: ${reason}`, others),
     view.permitted
-      ? say("ok", "permitted", `User ${Deno.uid()} may send ${config.signal} to it`)
-      : say("fault", "permission", view.message, targetFix(view, config)),
+      ? say.ok("permitted", `User ${Deno.uid()} may send ${config.signal} to it`)
+      : say.fault("permission", view.message, targetFix(view, config)),
     handler(config, found, reader),
     ...mounts(config, found.target, reader),
   ];
 }
 
 function handler({ signal }: Config, found: Resolution & { target: Target }, reader: ProcReader): Finding {
-  if (found.kind === "starting") return say("warn", "starting", found.message);
+  if (found.kind === "starting") return say.warn("starting", found.message);
   if (!found.target.handled) {
     const message = `It has no handler for ${signal} and may die of it (--allow-unhandled-signal)`;
-    return say("warn", "unhandled", message);
+    return say.warn("unhandled", message);
   }
   const stat = reader.stat(found.target.pid);
   const caught = stat === null || stat === "hidden" ? 0 : stat.caught;
   const doubt = bitsOf(caught) >= CATCHES_ALL_MIN
     ? "; so have all programs in Go, whether or not the application reloads on it"
     : "";
-  return say("ok", "handled", `It has a handler for ${signal}${doubt}`);
+  return say.ok("handled", `It has a handler for ${signal}${doubt}`);
 }
 
 const bitsOf = (mask: number) => mask.toString(2).replaceAll("0", "").length;
@@ -73,17 +73,17 @@ function mounts(config: Config, { pid, name }: Target, reader: ProcReader): Find
       const message =
         `${name} has no mount of the volume at ${volume.mountPoint}; if it does not get the content otherwise, it never sees it`;
       const fix = mountFix("mount it there, too", { process: name }, volume.mountPoint);
-      findings.push(say("warn", "app-no-mount", message, fix));
+      findings.push(say.warn("app-no-mount", message, fix));
     }
     const { stale, blind } = judgeMounts([volume], theirs, name);
     for (const mount of stale) {
       // One that it sees is enough.
       const level = blind ? "fault" : "warn";
-      findings.push(say(level, `app-${mount.reason}`, mount.message, staleFix(mount, name)));
+      findings.push(say[level](`app-${mount.reason}`, mount.message, staleFix(mount, name)));
     }
     for (const { mountPoint } of theirs) {
       if (stale.some((mount) => mount.mountPoint === mountPoint)) continue;
-      findings.push(say("ok", "app-mount", `${name} sees updates of its mount ${mountPoint}`));
+      findings.push(say.ok("app-mount", `${name} sees updates of its mount ${mountPoint}`));
     }
   }
   return findings;
