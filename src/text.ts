@@ -42,6 +42,11 @@ export function plainReason(error: unknown): string {
   return messageOf(error).replace(/ \(os error \d+\).*$/s, "");
 }
 
+/** Whether what is wrong with a file is that nothing is there. */
+export function isMissing(error: string): boolean {
+  return /no such|no file matches|missing|not there|not found/i.test(error);
+}
+
 /** Joins words as in a sentence: `a, b or c`. */
 export function orList(words: readonly string[]): string {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
@@ -72,14 +77,13 @@ const SHORT_ESCAPES: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\
  * ```
  */
 export function escapeUnsafe(text: string): string {
-  return text.replace(UNSAFE, (char) => SHORT_ESCAPES[char] ?? toUnicodeEscape(char));
+  return text.replace(
+    UNSAFE,
+    (char) => SHORT_ESCAPES[char] ?? `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
-/** The same inside JSON text, where a parser gives the value back. */
-export function escapeUnsafeJson(json: string): string {
-  return json.replace(UNSAFE, toUnicodeEscape);
-}
-
-function toUnicodeEscape(char: string): string {
-  return "\\u" + char.charCodeAt(0).toString(16).padStart(4, "0");
+/** The same for a text of several lines, which stay. In JSON text a parser gives each value back. */
+export function escapeUnsafeLines(text: string): string {
+  return text.replace(/[^\n]+/g, escapeUnsafe);
 }

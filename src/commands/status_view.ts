@@ -10,9 +10,9 @@ import { hideUrlSecrets } from "../http/urls.ts";
 import { type Pod, readPod } from "../pod.ts";
 import type { Clock, Watcher } from "../ports.ts";
 import type { Recorder } from "../record/recorder.ts";
-import { shortHash } from "../text.ts";
+import { isMissing, shortHash } from "../text.ts";
 import { REVISION, VERSION } from "../version.ts";
-import { argsFix, badFileFix, CHECK, isMissing, readableFix, staleFix, targetFix } from "./check/fixes.ts";
+import { argsFix, badFileFix, CHECK, readableFix, staleFix, targetFix } from "./check/fixes.ts";
 import { statusFix, triggerFix } from "./check/url_fixes.ts";
 
 /** What `/status` shows, gathered from the parts that know it. */

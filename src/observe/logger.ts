@@ -9,7 +9,7 @@
 import { configureSync, fromAsyncSink, getLogger, getTextFormatter, type LogRecord } from "@logtape/logtape";
 import type { LogFormat, LogLevel } from "../config.ts";
 import type { LogFields, Logger } from "../ports.ts";
-import { escapeUnsafe, escapeUnsafeJson } from "../text.ts";
+import { escapeUnsafe } from "../text.ts";
 
 /** Where bytes go; `Deno.stderr` is one. Resolves to the number of bytes taken. */
 export interface ByteSink {
@@ -159,7 +159,7 @@ function renderText({ timestamp, level, record }: Parts): string {
 
 function renderJson({ timestamp, level, record }: Parts): string {
   const fixed = { time: timestamp, level, msg: record.rawMessage };
-  return escapeUnsafeJson(JSON.stringify({ ...fixed, ...record.properties, ...fixed }));
+  return escapeUnsafe(JSON.stringify({ ...fixed, ...record.properties, ...fixed }));
 }
 
 function renderLogfmt({ timestamp, level, record }: Parts): string {

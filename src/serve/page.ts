@@ -5,7 +5,7 @@
 
 import { html, raw } from "hono/html";
 import type { StatusView } from "../model.ts";
-import { escapeUnsafe } from "../text.ts";
+import { escapeUnsafeLines } from "../text.ts";
 import { capitalize, type Html, lasting, nextStep, renderClock, renderMs, type Tone } from "./page_parts.ts";
 import { content, isWeak, proofLine, settings, target, timeline, watcher } from "./page_sections.ts";
 import { STYLE } from "./page_style.ts";
@@ -18,10 +18,9 @@ const REFRESH_SECONDS = 5;
  * @param refresh whether it asks the browser to load it again; readers can turn that off (WCAG 2.2.2)
  */
 export async function renderPage(
-  unsafe: StatusView,
+  view: StatusView,
   { refresh }: { refresh: boolean },
 ): Promise<{ body: string; headers: Record<string, string> }> {
-  const view = escapeTexts(unsafe);
   const state = judgeState(view);
   const pod = view.namespace === null ? view.pod : `${view.namespace}/${view.pod}`;
   const body = await html`
@@ -60,7 +59,7 @@ export async function renderPage(
     </html>
   `;
   return {
-    body: String(body).trim() + "\n",
+    body: escapeUnsafeLines(String(body).trim()) + "\n",
     headers: {
       "Content-Security-Policy":
         `default-src 'none'; style-src 'sha256-${await styleHash()}'; img-src data:; ` +
@@ -74,25 +73,6 @@ export async function renderPage(
 async function styleHash(): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(STYLE));
   return new Uint8Array(digest).toBase64();
-}
-
-/** Texts of several lines: YAML to copy, and what a check command wrote. */
-const MULTILINE: readonly string[] = ["yaml", "command", "reason", "outOfSyncReason"];
-
-/**
- * Makes control and direction characters of every text visible: a file's name may hold any, and would turn the words
- * around it. The one place for the page; markup is escaped where it is put in.
- */
-function escapeTexts<T>(value: T, key = ""): T {
-  if (typeof value === "string") {
-    const lines = MULTILINE.includes(key) ? value.split("\n") : [value];
-    return lines.map(escapeUnsafe).join("\n") as T;
-  }
-  if (Array.isArray(value)) return value.map((part) => escapeTexts(part)) as T;
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([name, part]) => [name, escapeTexts(part, name)]),
-  ) as T;
 }
 
 type State = Tone & { readonly title: string; readonly why: string };
@@ -121,23 +101,21 @@ function icon({ tone }: Tone): string {
 }
 
 function hero(view: StatusView, state: State): Html {
-  const retryMs = view.nextRetryWallMs === null ? null : Math.max(0, view.nextRetryWallMs - view.nowWallMs);
+  const { nextRetryWallMs: retryWallMs, nowWallMs, inSync, inSyncSinceWallMs } = view;
   return html`<section class="hero ${state.tone}" aria-labelledby="state">
 <h1 id="state"><span class="mark" aria-hidden="true">${state.mark}</span> ${state.title}</h1>
-<p>${meaning(view)} ${view.inSync ? "In sync" : "Out of sync"} for ${
-    lasting(view.inSyncSinceWallMs, view)
-  }, since ${renderClock(view.inSyncSinceWallMs, view.nowWallMs)}.</p>
-${view.inSync ? proofLine(view.proof) : ""}
-${state.why === "" ? "" : html`<p class="why">${state.why}</p>`}
-${
-    retryMs === null
-      ? ""
-      : html`<p>Next try in <strong>${
-        renderMs(retryMs, "whole seconds")
-      }</strong>, sooner if the content changes.</p>`
-  }
+<p>${meaning(view)} ${inSync ? "In sync" : "Out of sync"} for ${lasting(inSyncSinceWallMs, view)},
+since ${renderClock(inSyncSinceWallMs, nowWallMs)}.</p>
+${inSync && proofLine(view.proof)}
+${state.why !== "" && html`<p class="why">${state.why}</p>`}
+${retryWallMs !== null && nextTry(Math.max(0, retryWallMs - nowWallMs))}
 ${nextStep(view.fix)}
 </section>`;
+}
+
+function nextTry(inMs: number): Html {
+  const time = renderMs(inMs, "whole seconds");
+  return html`<p>Next try in <strong>${time}</strong>, sooner if the content changes.</p>`;
 }
 
 /** No more than what is known. */
@@ -147,12 +125,12 @@ function meaning({ inSync, proof }: StatusView): string {
   return isProved ? "The app runs what is on disk." : "The app is taken to run what is on disk.";
 }
 
-function warnings(view: StatusView): Html | string {
+function warnings(view: StatusView): Html | null {
   const lines = [
     ...view.staleMounts.map((mount) => mount.message),
     ...view.restartRequired.map((what) => `The app needs a restart for a part of the change: ${what}`),
   ];
-  if (lines.length === 0) return "";
+  if (lines.length === 0) return null;
   return html`
     <section class="note" aria-labelledby="attention">
       <h2 id="attention"><span aria-hidden="true">⚠</span> Needs attention</h2>

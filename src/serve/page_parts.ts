@@ -29,6 +29,27 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
+/** A part of the page under its heading; what is false is left out. */
+export function section(id: string, title: string, ...parts: (Html | false)[]): Html {
+  return html`<section aria-labelledby="${id}">
+<h2 id="${id}">${title}</h2>
+${parts}
+</section>`;
+}
+
+/** A list of facts, each under its name; what is null is left out. */
+export function facts(rows: Readonly<Record<string, unknown>>, style = ""): Html {
+  const known = Object.entries(rows).filter(([, value]) => value !== null);
+  return html`<dl class="${style}">${
+    known.map(([name, value]) =>
+      html`
+        <dt>${name}</dt>
+        <dd>${value}</dd>
+      `
+    )
+  }</dl>`;
+}
+
 /** A state as a small label. */
 export function badge(tone: Tone["tone"], text: string): Html {
   return html`<span class="badge ${tone}">${text}</span>`;
@@ -48,10 +69,10 @@ export function lasting(sinceWallMs: number, { nowWallMs }: Pick<StatusView, "no
 }
 
 /** The next step: in words, and what to paste; a click selects all of it. */
-export function nextStep(step: NextStep | null): Html | string {
-  if (step === null) return "";
+export function nextStep(step: NextStep | null): Html | null {
+  if (step === null) return null;
   const copy = (text: string | undefined) =>
-    text === undefined ? "" : html`<pre class="copy" tabindex="0"><code>${text}</code></pre>`;
+    text !== undefined && html`<pre class="copy" tabindex="0"><code>${text}</code></pre>`;
   const end = /[.:?]$/.test(step.say) ? "" : step.command || step.yaml ? ":" : ".";
   return html`<div class="fix"><p>${capitalize(step.say)}${end}</p>
 ${copy(step.command)}${copy(step.yaml)}</div>`;

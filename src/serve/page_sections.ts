@@ -4,8 +4,20 @@
  */
 
 import { html } from "hono/html";
+import type { Setting } from "../config.ts";
 import type { FileChange, FileState, Proof, ReloadRecord, StatusView } from "../model.ts";
-import { badge, capitalize, type Html, OUTCOME_TONES, renderBytes, renderMs, time } from "./page_parts.ts";
+import { isMissing } from "../text.ts";
+import {
+  badge,
+  capitalize,
+  facts,
+  type Html,
+  OUTCOME_TONES,
+  renderBytes,
+  renderMs,
+  section,
+  time,
+} from "./page_parts.ts";
 import { durations, lastHour } from "./page_strips.ts";
 
 /** Files that are listed; a directory may have thousands, and `/status` has them all. */
@@ -24,9 +36,9 @@ const PROOFS: Readonly<Record<Proof, { readonly words: string; readonly weak?: t
   "assumed-at-start": { words: "assumed: what was on disk at the start counts as applied" },
 };
 
-/** How the state was proved, as a sentence; nothing where it was not. */
-export function proofLine(proof: Proof | null): Html | string {
-  if (proof === null) return "";
+/** How the state was proved, as a sentence; null where it was not. */
+export function proofLine(proof: Proof | null): Html | null {
+  if (proof === null) return null;
   const { words, weak } = PROOFS[proof];
   return html`<p class="${weak ? "wait" : "soft"}">${words.charAt(0).toUpperCase()}${words.slice(1)}.</p>`;
 }
@@ -41,40 +53,32 @@ export function content(view: StatusView): Html {
   const broken = view.files.filter((file) => file.error !== null);
   const shown = [...broken, ...view.files.filter((file) => file.error === null)].slice(0, FILES_SHOWN_MAX);
   const hidden = view.files.length - shown.length;
-  return html`<section aria-labelledby="content">
-<h2 id="content">Configuration</h2>
-<dl>
-<dt>On disk</dt><dd>${onDisk(view, broken)}</dd>
-<dt>In the app</dt><dd>${digest(view.appliedDigest, "not known yet")}</dd>
-</dl>
-<h3 class="small soft">${view.files.length === 1 ? "1 file" : `${view.files.length} files`}${
-    broken.length > 0 ? `, ${broken.length} cannot be read` : ""
-  }</h3>
-<ul class="files">${shown.map(fileItem)}</ul>
-${
-    hidden > 0
-      ? html`<p class="soft">and ${hidden} more, all of them in <a href="/status">the JSON</a></p>`
-      : ""
-  }
-</section>`;
+  const count = view.files.length === 1 ? "1 file" : `${view.files.length} files`;
+  return section(
+    "content",
+    "Configuration",
+    facts({ "On disk": onDisk(view, broken), "In the app": digest(view.appliedDigest, "not known yet") }),
+    html`<h3 class="small soft">${count}${broken.length > 0 ? `, ${broken.length} cannot be read` : ""}</h3>
+<ul class="files">${shown.map(fileItem)}</ul>`,
+    hidden > 0 &&
+      html`<p class="soft">and ${hidden} more, all of them in <a href="/status">the JSON</a></p>`,
+  );
 }
 
 /** The digest; where something is away now it is of what was read last, and says so. */
 function onDisk(view: StatusView, broken: readonly FileState[]): Html {
   if (broken.length === 0) return digest(view.diskDigest, "not read yet");
-  const now = broken.every(isMissing) ? "now missing" : "now not readable";
+  const now = broken.every(({ error }) => isMissing(error!)) ? "now missing" : "now not readable";
   if (view.diskDigest === null) return html`<span class="soft">not read yet</span>`;
   const { lastScanWallMs } = view.watcher;
   const read = lastScanWallMs === null ? "last read before" : html`last read ${time(lastScanWallMs, view)}`;
   return html`${digest(view.diskDigest, "")} ${read}, <strong>${now}</strong>`;
 }
 
-const isMissing = ({ error }: FileState) => /no such|no file matches|missing|not there/i.test(error ?? "");
-
 function fileItem(file: FileState): Html {
   if (file.error !== null) {
     return html`<li><code>${file.path}</code><br>
-${badge("bad", isMissing(file) ? "✗ missing" : "✗ cannot be read")}<p class="reason small">${
+${badge("bad", isMissing(file.error) ? "✗ missing" : "✗ cannot be read")}<p class="reason small">${
       capitalize(file.error)
     }</p></li>`;
   }
@@ -92,62 +96,54 @@ function digest(value: string | null, otherwise: string): Html {
 
 /** Who gets the signal, or why nobody does. */
 export function target({ target, settings }: StatusView): Html {
-  const signal = settings.find((setting) => setting.name === "signal")?.value ?? "SIGHUP";
-  const row = (name: string, value: unknown) =>
-    value === null ? "" : html`
-      <dt>${name}</dt>
-      <dd>${value}</dd>
-    `;
-  const yesNo = (value: boolean | null) => value === null ? null : value ? "✓ yes" : "✗ no";
-  return html`<section aria-labelledby="target">
-<h2 id="target">Target</h2>
-${
-    target === null
-      ? html`<p class="soft">Not looked for yet.</p>`
-      : html`<p>${target.ok ? badge("good", "✓ found") : badge("bad", "✗ problem")}</p>
-<p>${target.message}</p>
-<dl class="small">
-${row("Process", target.pid === null ? null : `${target.name ?? "?"} (PID ${target.pid})`)}
-${row("User", target.uid)}
-${row(`Handles ${signal}`, yesNo(target.handled))}
-${row("May be signalled", yesNo(target.permitted))}
-${target.ok ? "" : row("Code", html`<code>${target.code}</code>`)}
-</dl>`
+  if (target === null) {
+    return section("target", "Target", html`<p class="soft">Not looked for yet.</p>`);
   }
-</section>`;
+  const signal = settings.find((setting) => setting.name === "signal")?.value ?? "SIGHUP";
+  const yesNo = (value: boolean | null) => value === null ? null : value ? "✓ yes" : "✗ no";
+  return section(
+    "target",
+    "Target",
+    html`
+      <p>${target.ok ? badge("good", "✓ found") : badge("bad", "✗ problem")}</p>
+      <p>${target.message}</p>
+    `,
+    facts({
+      "Process": target.pid === null ? null : `${target.name ?? "?"} (PID ${target.pid})`,
+      "User": target.uid,
+      [`Handles ${signal}`]: yesNo(target.handled),
+      "May be signalled": yesNo(target.permitted),
+      "Code": target.ok ? null : html`<code>${target.code}</code>`,
+    }, "small"),
+  );
 }
 
 /** How changes are noticed. */
 export function watcher(view: StatusView): Html {
   const { method, reason, events, errors, lastScanWallMs } = view.watcher;
-  return html`
-    <section aria-labelledby="watcher">
-      <h2 id="watcher">Watcher</h2>
-      <p>${method === "inotify" ? badge("good", "✓ inotify") : badge("wait", "↻ poll")}</p>
-      <p>${capitalize(reason)}</p>
-      <dl class="small">
-        <dt>Last look</dt>
-        <dd>${lastScanWallMs === null ? "none yet" : time(lastScanWallMs, view)}</dd>
-        <dt>Events</dt>
-        <dd>${events}</dd>
-        <dt>Errors</dt>
-        <dd>${errors}</dd>
-      </dl>
-    </section>
-  `;
+  return section(
+    "watcher",
+    "Watcher",
+    html`<p>${method === "inotify" ? badge("good", "✓ inotify") : badge("wait", "↻ poll")}</p>
+<p>${capitalize(reason)}</p>`,
+    facts({
+      "Last look": lastScanWallMs === null ? "none yet" : time(lastScanWallMs, view),
+      "Events": events,
+      "Errors": errors,
+    }, "small"),
+  );
 }
 
 /** The last reloads, newest first, each with its outcome in words. */
 export function timeline(view: StatusView): Html {
-  return html`<section aria-labelledby="reloads">
-<h2 id="reloads">Reloads, newest first</h2>
-<div class="strips">${lastHour(view)}${durations(view.reloads)}</div>
-${
+  return section(
+    "reloads",
+    "Reloads, newest first",
+    html`<div class="strips">${lastHour(view)}${durations(view.reloads)}</div>`,
     view.reloads.length === 0
       ? html`<p class="soft">None so far: the content has not changed since the start.</p>`
-      : html`<ol class="timeline">${view.reloads.map((record) => reloadItem(record, view))}</ol>`
-  }
-</section>`;
+      : html`<ol class="timeline">${view.reloads.map((record) => reloadItem(record, view))}</ol>`,
+  );
 }
 
 function reloadItem(record: ReloadRecord, view: StatusView): Html {
@@ -164,20 +160,20 @@ function reloadItem(record: ReloadRecord, view: StatusView): Html {
   return html`<li class="${weak ? "wait" : tone}"><div class="line">
 <span class="badge ${weak ? "wait" : tone}"><span aria-hidden="true">${mark}</span> ${record.outcome}</span>
 <code>${record.oldHash} → ${record.newHash}</code> ${time(record.startedWallMs, view)}</div>
-${record.reason === "" ? "" : html`<p class="reason">${capitalize(record.reason)}</p>`}
-${weak ? proofLine(record.proof) : ""}${changes(record.changed)}
+${record.reason !== "" && html`<p class="reason">${capitalize(record.reason)}</p>`}
+${weak && proofLine(record.proof)}${changes(record.changed)}
 <p class="soft small">${facts.join(" · ")}</p></li>`;
 }
 
 /** Which files changed, the first few by name. */
-function changes(changed: readonly FileChange[]): Html | string {
-  if (changed.length === 0) return "";
+function changes(changed: readonly FileChange[]): Html | null {
+  if (changed.length === 0) return null;
   const hidden = changed.length - CHANGES_SHOWN_MAX;
   return html`<ul class="changes small">${
     changed.slice(0, CHANGES_SHOWN_MAX).map((file) =>
       html`<li>${file.change} <code>${file.path}</code> (${sizes(file)})</li>`
     )
-  }${hidden > 0 ? html`<li class="soft">and ${hidden} more</li>` : ""}</ul>`;
+  }${hidden > 0 && html`<li class="soft">and ${hidden} more</li>`}</ul>`;
 }
 
 function sizes({ change, sizeBytes, oldSizeBytes }: FileChange): string {
@@ -189,24 +185,15 @@ function sizes({ change, sizeBytes, oldSizeBytes }: FileChange): string {
 export function settings(view: StatusView): Html {
   const given = view.settings.filter((setting) => setting.source !== "default");
   const defaults = view.settings.filter((setting) => setting.source === "default");
-  return html`
-    <section aria-labelledby="settings">
-      <h2 id="settings">Settings</h2>
-      ${given.length === 0
-        ? html`
-          <p class="soft">Nothing is set.</p>
-        `
-        : settingsTable(given)}
-      ${defaults.length === 0 ? "" : html`
-        <details>
-          <summary>${defaults.length} left at their ${defaults.length === 1
-            ? "default"
-            : "defaults"}</summary>
-          ${settingsTable(defaults)}
-        </details>
-      `}
-    </section>
-  `;
+  return section(
+    "settings",
+    "Settings",
+    given.length === 0 ? html`<p class="soft">Nothing is set.</p>` : settingsTable(given),
+    defaults.length > 0 && html`<details>
+<summary>${defaults.length} left at their ${defaults.length === 1 ? "default" : "defaults"}</summary>
+${settingsTable(defaults)}
+</details>`,
+  );
 }
 
 function settingsTable(settings: StatusView["settings"]): Html {
@@ -219,17 +206,18 @@ function settingsTable(settings: StatusView["settings"]): Html {
           <th scope="col">From</th>
         </tr>
       </thead>
-      <tbody>${settings.map((setting) =>
-        html`
-          <tr>
-            <th scope="row"><code>--${setting.name}</code></th>
-            <td><code>${setting.value || "–"}</code></td>
-            <td class="soft">${setting.variable
-              ? html`environment, <code>${setting.variable}</code>`
-              : setting.source}</td>
-          </tr>
-        `
-      )}</tbody>
+      <tbody>${settings.map(settingRow)}</tbody>
     </table>
+  `;
+}
+
+function settingRow({ name, value, source, variable }: Setting): Html {
+  const from = variable ? html`environment, <code>${variable}</code>` : source;
+  return html`
+    <tr>
+      <th scope="row"><code>--${name}</code></th>
+      <td><code>${value || "–"}</code></td>
+      <td class="soft">${from}</td>
+    </tr>
   `;
 }

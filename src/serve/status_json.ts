@@ -4,12 +4,12 @@
  */
 
 import type { StatusView } from "../model.ts";
-import { escapeUnsafeJson } from "../text.ts";
+import { escapeUnsafeLines } from "../text.ts";
 
 /** Renders the view. */
 export function renderStatusJson(view: StatusView): string {
   const json = JSON.stringify(view, (_, value) => isRecord(value) ? withTimes(value) : value, 2);
-  return json.split("\n").map(escapeUnsafeJson).join("\n") + "\n";
+  return escapeUnsafeLines(json) + "\n";
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

@@ -309,7 +309,7 @@ test("control and direction characters in names are made visible, on the page an
   });
   const { body } = await renderPage(view, { refresh: true });
   assert.doesNotMatch(body, unsafe);
-  assert.match(body, /\/etc\/a\\u200eb\\u200fc\\u061cd\\u202ee\\u2066f\\u0007g\\u001b\[2Jh\\ni/);
+  assert.match(body, /\/etc\/a\\u200eb\\u200fc\\u061cd\\u202ee\\u2066f\\u0007g\\u001b\[2Jh\ni/);
   assert.match(body, /<code>a:\n {2}b<\/code>/, "YAML keeps its lines");
   const json = renderStatusJson(view);
   assert.doesNotMatch(json, unsafe);

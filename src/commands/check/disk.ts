@@ -11,18 +11,9 @@ import { mountOf, parseMountinfo } from "../../proc/mountinfo.ts";
 import { isPattern, matchesParts, parseGlob } from "../../glob.ts";
 import { holdsFifo } from "../../watch/open_watch.ts";
 import { planPlaces } from "../../watch/sources.ts";
-import { messageOf } from "../../text.ts";
+import { isMissing, messageOf } from "../../text.ts";
 import { type Finding, findingsIn, type Fix } from "./finding.ts";
-import {
-  argsFix,
-  badFileFix,
-  isMissing,
-  mountFix,
-  readableFix,
-  RESTART,
-  staleFix,
-  volumeFix,
-} from "./fixes.ts";
+import { argsFix, badFileFix, mountFix, readableFix, RESTART, staleFix, volumeFix } from "./fixes.ts";
 
 const say = findingsIn("paths");
 const sayWatcher = findingsIn("watcher");

@@ -6,7 +6,7 @@
 import type { CheckCode } from "../../codes.ts";
 import type { TakenSettings } from "../../config.ts";
 import type { NextStep } from "../../model.ts";
-import { escapeUnsafe } from "../../text.ts";
+import { escapeUnsafe, escapeUnsafeLines } from "../../text.ts";
 
 /** `ok` ✓ works, `warn` ! works with a limit, `fault` ✗ does not work. */
 export type Level = "ok" | "warn" | "fault";
@@ -115,8 +115,7 @@ export function renderJson(
   taken: TakenSettings | null = null,
 ): string {
   const text = JSON.stringify({ version, settingsOf: taken, ok: isOk(findings), findings }, null, 2);
-  // JSON escapes what is below a space itself; the line ends that are left are its own.
-  return text.replace(/[^\n]+/g, escapeUnsafe) + "\n";
+  return escapeUnsafeLines(text) + "\n";
 }
 
 /** Whether nothing is ✗. */

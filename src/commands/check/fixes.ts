@@ -181,11 +181,6 @@ export function readableFix(uid: number): Fix {
   };
 }
 
-/** Whether a file's error says that nothing is there. */
-export function isMissing(error: string): boolean {
-  return /no such|no file matches|missing|not there|not found/i.test(error);
-}
-
 /** Something is there that cannot be read as content. */
 export function badFileFix(path: string, error: string): Fix {
   if (/^a directory/.test(error)) return argsFix("watch it as a directory", `--watched-dir=${path}`);
