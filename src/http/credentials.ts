@@ -4,7 +4,7 @@
  */
 
 import type { CredentialFiles } from "../config.ts";
-import { plainReason } from "../text.ts";
+import { readSecretFile } from "../secret_file.ts";
 import { basicAuthorization } from "./urls.ts";
 import { NO_TLS, type TlsMaterial } from "./request.ts";
 
@@ -13,9 +13,6 @@ export interface Credentials {
   readonly headers: readonly (readonly [string, string])[];
   readonly tls: TlsMaterial;
 }
-
-/** Larger files are refused: the largest bundle of authorities in use is about 250 KiB. */
-const FILE_BYTES_MAX = 1024 * 1024;
 
 const NONE: Credentials = { headers: [], tls: NO_TLS };
 
@@ -97,15 +94,7 @@ function readPem(path: string, what: string, wanted: RegExp): string {
 }
 
 function readText(path: string, what: string): string {
-  try {
-    // Only a regular file may be opened: opening a FIFO would hang the whole process.
-    const info = Deno.statSync(path);
-    if (!info.isFile) throw new Error("not a regular file");
-    if (info.size > FILE_BYTES_MAX) throw new Error(`larger than ${FILE_BYTES_MAX / 1024 / 1024} MiB`);
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    throw new Error(`Cannot read ${what} "${path}": ${plainReason(error)}`, { cause: error });
-  }
+  return readSecretFile(what, path, (text) => text);
 }
 
 function hasControl(text: string): boolean {

@@ -3,72 +3,51 @@
  * request that needs it, so a rotated one counts at once; while it cannot be read nobody passes. Loaded only with the flag.
  */
 
-import { messageOf, plainReason } from "../text.ts";
+import { readSecretFile } from "../secret_file.ts";
+import { messageOf } from "../text.ts";
 import type { Authorize } from "./handler.ts";
 
-/** What a line of the file allows: the value of `Authorization` that it stands for. */
-export interface Credential {
-  readonly scheme: "basic" | "bearer";
-  /** The part after the scheme. */
-  readonly value: string;
-}
-
-/** A file of a few credentials is small; a larger one is a mistake. */
-const AUTH_FILE_BYTES_MAX = 64 * 1024;
-
 /**
- * Parses the file's text; empty lines are skipped.
+ * The values of `Authorization` that the file's lines stand for, the scheme in lower case; empty lines are skipped.
  * @throws Error that names the line's number, never its content
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * assert.deepEqual(parseAuthFile("me:pass\n\nBearer t0ken\n"), [
- *   { scheme: "basic", value: btoa("me:pass") },
- *   { scheme: "bearer", value: "t0ken" },
- * ]);
- * assert.throws(() => parseAuthFile("s3cret"), /: line 1 is neither "user:password" nor "Bearer/);
+ * assert.deepEqual(parseAuthFile("me:pass\n\nBearer t0ken\n"), [`basic ${btoa("me:pass")}`, "bearer t0ken"]);
+ * assert.throws(() => parseAuthFile("s3cret"), /^Error: line 1 is neither "user:password" nor "Bearer/);
  * ```
  */
-export function parseAuthFile(text: string): Credential[] {
-  const credentials: Credential[] = [];
-  text.split("\n").forEach((raw, index) => {
+export function parseAuthFile(text: string): string[] {
+  const values = text.split("\n").map((raw, index) => {
     const line = raw.trim();
-    if (line === "") return;
-    const token = /^bearer\s+(\S+)$/i.exec(line);
-    if (token) credentials.push({ scheme: "bearer", value: token[1]! });
-    else if (/^[^:\s]+:./.test(line)) {
-      credentials.push({ scheme: "basic", value: new TextEncoder().encode(line).toBase64() });
-    } else throw new Error(`line ${index + 1} is neither "user:password" nor "Bearer token"`);
-  });
-  if (credentials.length === 0) throw new Error("it holds no credentials");
-  return credentials;
+    const token = /^bearer\s+(\S+)$/i.exec(line)?.[1];
+    if (line === "") return "";
+    if (token) return `bearer ${token}`;
+    if (/^[^:\s]+:./.test(line)) return `basic ${new TextEncoder().encode(line).toBase64()}`;
+    throw new Error(`line ${index + 1} is neither "user:password" nor "Bearer token"`);
+  }).filter((value) => value !== "");
+  if (values.length === 0) throw new Error("it holds no credentials");
+  return values;
 }
 
 /**
  * Reads and parses the file.
  * @throws Error that names the path and the reason
  */
-export function readAuthFile(path: string): Credential[] {
-  try {
-    const info = Deno.statSync(path);
-    if (!info.isFile) throw new Error("not a regular file");
-    if (info.size > AUTH_FILE_BYTES_MAX) throw new Error(`larger than ${AUTH_FILE_BYTES_MAX} bytes`);
-    return parseAuthFile(Deno.readTextFileSync(path));
-  } catch (error) {
-    throw new Error(`Cannot read auth file "${path}": ${plainReason(error)}`, { cause: error });
-  }
+export function readAuthFile(path: string): string[] {
+  return readSecretFile("auth file", path, parseAuthFile);
 }
 
 /**
  * Creates the judge of requests. `onProblem` hears once of a file that cannot be read, and again when it could be read in
  * between.
  */
-export function createAuthorize(read: () => Credential[], onProblem: (message: string) => void): Authorize {
+export function createAuthorize(read: () => string[], onProblem: (message: string) => void): Authorize {
   let told = false;
   return (authorization) => {
-    let credentials: Credential[] = [];
+    let wanted: string[] = [];
     try {
-      credentials = read();
+      wanted = read();
       told = false;
     } catch (error) {
       if (!told) {
@@ -76,25 +55,19 @@ export function createAuthorize(read: () => Credential[], onProblem: (message: s
       }
       told = true;
     }
-    const [, scheme = "", value = ""] = /^(\S+) +(\S+)$/.exec(authorization ?? "") ?? [];
-    let allowed = false;
-    for (const credential of credentials) {
-      // Each one is compared, in full: time tells neither which line nor how far it matched.
-      const same = equalInConstantTime(value, credential.value);
-      if (same && credential.scheme === scheme.toLowerCase()) allowed = true;
-    }
-    return allowed ? null : challenge(credentials);
+    const given = (authorization ?? "").replace(/^\S+ +/, (scheme) => `${scheme.trim().toLowerCase()} `);
+    // Each one is compared, in full: time tells neither which line nor how far it matched.
+    const same = wanted.filter((value) => equalInConstantTime(given, value));
+    return same.length > 0 ? null : challenge(wanted);
   };
 }
 
 /** Offers what the file has, Basic first: a browser then asks its user. */
-function challenge(credentials: readonly Credential[]): string {
-  const schemes = new Set(credentials.map((credential) => credential.scheme));
+function challenge(wanted: readonly string[]): string {
+  const has = (scheme: string) => wanted.some((value) => value.startsWith(`${scheme} `));
   const offers = [];
-  if (schemes.has("basic") || schemes.size === 0) {
-    offers.push('Basic realm="config-reloader", charset="UTF-8"');
-  }
-  if (schemes.has("bearer")) offers.push('Bearer realm="config-reloader"');
+  if (has("basic") || wanted.length === 0) offers.push('Basic realm="config-reloader", charset="UTF-8"');
+  if (has("bearer")) offers.push('Bearer realm="config-reloader"');
   return offers.join(", ");
 }
 

@@ -4,6 +4,7 @@
  */
 
 import type { Config } from "../config.ts";
+import { readSecretFile } from "../secret_file.ts";
 import { plainReason } from "../text.ts";
 
 /** The settings that decide where and how the server listens. */
@@ -34,16 +35,8 @@ export interface ListenOptions {
  */
 export function readTlsFiles(config: ListenConfig): TlsFiles | null {
   if (config.tlsCertFile === null || config.tlsKeyFile === null) return null;
-  return { cert: readPem(config.tlsCertFile), key: readPem(config.tlsKeyFile) };
-}
-
-function readPem(path: string): string {
-  try {
-    if (!Deno.statSync(path).isFile) throw new Error("not a regular file");
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    throw new Error(`Cannot read TLS file "${path}": ${plainReason(error)}`, { cause: error });
-  }
+  const read = (path: string) => readSecretFile("TLS file", path, (pem) => pem);
+  return { cert: read(config.tlsCertFile), key: read(config.tlsKeyFile) };
 }
 
 /**

@@ -90,9 +90,9 @@ test("what is no regular file, or large, is not read", async () => {
     assert.throws(() => readAuthFile(`${dir}/fifo`), {
       message: `Cannot read auth file "${dir}/fifo": not a regular file`,
     });
-    await Deno.writeTextFile(`${dir}/large`, "x".repeat(70_000));
+    await Deno.writeTextFile(`${dir}/large`, "x".repeat(2 ** 20 + 1));
     assert.throws(() => readAuthFile(`${dir}/large`), {
-      message: `Cannot read auth file "${dir}/large": larger than 65536 bytes`,
+      message: `Cannot read auth file "${dir}/large": larger than 1 MiB`,
     });
   } finally {
     await Deno.remove(dir, { recursive: true });
