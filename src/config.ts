@@ -1,5 +1,5 @@
 /**
- * The configuration of one run: what the command line and the environment came to, checked and frozen.
+ * The configuration of one run: what the command line and the environment came to, checked.
  * Types, and what follows from a value alone; `cli/` makes the value. Every duration is in milliseconds, every size in bytes.
  */
 
@@ -69,7 +69,7 @@ export interface CredentialFiles {
 }
 
 /** The checked settings of one run; one field a flag of the same name, defaults filled in. */
-export interface Config {
+export interface Config extends CredentialFiles {
   // Watching
   /** Absolute paths or globs. */
   readonly configFiles: readonly string[];
@@ -107,7 +107,6 @@ export interface Config {
   readonly reloadTimeoutMs: number;
   readonly pollIntervalMs: number;
   readonly httpTimeoutMs: number;
-  readonly credentials: CredentialFiles;
   // Retry
   readonly retryIntervalMs: number;
   readonly maxBackoffMs: number;

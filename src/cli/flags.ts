@@ -3,10 +3,11 @@
  * not exist.
  */
 
+import type { Config } from "../config.ts";
 import * as kind from "./kinds.ts";
 
 /** One row; its key in the table is the flag's name without dashes. */
-export interface Flag<T = unknown> extends kind.Kind<T> {
+export interface Flag extends kind.Kind {
   /** Heading in `--help` and the README. */
   readonly group: string;
   /** Text of the default, read by `parse` as if it had been given; without one the flag is off unless given. */
@@ -21,16 +22,11 @@ export interface Flag<T = unknown> extends kind.Kind<T> {
   readonly port?: true;
 }
 
-/** What parsing a flag of the table gives: a list, a value, or null where it has no default. */
-type ValueOf<F> = F extends { parse: (text: string, cwd: string) => infer T }
-  ? F extends { repeatable: true } ? readonly T[] : F extends { default: string } ? T : T | null
-  : never;
-
 /** The rows of one group, whose heading in `--help` is its name. */
-const inGroup = <const R extends Readonly<Record<string, Omit<Flag, "group">>>>(group: string, rows: R) =>
-  Object.fromEntries(Object.entries(rows).map(([name, row]) => [name, { ...row, group }])) as {
-    readonly [N in keyof R]: R[N] & { readonly group: string };
-  };
+function inGroup<N extends string>(group: string, rows: Readonly<Record<N, Omit<Flag, "group">>>) {
+  const entries = Object.entries<Omit<Flag, "group">>(rows).map(([name, row]) => [name, { ...row, group }]);
+  return Object.fromEntries(entries) as Readonly<Record<N, Flag>>;
+}
 
 /**
  * Every flag by its name without dashes, in the order of the contract. Beside a default stands where it comes from; `seed` is
@@ -271,25 +267,16 @@ export const FLAGS = {
       help: "longest time for a reload in progress after SIGTERM",
     },
   }),
-} as const satisfies Readonly<Record<string, Flag>>;
+};
 
 /** The name of a flag, without dashes. */
 export type FlagName = keyof typeof FLAGS;
 
-type CamelCase<N extends string> = N extends `${infer A}-${infer B}` ? `${A}${Capitalize<CamelCase<B>>}` : N;
-type FieldOf<N extends string, F> = `${CamelCase<N>}${F extends { unit: infer U extends string } ? U
-  : F extends { repeatable: true } ? "s"
-  : ""}`;
-/** The parsed value of each flag, by its field of the Config; see {@linkcode fieldOf}. */
-export type Values = {
-  readonly [N in FlagName as FieldOf<N, typeof FLAGS[N]>]: ValueOf<typeof FLAGS[N]>;
-};
-
 /** The field of the Config: `reload-timeout` → `reloadTimeoutMs`, `max-file-size` → `maxFileSizeBytes`, `trigger-url` → `triggerUrls`. */
-export function fieldOf(name: FlagName): keyof Values {
-  const { unit, repeatable } = findFlag(name)!;
+export function fieldOf(name: FlagName): keyof Config {
+  const { unit, repeatable } = FLAGS[name];
   const camelCase = name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
-  return camelCase + (unit ?? (repeatable ? "s" : "")) as keyof Values;
+  return camelCase + (unit ?? (repeatable ? "s" : "")) as keyof Config;
 }
 
 /** Names in the order of the table. */

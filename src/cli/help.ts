@@ -4,12 +4,12 @@
  */
 
 import { REVISION, VERSION } from "../version.ts";
-import { findFlag, type Flag, FLAG_NAMES, type FlagName, variableOf } from "./flags.ts";
+import { type Flag, FLAG_NAMES, type FlagName, FLAGS, variableOf } from "./flags.ts";
 
 /** Widest line of `--help`. */
 const COLUMNS = 80;
 /** Headings, in the order of the table. */
-const GROUPS = [...new Set(FLAG_NAMES.map((name) => findFlag(name)!.group))];
+const GROUPS = [...new Set(FLAG_NAMES.map((name) => FLAGS[name].group))];
 /** Where the text of a flag begins. */
 const TEXT_COLUMN = 31;
 /** The flags that a health check heeds: where the sidecar listens, and how long to wait for it. */
@@ -104,7 +104,7 @@ export function renderHelp(command: string): string {
   const known = Object.hasOwn(USAGE, command) ? command : "run";
   const names = known === "healthcheck" ? HEALTHCHECK_FLAGS : FLAG_NAMES;
   const sections = GROUPS.map((group) => {
-    const entries = names.filter((name) => findFlag(name)!.group === group).map(renderEntry);
+    const entries = names.filter((name) => FLAGS[name].group === group).map(renderEntry);
     return entries.length === 0 ? "" : `\n${group}:\n${entries.join("")}`;
   });
   const other = `\nOther:\n${entryLines("-h, --help", ["this text"])}${
@@ -114,7 +114,7 @@ export function renderHelp(command: string): string {
 }
 
 function renderEntry(name: FlagName): string {
-  const flag = findFlag(name)!;
+  const flag = FLAGS[name];
   const notes = [
     ...(flag.repeatable ? ["[repeatable]"] : []),
     ...(flag.default === undefined ? [] : [`[default: ${flag.default}]`]),
@@ -162,8 +162,8 @@ export function renderVersion(): string {
 export function renderFlagTable(): string {
   const rows = GROUPS.flatMap((group) => [
     `| **${group}** | | | |`,
-    ...FLAG_NAMES.filter((name) => findFlag(name)!.group === group).map((name) => {
-      const flag = findFlag(name)!;
+    ...FLAG_NAMES.filter((name) => FLAGS[name].group === group).map((name) => {
+      const flag = FLAGS[name];
       const value = flag.default === undefined ? "–" : code(flag.default);
       const help = flag.help + (flag.repeatable ? "; repeatable" : "");
       return `| ${code(headOf(name, flag))} | ${value} | ${variablesOf(name, flag).map(code).join(", ")} | ${

@@ -13,14 +13,14 @@ import { quote, UsageError } from "./usage_error.ts";
 import { messageOf, orList } from "../text.ts";
 
 /** Parts of a flag that its kind of value decides. */
-export interface Kind<T = unknown> {
+export interface Kind {
   /** Stands for the value in help and messages; empty for a boolean, which takes none. */
   readonly placeholder: string;
   /**
    * Reads one value; relative paths count from `cwd`.
    * @throws {UsageError}
    */
-  readonly parse: (text: string, cwd: string) => T;
+  readonly parse: (text: string, cwd: string) => unknown;
   /** What the field of the Config counts in, at the end of its name; for numbers with a unit. */
   readonly unit?: "Ms" | "Bytes";
   /** Text for people where the text given may hold a secret; else the parsed text or the text given is shown. */
@@ -33,12 +33,12 @@ function refuse(text: string, problem: string): never {
 }
 
 /** A kind whose `read` gives undefined for what it does not take; `problem` says what is wrong then. */
-function kind<T>(placeholder: string, problem: string, read: (text: string) => T | undefined): Kind<T> {
+function kind(placeholder: string, problem: string, read: (text: string) => unknown): Kind {
   return { placeholder, parse: (text) => read(text) ?? refuse(text, problem) };
 }
 
 /** One of a closed set, in any case. */
-export function oneOf<const C extends readonly [string, ...string[]]>(...choices: C): Kind<C[number]> {
+export function oneOf(...choices: string[]): Kind {
   const find = (text: string) => choices.find((choice) => choice === text.toLowerCase());
   return kind(choices.join("|"), `is unknown, want ${orList(choices)}`, find);
 }
@@ -51,30 +51,30 @@ export const SWITCH = kind(
 );
 
 /** A duration of at least 1 ms, in milliseconds: anything less would be a busy loop or a timeout that is over at once. */
-export const DURATION = {
+export const DURATION: Kind = {
   placeholder: "DURATION",
   unit: "Ms",
-  parse: (text: string) => {
+  parse: (text) => {
     const ms = parseDurationMs(text);
     return ms < 1 ? refuse(text, "is too short, want at least 1ms") : ms;
   },
-} as const satisfies Kind;
+};
 
 /** A duration that may be zero, in milliseconds. */
-export const DURATION_OR_ZERO = { ...DURATION, parse: (text: string) => parseDurationMs(text) } as const;
+export const DURATION_OR_ZERO: Kind = { ...DURATION, parse: (text) => parseDurationMs(text) };
 
 /** `auto`, or a duration that may be zero. */
-export const AUTO_OR_DURATION = {
+export const AUTO_OR_DURATION: Kind = {
   placeholder: "auto|DURATION",
   unit: "Ms",
-  parse: (text: string) => text === "auto" ? text : parseDurationMs(text, "auto or "),
-} as const satisfies Kind;
+  parse: (text) => text === "auto" ? text : parseDurationMs(text, "auto or "),
+};
 
 /** A size in bytes. */
-export const SIZE = { placeholder: "SIZE", unit: "Bytes", parse: parseSizeBytes } as const satisfies Kind;
+export const SIZE: Kind = { placeholder: "SIZE", unit: "Bytes", parse: parseSizeBytes };
 
 /** A file, made absolute. */
-export const FILE: Kind<string> = {
+export const FILE: Kind = {
   placeholder: "FILE",
   // Brackets alone may well belong to a name.
   parse: (text, cwd) =>
@@ -84,10 +84,10 @@ export const FILE: Kind<string> = {
 };
 
 /** A directory, made absolute; never a glob, whatever characters its name has. */
-export const DIRECTORY: Kind<string> = { placeholder: "DIR", parse: absolutePath };
+export const DIRECTORY: Kind = { placeholder: "DIR", parse: absolutePath };
 
 /** A file or a glob, made absolute. A trailing slash shows that a directory is meant. */
-export const FILE_OR_GLOB: Kind<string> = {
+export const FILE_OR_GLOB: Kind = {
   placeholder: "FILE",
   parse: (text, cwd) =>
     text.endsWith("/")
@@ -114,7 +114,7 @@ export function absolutePath(path: string, cwd: string): string {
  * A URL of the app, as written: `http://`, `https://`, or `unix:/path/to.sock:/path` for a unix socket. Its secrets are
  * hidden from people.
  */
-export const APP_URL: Kind<string> = {
+export const APP_URL: Kind = {
   placeholder: "URL",
   show: hideUrlSecrets,
   parse: (text) => {
@@ -133,7 +133,7 @@ export const APP_URL: Kind<string> = {
 };
 
 /** Program and arguments; only the program is shown, since an argument may be a secret. */
-export const COMMAND: Kind<readonly string[]> = {
+export const COMMAND: Kind = {
   placeholder: "COMMAND",
   parse: splitShellWords,
   show: (text) => {
@@ -165,7 +165,7 @@ export const SIGNAL = kind(
 );
 
 /** `auto`, or a PID from 1 to {@linkcode PID_MAX}: never 0 or negative, which would signal process groups. */
-export const PID = kind<number | "auto">("auto|PID", `is no PID, want auto or 1 to ${PID_MAX}`, (text) => {
+export const PID = kind("auto|PID", `is no PID, want auto or 1 to ${PID_MAX}`, (text) => {
   if (text === "auto") return text;
   return /^\d+$/.test(text) && isPid(Number(text)) ? Number(text) : undefined;
 });
@@ -191,7 +191,7 @@ export const PORT = kind(
  * An address to listen on: a host name or address without scheme or port; `[::1]` loses its brackets. `all addresses` is
  * the default's text.
  */
-export const HOST: Kind<string | null> = {
+export const HOST: Kind = {
   placeholder: "HOST",
   parse: (text) => {
     if (text === "all addresses") return null;
@@ -212,7 +212,7 @@ export const METHOD = kind(
 );
 
 /** A JavaScript regular expression, found anywhere in the text unless it has anchors. */
-export const REGEXP: Kind<RegExp> = {
+export const REGEXP: Kind = {
   placeholder: "REGEXP",
   parse: (text) => {
     try {
@@ -239,6 +239,6 @@ export const POINTER_VALUE = kind(
   "is no POINTER=VALUE, want one such as /status=ok",
   (text) => {
     const [pointer = "", ...rest] = text.split("=");
-    if (rest.length > 0 && isPointer(pointer)) return Object.freeze({ pointer, value: rest.join("=") });
+    if (rest.length > 0 && isPointer(pointer)) return { pointer, value: rest.join("=") };
   },
 );

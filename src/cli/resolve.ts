@@ -1,5 +1,5 @@
 /**
- * Turns texts into the frozen Config: flag before variable before default, each parsed by its row of the table. Of the
+ * Turns texts into the Config: flag before variable before default, each parsed by its row of the table. Of the
  * environment `CONFIG_RELOADER_…` comes before the original's plain names, service links of Kubernetes are left out, and
  * unknown names reported. Must judge no combination of flags; `contradictions.ts` does.
  */
@@ -11,7 +11,7 @@ import {
   type Flag,
   FLAG_NAMES,
   type FlagName,
-  type Values,
+  FLAGS,
   VARIABLE_PREFIX,
   variableOf,
 } from "./flags.ts";
@@ -57,7 +57,7 @@ export function readEnvironment(environment: Environment): EnvironmentTexts {
     else if (!isServiceLink(variable, text)) unknown.push(variable);
   }
   for (const name of FLAG_NAMES) {
-    const variable = findFlag(name)!.plainVariable;
+    const variable = FLAGS[name].plainVariable;
     if (variable && environment[variable]) take(found, name, variable, environment[variable]);
   }
   for (const variable of unknown.sort()) {
@@ -69,7 +69,7 @@ export function readEnvironment(environment: Environment): EnvironmentTexts {
 
 /** Adds one variable, unless an earlier one has set the flag. */
 function take({ flags, warnings }: EnvironmentTexts, name: FlagName, variable: string, text: string): void {
-  const flag = findFlag(name)!;
+  const flag = FLAGS[name];
   if (flag.port && LINK_VALUE.test(text)) {
     warnings.push(
       `${variable}: ${quote(text)} is Kubernetes' link to a Service of that name and is ignored` +
@@ -95,34 +95,25 @@ export function resolveConfig(
   environment: EnvironmentTexts["flags"],
   cwd: string,
 ): Resolved {
-  const values: Partial<Record<keyof Values, unknown>> = {};
-  const settings: Setting[] = [];
   const givenAs = (name: FlagName) => given.has(name) ? `--${name}` : environment.get(name)?.variable ?? null;
-  for (const name of FLAG_NAMES) {
-    const flag = findFlag(name)!;
+  const values: Record<string, unknown> = {};
+  const settings = FLAG_NAMES.map((name): Setting => {
+    const flag = FLAGS[name];
     const variable = environment.get(name);
     const texts = given.get(name) ?? variable?.texts;
+    // The default file counts only where nothing else is to be watched.
+    const byDefault = name === "config-file" && givenAs("watched-dir") ? undefined : flag.default;
     const parsed = texts?.map((text) => parseValue(flag, givenAs(name)!, text, cwd)) ??
-      (flag.default === undefined ? [] : [flag.parse(flag.default, "/")]);
-    values[fieldOf(name)] = flag.repeatable ? Object.freeze([...new Set(parsed)]) : parsed[0] ?? null;
-    const value = texts?.map((text, at) => showValue(flag, text, parsed[at])).join(",") ?? flag.default ?? "";
-    const source = given.has(name) ? "flag" : variable ? "environment" : "default";
-    const from = source === "environment" ? { variable: variable!.variable } : {};
-    settings.push(Object.freeze({ name, value, source, ...from }));
-  }
-  const replaceDefault = (name: FlagName, parsed: unknown, value: string) => {
-    values[fieldOf(name)] = parsed;
-    settings[FLAG_NAMES.indexOf(name)] = Object.freeze({ name, value, source: "default" });
-  };
-  // The default file counts only where nothing else is to be watched.
-  if (!givenAs("config-file") && givenAs("watched-dir")) replaceDefault("config-file", Object.freeze([]), "");
-  const all = values as Values;
-  // The default of the first pause gives way to a longest one that is shorter.
-  if (!givenAs("retry-interval") && all.retryIntervalMs > all.maxBackoffMs) {
-    replaceDefault("retry-interval", all.maxBackoffMs, settings[FLAG_NAMES.indexOf("max-backoff")]!.value);
-  }
-  const maxUnpackedBytes = givenAs("max-file-size") ? all.maxFileSizeBytes : MAX_UNPACKED_BYTES_DEFAULT;
-  return { config: toConfig(all, maxUnpackedBytes, settings), givenAs };
+      (byDefault === undefined ? [] : [flag.parse(byDefault, "/")]);
+    values[fieldOf(name)] = flag.repeatable ? [...new Set(parsed)] : parsed[0] ?? null;
+    const value = texts?.map((text, at) => showValue(flag, text, parsed[at])).join(",") ?? byDefault ?? "";
+    if (given.has(name)) return { name, value, source: "flag" };
+    return variable
+      ? { name, value, source: "environment", variable: variable.variable }
+      : { name, value, source: "default" };
+  });
+  const maxUnpackedBytes = givenAs("max-file-size") ? values.maxFileSizeBytes : MAX_UNPACKED_BYTES_DEFAULT;
+  return { config: { ...values, maxUnpackedBytes, settings } as unknown as Config, givenAs };
 }
 
 function parseValue(flag: Flag, label: string, text: string, cwd: string): unknown {
@@ -140,16 +131,4 @@ function parseValue(flag: Flag, label: string, text: string, cwd: string): unkno
 function showValue(flag: Flag, text: string, parsed: unknown): string {
   if (flag.show) return flag.show(text);
   return typeof parsed === "string" || typeof parsed === "boolean" ? String(parsed) : text;
-}
-
-function toConfig(values: Values, maxUnpackedBytes: number, settings: readonly Setting[]): Config {
-  const { basicAuthFile, bearerTokenFile, headerFile, caFile, clientCertFile, clientKeyFile, ...others } =
-    values;
-  const credentials = { basicAuthFile, bearerTokenFile, headerFile, caFile, clientCertFile, clientKeyFile };
-  return Object.freeze({
-    ...others,
-    maxUnpackedBytes,
-    credentials: Object.freeze(credentials),
-    settings: Object.freeze(settings),
-  });
 }

@@ -33,5 +33,5 @@ export function splitShellWords(text: string): readonly string[] {
     .filter((word) => word.replaceAll("\\\n", "") !== "")
     .map((word) => word.replace(QUOTED, unquote));
   if (!words[0]) throw new UsageError(`${quote(text)} names no program, want one and its arguments`);
-  return Object.freeze(words);
+  return words;
 }

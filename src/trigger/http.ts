@@ -32,7 +32,7 @@ export function createHttpTrigger(config: Config, send: SendRequest, clock: Cloc
   return async (signal) => {
     let credentials;
     try {
-      credentials = readCredentials(config.credentials);
+      credentials = readCredentials(config);
     } catch (error) {
       return notSent("credentials", messageOf(error));
     }

@@ -52,7 +52,7 @@ export function createStatusProbe(config: Config, send: SendRequest): StatusProb
   return {
     async read(signal) {
       try {
-        const { headers, tls } = readCredentials(config.credentials);
+        const { headers, tls } = readCredentials(config);
         const { status, body, truncated } = await send({
           url: config.reloadUrl,
           method: "GET",

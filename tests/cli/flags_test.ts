@@ -7,7 +7,7 @@ import { test } from "../support/strict.ts";
 /** Field of the config, default as the contract has it, a value to give and what it becomes, arguments that it needs. */
 type Row = readonly [
   name: FlagName,
-  field: keyof Config | `credentials.${string}`,
+  field: keyof Config,
   defaultText: string | null,
   defaultValue: unknown,
   text: string,
@@ -58,14 +58,14 @@ const CONTRACT: readonly Row[] = [
   ["reload-timeout", "reloadTimeoutMs", "30s", 30_000, "1m", 60_000],
   ["poll-interval", "pollIntervalMs", "500ms", 500, "1s", 1_000],
   ["http-timeout", "httpTimeoutMs", "5s", 5_000, "2s", 2_000],
-  ["basic-auth-file", "credentials.basicAuthFile", null, null, "/s/basic", "/s/basic"],
-  ["bearer-token-file", "credentials.bearerTokenFile", null, null, "/s/token", "/s/token"],
-  ["header-file", "credentials.headerFile", null, null, "/s/headers", "/s/headers"],
-  ["ca-file", "credentials.caFile", null, null, "/s/ca.pem", "/s/ca.pem"],
-  ["client-cert-file", "credentials.clientCertFile", null, null, "/s/c.pem", "/s/c.pem", [
+  ["basic-auth-file", "basicAuthFile", null, null, "/s/basic", "/s/basic"],
+  ["bearer-token-file", "bearerTokenFile", null, null, "/s/token", "/s/token"],
+  ["header-file", "headerFile", null, null, "/s/headers", "/s/headers"],
+  ["ca-file", "caFile", null, null, "/s/ca.pem", "/s/ca.pem"],
+  ["client-cert-file", "clientCertFile", null, null, "/s/c.pem", "/s/c.pem", [
     "--client-key-file=/k",
   ]],
-  ["client-key-file", "credentials.clientKeyFile", null, null, "/s/k.pem", "/s/k.pem", [
+  ["client-key-file", "clientKeyFile", null, null, "/s/k.pem", "/s/k.pem", [
     "--client-cert-file=/c",
   ]],
   ["retry-interval", "retryIntervalMs", "5s", 5_000, "10s", 10_000],
@@ -97,12 +97,6 @@ const PLAIN: Partial<Record<FlagName, string>> = {
   "metrics-port": "METRICS_PORT",
 };
 
-function valueAt(config: Config, field: Row[1]): unknown {
-  const [first, second] = field.split(".");
-  const value = config[first as keyof Config];
-  return second === undefined ? value : (value as unknown as Record<string, unknown>)[second];
-}
-
 test("the table has the contract's flags in its order, with its defaults, groups and plain variables", () => {
   assert.deepEqual(FLAG_NAMES, CONTRACT.map(([name]) => name));
   for (const [name, , defaultText] of CONTRACT) {
@@ -128,7 +122,9 @@ test("the table has the contract's flags in its order, with its defaults, groups
 test("with nothing given, every field has the contract's default", () => {
   const { config, warnings } = run([]);
   assert.deepEqual(warnings, []);
-  for (const [name, field, , value] of CONTRACT) assert.deepEqual(valueAt(config, field), value, name);
+  for (const [name, field, , value] of CONTRACT) assert.deepEqual(config[field], value, name);
+  const fields = CONTRACT.map(([, field]) => field);
+  assert.deepEqual(Object.keys(config).sort(), [...fields, "maxUnpackedBytes", "settings"].sort());
   assert.equal(config.settings.length, CONTRACT.length);
   assert.ok(config.settings.every(({ source }) => source === "default"));
 });
@@ -141,13 +137,13 @@ test("every flag and every variable sets its field and says so in the settings",
       : [[`--${name}`, text], [`--${name}=${text}`]];
     for (const form of forms) {
       const { config } = run([...more, ...form]);
-      assert.deepEqual(valueAt(config, field), value, form.join(" "));
+      assert.deepEqual(config[field], value, form.join(" "));
       assert.equal(config.settings.find((setting) => setting.name === name)?.source, "flag");
     }
     for (const variable of [variableOf(name), PLAIN[name]]) {
       if (variable === undefined) continue;
       const { config, warnings } = run(more, { [variable]: text });
-      assert.deepEqual(valueAt(config, field), value, variable);
+      assert.deepEqual(config[field], value, variable);
       assert.deepEqual(warnings, []);
       const setting = config.settings.find((candidate) => candidate.name === name);
       assert.equal(setting?.source, "environment");
@@ -162,17 +158,17 @@ test("a flag beats the prefixed variable, which beats the plain one; an empty va
     // What loses is not even read: it may be anything.
     const bad = "\n not a value (";
     assert.deepEqual(
-      valueAt(run([...more, `--${name}=${text}`], { [variable]: bad }).config, field),
+      run([...more, `--${name}=${text}`], { [variable]: bad }).config[field],
       value,
       name,
     );
     const plain = PLAIN[name];
     if (plain) {
-      assert.deepEqual(valueAt(run(more, { [variable]: text, [plain]: bad }).config, field), value, name);
-      assert.deepEqual(valueAt(run(more, { [variable]: "", [plain]: text }).config, field), value, name);
+      assert.deepEqual(run(more, { [variable]: text, [plain]: bad }).config[field], value, name);
+      assert.deepEqual(run(more, { [variable]: "", [plain]: text }).config[field], value, name);
     }
     if (more.length > 0) continue;
-    assert.deepEqual(valueAt(run(more, { [variable]: "" }).config, field), defaultValue, name);
+    assert.deepEqual(run(more, { [variable]: "" }).config[field], defaultValue, name);
   }
 });
 

@@ -72,13 +72,13 @@ test("check: a TLS pair or a credential file that is of no use is said as that",
     );
     assert.match(found[0]!.message, /^Cannot (use TLS certificate ".*" with key ".*"|read TLS file ".*"): ./);
   }
-  const { credentials, ...config } = createTestConfig({
+  const broken = createTestConfig({
     verify: "none",
     trigger: "http",
     triggerUrls: ["http://a/"],
+    bearerTokenFile: "/nonexistent",
   });
   const probe = { read: () => Promise.reject(new Error("not asked")) };
-  const broken = { ...config, credentials: { ...credentials, bearerTokenFile: "/nonexistent" } };
   const [first] = await checkApp(broken, probe);
   assert.deepEqual([first!.level, first!.code], ["fault", "credentials"]);
   assert.equal(first!.message, 'Cannot read bearer token file "/nonexistent": no such file');

@@ -72,8 +72,7 @@ test("credentials are read afresh at each read; what is wrong with them is the r
   const path = await Deno.makeTempFile();
   await Deno.writeTextFile(path, "one");
   const send = createFakeSend([AMP, AMP]);
-  const { credentials } = createTestConfig();
-  const probe = createProbe(send, { credentials: { ...credentials, bearerTokenFile: path } });
+  const probe = createProbe(send, { bearerTokenFile: path });
   await probe.read(NEVER);
   await Deno.writeTextFile(path, "two");
   await probe.read(NEVER);

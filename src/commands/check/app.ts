@@ -26,9 +26,9 @@ export async function checkApp(config: Config, probe: StatusProbe): Promise<Find
 }
 
 /** Credential files that cannot be used: a finding of its own, and not a fault of the URL. */
-function checkCredentials({ credentials }: Config): Finding[] {
+function checkCredentials(config: Config): Finding[] {
   try {
-    readCredentials(credentials);
+    readCredentials(config);
     return [];
   } catch (error) {
     return [say.fault("credentials", messageOf(error), SECRET_FIX)];
