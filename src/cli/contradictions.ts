@@ -4,6 +4,7 @@
  */
 
 import { hideUrlSecrets } from "../http/urls.ts";
+import { localPort } from "../local_port.ts";
 import { baseName, isWithin, joinPath } from "../paths.ts";
 import { orList } from "../text.ts";
 import { isPattern, matchesParts, parseGlob } from "../glob.ts";
@@ -185,20 +186,12 @@ function findUnused({ config, givenAs }: Resolved): string | null {
  * In a pod the app and the sidecar share the ports: the second to listen would fail, or the sidecar verify or trigger itself.
  */
 function findPortConflict({ config, givenAs }: Resolved): string | null {
-  const ownHost = config.metricsHost ?? "0.0.0.0";
-  if (!["0.0.0.0", "::"].includes(ownHost)) return null;
-  const urls: (readonly [flag: "reload-url" | "trigger-url", url: string])[] = [
-    ...(config.verify === "none" ? [] : [["reload-url", config.reloadUrl] as const]),
-    ...config.triggerUrls.map((url) => ["trigger-url", url] as const),
-  ];
-  for (const [flag, text] of urls) {
-    const url = new URL(text);
-    const port = Number(url.port || (url.protocol === "https:" ? 443 : 80));
-    const isLocal = ["localhost", "[::1]"].includes(url.hostname) || url.hostname.startsWith("127.");
-    if (!isLocal || port !== config.metricsPort) continue;
-    const label = givenAs("metrics-port") ?? givenAs(flag);
-    return `${label}: port ${port} is both --metrics-port and the app's, at ` +
-      `--${flag} ${quote(hideUrlSecrets(text))}, want two ports`;
-  }
-  return null;
+  const { metricsPort, metricsHost } = config;
+  if (metricsHost !== null && !["0.0.0.0", "::"].includes(metricsHost)) return null;
+  const asked = config.verify === "none" ? [] : [config.reloadUrl];
+  const url = [...asked, ...config.triggerUrls].find((url) => localPort(url) === metricsPort);
+  if (url === undefined) return null;
+  const flag = asked.includes(url) ? "reload-url" : "trigger-url";
+  return `${givenAs("metrics-port") ?? givenAs(flag)}: port ${metricsPort} is both --metrics-port and the ` +
+    `app's, at --${flag} ${quote(hideUrlSecrets(url))}, want two ports`;
 }

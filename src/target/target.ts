@@ -5,6 +5,7 @@
 
 import { wallMsAt } from "../clock.ts";
 import type { Config } from "../config.ts";
+import { localPort } from "../local_port.ts";
 import type { Resolution, Target, TargetView } from "../model.ts";
 import type { Clock, TargetPort } from "../ports.ts";
 import { createProcReader, type ProcReader } from "../proc/reader.ts";
@@ -35,7 +36,7 @@ export async function createTargetPort(
 ): Promise<TargetFinder> {
   const cmdline = config.processCmdline && await createCmdlinePattern(config.processCmdline);
   const pidFile = config.pidFile === null ? null : await createPidFileReader(config.pidFile);
-  const port = localPort(config.reloadUrl);
+  const port = localPort(config.reloadUrl, isOwnAddress);
   const options = { signal: config.signal, allowUnhandled: config.allowUnhandledSignal };
   // With --verify none nothing is asked of the status URL, so that it need not be there.
   const mustListen = port !== null && config.verify !== "none";
@@ -140,13 +141,4 @@ function viewOf(found: Resolution, { signal }: Config): TargetView {
 
 const endedSince = ({ pid, name }: Target) => none("not-there", `PID ${pid} (${name}) has just ended`);
 
-/** Port of a status URL on this machine; null for one elsewhere, whose port says nothing about processes here. */
-function localPort(reloadUrl: string): number | null {
-  if (!URL.canParse(reloadUrl)) return null;
-  const { protocol, hostname, port } = new URL(reloadUrl);
-  if (protocol !== "http:" && protocol !== "https:") return null;
-  const host = hostname.replace(/^\[|\]$/g, "");
-  const local = host === "localhost" || host === "::1" || host.startsWith("127.") || host === "0.0.0.0" ||
-    (/^[0-9.]+$|:/.test(host) && Deno.networkInterfaces().some((face) => face.address === host));
-  return local ? Number(port) || (protocol === "https:" ? 443 : 80) : null;
-}
+const isOwnAddress = (address: string) => Deno.networkInterfaces().some((face) => face.address === address);
