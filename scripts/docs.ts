@@ -22,7 +22,7 @@ export function replacePart(text: string, name: string, part: string): string {
 /** The catalogue of metrics as a Markdown table, one row a metric. */
 function renderMetricTable(): string {
   const rows = Object.entries<MetricInfo>(CATALOGUE).map(([name, { type, help, labels }]) => {
-    const shown = labels ? `${name}{${labels.join(",")}}` : name;
+    const shown = labels.length > 0 ? `${name}{${labels.join(",")}}` : name;
     return `| \`${shown}\` | ${type} | ${help.replaceAll("|", "\\|")} |`;
   });
   return ["| Name | Type | Meaning |", "| --- | --- | --- |", ...rows].join("\n") + "\n";

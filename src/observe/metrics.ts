@@ -122,7 +122,7 @@ type All = { readonly [N in MetricName]: MetricOf<N> };
 /** One metric a row of the catalogue, in its order; those of `without` count and are never shown. */
 function createAll(registry: prom.Registry, without: readonly string[]): All {
   const all: Record<string, prom.Metric> = {};
-  for (const [name, { type, help, labels = [], buckets = [] }] of Object.entries<MetricInfo>(CATALOGUE)) {
+  for (const [name, { type, help, labels, buckets }] of Object.entries<MetricInfo>(CATALOGUE)) {
     const registers = without.includes(name) ? [] : [registry];
     const common = { name, help, labelNames: [...labels], registers };
     all[name] = type === "counter"
