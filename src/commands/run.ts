@@ -95,7 +95,7 @@ async function createParts(config: Config, logger: ProcessLogger) {
   const { send } = createSender();
   const clock = createClock();
   const collectGarbage = createCollector();
-  const metrics = createMetrics({ version: VERSION, revision: REVISION, deno: Deno.version.deno }, config);
+  const metrics = createMetrics(config);
   const reader = createSnapshotReader(config, clock, collectGarbage);
   const watcher = createWatcher(config, reader, clock, logger);
   metrics.setWatcher(() => watcher.view());

@@ -1,6 +1,6 @@
 /**
- * The numbers of this process as prom-client's metrics, one verb a fact. A number that is none is ignored, and nothing that
- * goes wrong here fails a scrape or a reload. Four files of prom-client are loaded by name: the whole of it also loads
+ * The numbers of this process as prom-client's metrics, one verb a fact. Nothing that goes wrong here fails a scrape or a
+ * reload. Four files of prom-client are loaded by name: the whole of it also loads
  * clusters and push gateways, twice the memory and 40 ms of start.
  */
 
@@ -12,6 +12,8 @@ import RegistryClass from "prom-client/lib/registry.js";
 import type { Config } from "../config.ts";
 import type { TargetCode } from "../codes.ts";
 import { type Outcome, OUTCOMES, type Proof, type StaleMount } from "../model.ts";
+import type { Watcher } from "../ports.ts";
+import { REVISION, VERSION } from "../version.ts";
 import { CATALOGUE, type MetricInfo, type MetricName } from "./catalogue.ts";
 import { createProcessReader, type ProcessStats } from "./process_stats.ts";
 
@@ -21,41 +23,29 @@ const Gauge = GaugeClass as unknown as typeof prom.Gauge;
 const Histogram = HistogramClass as unknown as typeof prom.Histogram;
 const Registry = RegistryClass as unknown as typeof prom.Registry;
 
-/** What the watcher reports of itself. */
-export interface WatcherNumbers {
-  readonly method: "inotify" | "poll";
-  readonly events: number;
-  readonly errors: number;
-}
-
-/** The settings that decide which metrics there are. */
-export type MetricSettings = Pick<Config, "trigger" | "rollout" | "kubernetesEvents">;
-
 /** The numbers of one run. */
 export type Metrics = ReturnType<typeof createMetrics>;
 
 /**
  * Creates the metrics of one run; every series of a closed set is there from the start. Times are in milliseconds; the text has
  * seconds.
- * @param settings which of the optional metrics there are
  * @param readProcess the values of `process_*`, asked at each scrape
  */
 export function createMetrics(
-  build: { readonly version: string; readonly revision: string; readonly deno: string },
-  settings: MetricSettings = { trigger: "signal", rollout: "none", kubernetesEvents: false },
+  config: Config,
   readProcess: () => ProcessStats = createProcessReader(),
 ) {
   const registry = new Registry();
-  const all = createAll(registry, missing(settings));
+  const all = createAll(registry, missing(config));
   for (const outcome of OUTCOMES) all.config_reload_outcomes_total.inc({ outcome }, 0);
   all.config_reload_last_successful.set(1);
-  all.config_reloader_build_info.set(build, 1);
+  all.config_reloader_build_info.set({ version: VERSION, revision: REVISION, deno: Deno.version.deno }, 1);
   setStaleMounts(all.config_reload_stale_mounts, []);
-  let readWatcher: () => WatcherNumbers | null = () => null;
+  let readWatcher: () => ReturnType<Watcher["view"]> | null = () => null;
   return {
     /** An attempt begins: it counts as one in progress until `attemptEnded`. */
     attemptStarted: () => all.config_reload_attempts_total.inc(),
-    /** It ended; `durationMs` from the moment the change was seen, `wallMs` the time of the end. */
+    /** `durationMs` from the moment the change was seen, `wallMs` the time of the end. */
     attemptEnded(
       outcome: Outcome,
       { durationMs, wallMs }: { readonly durationMs: number; readonly wallMs: number },
@@ -64,40 +54,38 @@ export function createMetrics(
       all.config_reload_outcomes_total.inc({ outcome });
       (good ? all.config_reload_successes_total : all.config_reload_failures_total).inc();
       all.config_reload_last_successful.set(Number(good));
-      if (good) setFinite(all.config_reload_last_success_timestamp, wallMs / 1000);
-      observe(all.config_reload_duration_seconds, durationMs);
+      if (good) all.config_reload_last_success_timestamp.set(wallMs / 1000);
+      all.config_reload_duration_seconds.observe(durationMs / 1000);
     },
-    /** A trigger went out, `delayMs` after the change was seen. */
-    triggerSent: (delayMs: number) => observe(all.config_reload_trigger_delay_seconds, delayMs),
+    /** `delayMs` after the change was seen. */
+    triggerSent: (delayMs: number) => all.config_reload_trigger_delay_seconds.observe(delayMs / 1000),
     setInSync: (inSync: boolean) => all.config_reload_in_sync.set(Number(inSync)),
-    /** How the last success was proved. */
     setProof: (kind: Proof) => setOnly(all.config_reload_proof_info, { kind }, 1),
-    /** Whether the next signal could be sent: `ready`, or the reason; null where it is not known. */
+    /** null where it is not known. */
     setTargetReady: (code: TargetCode | null) =>
-      setOnly(all.config_reload_target_ready, code === null ? null : { code }, Number(code === "ready")),
-    /** The content on disk: the first 12 hex digits of its digest (null before the first read) and its files. */
-    setContent(hash12: string | null, files: number) {
-      setOnly(all.config_reload_config_info, hash12 === null ? null : { hash: hash12 }, 1);
-      setFinite(all.config_reload_files, files);
+      setOnly(all.config_reload_target_ready, code && { code }, Number(code === "ready")),
+    /** The first 12 hex digits of the digest on disk (null before the first read), and how many files. */
+    setContent(hash: string | null, files: number) {
+      setOnly(all.config_reload_config_info, hash === null ? null : { hash }, 1);
+      all.config_reload_files.set(files);
     },
-    /** How many parts need a restart of the app. */
-    setRestartRequired: (count: number) => setFinite(all.config_reload_restart_required, count),
+    setRestartRequired: (count: number) => all.config_reload_restart_required.set(count),
     /** Where to ask for the watcher's numbers at each scrape. */
-    setWatcher(read: () => WatcherNumbers): void {
+    setWatcher(read: Watcher["view"]): void {
       readWatcher = read;
     },
-    /** A look at the disk found something missing or unreadable. */
     readError: () => all.config_reload_read_errors_total.inc(),
     /** A complete look at the disk ended. */
-    scanned: (wallMs: number) => setFinite(all.config_reload_last_scan_timestamp_seconds, wallMs / 1000),
+    scanned: (wallMs: number) => all.config_reload_last_scan_timestamp_seconds.set(wallMs / 1000),
     setStaleMounts: (mounts: readonly StaleMount[]) => setStaleMounts(all.config_reload_stale_mounts, mounts),
-    /** Whether content is held because it failed in the pod that tried it first. */
     setRolloutHeld: (held: boolean) => all.config_reload_rollout_held.set(Number(held)),
-    /** A request to the Kubernetes API failed. */
     kubernetesError: () => all.config_reload_kubernetes_errors_total.inc(),
-    /** The text for one scrape. Never rejects for a value that could not be had: that metric has no sample then. */
+    /** The text for one scrape. */
     render(): Promise<string> {
-      collectWatcher(all, readWatcher);
+      const watcher = readWatcher();
+      collect(all.config_reload_watch_events_total, watcher?.events ?? 0);
+      collect(all.config_reload_watch_errors_total, watcher?.errors ?? 0);
+      setOnly(all.config_reload_watch_info, watcher && { method: watcher.method }, 1);
       collectProcess(all, readProcess);
       return registry.metrics();
     },
@@ -105,13 +93,12 @@ export function createMetrics(
 }
 
 /** The metrics that make no sense with these settings. */
-function missing({ trigger, rollout, kubernetesEvents }: MetricSettings): readonly MetricName[] {
-  const asksApi = rollout !== "none" || kubernetesEvents;
-  return [
-    ...(trigger === "signal" ? [] : ["config_reload_target_ready"] as const),
-    ...(rollout === "none" ? ["config_reload_rollout_held"] as const : []),
-    ...(asksApi ? [] : ["config_reload_kubernetes_errors_total"] as const),
-  ];
+function missing({ trigger, rollout, kubernetesEvents }: Config): MetricName[] {
+  const none: MetricName[] = [];
+  if (trigger !== "signal") none.push("config_reload_target_ready");
+  if (rollout === "none") none.push("config_reload_rollout_held");
+  if (rollout === "none" && !kubernetesEvents) none.push("config_reload_kubernetes_errors_total");
+  return none;
 }
 
 type MetricOf<N extends MetricName> = (typeof CATALOGUE)[N]["type"] extends "counter" ? prom.Counter
@@ -134,14 +121,6 @@ function createAll(registry: prom.Registry, without: readonly string[]): All {
   return all as All;
 }
 
-function setFinite(gauge: prom.Gauge, value: number): void {
-  if (Number.isFinite(value)) gauge.set(value);
-}
-
-function observe(histogram: prom.Histogram, ms: number): void {
-  if (Number.isFinite(ms) && ms >= 0) histogram.observe(ms / 1000);
-}
-
 /** Makes one series the only one of its metric; no series for null. */
 function setOnly(gauge: prom.Gauge, labels: Readonly<Record<string, string>> | null, value: number): void {
   gauge.reset();
@@ -158,36 +137,25 @@ function setStaleMounts(gauge: prom.Gauge, mounts: readonly StaleMount[]): void 
   }
 }
 
-function collectWatcher(all: All, read: () => WatcherNumbers | null): void {
-  collect(all.config_reload_watch_events_total, () => read()?.events ?? 0);
-  collect(all.config_reload_watch_errors_total, () => read()?.errors ?? 0);
-  const method = attempt(read)?.method;
-  setOnly(all.config_reload_watch_info, method === undefined ? null : { method }, 1);
-}
-
+/** Where /proc cannot be read there is no sample in this scrape. */
 function collectProcess(all: All, read: () => ProcessStats): void {
-  const stats = attempt(read);
-  collect(all.process_cpu_seconds_total, () => stats?.cpuSeconds);
-  collect(all.process_resident_memory_bytes, () => stats?.residentBytes);
-  collect(all.process_start_time_seconds, () => stats?.startTimeSeconds);
-  collect(all.process_open_fds, () => stats?.openFds);
-  collect(all.process_max_fds, () => stats?.maxFds);
+  let stats: Partial<ProcessStats> = {};
+  try {
+    stats = read();
+  } catch {
+    // The scrape has all the rest.
+  }
+  collect(all.process_cpu_seconds_total, stats.cpuSeconds);
+  collect(all.process_resident_memory_bytes, stats.residentBytes);
+  collect(all.process_start_time_seconds, stats.startTimeSeconds);
+  collect(all.process_open_fds, stats.openFds);
+  collect(all.process_max_fds, stats.maxFds);
 }
 
-/** Gives a metric the value of its source; where that cannot be had, it has no sample in this scrape. */
-function collect(metric: prom.Counter | prom.Gauge, read: () => number | undefined): void {
+/** Gives a metric the value of its source; none for undefined. */
+function collect(metric: prom.Counter | prom.Gauge, value: number | undefined): void {
   metric.reset();
   // `reset` leaves a zero.
   metric.remove({});
-  const value = attempt(read);
-  if (value === undefined || Number.isNaN(value) || value < 0) return;
-  metric.inc(value);
-}
-
-function attempt<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch {
-    return undefined;
-  }
+  if (value !== undefined && !Number.isNaN(value)) metric.inc(value);
 }

@@ -7,6 +7,7 @@
 import { V8_FLAGS } from "../../scripts/v8_flags.ts";
 import { createClock } from "../../src/clock.ts";
 import { createMetrics } from "../../src/observe/metrics.ts";
+import { createTestConfig } from "./config.ts";
 import { createHandler } from "../../src/serve/handler.ts";
 import { createServer } from "../../src/serve/server.ts";
 import { sampleOf } from "./exposition.ts";
@@ -147,7 +148,7 @@ async function runServer(): Promise<void> {
   // First of all, as in main.ts: Deno panics where it sets up signals without a descriptor left.
   Deno.addSignalListener("SIGTERM", () => Deno.exit(0));
   const clock = createClock();
-  const metrics = createMetrics({ version: "0", revision: "0", deno: Deno.version.deno });
+  const metrics = createMetrics(createTestConfig());
   const log = (message: string) => Deno.env.get("VICTIM_LOG") ? console.error(message) : undefined;
   const logger = { debug: log, info: log, warn: log, error: log };
   const handler = createHandler({

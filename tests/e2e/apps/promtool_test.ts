@@ -2,14 +2,13 @@
 
 import assert from "node:assert/strict";
 import { createMetrics } from "../../../src/observe/metrics.ts";
+import { createTestConfig } from "../../support/config.ts";
 import { test } from "../../support/strict.ts";
 
-const BUILD = { version: "1.2.3", revision: "abc1234", deno: "2.9.6" };
-
 test("promtool has nothing to say about a scrape", async () => {
-  const metrics = createMetrics(BUILD);
+  const metrics = createMetrics(createTestConfig());
   metrics.setContent("aaaaaaaaaaaa", 1);
-  metrics.setWatcher(() => ({ method: "inotify", events: 1, errors: 0 }));
+  metrics.setWatcher(() => ({ method: "inotify", reason: "", events: 1, errors: 0 }));
   let child: Deno.ChildProcess;
   try {
     child = new Deno.Command("promtool", {
