@@ -89,26 +89,5 @@ export const CHECK_CODES = {
   "not-in-sync": "the config-reloader that runs is not in sync with the disk",
   "auth-file": "the file with the own server's passwords cannot be used",
 } as const;
-/** What `check` finds to be in order, or what passes by itself. */
-type FineCode =
-  | "setting"
-  | "content"
-  | "settling"
-  | "plain"
-  | "swapped"
-  | "poll"
-  | "inotify"
-  | "target"
-  | "permitted"
-  | "handled"
-  | "app-mount"
-  | "status"
-  | "no-trigger"
-  | "trigger-url"
-  | "valid"
-  | "kubernetes"
-  | "port"
-  | "port-ours"
-  | "in-sync";
-/** A code of `check`. */
-export type CheckCode = keyof typeof CHECK_CODES | FineCode | ReloadCode;
+/** A code of what `check` finds to be wrong; the last two pass by themselves. */
+export type CheckCode = keyof typeof CHECK_CODES | ReloadCode | "setting" | "settling";

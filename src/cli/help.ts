@@ -12,44 +12,6 @@ const COLUMNS = 80;
 const GROUPS = [...new Set(FLAG_NAMES.map((name) => FLAGS[name].group))];
 /** Where the text of a flag begins. */
 const TEXT_COLUMN = 31;
-/** The flags that a health check heeds: where the sidecar listens, and how long to wait for it. */
-const HEALTHCHECK_FLAGS: readonly FlagName[] = [
-  "metrics-port",
-  "metrics-host",
-  "tls-cert-file",
-  "http-timeout",
-];
-
-const USAGE: Readonly<Record<string, string>> = {
-  run: `config-reloader: makes an app reload when its configuration files change, and
-proves that it did
-
-Usage:
-  config-reloader [run] [flags]       watch and reload (the sidecar)
-  config-reloader check [flags]       say what would work and what would not
-  config-reloader healthcheck         ask the running sidecar's /healthz
-`,
-  check: `config-reloader check: says what would work and what would not with these flags
-and variables. It changes nothing and signals nobody. Exit code 0 when nothing
-stands in the way of a reload, 1 when something does, 2 for a bad command line.
-
-Usage:
-  config-reloader check [--run-checks] [flags]
-
-In a container where a config-reloader runs it takes the flags and variables of
-that one; flags that are given here win. --run-checks runs --check-command, too.
-`,
-  healthcheck: `config-reloader healthcheck: asks the running sidecar's /healthz, for container
-health checks where there is no curl. Exit code 0 when it is well, 1 when it is
-not or does not answer, 2 for a bad command line.
-
-Usage:
-  config-reloader healthcheck [flags]
-
-In a container where a config-reloader runs it takes the flags and variables of
-that one; flags that are given here win. These count:
-`,
-};
 
 const PRECEDENCE = `
 Each flag has a variable; a flag beats its variable, and CONFIG_RELOADER_…
@@ -58,15 +20,25 @@ beats the plain name. Lists in a variable are separated by commas.
 const FORMS = `Durations: 500ms, 5s, 1m30s. Sizes: 64KiB, 16MiB, or bytes.
 `;
 
-const RULES: Readonly<Record<string, string>> = {
-  run: `${PRECEDENCE}${FORMS}Exit codes: 0 stopped as asked, 1 could not do its work, 2 bad command line.
-`,
-  check: PRECEDENCE + FORMS,
-  healthcheck: PRECEDENCE,
-};
+/** The help of one command: what it does, the flags that count, and what stands below them. */
+interface Help {
+  readonly usage: string;
+  readonly flags: readonly FlagName[];
+  readonly end: string;
+}
 
-const EXAMPLES: Readonly<Record<string, string>> = {
-  run: `
+const RUN: Help = {
+  flags: FLAG_NAMES,
+  usage: `config-reloader: makes an app reload when its configuration files change, and
+proves that it did
+
+Usage:
+  config-reloader [run] [flags]       watch and reload (the sidecar)
+  config-reloader check [flags]       say what would work and what would not
+  config-reloader healthcheck         ask the running sidecar's /healthz
+`,
+  end: `${PRECEDENCE}${FORMS}Exit codes: 0 stopped as asked, 1 could not do its work, 2 bad command line.
+
 Examples:
   # A ConfigMap; the app is the other container (shareProcessNamespace: true)
   config-reloader --config-file /etc/app/config.yaml \\
@@ -85,14 +57,43 @@ Examples:
   # What would happen with these settings?
   config-reloader check --config-file /etc/app/config.yaml
 `,
-  check: `
+};
+
+const CHECK: Help = {
+  flags: FLAG_NAMES,
+  usage: `config-reloader check: says what would work and what would not with these flags
+and variables. It changes nothing and signals nobody. Exit code 0 when nothing
+stands in the way of a reload, 1 when something does, 2 for a bad command line.
+
+Usage:
+  config-reloader check [--run-checks] [flags]
+
+In a container where a config-reloader runs it takes the flags and variables of
+that one; flags that are given here win. --run-checks runs --check-command, too.
+`,
+  end: `${PRECEDENCE}${FORMS}
 Examples:
   config-reloader check --config-file /etc/app/config.yaml --log-format json
 
   # In a running pod: with the settings of its sidecar
   kubectl exec POD -c config-reloader -- /config-reloader check
 `,
-  healthcheck: `
+};
+
+const HEALTHCHECK: Help = {
+  // Where the sidecar listens, and how long to wait for it.
+  flags: ["metrics-port", "metrics-host", "tls-cert-file", "http-timeout"],
+  usage: `config-reloader healthcheck: asks the running sidecar's /healthz, for container
+health checks where there is no curl. Exit code 0 when it is well, 1 when it is
+not or does not answer, 2 for a bad command line.
+
+Usage:
+  config-reloader healthcheck [flags]
+
+In a container where a config-reloader runs it takes the flags and variables of
+that one; flags that are given here win. These count:
+`,
+  end: `${PRECEDENCE}
 Examples:
   config-reloader healthcheck --metrics-port 9091
   HEALTHCHECK CMD ["/config-reloader", "healthcheck"]
@@ -101,16 +102,15 @@ Examples:
 
 /** The whole text of `--help` for a command; that of `run` where the command is unknown. At most 80 columns wide. */
 export function renderHelp(command: string): string {
-  const known = Object.hasOwn(USAGE, command) ? command : "run";
-  const names = known === "healthcheck" ? HEALTHCHECK_FLAGS : FLAG_NAMES;
+  const { usage, flags, end } = command === "check" ? CHECK : command === "healthcheck" ? HEALTHCHECK : RUN;
   const sections = GROUPS.map((group) => {
-    const entries = names.filter((name) => FLAGS[name].group === group).map(renderEntry);
+    const entries = flags.filter((name) => FLAGS[name].group === group).map(renderEntry);
     return entries.length === 0 ? "" : `\n${group}:\n${entries.join("")}`;
   });
   const other = `\nOther:\n${entryLines("-h, --help", ["this text"])}${
     entryLines("--version", ["version, revision and runtime"])
   }`;
-  return USAGE[known] + sections.join("") + other + RULES[known] + EXAMPLES[known];
+  return usage + sections.join("") + other + end;
 }
 
 function renderEntry(name: FlagName): string {

@@ -30,8 +30,8 @@ export type Area = keyof typeof AREAS;
 export interface Finding {
   readonly area: Area;
   readonly level: Level;
-  /** Stable; `docs/troubleshooting.md` has each. */
-  readonly code: CheckCode;
+  /** Stable; `docs/troubleshooting.md` has those of what is wrong. */
+  readonly code: string;
   readonly message: string;
   /** Further lines beneath it: who else was there. */
   readonly details?: readonly string[];
@@ -45,13 +45,13 @@ export type Fix = NextStep & ({ readonly yaml: string } | { readonly command: st
 export function findingsIn(area: Area) {
   const make = (
     level: Level,
-    code: CheckCode,
+    code: string,
     message: string,
     fix: NextStep | null = null,
     details: readonly string[] = [],
   ): Finding => ({ area, level, code, message, ...(details.length > 0 && { details }), ...(fix && { fix }) });
   return {
-    ok: (code: CheckCode, message: string, details?: readonly string[]) =>
+    ok: (code: string, message: string, details?: readonly string[]) =>
       make("ok", code, message, null, details),
     warn: (code: CheckCode, message: string, fix?: NextStep | null) => make("warn", code, message, fix),
     fault: (code: CheckCode, message: string, fix: Fix, details?: readonly string[]) =>
