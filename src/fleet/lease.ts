@@ -99,39 +99,34 @@ export interface LeaseHead {
 /** The object for the API: as it was read, with this Lease's words in it. */
 export function renderLease(lease: Lease, head: LeaseHead): JsonObject {
   const before = objectOf(lease.object?.["metadata"]);
-  const kept = Object.entries(objectOf(before["annotations"])).filter(([name]) => !name.startsWith(PREFIX));
-  const spec = objectOf(lease.object?.["spec"]);
-  const trial = lease.current;
-  const earlier = lease.earlier.map(({ digest, ...rest }) =>
-    Object.fromEntries(Object.entries({ hash: digest, ...rest }).filter(([, value]) => value !== ""))
-  );
-  const own: readonly (readonly [string, string])[] = [
-    ["hash", trial?.digest ?? ""],
-    ["state", trial === null || trial.state === "free" ? "" : trial.state],
-    ["pod", trial?.pod ?? ""],
-    ["outcome", trial?.outcome ?? ""],
-    ["reason", trial?.reason ?? ""],
-    ["earlier", earlier.length === 0 ? "" : JSON.stringify(earlier)],
-  ];
-  const said = own.filter(([, value]) => value !== "").map(([name, value]) => [PREFIX + name, value]);
-  const holder = trial?.pod ?? "";
-  const isNewHolder = holder !== textOf(spec["holderIdentity"]);
-  const { holderIdentity: _, ...rest } = spec;
+  const { holderIdentity: heldBy, ...spec } = objectOf(lease.object?.["spec"]);
+  const { current } = lease;
+  const { renewTime = head.nowTime, ...said } = current === null ? {} : fieldsOf(current);
+  const earlier = lease.earlier.length === 0 ? {} : { earlier: JSON.stringify(lease.earlier.map(fieldsOf)) };
+  const own = Object.entries({ ...said, ...earlier }).map(([name, text]) => [PREFIX + name, text]);
+  const others = Object.entries(objectOf(before["annotations"])).filter(([name]) => !name.startsWith(PREFIX));
+  const holder = current?.pod ?? "";
   return {
     ...lease.object,
     apiVersion: "coordination.k8s.io/v1",
     kind: "Lease",
     // The API adds the namespace.
-    metadata: { ...before, name: head.name, annotations: Object.fromEntries([...kept, ...said]) },
+    metadata: { ...before, name: head.name, annotations: Object.fromEntries([...others, ...own]) },
     spec: {
-      ...rest,
+      ...spec,
       ...(holder === "" ? {} : { holderIdentity: holder }),
-      ...(isNewHolder && holder !== "" ? { acquireTime: head.nowTime } : {}),
+      ...(holder === "" || holder === heldBy ? {} : { acquireTime: head.nowTime }),
       // What another pod holds is not renewed by who writes something else.
-      renewTime: trial?.renewTime || head.nowTime,
+      renewTime,
       leaseDurationSeconds: Math.ceil(head.durationMs / 1000),
     },
   };
+}
+
+/** What is said of a trial, by the names of the annotations; nothing that is empty. */
+function fieldsOf({ digest, state, ...more }: Trial): Readonly<Record<string, string>> {
+  const fields = { hash: digest, state: state === "free" ? "" : state, ...more };
+  return Object.fromEntries(Object.entries(fields).filter(([, text]) => text !== ""));
 }
 
 /** A reason as the Lease may hold it: one line of printable characters, at most `REASON_LENGTH_MAX`. */
