@@ -6,7 +6,6 @@
 
 import { momentOf, wallMsAt } from "../clock.ts";
 import { needsPreparing } from "../config.ts";
-import type { ReloadCode } from "../codes.ts";
 import type { Resolution, Result, Snapshot, Target, TriggerResult } from "../model.ts";
 import type { PrepareResult } from "../ports.ts";
 import type { OpenTrigger } from "../reload/model.ts";
@@ -82,7 +81,7 @@ async function verifyLate(
 /** `--trigger signal`: an app that started after the change has read it, and is only verified. */
 async function attemptBySignal(attempt: Attempt): Promise<Result> {
   const found = await findTarget(attempt);
-  if (found.kind === "none") return resultOf("failed", found.message, found.code);
+  if ("outcome" in found) return found;
   const { target } = found;
   if (found.hasReadIt) return await verifyStarted(attempt, target);
   if (!attempt.reload.job.mayTrigger) {
@@ -99,14 +98,13 @@ async function attemptBySignal(attempt: Attempt): Promise<Result> {
   return await sendAndVerify(attempt, target, () => attempt.target.send(target));
 }
 
-/** The target, or why there is none. */
-type Found =
-  /** `hasReadIt`: it started after the content came. */
-  | { readonly kind: "target"; readonly target: Target; readonly hasReadIt: boolean }
-  | { readonly kind: "none"; readonly code: ReloadCode; readonly message: string };
-
-/** Looks until there is a target that has finished starting, nobody, or no time left (`--reload-timeout`). */
-async function findTarget(attempt: Attempt): Promise<Found> {
+/**
+ * Looks until there is a target that has finished starting, nobody, or no time left (`--reload-timeout`). `hasReadIt`: it
+ * started after the content came.
+ */
+async function findTarget(
+  attempt: Attempt,
+): Promise<Result | { readonly target: Target; readonly hasReadIt: boolean }> {
   const { clock, config, stopping } = attempt;
   const deadlineMs = clock.nowMs() + config.reloadTimeoutMs;
   for (;;) {
@@ -114,12 +112,13 @@ async function findTarget(attempt: Attempt): Promise<Found> {
     const resolution = attempt.target.resolve(attempt.known);
     const hasReadIt = hasRead(resolution, attempt);
     if (resolution.kind === "target" || resolution.kind === "starting" && hasReadIt) {
-      return { kind: "target", target: resolution.target, hasReadIt };
+      return { target: resolution.target, hasReadIt };
     }
     const isOver = stopping.aborted || clock.nowMs() >= deadlineMs;
-    if (resolution.kind === "starting") {
-      if (isOver) return { kind: "none", code: "starting", message: resolution.message };
-    } else if (isOver || !resolution.again) return resolution;
+    if (isOver || resolution.kind === "none" && !resolution.again) {
+      const code = resolution.kind === "none" ? resolution.code : "starting";
+      return resultOf("failed", resolution.message, code);
+    }
     await clock.sleep(STARTING_PAUSE_MS, stopping);
   }
 }

@@ -6,7 +6,7 @@
 import type { Config } from "../config.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { readPod } from "../pod.ts";
-import type { Clock, EventSink, HttpTrigger, Logger, TargetPort } from "../ports.ts";
+import type { Clock, HttpTrigger, Logger, TargetPort } from "../ports.ts";
 import { createEventQueue } from "./events.ts";
 import { ApiError, createKubernetesApi, type KubernetesApi, leaseRequests } from "./kubernetes_api.ts";
 import { type Lease, microTime, parseLease, renderLease } from "./lease.ts";
@@ -23,26 +23,13 @@ export interface FleetDeps extends Pick<RolloutDeps, "checkApp" | "onChange"> {
   readonly httpTrigger: HttpTrigger;
 }
 
-/** The parts that the flags ask for. */
-export interface Fleet {
-  /** What the loop takes in place of its own; empty without a rollout. */
-  readonly ports: {
-    readonly rollout?: Rollout;
-    readonly target?: TargetPort;
-    readonly httpTrigger?: HttpTrigger;
-  };
-  readonly events?: EventSink;
-  /** Writes what is left to write, for a moment, and ends. */
-  close(): Promise<void>;
-}
-
 /** How long the end may wait for what came of the last reload to be written, in milliseconds. */
 const LAST_WRITE_MS = 1_000;
 /** A turn lasts as long as a reload and its soak may take, and what stands around them, in milliseconds. */
 const TURN_SLACK_MS = 10_000;
 
-/** Makes the parts; nothing is asked yet. */
-export async function createFleet(deps: FleetDeps): Promise<Fleet> {
+/** Makes the parts that the flags ask for; nothing is asked yet. */
+export async function createFleet(deps: FleetDeps) {
   const { config, clock, logger, metrics } = deps;
   const env = (name: string) => Deno.env.get(name);
   const { name: pod } = await readPod(env);
@@ -62,19 +49,14 @@ export async function createFleet(deps: FleetDeps): Promise<Fleet> {
   });
   const onProblem = (message: string, dropped: number) =>
     logger.warn(`Cannot write Events: ${message}; trying again, reloads go on`, { dropped });
+  const uid = env("POD_UID") || null;
   return {
+    /** What the loop takes in place of its own; empty without a rollout. */
     ports: rollout === null ? {} : { rollout, ...guardTriggers(deps, rollout) },
-    ...(config.kubernetesEvents && {
-      events: createEventQueue({
-        api,
-        pod,
-        uid: env("POD_UID") || null,
-        clock,
-        onError,
-        onProblem,
-        stopping,
-      }),
-    }),
+    events: config.kubernetesEvents
+      ? createEventQueue({ api, pod, uid, clock, onError, onProblem, stopping })
+      : undefined,
+    /** Writes what is left to write, for a moment, and ends. */
     async close() {
       await rollout?.settled(LAST_WRITE_MS);
       stop.abort("the end");
@@ -133,9 +115,8 @@ export function createLeaseClient(
     const { status, body, refusal, retryAfterMs } = await api.request(request, object);
     // Somebody was quicker, or has deleted it since it was read.
     if (status === 409 || status === 404 && !isNew) return { is: "refused" };
-    return (status === 200 || status === 201) && body !== null
-      ? { is: "written", lease: parseLease(body) }
-      : failed(refusal, retryAfterMs);
+    const isTaken = (status === 200 || status === 201) && body !== null;
+    return isTaken ? { is: "written", lease: parseLease(body) } : failed(refusal, retryAfterMs);
   }
 
   return async (request) => {

@@ -52,7 +52,7 @@ export function stepTurn(
       return proceed(afterWrite(state, event.lease, moment, policy), moment, policy);
     case "refused": {
       const pauseMs = grow(REFUSED_FIRST_MS, state.failures, ASK_MAX_MS) * moment.random;
-      return [{ ...postpone(state, moment.nowMs + pauseMs) }, null];
+      return [postpone(state, moment.nowMs + pauseMs), null];
     }
     case "failed": {
       const pauseMs = event.retryAfterMs === null

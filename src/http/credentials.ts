@@ -14,8 +14,6 @@ export interface Credentials {
   readonly tls: TlsMaterial;
 }
 
-const NONE: Credentials = { headers: [], tls: NO_TLS };
-
 /** Headers that decide how the message is framed and where it goes; a file must not change them. */
 const OWN_HEADERS: readonly string[] = [
   "host",
@@ -31,28 +29,15 @@ const OWN_HEADERS: readonly string[] = [
  */
 export function readCredentials(files: CredentialFiles): Credentials {
   const { basicAuthFile, bearerTokenFile, headerFile, caFile, clientCertFile, clientKeyFile } = files;
-  if (
-    (basicAuthFile ?? bearerTokenFile ?? headerFile ?? caFile ?? clientCertFile ?? clientKeyFile) === null
-  ) {
-    return NONE;
-  }
   const headers: (readonly [string, string])[] = [];
   if (basicAuthFile !== null) headers.push(["authorization", readBasic(basicAuthFile)]);
   if (bearerTokenFile !== null) headers.push(["authorization", readBearer(bearerTokenFile)]);
   if (headerFile !== null) headers.push(...readHeaders(headerFile));
   if (caFile === null && clientCertFile === null && clientKeyFile === null) return { headers, tls: NO_TLS };
-  return {
-    headers,
-    tls: {
-      caCerts: caFile === null ? [] : [readPem(caFile, "CA file", /-----BEGIN CERTIFICATE-----/)],
-      clientCert: clientCertFile === null
-        ? null
-        : readPem(clientCertFile, "client certificate file", /-----BEGIN CERTIFICATE-----/),
-      clientKey: clientKeyFile === null
-        ? null
-        : readPem(clientKeyFile, "client key file", /-----BEGIN [A-Z ]*PRIVATE KEY-----/),
-    },
-  };
+  const ca = readPem(caFile, "CA file", CERTIFICATE);
+  const clientCert = readPem(clientCertFile, "client certificate file", CERTIFICATE);
+  const clientKey = readPem(clientKeyFile, "client key file", /-----BEGIN [A-Z ]*PRIVATE KEY-----/);
+  return { headers, tls: { caCerts: ca === null ? [] : [ca], clientCert, clientKey } };
 }
 
 function readBasic(path: string): string {
@@ -87,7 +72,11 @@ function readHeaders(path: string): [string, string][] {
   return headers;
 }
 
-function readPem(path: string, what: string, wanted: RegExp): string {
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----/;
+
+/** Null where there is no such file. */
+function readPem(path: string | null, what: string, wanted: RegExp): string | null {
+  if (path === null) return null;
   const text = readText(path, what);
   if (!wanted.test(text)) throw new Error(`Cannot use ${what} "${path}": it holds no PEM block of that kind`);
   return text;

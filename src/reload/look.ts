@@ -283,7 +283,7 @@ export function waitForApp(model: Model, phase: Phase & { is: "asking" }): Model
   const { changedFrom: _, ...question } = phase.question;
   return {
     ...model,
-    phase: { is: "absent", question },
+    phase: { is: "absent" },
     applied: null,
     awaySinceAtMs: null,
     question,

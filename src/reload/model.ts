@@ -59,8 +59,8 @@ export type Phase =
   | { readonly is: "soaking" }
   /** Finding out whether the app has read this content at its own start. */
   | { readonly is: "asking"; readonly question: Question; readonly snapshot: Snapshot; readonly hint: Hint }
-  /** The app is not there. It reads the content when it starts; it is asked then. */
-  | { readonly is: "absent"; readonly question: Question }
+  /** The app is not there. It reads the content when it starts, and is asked `Model.question` then. */
+  | { readonly is: "absent" }
   /** `--once` with an output file: it is being written. */
   | { readonly is: "rendering"; readonly snapshot: Snapshot }
   | { readonly is: "reloading"; readonly reload: Reload }
