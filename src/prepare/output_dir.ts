@@ -114,15 +114,17 @@ function directoryOf(handle: FileHandle, shown: string): OpenDirectory {
 }
 
 /**
- * Runs `act` in the directory `parts` below `root`; `make` makes what is missing.
- * @throws where one of the parts is a link or a file
+ * Runs `act` in the directory that `path` below `root` is in, with its own name there; `make` makes what is missing.
+ * @throws where a link or a file is on the way to it
  */
-export async function inDirectory<T>(
+export async function inParent<T>(
   root: OpenDirectory,
-  parts: readonly string[],
+  path: string,
   make: boolean,
-  act: (directory: OpenDirectory) => Promise<T>,
+  act: (parent: OpenDirectory, name: string) => Promise<T>,
 ): Promise<T> {
+  const parts = path.split("/");
+  const name = parts.pop()!;
   let current = root;
   try {
     for (const part of parts) {
@@ -130,7 +132,7 @@ export async function inDirectory<T>(
       if (current !== root) await current.close();
       current = next;
     }
-    return await act(current);
+    return await act(current, name);
   } finally {
     if (current !== root) await current.close();
   }

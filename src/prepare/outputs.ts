@@ -12,8 +12,8 @@ import type { Clock, Logger, PrepareResult } from "../ports.ts";
 import { messageOf } from "../text.ts";
 import {
   type DirectoryIdentity,
-  inDirectory,
   inodeOf,
+  inParent,
   makeOutputDirectory,
   type OpenDirectory,
   openOutputDirectory,
@@ -61,8 +61,8 @@ interface OutputsDeps {
   readonly logger: Pick<Logger, "warn">;
 }
 
-/** What is remembered between two runs. */
-interface Memory {
+/** The same, and what is remembered between two runs. */
+interface Outputs extends OutputsDeps {
   readonly dir: string;
   /** The directory of the start; null where it could not be made then. */
   identity: Promise<DirectoryIdentity | null>;
@@ -79,7 +79,14 @@ export function createOutputs(deps: OutputsDeps) {
   const { config, logger } = deps;
   const dir = config.outputDir ?? parentOf(config.configEnvsubstFile!);
   const identity = makeOutputDirectory(dir).catch(() => null);
-  const memory: Memory = { dir, identity, names: null, removedWallMs: -Infinity, inPlace: new Map() };
+  const outputs: Outputs = {
+    ...deps,
+    dir,
+    identity,
+    names: null,
+    removedWallMs: -Infinity,
+    inPlace: new Map(),
+  };
   /** A run and a look at what is missing never overlap. */
   let last: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(act: () => Promise<T>): Promise<T> => {
@@ -94,54 +101,52 @@ export function createOutputs(deps: OutputsDeps) {
      * and is null where it has nothing against it. @throws with path and reason; the old outputs stay then
      */
     write: (files: readonly SnapshotFile[], step: Step, check: () => Promise<PrepareResult | null>) =>
-      inTurn(() => writeAll(deps, memory, files, step, check)),
+      inTurn(() => inRoot(outputs, (root) => writeAll(outputs, root, files, step, check))),
     /** Writes again what somebody has removed since. Never throws. */
     restore: () =>
-      inTurn(() => restoreMissing(deps, memory)).then(() => "", messageOf).then((problem) => {
+      inTurn(() => restoreMissing(outputs)).then(() => "", messageOf).then((problem) => {
         if (problem !== "" && problem !== told) logger.warn(`An output is gone: ${problem}`);
         told = problem;
       }),
   };
 }
 
-async function openRoot(memory: Memory): Promise<OpenDirectory> {
+/** Runs `act` in the directory of the outputs. */
+async function inRoot<T>(outputs: Outputs, act: (root: OpenDirectory) => Promise<T>): Promise<T> {
   // A link that comes after the start is somebody else's, also where there was no directory then.
-  const known = await memory.identity ?? { ...await makeOutputDirectory(memory.dir), isLink: false };
-  memory.identity = Promise.resolve(known);
-  return await openOutputDirectory(memory.dir, known);
+  const known = await outputs.identity ?? { ...await makeOutputDirectory(outputs.dir), isLink: false };
+  outputs.identity = Promise.resolve(known);
+  const root = await openOutputDirectory(outputs.dir, known);
+  return await act(root).finally(() => root.close());
 }
 
 async function writeAll(
-  { config, convert, clock }: OutputsDeps,
-  memory: Memory,
+  outputs: Outputs,
+  root: OpenDirectory,
   files: readonly SnapshotFile[],
   step: Step,
   check: () => Promise<PrepareResult | null>,
 ): Promise<PrepareResult> {
-  memory.inPlace = new Map();
-  const root = await openRoot(memory);
-  try {
-    if (memory.names === null) {
-      await removeLeftovers(root, clock.wallMs());
-      memory.names = [];
-    }
-    const plan = planOutputs(files, config);
-    await clearTheWay(root, memory.names, new Set(plan.values()));
-    const staged = await stageAll(root, files, plan, config, convert, step);
-    let isGood = false;
-    try {
-      await place(root, staged, config.checkCommand !== null);
-      const refused = await check();
-      if (refused !== null) return refused;
-      isGood = true;
-    } finally {
-      await settle(root, staged, isGood);
-    }
-    memory.inPlace = plan;
-    return await finish(root, staged, memory, clock);
-  } finally {
-    await root.close();
+  const { config, clock } = outputs;
+  outputs.inPlace = new Map();
+  if (outputs.names === null) {
+    await removeLeftovers(root, clock.wallMs());
+    outputs.names = [];
   }
+  const plan = planOutputs(files, config);
+  await clearTheWay(root, outputs.names, new Set(plan.values()));
+  const staged = await stageAll(outputs, root, files, plan, step);
+  let isGood = false;
+  try {
+    await place(root, staged, config.checkCommand !== null);
+    const refused = await check();
+    if (refused !== null) return refused;
+    isGood = true;
+  } finally {
+    await settle(root, staged, isGood);
+  }
+  outputs.inPlace = plan;
+  return await finish(outputs, root, staged);
 }
 
 /**
@@ -169,38 +174,31 @@ function directoriesOf(name: string): string[] {
 
 /** Removes what has no input any more, and says what the new outputs mean for the time of the whole. */
 async function finish(
+  outputs: Outputs,
   root: OpenDirectory,
   staged: readonly Staged[],
-  memory: Memory,
-  clock: Clock,
 ): Promise<PrepareResult> {
-  const before = memory.names!;
-  const names = staged.map(({ name }) => name);
-  memory.names = names;
-  const wanted = new Set(names);
-  const gone = before.filter((name) => !wanted.has(name));
+  const wanted = new Set(staged.map(({ name }) => name));
+  const gone = outputs.names!.filter((name) => !wanted.has(name));
+  outputs.names = [...wanted];
   for (const name of gone) await removeOutput(root, name).catch(() => {});
-  if (gone.length > 0) memory.removedWallMs = clock.wallMs();
+  if (gone.length > 0) outputs.removedWallMs = outputs.clock.wallMs();
   const written = gone.length > 0 || staged.some(({ placed }) => placed);
-  const outputWallMs = staged.reduce((newest, { wallMs }) => Math.max(newest, wallMs), memory.removedWallMs);
+  const outputWallMs = staged.reduce((newest, { wallMs }) => Math.max(newest, wallMs), outputs.removedWallMs);
   return outputWallMs === -Infinity ? { kind: "ok", written } : { kind: "ok", written, outputWallMs };
 }
 
-async function restoreMissing({ config, convert, logger }: OutputsDeps, memory: Memory): Promise<void> {
+async function restoreMissing(outputs: Outputs): Promise<void> {
+  const { dir, inPlace, logger } = outputs;
   const plan = new Map<SnapshotFile, string>();
-  for (const [file, name] of memory.inPlace) {
-    if (await isMissing(joinPath(memory.dir, name))) plan.set(file, name);
-  }
+  for (const [file, name] of inPlace) if (await isMissing(joinPath(dir, name))) plan.set(file, name);
   if (plan.size === 0) return;
-  const root = await openRoot(memory);
-  try {
-    const staged = await stageAll(root, [...plan.keys()], plan, config, convert, () => Promise.resolve());
+  await inRoot(outputs, async (root) => {
+    const staged = await stageAll(outputs, root, [...plan.keys()], plan, () => Promise.resolve());
     await place(root, staged, false).finally(() => settle(root, staged, true));
-    const paths = [...plan.values()].map((name) => `"${joinPath(memory.dir, name)}"`).join(", ");
-    logger.warn(`Written again, since somebody has removed it: ${paths}`);
-  } finally {
-    await root.close();
-  }
+  });
+  const paths = [...plan.values()].map((name) => `"${joinPath(dir, name)}"`).join(", ");
+  logger.warn(`Written again, since somebody has removed it: ${paths}`);
 }
 
 async function isMissing(path: string): Promise<boolean> {
@@ -240,11 +238,10 @@ const isBelow = (name: string) => !name.split("/").some((part) => ["", ".", ".."
 
 /** Converts all files and writes each beside its place. @throws where one fails; nothing is left behind then */
 async function stageAll(
+  { config, convert }: Outputs,
   root: OpenDirectory,
   files: readonly SnapshotFile[],
   plan: ReadonlyMap<SnapshotFile, string>,
-  { validate }: Config,
-  convert: Convert,
   step: Step,
 ): Promise<readonly Staged[]> {
   const staged: Staged[] = [];
@@ -252,7 +249,7 @@ async function stageAll(
     for (const file of files) {
       await step();
       const name = plan.get(file);
-      if (name === undefined && validate === "none") continue;
+      if (name === undefined && config.validate === "none") continue;
       await convert(file, name !== undefined, async (bytes) => {
         if (name !== undefined) staged.push(await stage(root, name, bytes, file.mode));
       });
@@ -262,18 +259,6 @@ async function stageAll(
     await settle(root, staged, false);
     throw error;
   }
-}
-
-/** Runs `act` in the directory that an output is in, with the output's own name there; `make` makes what is missing. */
-function inParent<T>(
-  root: OpenDirectory,
-  name: string,
-  make: boolean,
-  act: (parent: OpenDirectory, base: string) => Promise<T>,
-): Promise<T> {
-  const parts = name.split("/");
-  const base = parts.pop()!;
-  return inDirectory(root, parts, make, (parent) => act(parent, base));
 }
 
 /** Writes `bytes` beside its place. @throws with path and reason; nothing is left behind then */
@@ -350,11 +335,9 @@ async function settleFile(parent: OpenDirectory, base: string, file: Staged, goo
 
 /** Removes an output, and the directories that are empty then. @throws where it is gone already */
 async function removeOutput(root: OpenDirectory, name: string): Promise<void> {
-  const parts = name.split("/");
-  for (let last = parts.pop(); last !== undefined; last = parts.pop()) {
-    const entry = last;
+  for (const path of [name, ...directoriesOf(name).reverse()]) {
     // Not recursive: a directory that holds anything stays.
-    await inDirectory(root, parts, false, (parent) => Deno.remove(`${parent.at}/${entry}`));
+    await inParent(root, path, false, (parent, entry) => Deno.remove(`${parent.at}/${entry}`));
   }
 }
 
