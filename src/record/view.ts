@@ -2,6 +2,7 @@
 
 import type { Config } from "../config.ts";
 import type { RolloutStatus, TargetView } from "../model.ts";
+import { stateOf } from "../reload/look.ts";
 import { isInSync, type Model, type Now, staleMountsOf } from "../reload/model.ts";
 import { phaseText } from "./texts.ts";
 
@@ -19,7 +20,7 @@ export function viewOf(
     outOfSyncReason: outOfSyncReason(model),
     diskDigest: model.disk,
     appliedDigest: model.applied,
-    files: model.files.map(({ path, digest, sizeBytes, error }) => ({ path, digest, sizeBytes, error })),
+    files: model.files.map(stateOf),
     staleMounts: staleMountsOf(model),
     target: targetViewOf(model),
     nextRetryWallMs: retryAtMs === null ? null : now.wallMs + retryAtMs - now.nowMs,

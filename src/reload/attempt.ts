@@ -4,11 +4,11 @@
  */
 
 import type { Config } from "../config.ts";
-import type { Cause, Observation, Result, Snapshot } from "../model.ts";
+import type { Cause, Observation, Result, Snapshot, Status } from "../model.ts";
 import { awaySince, jobOf, noteContent, noteObservation } from "./look.ts";
 import type { Event, Hint, Job, Model, Now, Phase, Reload, Step } from "./model.ts";
 import { count, noteLife, noteTrigger, survivalAtMs, survived } from "./outcome.ts";
-import { hasFailed, statusIn } from "./start.ts";
+import { hasFailed } from "./start.ts";
 
 /** So long after its trigger a proof may be pending before newer content overtakes it (contract: on a change, 5). */
 const OVERTAKE_MS = 2_000;
@@ -168,12 +168,9 @@ export function noteTold(model: Model, now: Now): Model {
   };
 }
 
-/** The status that counts of a reading of an app that nobody triggers, for `step`. */
-export function statusTold(model: Model, event: Event & { kind: "told" }): "failed" | "fine" | "nothing" {
-  const status = statusIn(event.reading);
-  if (status === null) return "nothing";
-  const before = statusIn(model.reading);
+/** Whether an app that nobody triggers tells of a failed reload; `before`: what it told the last time. */
+export function tellsFailure(status: Status, before: Status | null): boolean {
   // What a JSON document says is about a reload where its token has moved; else it may be about something else.
   const isOther = status.format === "json" && (before?.format !== "json" || before.token === status.token);
-  return isOther ? "fine" : hasFailed(status) ? "failed" : "fine";
+  return !isOther && hasFailed(status);
 }

@@ -200,57 +200,51 @@ export function noteObservation(model: Model, observation: Observation, now: Now
       return model;
     case "replaced": {
       const { path, message } = observation;
-      return noteProblems(model, [{ path, error: message }], (_, error) => error, now);
+      return noteProblems(model, [{ path, text: message }], now);
     }
     case "unreadable": {
       const { files } = observation;
       const again = `looking again at least every ${formatMs(config.intervalMs)}`;
-      const text = (path: string, error: string) => `Cannot read "${path}": ${error}; ${again}`;
-      return noteProblems({ ...model, files }, files, text, now);
+      const problems = files.filter(({ error }) => error !== null)
+        .map(({ path, error }) => ({ path, text: `Cannot read "${path}": ${error}; ${again}` }));
+      return noteProblems({ ...model, files }, problems, now);
     }
     case "content": {
-      const text = (path: string, error: string) => `Left "${path}" out of the content: ${error}`;
+      const problems = observation.skipped
+        .map(({ path, error }) => ({ path, text: `Left "${path}" out of the content: ${error}` }));
       const isOther = model.diskProblem === null && observation.snapshot.digest !== model.disk;
+      const before = isOther ? model.files : model.previousFiles;
       const noted = {
         ...model,
-        previousFiles: model.appliedFiles !== null || model.disk === null
-          ? null
-          : isOther
-          ? model.files
-          : model.previousFiles,
+        previousFiles: model.appliedFiles !== null || model.disk === null ? null : before,
         files: filesOf(observation),
         lastScanWallMs: now.wallMs,
       };
-      return noteProblems(noted, observation.skipped, text, now);
+      return noteProblems(noted, problems, now);
     }
   }
 }
 
-/** What is wrong with which path, as whole sentences. One that is known keeps its beginning. */
+/** What is wrong with which path. A problem of a path that had one keeps its beginning. */
 function noteProblems(
   model: Model,
-  paths: readonly Pick<FileState, "path" | "error">[],
-  textOf: (path: string, error: string) => string,
+  found: readonly Omit<Problem, "sinceAtMs">[],
   { nowMs }: Now,
 ): Model {
-  const known = model.problems;
-  const problems = paths.flatMap(({ path, error }): readonly Problem[] => {
-    if (error === null) return [];
-    const sinceAtMs = known.find((problem) => problem.path === path)?.sinceAtMs ?? nowMs;
-    return [{ path, text: textOf(path, error), sinceAtMs }];
-  });
-  return problems.length === 0 && known.length === 0 ? model : { ...model, problems };
+  const known = new Map(model.problems.map(({ path, sinceAtMs }) => [path, sinceAtMs]));
+  const problems = found.map((problem) => ({ ...problem, sinceAtMs: known.get(problem.path) ?? nowMs }));
+  return problems.length === 0 && known.size === 0 ? model : { ...model, problems };
 }
 
 /** The files for the status. Bytes must not live on in it; ten thousand files without any are not copied. */
 function filesOf({ snapshot, skipped }: Observation & { kind: "content" }): readonly FileState[] {
   if (skipped.length === 0 && snapshot.files.every(({ bytes }) => bytes === null)) return snapshot.files;
-  return [...snapshot.files, ...skipped].map(({ path, digest, sizeBytes, error }) => ({
-    path,
-    digest,
-    sizeBytes,
-    error,
-  }));
+  return [...snapshot.files, ...skipped].map(stateOf);
+}
+
+/** What the status has of a file. */
+export function stateOf({ path, digest, sizeBytes, error }: FileState): FileState {
+  return { path, digest, sizeBytes, error };
 }
 
 /** Hints as one. */

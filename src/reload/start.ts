@@ -4,9 +4,9 @@
  */
 
 import type { Config, TriggerKind } from "../config.ts";
-import type { OutputTime, Snapshot, Status, StatusReading } from "../model.ts";
+import type { OutputTime, Status, StatusReading } from "../model.ts";
 import type { PrepareResult } from "../ports.ts";
-import type { AppFacts, Model, Now, Question } from "./model.ts";
+import type { Event, Model, Now, Phase } from "./model.ts";
 import { START_MARGIN_MS, startedAfter } from "./process.ts";
 
 /** Clocks of one machine tell the same time; what is read a moment later may be this much later, in milliseconds. */
@@ -42,9 +42,7 @@ export interface StartFacts {
  */
 export type StartVerdict = "adopt" | "reload" | "later";
 
-/**
- * Judges content found at the start (`--reload-on-start auto`), or back after it was away.
- */
+/** Judges content found at the start (`--reload-on-start auto`), or back after it was away. */
 export function decideStart(facts: StartFacts): StartVerdict {
   const { status } = facts;
   if (facts.trigger === "none") return decideUntriggered(facts);
@@ -84,9 +82,7 @@ function hasLoadedSince({ status, before }: StartFacts): boolean {
   return status?.format === "json" && before?.format === "json" && status.token !== before.token;
 }
 
-/**
- * Whether the app says that it could not load what it read last.
- */
+/** Whether the app says that it could not load what it read last. */
 export function hasFailed(status: Status): boolean {
   switch (status.format) {
     case "amp":
@@ -125,24 +121,19 @@ export function outputTimeOf(
 /** The facts for `decideStart`. What the app reads may be an output, which came later than the content. */
 export function startFacts(
   model: Model,
-  asked: { readonly question: Question; readonly snapshot: Snapshot },
-  found: {
-    readonly output: OutputTime | null;
-    readonly app: AppFacts;
-    readonly reading: StatusReading | null;
-  },
+  { question, snapshot }: Pick<Phase & { is: "asking" }, "question" | "snapshot">,
+  { output, app, reading }: Pick<Event & { kind: "answered" }, "output" | "app" | "reading">,
   now: Pick<Now, "wallMs">,
   config: Config,
 ): StartFacts {
-  const { output, app, reading } = found;
   return {
     trigger: config.trigger,
-    changedWallMs: Math.max(asked.snapshot.changedWallMs, output?.wallMs ?? -Infinity),
+    changedWallMs: Math.max(snapshot.changedWallMs, output?.wallMs ?? -Infinity),
     nowWallMs: now.wallMs,
     changedAtMs: Math.max(model.changedAtMs, output?.atMs ?? -Infinity),
     targetStartedAtMs: app.startedAtMs,
-    goneSinceAtMs: asked.question.goneSinceAtMs,
-    otherSeen: asked.question.otherSeen === true,
+    goneSinceAtMs: question.goneSinceAtMs,
+    otherSeen: question.otherSeen === true,
     isAsked: config.verify !== "none",
     status: statusIn(reading),
     before: statusIn(model.reading),

@@ -6,7 +6,7 @@
 
 import { type Config, rendersOutput } from "../config.ts";
 import type { Cause, Result } from "../model.ts";
-import { begin, conclude, noteBeside, noteTold, overtakeAtMs, statusTold, withReload } from "./attempt.ts";
+import { begin, conclude, noteBeside, noteTold, overtakeAtMs, tellsFailure, withReload } from "./attempt.ts";
 import { adopt, decide, decideReload, mergeCauses, mergeHints, noteObservation, waitForApp } from "./look.ts";
 import {
   type Event,
@@ -22,7 +22,7 @@ import {
 import { dateOf, next } from "./next.ts";
 import { count, end, noteLife, stop, watchOf } from "./outcome.ts";
 import { isSameProcess, isStillToCome } from "./process.ts";
-import { decideStart, startFacts } from "./start.ts";
+import { decideStart, startFacts, statusIn } from "./start.ts";
 
 /** For so long after the start the other containers of a pod may still come, one after the other. */
 const EARLY_MS = 60_000;
@@ -223,16 +223,12 @@ function onCheck(model: Model, event: Event & { kind: "checked" }, now: Now, con
 }
 
 /** `--trigger none`: the app may have loaded later what it was believed to run, and failed. */
-function onStatus(model: Model, event: Event & { kind: "told" }, now: Now, config: Config): Step {
-  switch (statusTold(model, event)) {
-    case "nothing":
-      return next(model, now, config);
-    case "fine":
-      return next({ ...model, reading: event.reading }, now, config);
-    case "failed":
-      // What it said before stays the baseline: the failure is new.
-      return next(noteTold(model, now), now, config);
-  }
+function onStatus(model: Model, { reading }: Event & { kind: "told" }, now: Now, config: Config): Step {
+  const status = statusIn(reading);
+  if (status === null) return next(model, now, config);
+  // What it said before a failure stays the baseline: the failure is new.
+  const isFailed = tellsFailure(status, statusIn(model.reading));
+  return next(isFailed ? noteTold(model, now) : { ...model, reading }, now, config);
 }
 
 /** `--shutdown-timeout`: at SIGTERM a reload in progress is finished; without one the end comes at once. */
