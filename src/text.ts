@@ -8,7 +8,7 @@ export function shortHash(digest: string | null): string {
 }
 
 /**
- * A duration rounded as a person would say it: `8ms`, `1.5s`, `45s`, `4m30s`, `2h5m`.
+ * A duration rounded as a person would say it: `8ms`, `1.5s`, `45s`, `4m30s`, `2h5m`, `3d`.
  * @example
  * ```ts
  * import assert from "node:assert/strict";
@@ -24,6 +24,7 @@ export function formatMs(ms: number): string {
   if (seconds < 60) return `${seconds}s`;
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return seconds % 60 === 0 ? `${minutes}m` : `${minutes}m${seconds % 60}s`;
+  if (minutes >= 48 * 60) return `${Math.floor(minutes / 60 / 24)}d`;
   return minutes % 60 === 0 ? `${Math.floor(minutes / 60)}h` : `${Math.floor(minutes / 60)}h${minutes % 60}m`;
 }
 

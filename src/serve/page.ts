@@ -5,8 +5,8 @@
 
 import { html, raw } from "hono/html";
 import type { StatusView } from "../model.ts";
-import { escapeUnsafeLines } from "../text.ts";
-import { capitalize, type Html, lasting, nextStep, renderClock, renderMs, type Tone } from "./page_parts.ts";
+import { escapeUnsafeLines, formatMs } from "../text.ts";
+import { capitalize, type Html, lasting, nextStep, renderClock, type Tone } from "./page_parts.ts";
 import { content, isWeak, proofLine, settings, target, timeline, watcher } from "./page_sections.ts";
 import { STYLE } from "./page_style.ts";
 
@@ -108,14 +108,14 @@ function hero(view: StatusView, state: State): Html {
 since ${renderClock(inSyncSinceWallMs, nowWallMs)}.</p>
 ${inSync && proofLine(view.proof)}
 ${state.why !== "" && html`<p class="why">${state.why}</p>`}
-${retryWallMs !== null && nextTry(Math.max(0, retryWallMs - nowWallMs))}
+${
+    retryWallMs !== null &&
+    html`<p>Next try in <strong>${
+      formatMs(retryWallMs - nowWallMs)
+    }</strong>, sooner if the content changes.</p>`
+  }
 ${nextStep(view.fix)}
 </section>`;
-}
-
-function nextTry(inMs: number): Html {
-  const time = renderMs(inMs, "whole seconds");
-  return html`<p>Next try in <strong>${time}</strong>, sooner if the content changes.</p>`;
 }
 
 /** No more than what is known. */

@@ -1,7 +1,8 @@
-/** Small pieces that all parts of the page share: tones, times, durations, sizes, texts to copy. Loaded with the page only. */
+/** Small pieces that all parts of the page share: tones, times, sizes, texts to copy. Loaded with the page only. */
 
 import { html } from "hono/html";
 import type { NextStep, ReloadRecord, StatusView } from "../model.ts";
+import { formatMs } from "../text.ts";
 
 /** Markup that is escaped already. */
 export type Html = ReturnType<typeof html>;
@@ -23,11 +24,6 @@ export const OUTCOME_TONES: Readonly<Record<ReloadRecord["outcome"], Tone>> = {
   "invalid": BAD,
   "in progress": { tone: "busy", mark: "…" },
 };
-
-const SECOND = 1_000;
-const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
 
 /** A part of the page under its heading; what is false is left out. */
 export function section(id: string, title: string, ...parts: (Html | false)[]): Html {
@@ -57,15 +53,16 @@ export function badge(tone: Tone["tone"], text: string): Html {
 
 /** A time as people compare it with logs, and its distance from now. */
 export function time(wallMs: number, { nowWallMs }: Pick<StatusView, "nowWallMs">): Html {
+  const ago = nowWallMs - wallMs;
   return html`<time datetime="${renderTime(wallMs)}" title="${renderTime(wallMs)}">${
     renderClock(wallMs, nowWallMs)
-  } · ${renderAgo(nowWallMs - wallMs)}</time>`;
+  } · ${ago < 1_000 ? "just now" : `${formatMs(ago)} ago`}</time>`;
 }
 
 /** How long something has lasted, with its beginning in the title. */
 export function lasting(sinceWallMs: number, { nowWallMs }: Pick<StatusView, "nowWallMs">): Html {
   const since = renderTime(sinceWallMs);
-  return html`<time datetime="${since}" title="since ${since}">${renderSpan(nowWallMs - sinceWallMs)}</time>`;
+  return html`<time datetime="${since}" title="since ${since}">${formatMs(nowWallMs - sinceWallMs)}</time>`;
 }
 
 /** The next step: in words, and what to paste; a click selects all of it. */
@@ -94,34 +91,6 @@ export function renderClock(wallMs: number, nowWallMs: number): string {
   const [day, clock] = renderTime(wallMs).slice(0, -1).split("T");
   if (clock === undefined) return renderTime(wallMs);
   return renderTime(nowWallMs).startsWith(day!) ? `${clock} UTC` : `${day} ${clock} UTC`;
-}
-
-/** A rough span: `less than a second`, `12 s`, `3 min`, `2 h 5 min`, `4 d`. A negative one counts as none. */
-export function renderSpan(ms: number): string {
-  if (!(ms >= SECOND)) return "less than a second";
-  if (ms < MINUTE) return `${Math.floor(ms / SECOND)} s`;
-  if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min`;
-  if (ms >= 2 * DAY) return `${Math.floor(ms / DAY)} d`;
-  const minutes = Math.floor((ms % HOUR) / MINUTE);
-  return `${Math.floor(ms / HOUR)} h${minutes > 0 ? ` ${minutes} min` : ""}`;
-}
-
-/** How long ago: `just now`, `12 s ago`, `3 min ago`. A time to come counts as now. */
-export function renderAgo(ms: number): string {
-  return ms >= SECOND ? `${renderSpan(ms)} ago` : "just now";
-}
-
-/** A duration: `0.4 ms`, `38 ms`, `1.5 s`, `2 min 5 s`; in whole seconds for what counts down. */
-export function renderMs(ms: number, precision: "fine" | "whole seconds" = "fine"): string {
-  if (precision === "fine") {
-    if (ms < 10) return `${Number(ms.toFixed(1))} ms`;
-    if (ms < SECOND) return `${Math.round(ms)} ms`;
-    if (ms < 10 * SECOND) return `${Number((ms / SECOND).toFixed(1))} s`;
-  }
-  const seconds = Math.round(ms / SECOND);
-  if (seconds < 60) return `${seconds} s`;
-  const rest = seconds % 60;
-  return `${Math.floor(seconds / 60)} min${rest > 0 ? ` ${rest} s` : ""}`;
 }
 
 /** `812 B`, `2.1 KiB`, `1 MiB`. */

@@ -6,7 +6,7 @@
 import { html } from "hono/html";
 import type { Setting } from "../config.ts";
 import type { FileChange, FileState, Proof, ReloadRecord, StatusView } from "../model.ts";
-import { isMissing } from "../text.ts";
+import { formatMs, isMissing } from "../text.ts";
 import {
   badge,
   capitalize,
@@ -14,7 +14,6 @@ import {
   type Html,
   OUTCOME_TONES,
   renderBytes,
-  renderMs,
   section,
   time,
 } from "./page_parts.ts";
@@ -150,8 +149,8 @@ function reloadItem(record: ReloadRecord, view: StatusView): Html {
   const { tone, mark } = OUTCOME_TONES[record.outcome];
   const weak = isWeak(record.proof);
   const facts = [
-    record.durationMs === null ? "" : `took ${renderMs(record.durationMs)}`,
-    record.triggerDelayMs === null ? "no trigger sent" : `triggered after ${renderMs(record.triggerDelayMs)}`,
+    record.durationMs === null ? "" : `took ${formatMs(record.durationMs)}`,
+    record.triggerDelayMs === null ? "no trigger sent" : `triggered after ${formatMs(record.triggerDelayMs)}`,
     record.pid === null ? "" : `PID ${record.pid}`,
     record.attempt > 1 ? `attempt ${record.attempt}` : "",
     `cause: ${record.causes.join(", ")}`,

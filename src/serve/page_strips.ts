@@ -5,7 +5,8 @@
 
 import { html } from "hono/html";
 import type { ReloadRecord, StatusView } from "../model.ts";
-import { type Html, OUTCOME_TONES, renderMs, renderSpan } from "./page_parts.ts";
+import { formatMs } from "../text.ts";
+import { type Html, OUTCOME_TONES } from "./page_parts.ts";
 
 const HOUR_MS = 3_600_000;
 /** Units of the pictures; the style sheet gives them their size on the page. */
@@ -26,9 +27,9 @@ export function durations(reloads: readonly ReloadRecord[]): Html | string {
   });
   const width = ended.length * (BAR.width + BAR.gap) - BAR.gap;
   const words = `How long the last ${ended.length} reloads took, oldest first: ${
-    ended.map((record) => `${renderMs(record.durationMs!)} (${record.outcome})`).join(", ")
+    ended.map((record) => `${formatMs(record.durationMs!)} (${record.outcome})`).join(", ")
   }`;
-  const caption = `last ${ended.length} reloads, longest ${renderMs(longestMs)}`;
+  const caption = `last ${ended.length} reloads, longest ${formatMs(longestMs)}`;
   return html`
     <figure class="strip">
       <svg class="bars" width="${width}" height="${BAR.heightMax}" viewBox="0 0 ${width} ${BAR
@@ -60,7 +61,7 @@ export function lastHour(view: StatusView): Html | string {
     rect(inSync ? "good" : "bad", x(fromMs), 0, Math.max(inSync ? 0 : 2, x(toMs) - x(fromMs)), HOUR.height)
   );
   const percent = goodMs === seenMs ? 100 : Math.min(99, Math.round(goodMs / seenMs * 100));
-  const words = `In sync ${percent} % of the last ${seenMs >= HOUR_MS - 1 ? "hour" : renderSpan(seenMs)}`;
+  const words = `In sync ${percent} % of the last ${seenMs >= HOUR_MS - 1 ? "hour" : formatMs(seenMs)}`;
   return html`
     <figure class="strip">
       <svg class="hour" viewBox="0 0 ${HOUR.width} ${HOUR.height}" preserveAspectRatio="none" role="img"

@@ -153,6 +153,7 @@ test("durations and hashes as people read them", () => {
     [90_000, "1m30s"],
     [3_600_000, "1h"],
     [7_500_000, "2h5m"],
+    [360_000_000, "4d"],
   ];
   for (const [ms, text] of cases) assert.equal(formatMs(ms), text);
   assert.equal(shortHash("0123456789abcdef"), "0123456789ab");

@@ -4,14 +4,7 @@ import type { TargetCode } from "../../src/codes.ts";
 import type { RolloutStatus, StatusView } from "../../src/model.ts";
 import { renderPage } from "../../src/serve/page.ts";
 import { renderStatusJson } from "../../src/serve/status_json.ts";
-import {
-  renderAgo,
-  renderBytes,
-  renderClock,
-  renderMs,
-  renderSpan,
-  renderTime,
-} from "../../src/serve/page_parts.ts";
+import { renderBytes, renderClock, renderTime } from "../../src/serve/page_parts.ts";
 import {
   ambiguousView,
   goodView,
@@ -25,31 +18,9 @@ import {
 } from "../support/status_view.ts";
 import { test } from "../support/strict.ts";
 
-test("times, durations and sizes as people say them", () => {
-  const seconds = (n: number) => n * 1000;
+test("times and sizes as people say them", () => {
   for (
     const [got, wanted] of [
-      [renderSpan(-5), "less than a second"],
-      [renderSpan(NaN), "less than a second"],
-      [renderSpan(999), "less than a second"],
-      [renderSpan(seconds(1)), "1 s"],
-      [renderSpan(seconds(59.9)), "59 s"],
-      [renderSpan(seconds(60)), "1 min"],
-      [renderSpan(seconds(3599)), "59 min"],
-      [renderSpan(seconds(3600)), "1 h"],
-      [renderSpan(seconds(3600 * 25 + 61)), "25 h 1 min"],
-      [renderSpan(seconds(3600 * 48)), "2 d"],
-      [renderAgo(0), "just now"],
-      [renderAgo(seconds(2)), "2 s ago"],
-      [renderMs(0.44), "0.4 ms"],
-      [renderMs(38), "38 ms"],
-      [renderMs(38.6), "39 ms"],
-      [renderMs(1_540), "1.5 s"],
-      [renderMs(30_000), "30 s"],
-      [renderMs(125_000), "2 min 5 s"],
-      [renderMs(300_000), "5 min"],
-      [renderMs(0, "whole seconds"), "0 s"],
-      [renderMs(1_540, "whole seconds"), "2 s"],
       [renderBytes(0), "0 B"],
       [renderBytes(2_148), "2.1 KiB"],
       [renderBytes(1_048_576), "1 MiB"],
@@ -155,17 +126,17 @@ const inRollout = (state: RolloutStatus["state"], message: string): RolloutStatu
 
 const STATES: readonly (readonly [string, StatusView, string, RegExp[]])[] = [
   ["good", goodView(), "good", [
-    /The app runs what is on disk\. In sync for 1 min, since 07:59:00 UTC\. Proved: the app's counter of reloads went up\./,
+    /The app runs what is on disk\. In sync for 1m, since 07:59:00 UTC\. Proved: the app's counter of reloads went up\./,
     /On disk 9b74c9897bac In the app 9b74c9897bac/,
     /1 file \/etc\/amp\/config\.yaml ✓ read 9b74c9897bac, 2\.1 KiB/,
     /✓ found PID 7 \(amp, user 65532\): the only application container in the pod Process amp \(PID 7\) User 65532 Handles SIGHUP ✓ yes May be signalled ✓ yes/,
-    /✓ inotify Kernel events and the interval Last look 07:59:58 UTC · 2 s ago Events 12 Errors 0/,
-    /✓ success 1f3870be274f → 9b74c9897bac 07:59:00 UTC · 1 min ago changed \/etc\/amp\/config\.yaml \(2\.1 KiB → 2\.1 KiB\) took 38 ms · triggered after 1\.4 ms · PID 7 · cause: event/,
+    /✓ inotify Kernel events and the interval Last look 07:59:58 UTC · 2s ago Events 12 Errors 0/,
+    /✓ success 1f3870be274f → 9b74c9897bac 07:59:00 UTC · 1m ago changed \/etc\/amp\/config\.yaml \(2\.1 KiB → 2\.1 KiB\) took 38ms · triggered after 1ms · PID 7 · cause: event/,
     /--reload-url http:\/\/\*\*\*@localhost:8080\/health\/reload environment, RELOAD_URL/,
     /--interval 5s flag/,
   ]],
   ["pending", pendingView(), "busy", [
-    /… in progress 1f3870be274f → 9b74c9897bac 07:59:59 UTC · just now .*triggered after 1\.1 ms/,
+    /… in progress 1f3870be274f → 9b74c9897bac 07:59:59 UTC · just now .*triggered after 1ms/,
     /2 files, 1 cannot be read .*long-file-name\.yaml ✗ cannot be read Permission denied .*a\.yaml ✓ read/,
     /Needs attention .*subPath mount/,
     /✗ problem Several processes could be meant: .* Code ambiguous/,
@@ -181,10 +152,10 @@ const STATES: readonly (readonly [string, StatusView, string, RegExp[]])[] = [
     /is taken to run .*Sent; the app was not asked\./,
   ]],
   ["rejected", rejectedView(), "bad", [
-    /Out of sync for 42 s, since 07:59:18 UTC\. The app rejected the new content: validation_failed Next try in 20 s/,
+    /Out of sync for 42s, since 07:59:18 UTC\. The app rejected the new content: validation_failed Next try in 20s/,
     /The app needs a restart for a part of the change: W600 tracer: endpoint/,
     /In the app 1f3870be274f/,
-    /✗ rejected .* validation_failed: &lt;b&gt;unknown key&lt;\/b&gt; "colour" .*took 512 ms .* attempt 3 · cause: retry/,
+    /✗ rejected .* validation_failed: &lt;b&gt;unknown key&lt;\/b&gt; "colour" .*took 512ms .* attempt 3 · cause: retry/,
     /✗ timeout .* Reload verification timeout: attempts stayed at 3/,
     /✗ failed .* Cannot send SIGHUP to PID 7: .* no trigger sent/,
     /The app refused this content and goes on with 1f3870be274f\..*: kubectl logs web-7f9c5d6b8-x2x4z -n shop -c APP_CONTAINER --tail=20/,
@@ -195,11 +166,11 @@ const STATES: readonly (readonly [string, StatusView, string, RegExp[]])[] = [
   ]],
   ["ambiguous", ambiguousView(), "wait", [/cannot be sent: Several processes .*--process-name=amp/]],
   ["unreadable", unreadableView(), "bad", [
-    /On disk 9b74c9897bac last read 07:57:55 UTC · 2 min ago, now not readable/,
+    /On disk 9b74c9897bac last read 07:57:55 UTC · 2m5s ago, now not readable/,
     /✗ cannot be read Permission denied: mode 0600/,
     /fsGroup: 65532/,
   ]],
-  ["missing", missingView(), "bad", [/last read 07:57:55 UTC · 2 min ago, now missing/, /✗ missing/]],
+  ["missing", missingView(), "bad", [/last read 07:57:55 UTC · 2m5s ago, now missing/, /✗ missing/]],
   ["held", heldView(), "wait", [/Held .*Held: web-7f9c5d6b8-9qk2p tried .*kubectl annotate lease/]],
   [
     "waiting for its turn",
@@ -270,7 +241,7 @@ test("strips: the last hour in sync, and the last durations, each with its figur
   assert.match(body, /role="img"\s+aria-label="In sync 99 % of the last hour"/);
   assert.match(
     body,
-    /aria-label="How long the last 5 reloads took, oldest first: 38 ms \(success\), 38 ms \(success\), 3 ms \(failed\), 30 s \(timeout\), 512 ms \(rejected\)"/,
+    /aria-label="How long the last 5 reloads took, oldest first: 38ms \(success\), 38ms \(success\), 3ms \(failed\), 30s \(timeout\), 512ms \(rejected\)"/,
   );
   const labelOf = async (view: StatusView) =>
     /aria-label="(In sync [^"]+)"/.exec((await renderPage(view, { refresh: true })).body)?.[1];
@@ -280,7 +251,7 @@ test("strips: the last hour in sync, and the last durations, each with its figur
     startedWallMs: nowWallMs - 120_000,
     syncChanges: [{ wallMs: nowWallMs - 60_000, inSync: true }],
   };
-  assert.equal(await labelOf(goodView(young)), "In sync 50 % of the last 2 min");
+  assert.equal(await labelOf(goodView(young)), "In sync 50 % of the last 2m");
   assert.equal(await labelOf(goodView({ syncChanges: [] })), "In sync 100 % of the last hour");
   assert.equal(await labelOf(goodView({ startedWallMs: nowWallMs })), undefined, "nothing has been seen yet");
 });
