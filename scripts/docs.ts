@@ -4,7 +4,8 @@
  * of the documents. With `--check` it changes nothing and ends with 1 where a file says something else.
  */
 
-import { renderFlagTable } from "../src/cli/help.ts";
+import { FLAG_NAMES, FLAGS } from "../src/cli/flags.ts";
+import { GROUPS, headOf, variablesOf } from "../src/cli/help.ts";
 import { CATALOGUE, type MetricInfo } from "../src/observe/catalogue.ts";
 import { DOCS_URL } from "../src/version.ts";
 import { readFlags } from "./command_line.ts";
@@ -19,11 +20,32 @@ export function replacePart(text: string, name: string, part: string): string {
   return `${text.slice(0, begin.index + begin[0].length)}\n${part}\n${text.slice(end)}`;
 }
 
+const code = (text: string) => `\`${escapeCell(text)}\``;
+const escapeCell = (text: string) => text.replaceAll("|", "\\|");
+
+/** The flags as a Markdown table, by group. */
+export function renderFlagTable(): string {
+  const rows = GROUPS.flatMap((group) => [
+    `| **${group}** | | | |`,
+    ...FLAG_NAMES.filter((name) => FLAGS[name].group === group).map((name) => {
+      const { default: value, help, repeatable } = FLAGS[name];
+      const cells = [
+        code(headOf(name)),
+        value === undefined ? "–" : code(value),
+        variablesOf(name).map(code).join(", "),
+        escapeCell(help + (repeatable ? "; repeatable" : "")),
+      ];
+      return `| ${cells.join(" | ")} |`;
+    }),
+  ]);
+  return ["| Flag | Default | Variable | Meaning |", "|---|---|---|---|", ...rows].join("\n") + "\n";
+}
+
 /** The catalogue of metrics as a Markdown table, one row a metric. */
 function renderMetricTable(): string {
   const rows = Object.entries<MetricInfo>(CATALOGUE).map(([name, { type, help, labels }]) => {
     const shown = labels.length > 0 ? `${name}{${labels.join(",")}}` : name;
-    return `| \`${shown}\` | ${type} | ${help.replaceAll("|", "\\|")} |`;
+    return `| \`${shown}\` | ${type} | ${escapeCell(help)} |`;
   });
   return ["| Name | Type | Meaning |", "| --- | --- | --- |", ...rows].join("\n") + "\n";
 }

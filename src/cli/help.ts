@@ -1,5 +1,5 @@
 /**
- * `--help`, `--version` and the README's table of flags, all from the flag table. Loaded only when asked for. Must hold
+ * `--help` and `--version`, from the flag table. Loaded only when asked for. Must hold
  * no fact about a flag that the table does not.
  */
 
@@ -9,7 +9,7 @@ import { type Flag, FLAG_NAMES, type FlagName, FLAGS, variableOf } from "./flags
 /** Widest line of `--help`. */
 const COLUMNS = 80;
 /** Headings, in the order of the table. */
-const GROUPS = [...new Set(FLAG_NAMES.map((name) => FLAGS[name].group))];
+export const GROUPS = [...new Set(FLAG_NAMES.map((name) => FLAGS[name].group))];
 /** Where the text of a flag begins. */
 const TEXT_COLUMN = 31;
 
@@ -118,19 +118,21 @@ function renderEntry(name: FlagName): string {
   const notes = [
     ...(flag.repeatable ? ["[repeatable]"] : []),
     ...(flag.default === undefined ? [] : [`[default: ${flag.default}]`]),
-    ...variablesOf(name, flag).map((variable) => `[${variable}]`),
+    ...variablesOf(name).map((variable) => `[${variable}]`),
   ];
   const width = COLUMNS - TEXT_COLUMN;
-  return entryLines(headOf(name, flag), [...wrap(flag.help.split(" "), width), ...wrap(notes, width)]);
+  return entryLines(headOf(name), [...wrap(flag.help, width), ...wrap(notes.join(" "), width)]);
 }
 
 /** `--interval DURATION`, `--watch-method auto|inotify|poll`, `--once`: a flag with what follows it. */
-function headOf(name: string, flag: Flag): string {
-  return flag.placeholder === "" ? `--${name}` : `--${name} ${flag.placeholder}`;
+export function headOf(name: FlagName): string {
+  return `--${name} ${FLAGS[name].placeholder}`.trimEnd();
 }
 
-function variablesOf(name: FlagName, flag: Flag): readonly string[] {
-  return [variableOf(name), ...(flag.plainVariable ? [flag.plainVariable] : [])];
+/** All its variables, the one that counts most first. */
+export function variablesOf(name: FlagName): readonly string[] {
+  const plain = FLAGS[name].plainVariable;
+  return [variableOf(name), ...(plain ? [plain] : [])];
 }
 
 /** The head on the first line with the text beside it, or above it where it is too long. */
@@ -142,42 +144,11 @@ function entryLines(head: string, texts: readonly string[]): string {
 }
 
 /** Fills lines of at most `width` with whole words. */
-function wrap(words: readonly string[], width: number): readonly string[] {
-  const lines: string[] = [];
-  for (const word of words) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= width) {
-      lines[lines.length - 1] = `${last} ${word}`;
-    } else lines.push(word);
-  }
-  return lines;
+function wrap(text: string, width: number): readonly string[] {
+  return text.match(new RegExp(`.{1,${width}}(?= |$)`, "g"))?.map((line) => line.trim()) ?? [];
 }
 
 /** One line for `--version`. */
 export function renderVersion(): string {
   return `config-reloader ${VERSION} (revision ${REVISION}, deno ${Deno.version.deno})\n`;
-}
-
-/** The flags as a Markdown table, for the README. */
-export function renderFlagTable(): string {
-  const rows = GROUPS.flatMap((group) => [
-    `| **${group}** | | | |`,
-    ...FLAG_NAMES.filter((name) => FLAGS[name].group === group).map((name) => {
-      const flag = FLAGS[name];
-      const value = flag.default === undefined ? "–" : code(flag.default);
-      const help = flag.help + (flag.repeatable ? "; repeatable" : "");
-      return `| ${code(headOf(name, flag))} | ${value} | ${variablesOf(name, flag).map(code).join(", ")} | ${
-        escapeCell(help)
-      } |`;
-    }),
-  ]);
-  return ["| Flag | Default | Variable | Meaning |", "|---|---|---|---|", ...rows].join("\n") + "\n";
-}
-
-function code(text: string): string {
-  return `\`${escapeCell(text)}\``;
-}
-
-function escapeCell(text: string): string {
-  return text.replaceAll("|", "\\|");
 }

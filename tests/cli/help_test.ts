@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { findFlag, FLAG_NAMES, variableOf } from "../../src/cli/flags.ts";
-import { renderFlagTable, renderHelp, renderVersion } from "../../src/cli/help.ts";
+import { renderFlagTable } from "../../scripts/docs.ts";
+import { renderHelp, renderVersion } from "../../src/cli/help.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
 import { splitShellWords } from "../../src/cli/shell_words.ts";
 import { VERSION } from "../../src/version.ts";
