@@ -108,12 +108,8 @@ export function createHandler(deps: HandlerDeps): Handler {
   }
 
   let heldBytes = 0;
-  /** Large answers go in pieces, as the client takes them; null where clients hold too much already. */
-  function bodyOf(text: string): { body: BodyInit; headers?: Length } | null {
-    // Deno adds the length itself where it has the whole answer.
-    if (text.length < CHUNK_BYTES) return { body: text };
-    if (heldBytes > HELD_BYTES_MAX) return null;
-    const bytes = new TextEncoder().encode(text);
+  /** A large answer goes in pieces, as the client takes them. */
+  function inPieces(bytes: Uint8Array): ReadableStream {
     let at = 0;
     const cancel = () => void (heldBytes -= bytes.length);
     heldBytes += bytes.length;
@@ -122,22 +118,24 @@ export function createHandler(deps: HandlerDeps): Handler {
       cancel();
       controller.close();
     };
-    const body = new ReadableStream({ pull, cancel }, { highWaterMark: 0 });
-    return { body, headers: { "Content-Length": String(bytes.length) } };
+    return new ReadableStream({ pull, cancel }, { highWaterMark: 0 });
   }
 
-  return async (ask) => {
-    let made = await answer(ask);
-    // Deno leaves the body out in HTTP/1.1 alone: over HTTP/2 it sends one, and the client closes for a protocol error.
-    let taken = ask.method === "HEAD" ? { body: null, headers: lengthOf(made.body) } : bodyOf(made.body);
-    if (taken === null) {
+  function respond({ status, type, body, headers }: Answer, isHead: boolean): Response {
+    const bytes = new TextEncoder().encode(body);
+    const isLarge = bytes.length >= CHUNK_BYTES && !isHead;
+    if (isLarge && heldBytes > HELD_BYTES_MAX) {
       deps.onUnread();
-      made = text(503, "clients have not read their last answers yet\n");
-      taken = { body: made.body };
+      return respond(text(503, "clients have not read their last answers yet\n"), isHead);
     }
-    const headers = { ...HEADERS, "Content-Type": made.type, ...taken.headers, ...made.headers };
-    return new Response(taken.body, { status: made.status, headers });
-  };
+    // Deno leaves the body out in HTTP/1.1 alone: over HTTP/2 it sends one, and the client closes for a protocol error.
+    return new Response(isHead ? null : isLarge ? inPieces(bytes) : bytes, {
+      status,
+      headers: { ...HEADERS, "Content-Type": type, "Content-Length": String(bytes.length), ...headers },
+    });
+  }
+
+  return async (ask) => respond(await answer(ask), ask.method === "HEAD");
 }
 
 /**
@@ -179,14 +177,6 @@ export function parseTarget({ url, headers }: Ask): { path: string; query: strin
 
 function probe(health: Health): Answer {
   return health.ok ? text(200, "ok\n") : text(503, `${health.reason}\n`);
-}
-
-interface Length {
-  readonly "Content-Length": string;
-}
-
-function lengthOf(text: string): Length {
-  return { "Content-Length": String(new TextEncoder().encode(text).length) };
 }
 
 function text(status: number, body: string, headers: Answer["headers"] = {}): Answer {
