@@ -4,7 +4,7 @@
  */
 
 import { REVISION, VERSION } from "../version.ts";
-import { type Flag, FLAG_NAMES, type FlagName, FLAGS, variableOf } from "./flags.ts";
+import { FLAG_NAMES, type FlagName, FLAGS, variableOf } from "./flags.ts";
 
 /** Widest line of `--help`. */
 const COLUMNS = 80;

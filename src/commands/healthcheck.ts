@@ -10,9 +10,6 @@ import { refusedPortOf } from "../http/urls.ts";
 import type { WriteOut } from "../ports.ts";
 import { escapeUnsafe, formatMs } from "../text.ts";
 
-/** The settings that tell where the sidecar listens. */
-export type HealthcheckConfig = Pick<Config, "metricsPort" | "metricsHost" | "tlsCertFile" | "httpTimeoutMs">;
-
 interface Reply {
   readonly status: number;
   readonly body: string;
@@ -25,7 +22,7 @@ interface Reply {
  * @returns the exit code: 0 healthy, 1 not, or no answer
  */
 export async function runHealthcheck(
-  config: HealthcheckConfig,
+  config: Config,
   write: WriteOut,
   taken: TakenSettings | null = null,
 ): Promise<number> {
@@ -60,7 +57,7 @@ function whyNot(error: unknown, isTaken: boolean): string {
 }
 
 /** Where the sidecar with these settings answers a path, as seen from within its pod. */
-function ownUrl(config: Omit<HealthcheckConfig, "httpTimeoutMs">, path: string): string {
+function ownUrl(config: Config, path: string): string {
   const scheme = config.tlsCertFile === null ? "http" : "https";
   return `${scheme}://${reachableHost(config.metricsHost)}:${config.metricsPort}${path}`;
 }
@@ -69,7 +66,7 @@ function ownUrl(config: Omit<HealthcheckConfig, "httpTimeoutMs">, path: string):
 const OWN_TIMEOUT_MS = 2_000;
 
 /** What the sidecar with these settings answers; null where it does not, or its certificate cannot be checked. */
-export async function askOwn(config: HealthcheckConfig, path: string): Promise<string | null> {
+export async function askOwn(config: Config, path: string): Promise<string | null> {
   if (config.tlsCertFile !== null) return null;
   try {
     const { status, body } = await ask(ownUrl(config, path), OWN_TIMEOUT_MS);

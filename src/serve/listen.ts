@@ -7,9 +7,6 @@ import type { Config } from "../config.ts";
 import { readSecretFile } from "../secret_file.ts";
 import { plainReason } from "../text.ts";
 
-/** The settings that decide where and how the server listens. */
-export type ListenConfig = Pick<Config, "metricsPort" | "metricsHost" | "tlsCertFile" | "tlsKeyFile">;
-
 /** PEM texts. */
 export interface TlsFiles {
   readonly cert: string;
@@ -21,7 +18,7 @@ export type Listening = Pick<Deno.HttpServer<Deno.NetAddr>, "addr" | "finished" 
 
 /** How it listens. */
 export interface ListenOptions {
-  readonly config: ListenConfig;
+  readonly config: Config;
   readonly port: number;
   readonly tls: TlsFiles | null;
   /** Closes the port and all connections at once. It may abort only while `finished` is pending or has just rejected. */
@@ -33,7 +30,7 @@ export interface ListenOptions {
  * Reads certificate and key; null where TLS is off.
  * @throws Error that names the file and the reason
  */
-export function readTlsFiles(config: ListenConfig): TlsFiles | null {
+export function readTlsFiles(config: Config): TlsFiles | null {
   if (config.tlsCertFile === null || config.tlsKeyFile === null) return null;
   const read = (path: string) => readSecretFile("TLS file", path, (pem) => pem);
   return { cert: read(config.tlsCertFile), key: read(config.tlsKeyFile) };
@@ -56,13 +53,6 @@ export function listen({ config, port, tls, signal, handle }: ListenOptions): Li
       if (error instanceof Deno.errors.AddrInUse || error instanceof Deno.errors.PermissionDenied) break;
     }
   }
-  // Before it listens, Deno looks whether the pair can be used: what it says of that is not about the port.
-  if (tls !== null && !(failure instanceof Deno.errors.AddrInUse) && isTlsProblem(failure)) {
-    const [cert, key] = [config.tlsCertFile, config.tlsKeyFile];
-    throw new Error(`Cannot use TLS certificate "${cert}" with key "${key}": ${plainReason(failure)}`, {
-      cause: failure,
-    });
-  }
   throw new Error(describeFailure(config, port, failure), { cause: failure });
 }
 
@@ -70,7 +60,7 @@ export function listen({ config, port, tls, signal, handle }: ListenOptions): Li
  * Listens for a moment, to see whether it can be done.
  * @throws Error as `listen`
  */
-export async function tryListening(config: ListenConfig, port: number, tls: TlsFiles | null): Promise<void> {
+export async function tryListening(config: Config, port: number, tls: TlsFiles | null): Promise<void> {
   const abort = new AbortController();
   const handle = () => new Response(null, { status: 503 });
   const { finished } = listen({ config, port, tls, signal: abort.signal, handle });
@@ -79,20 +69,11 @@ export async function tryListening(config: ListenConfig, port: number, tls: TlsF
 }
 
 /**
- * Certificate and key where they were replaced since `current`; null where they are the same.
- * @throws Error where they cannot be read, or do not fit: they are tried on a port of their own, since the real one must
- * not be closed for them
+ * Whether certificate and key fit: on a port of their own, whether or not the real one is free.
+ * @throws Error as `listen`
  */
-export async function readNewTlsFiles(config: ListenConfig, current: TlsFiles): Promise<TlsFiles | null> {
-  const fresh = readTlsFiles(config)!;
-  if (fresh.cert === current.cert && fresh.key === current.key) return null;
-  try {
-    await tryListening({ ...config, metricsHost: "127.0.0.1", tlsCertFile: null }, 0, fresh);
-  } catch (error) {
-    const reason = plainReason((error as Error).cause);
-    throw new Error(`Cannot use the new TLS certificate: ${reason}`, { cause: error });
-  }
-  return fresh;
+export async function tryTlsFiles(config: Config, tls: TlsFiles): Promise<void> {
+  await tryListening({ ...config, metricsHost: "127.0.0.1" }, 0, tls);
 }
 
 /** Whether an error is about certificate or key: Deno 2.9.6 has no class of its own for all of them. */
@@ -101,11 +82,16 @@ function isTlsProblem(error: unknown): boolean {
     error instanceof Error && /certificate|private key|keys? found|key.*match|pem/i.test(error.message);
 }
 
-function describeFailure(config: ListenConfig, port: number, error: unknown): string {
+function describeFailure(config: Config, port: number, error: unknown): string {
   const where = config.metricsHost === null ? `port ${port}` : `${config.metricsHost}, port ${port}`;
   if (error instanceof Deno.errors.AddrInUse) {
     return `Cannot listen on ${where}: another process in this pod (containers of a pod share ports) uses it; ` +
       `set --metrics-port to a free one`;
+  }
+  // Before it listens, Deno looks whether the pair can be used: what it says of that is not about the port.
+  if (config.tlsCertFile !== null && isTlsProblem(error)) {
+    const { tlsCertFile: cert, tlsKeyFile: key } = config;
+    return `Cannot use TLS certificate "${cert}" with key "${key}": ${plainReason(error)}`;
   }
   if (error instanceof Deno.errors.PermissionDenied) {
     return `Cannot listen on ${where}: permission denied; ports below 1024 need privileges, set --metrics-port`;

@@ -10,14 +10,7 @@ import type { Clock, Logger } from "../ports.ts";
 import { messageOf, plainReason } from "../text.ts";
 import { COUNT_INTERVAL_MS, createClientLimit } from "./client_limit.ts";
 import type { Handler } from "./handler.ts";
-import {
-  listen,
-  type ListenConfig,
-  type Listening,
-  readNewTlsFiles,
-  readTlsFiles,
-  type TlsFiles,
-} from "./listen.ts";
+import { listen, type Listening, readTlsFiles, type TlsFiles, tryTlsFiles } from "./listen.ts";
 import { countUnread } from "./unread.ts";
 
 /** Pause before the next try where the last one failed at once, too, in milliseconds. */
@@ -27,9 +20,6 @@ const FAILING_MS_MAX = 30_000;
 const TLS_CHECK_INTERVAL_MS = 10_000;
 const LOG_INTERVAL_MS = 60_000;
 const STOP_TIMEOUT_MS = 1_000;
-
-/** What of the configuration the server needs. */
-export type ServerConfig = ListenConfig & Pick<Config, "intervalMs">;
 
 /** What the tests replace. */
 export interface ServerEffects {
@@ -41,7 +31,7 @@ export interface ServerEffects {
 
 /** Creates the server; nothing happens before `start`. */
 export function createServer(
-  config: ServerConfig,
+  config: Config,
   handler: Handler,
   logger: Logger,
   clock: Clock,
@@ -200,7 +190,7 @@ function cannotAccept(port: number, error: unknown): string {
 
 /** Hands each new pair of certificate and key over; one that cannot be used is logged once, and the old one stays. */
 async function watchTlsFiles(
-  config: ListenConfig,
+  config: Config,
   first: TlsFiles,
   logger: Logger,
   clock: Clock,
@@ -214,8 +204,10 @@ async function watchTlsFiles(
     await clock.sleep(TLS_CHECK_INTERVAL_MS, signal);
     if (signal.aborted) return;
     try {
-      const fresh = await readNewTlsFiles(config, current);
-      if (fresh === null) continue;
+      const fresh = readTlsFiles(config)!;
+      if (fresh.cert === current.cert && fresh.key === current.key) continue;
+      // The real port must not be closed for a pair that does not fit.
+      await tryTlsFiles(config, fresh);
       use(current = fresh);
       told = "";
       logger.info("TLS certificate replaced: new connections get the new one", fields);

@@ -7,6 +7,7 @@ import { createServer } from "../../src/serve/server.ts";
 import { collect } from "../support/lines.ts";
 import { goodView } from "../support/status_view.ts";
 import { test } from "../support/strict.ts";
+import { createTestConfig } from "../support/config.ts";
 
 const CERTIFICATES = new URL("../testdata/tls/", import.meta.url).pathname;
 const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
@@ -21,14 +22,13 @@ async function ask(
     metricsPort?: number;
   },
 ): Promise<{ code: number; lines: string[]; port: number }> {
-  const config = {
+  const config = createTestConfig({
     intervalMs: 60_000,
     metricsPort,
     metricsHost: host,
     tlsCertFile: tls === null ? null : `${CERTIFICATES}${tls}.pem`,
     tlsKeyFile: tls === null ? null : `${CERTIFICATES}${tls}.key`,
-    httpTimeoutMs: 5_000,
-  };
+  });
   const handler = createHandler({
     clock: createClock(),
     metrics: () => Promise.resolve(""),
@@ -107,7 +107,7 @@ for (const tlsCertFile of [null, `${CERTIFICATES}server.pem`]) {
     listener.close();
     const lines: string[] = [];
     const code = await runHealthcheck(
-      { metricsPort, metricsHost: null, tlsCertFile, httpTimeoutMs: 5_000 },
+      createTestConfig({ metricsPort, tlsCertFile }),
       collect(lines),
     );
     assert.equal(code, 1);
@@ -121,7 +121,7 @@ for (const tlsCertFile of [null, `${CERTIFICATES}server.pem`]) {
 
 test("nobody there, by the settings of a sidecar that runs: it is not asked whether one does", async () => {
   const lines: string[] = [];
-  const config = { metricsPort: 6697, metricsHost: null, tlsCertFile: null, httpTimeoutMs: 5_000 };
+  const config = createTestConfig({ metricsPort: 6697 });
   assert.equal(await runHealthcheck(config, collect(lines), { pid: 3, flags: 1, variables: 0 }), 1);
   assert.match(lines[0]!, /: .*refused.* \(settings of the running config-reloader, PID 3\)$/i);
   assert.doesNotMatch(lines[0]!, /is the sidecar running/);
@@ -132,7 +132,7 @@ for (const tlsCertFile of [null, `${CERTIFICATES}server.pem`]) {
     const listener = Deno.listen({ port: 0 });
     const accepted = listener.accept();
     const lines: string[] = [];
-    const config = { metricsPort: listener.addr.port, metricsHost: null, tlsCertFile, httpTimeoutMs: 300 };
+    const config = createTestConfig({ metricsPort: listener.addr.port, tlsCertFile, httpTimeoutMs: 300 });
     assert.equal(await runHealthcheck(config, collect(lines)), 1);
     assert.match(lines[0]!, /(timed out after|no answer within) 300ms/);
     (await accepted).close();
@@ -142,7 +142,7 @@ for (const tlsCertFile of [null, `${CERTIFICATES}server.pem`]) {
 
 test("--metrics-port 0 cannot be asked", async () => {
   const lines: string[] = [];
-  const config = { metricsPort: 0, metricsHost: null, tlsCertFile: null, httpTimeoutMs: 5_000 };
+  const config = createTestConfig({ metricsPort: 0 });
   assert.equal(await runHealthcheck(config, collect(lines)), 1);
   assert.deepEqual(lines, [
     "Cannot ask for health: --metrics-port 0 lets the kernel pick the port; set a fixed one",

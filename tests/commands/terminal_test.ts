@@ -48,12 +48,7 @@ test("healthcheck: what another program on the port answers is shown as text", a
     () => new Response(EVIL.repeat(100), { status: 500, headers: { connection: "close" } }),
   );
   const lines: string[] = [];
-  const config = {
-    metricsPort: server.addr.port,
-    metricsHost: "127.0.0.1",
-    tlsCertFile: null,
-    httpTimeoutMs: 5_000,
-  };
+  const config = createTestConfig({ metricsPort: server.addr.port, metricsHost: "127.0.0.1" });
   assert.equal(await runHealthcheck(config, collect(lines)), 1);
   assert.equal(lines.length, 1);
   assert.doesNotMatch(lines[0]!, UNSAFE);

@@ -5,20 +5,15 @@ import { createClock } from "../../src/clock.ts";
 import { CLIENTS_MAX } from "../../src/serve/client_limit.ts";
 import type { Handler } from "../../src/serve/handler.ts";
 import type { ListenOptions } from "../../src/serve/listen.ts";
-import { createServer, type ServerConfig } from "../../src/serve/server.ts";
+import { createServer } from "../../src/serve/server.ts";
 import { createFakeClock, settle } from "../support/fake_clock.ts";
 import { closeAll, connect, exchange, get, readAll, send } from "../support/http_attack.ts";
 import { until } from "../support/poll.ts";
 import { test } from "../support/strict.ts";
+import { createTestConfig } from "../support/config.ts";
 
 const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-const CONFIG: ServerConfig = {
-  intervalMs: 60_000,
-  metricsPort: 0,
-  metricsHost: null,
-  tlsCertFile: null,
-  tlsKeyFile: null,
-};
+const CONFIG = createTestConfig({ intervalMs: 60_000 });
 const echo: Handler = ({ method, url }) =>
   Promise.resolve(new Response(`${method} ${url.replace(/^http:\/\/[^/]*/, "")}\n`));
 

@@ -7,6 +7,7 @@ import type { Clock } from "../../src/ports.ts";
 import { closeAll, connect, exchange } from "../support/http_attack.ts";
 import { until } from "../support/poll.ts";
 import { test } from "../support/strict.ts";
+import { createTestConfig } from "../support/config.ts";
 
 const CERTIFICATES = new URL("../testdata/tls/", import.meta.url).pathname;
 const CA = Deno.readTextFileSync(`${CERTIFICATES}ca.pem`);
@@ -28,7 +29,7 @@ async function startTls() {
   const log: string[] = [];
   const say = (message: string) => void log.push(message);
   const server = createServer(
-    { intervalMs: 60_000, metricsPort: 0, metricsHost: null, ...files },
+    createTestConfig({ intervalMs: 60_000, ...files }),
     () => Promise.resolve(new Response("hello")),
     { debug: say, info: say, warn: say, error: say },
     hasty,
@@ -71,7 +72,10 @@ test("replaced files are taken up; a pair that does not fit is told once and the
   const { port, files, put, log, stop } = await startTls();
   await Deno.copyFile(`${CERTIFICATES}other.key`, files.tlsKeyFile);
   await until("the misfit to be told", () => log.length > 0);
-  assert.match(log[0]!, /^Cannot use the new TLS certificate: .*; the old certificate stays in use$/);
+  assert.match(
+    log[0]!,
+    /^Cannot use TLS certificate ".*" with key ".*": .*; the old certificate stays in use$/,
+  );
   assert.match(await greet(port, "localhost"), /hello$/);
   await Deno.writeTextFile(files.tlsCertFile, "no certificate");
   await until("the second problem to be told", () => log.length > 1);
@@ -113,13 +117,11 @@ for (
     try {
       await Deno.copyFile(`${CERTIFICATES}server.pem`, `${dir}/tls.crt`);
       await spoil(`${dir}/tls.crt`);
-      const config = {
+      const config = createTestConfig({
         intervalMs: 60_000,
-        metricsPort: 0,
-        metricsHost: null,
         tlsCertFile: `${dir}/tls.crt`,
         tlsKeyFile: `${CERTIFICATES}server.key`,
-      };
+      });
       const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
       const server = createServer(config, () => Promise.reject(), quiet, hasty);
       assert.throws(() => server.start(), { message });

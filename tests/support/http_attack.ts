@@ -161,13 +161,7 @@ async function runServer(): Promise<void> {
     onUnread: () => server.shed("they ask and do not read the answers"),
     onError: (path, error) => log(`${path} ${error}`),
   });
-  const config = {
-    intervalMs: 60_000,
-    metricsPort: 0,
-    metricsHost: null,
-    tlsCertFile: null,
-    tlsKeyFile: null,
-  };
+  const config = createTestConfig({ intervalMs: 60_000 });
   const server = createServer(config, handler, logger, clock);
   const { port } = server.start();
   const parent = Deno.ppid;

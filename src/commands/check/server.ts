@@ -6,7 +6,7 @@
 import type { Config } from "../../config.ts";
 import type { StatusView, Target } from "../../model.ts";
 import type { ProcReader } from "../../proc/reader.ts";
-import { readTlsFiles, tryListening } from "../../serve/listen.ts";
+import { readTlsFiles, tryListening, tryTlsFiles } from "../../serve/listen.ts";
 import { messageOf, shortHash } from "../../text.ts";
 import { askOwn, runHealthcheck } from "../healthcheck.ts";
 import { type Finding, findingsIn } from "./finding.ts";
@@ -33,8 +33,7 @@ async function checkPort(config: Config): Promise<Finding> {
   const { metricsPort: port } = config;
   const tls = await problemOf(async () => {
     const files = readTlsFiles(config);
-    // On a port of its own, whether or not the real one is free.
-    if (files !== null) await tryListening({ ...config, metricsHost: "127.0.0.1" }, 0, files);
+    if (files !== null) await tryTlsFiles(config, files);
   });
   if (tls) return say.fault("tls-file", tls, SECRET_FIX);
   const problem = await problemOf(() => tryListening(config, port, readTlsFiles(config)));

@@ -21,6 +21,7 @@ import {
   unreadableView,
   weakView,
 } from "../../support/status_view.ts";
+import { createTestConfig } from "../../support/config.ts";
 import { until } from "../../support/poll.ts";
 import { test } from "../../support/strict.ts";
 
@@ -49,7 +50,7 @@ async function withPage(
     onError: (_, error) => assert.fail(String(error)),
   });
   const server = createServer(
-    { intervalMs: 60_000, metricsPort: 0, metricsHost: "127.0.0.1", tlsCertFile: null, tlsKeyFile: null },
+    createTestConfig({ intervalMs: 60_000, metricsHost: "127.0.0.1" }),
     handler,
     quiet,
     createClock(),
