@@ -22,12 +22,7 @@ const LOG_INTERVAL_MS = 60_000;
 const STOP_TIMEOUT_MS = 1_000;
 
 /** What the tests replace. */
-export interface ServerEffects {
-  readonly listen: typeof listen;
-  countOpenFds(): number;
-  readMaxFds(): number;
-  countUnread(port: number): number;
-}
+const EFFECTS = { listen, countOpenFds, readMaxFds, countUnread };
 
 /** Creates the server; nothing happens before `start`. */
 export function createServer(
@@ -35,7 +30,7 @@ export function createServer(
   handler: Handler,
   logger: Logger,
   clock: Clock,
-  effects: ServerEffects = { listen, countOpenFds, readMaxFds, countUnread },
+  effects: typeof EFFECTS = EFFECTS,
 ) {
   const stop = new AbortController();
   const { signal } = stop;
