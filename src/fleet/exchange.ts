@@ -19,10 +19,8 @@ function see(state: TurnState, lease: Lease | null, nowMs: number, policy: TurnP
   const signs = (lease === null ? [] : [lease.current, ...lease.earlier])
     .filter((trial) => trial !== null && trial.state === "trying" && trial.pod !== policy.pod)
     .map((trial) => signOf(trial!));
-  const sightings = signs.map((sign) =>
-    state.sightings.find((known) => known.sign === sign) ?? { sign, sinceMs: nowMs }
-  );
-  return { ...state, sightings };
+  const signsSinceMs = Object.fromEntries(signs.map((sign) => [sign, state.signsSinceMs[sign] ?? nowMs]));
+  return { ...state, signsSinceMs };
 }
 
 function signOf(trial: Trial): string {
@@ -31,8 +29,7 @@ function signOf(trial: Trial): string {
 
 /** Whether the holder has given no sign of life for as long as its turn lasts. A Lease cannot block for ever. */
 function hasRunOut(trial: Trial, lease: Lease, state: TurnState, nowMs: number, policy: TurnPolicy): boolean {
-  const sign = signOf(trial);
-  const sinceMs = state.sightings.find((known) => known.sign === sign)?.sinceMs ?? nowMs;
+  const sinceMs = state.signsSinceMs[signOf(trial)] ?? nowMs;
   const lastsMs = Math.min(lease.durationMs ?? policy.durationMs, TURN_DURATIONS_MAX * policy.durationMs);
   return nowMs - sinceMs >= lastsMs;
 }

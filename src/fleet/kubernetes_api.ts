@@ -59,18 +59,7 @@ export interface ApiAnswer {
 }
 
 /** Makes requests. */
-export interface KubernetesApi {
-  /**
-   * Makes one request in the pod's namespace.
-   * @throws ApiError where there is no answer: no token, no connection, no end within the time for a request.
-   */
-  request(request: ApiRequest, body?: JsonObject): Promise<ApiAnswer>;
-  /** Whether the service account may make this request. @throws ApiError where that cannot be asked */
-  mayI(request: ApiRequest): Promise<boolean>;
-  /** The pod's: what the downward API says, else the service account. @throws ApiError where neither does. */
-  namespace(): Promise<string>;
-  close(): void;
-}
+export type KubernetesApi = ReturnType<typeof createKubernetesApi>;
 
 /** A request that got no answer; the message is the reason, with the way out. */
 export class ApiError extends Error {
@@ -115,13 +104,18 @@ export function createKubernetesApi(
   env: Env,
   timeoutMs: number,
   find: () => ApiPlace = () => findApi(env),
-): KubernetesApi {
+) {
   const { send, close } = createSender();
   const never = new AbortController().signal;
 
+  /** What the downward API says, else the service account. */
   const namespaceAt = async ({ accountDir }: ApiPlace) =>
     env("POD_NAMESPACE") || await readAccountFile(accountDir, "namespace");
 
+  /**
+   * Makes one request in the pod's namespace.
+   * @throws ApiError where there is no answer: no token, no connection, no end within the time for a request.
+   */
   async function request(request: ApiRequest, body?: JsonObject): Promise<ApiAnswer> {
     const { verb, resource, name } = request;
     const place = find();
@@ -151,6 +145,7 @@ export function createKubernetesApi(
     return { status: answer.status, body: said, retryAfterMs, refusal };
   }
 
+  /** Whether the service account may make this request. @throws ApiError where that cannot be asked */
   async function mayI({ resource: { plural, group }, ...attributes }: ApiRequest): Promise<boolean> {
     const namespace = await namespaceAt(find());
     const { status, body } = await request({ verb: "create", resource: ACCESS_REVIEWS }, {
@@ -162,7 +157,9 @@ export function createKubernetesApi(
     throw new ApiError(`the Kubernetes API answers ${status} to the question what the pod may do`);
   }
 
-  return { request, mayI, namespace: async () => await namespaceAt(find()), close };
+  /** The pod's own. @throws ApiError where nobody says it */
+  const namespace = async () => await namespaceAt(find());
+  return { request, mayI, namespace, close };
 }
 
 function parseObject(text: string): JsonObject | null {

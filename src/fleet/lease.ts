@@ -88,16 +88,11 @@ export function parseLease(object: JsonObject): Lease {
   };
 }
 
-/** What is written beside the Lease's own words. */
-export interface LeaseHead {
-  readonly name: string;
-  readonly durationMs: number;
-  /** RFC 3339 with microseconds: the sign of life of who writes, and for people. */
-  readonly nowTime: string;
-}
-
-/** The object for the API: as it was read, with this Lease's words in it. */
-export function renderLease(lease: Lease, head: LeaseHead): JsonObject {
+/** The object for the API: as it was read, with this Lease's words in it. `nowTime`: the sign of life of who writes. */
+export function renderLease(
+  lease: Lease,
+  head: { readonly name: string; readonly durationMs: number; readonly nowTime: string },
+): JsonObject {
   const before = objectOf(lease.object?.["metadata"]);
   const { holderIdentity: heldBy, ...spec } = objectOf(lease.object?.["spec"]);
   const { current } = lease;

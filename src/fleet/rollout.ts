@@ -4,7 +4,7 @@
  */
 
 import type { Result, RolloutView, Target } from "../model.ts";
-import type { Clock, Random, RolloutPort } from "../ports.ts";
+import type { Clock, Random } from "../ports.ts";
 import { clipReason } from "./lease.ts";
 import { stepTurn } from "./protocol.ts";
 import {
@@ -18,13 +18,8 @@ import {
   type TurnState,
 } from "./turn_state.ts";
 
-/** The port, and the question that is asked right before a trigger goes out. */
-export interface Rollout extends RolloutPort {
-  /** Whether the wanted content may be triggered at this very moment. */
-  mayTrigger(): boolean;
-  /** Resolves when what came of the last reload is written, or after `timeoutMs`. */
-  settled(timeoutMs: number): Promise<void>;
-}
+/** This pod's part in the rollout: the port of the loop, and what its fleet asks of it. */
+export type Rollout = ReturnType<typeof createRollout>;
 
 /** Makes one request for the Lease. Never rejects: what goes wrong is an event. */
 export type SendRequest = (request: TurnRequest) => Promise<TurnEvent>;
@@ -48,7 +43,7 @@ const SOAK_LOOK_MS_MIN = 200;
 const SOAK_LOOK_MS_MAX = 5_000;
 
 /** Makes this pod's part; nothing is asked before content is wanted. */
-export function createRollout(deps: RolloutDeps): Rollout {
+export function createRollout(deps: RolloutDeps) {
   const { policy, clock, stopping } = deps;
   let state: TurnState = INITIAL_TURN;
   let armedAtMs = Infinity;
@@ -90,19 +85,21 @@ export function createRollout(deps: RolloutDeps): Rollout {
   }
 
   return {
-    want(digest) {
+    want(digest: string | null) {
       if (digest !== state.wanted) tell({ is: "wanted", digest });
     },
     view: () => viewOf(state),
+    /** Whether the wanted content may be triggered at this very moment. */
     mayTrigger: () => state.wanted !== null && mayTrigger(state, state.wanted, clock.nowMs(), policy),
-    async settled(timeoutMs) {
+    /** Resolves when what came of the last reload is written, or after `timeoutMs`. */
+    async settled(timeoutMs: number) {
       if (state.verdict === null) return;
       const late = new AbortController();
       const written = new Promise<void>((resolve) => onSettled = resolve);
       await Promise.race([written, clock.sleep(timeoutMs, late.signal)]);
       late.abort("over");
     },
-    ended(digest, result, wasTriggered) {
+    ended(digest: string, result: Result, wasTriggered: boolean) {
       const before = soakUntilMs();
       tell({ is: "ended", digest, end: endOf(result, wasTriggered) });
       if (soakUntilMs() !== before) soak(result.target);

@@ -30,12 +30,6 @@ export interface OwnTurn {
   readonly soakUntilMs: number | null;
 }
 
-/** Since when the same sign of life of another pod has been seen unchanged, by this pod's own clock. */
-interface Sighting {
-  readonly sign: string;
-  readonly sinceMs: number;
-}
-
 /** All that this pod remembers of the rollout. */
 export interface TurnState {
   /** The content whose reload is due here; null where none is. */
@@ -49,7 +43,8 @@ export interface TurnState {
   readonly verdict: Trial | null;
   /** What held this pod last: restored where the Lease was deleted or filled with nonsense. */
   readonly heldBy: Trial | null;
-  readonly sightings: readonly Sighting[];
+  /** Since when each sign of life of another pod has been seen unchanged, by this pod's own clock. */
+  readonly signsSinceMs: Readonly<Record<string, number>>;
   /** A request is on its way; for a write, with what and when it was sent. */
   readonly pending: "read" | { readonly sentAtMs: number; readonly isResumed: boolean } | null;
   /** Requests that failed or were refused in a row, and when the next may go out. */
@@ -70,7 +65,7 @@ export const INITIAL_TURN: TurnState = {
   turn: null,
   verdict: null,
   heldBy: null,
-  sightings: [],
+  signsSinceMs: {},
   pending: null,
   failures: 0,
   resumeAtMs: 0,

@@ -67,7 +67,6 @@ export interface Sender {
 /** Makes a sender. Its client is made anew when the certificates have changed. */
 export function createSender(): Sender {
   let kept: { readonly key: string; readonly client: Deno.HttpClient } | null = null;
-  let last: { readonly url: string; readonly destination: Destination } | null = null;
 
   function close(): void {
     kept?.client.close();
@@ -94,8 +93,7 @@ export function createSender(): Sender {
 
   const send: SendRequest = (request, signal) =>
     withDeadline(request.timeoutMs, signal, async (deadline) => {
-      if (last?.url !== request.url) last = { url: request.url, destination: parseDestination(request.url) };
-      const { destination } = last;
+      const destination = parseDestination(request.url);
       const client = clientFor(destination, request.tls);
       try {
         return await ask(client, request, destination, deadline);
