@@ -32,23 +32,29 @@ export function createClock(): Clock {
   return {
     nowMs: () => performance.now(),
     wallMs: () => Date.now(),
+    timer,
     sleep: (ms, signal) =>
       new Promise((resolve) => {
         if (signal?.aborted) return resolve();
-        const untilMs = performance.now() + ms;
         const wake = () => {
-          clearTimeout(timer);
+          disarm();
           signal?.removeEventListener("abort", wake);
           resolve();
         };
-        const arm = () => {
-          const leftMs = untilMs - performance.now();
-          return leftMs <= TIMER_MAX_MS
-            ? setTimeout(wake, Math.max(0, Math.ceil(leftMs)))
-            : setTimeout(() => timer = arm(), TIMER_MAX_MS);
-        };
-        let timer = arm();
+        const disarm = timer(ms, wake);
         signal?.addEventListener("abort", wake, { once: true });
       }),
   };
 }
+
+const timer: Clock["timer"] = (ms, act) => {
+  const untilMs = performance.now() + ms;
+  const arm = (): ReturnType<typeof setTimeout> => {
+    const leftMs = untilMs - performance.now();
+    return leftMs <= TIMER_MAX_MS
+      ? setTimeout(act, Math.max(0, Math.ceil(leftMs)))
+      : setTimeout(() => handle = arm(), TIMER_MAX_MS);
+  };
+  let handle = arm();
+  return () => clearTimeout(handle);
+};

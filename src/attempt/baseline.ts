@@ -32,8 +32,10 @@ export async function readInTime(
   deps: Pick<BaselineDeps, "clock" | "probe">,
   signal: AbortSignal,
 ): Promise<StatusReading | null> {
-  const late = deps.clock.sleep(BASELINE_WAIT_MS).then(() => null);
-  return await Promise.race([deps.probe.read(signal), late]);
+  const { promise, resolve } = Promise.withResolvers<StatusReading | null>();
+  const disarm = deps.clock.timer(BASELINE_WAIT_MS, () => resolve(null));
+  deps.probe.read(signal).then(resolve);
+  return await promise.finally(disarm);
 }
 
 /** What was begun before the attempt. */

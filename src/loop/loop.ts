@@ -63,8 +63,8 @@ export function createLoop(deps: LoopDeps): Loop {
       [model, effect] = step(before, event, at, config);
       deps.trace?.(before, event, model, effect);
       if (effect.do !== "end") pending = perform(effect, model);
-      // A signal may be due: nothing is logged before it, unless it has to wait.
-      if (effect.do === "reload") await Promise.race([pending, clock.sleep(0)]);
+      // A signal may be due: nothing is logged before it, unless it has to wait for more than one turn.
+      if (effect.do === "reload") await clock.sleep(0);
       if (deps.rollout !== undefined) tellGroup(deps.rollout, before, model);
       recorder.record(before, event, model, at);
       if (event.kind === "ended") deps.collectGarbage(RELOAD_WORK);

@@ -63,13 +63,12 @@ export function createMailbox(clock: Clock): Mailbox {
         const event = take();
         if (event !== null) return event;
         if (clock.nowMs() >= untilMs) return { kind: "woke" };
-        const late = untilMs === Infinity ? null : new AbortController();
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-          if (late !== null) clock.sleep(untilMs - clock.nowMs(), late.signal).then(resolve);
-        });
+        const { promise, resolve } = Promise.withResolvers<void>();
+        wake = resolve;
+        const disarm = untilMs === Infinity ? () => {} : clock.timer(untilMs - clock.nowMs(), resolve);
+        await promise;
         wake = () => {};
-        late?.abort("over");
+        disarm();
       }
     },
     async unlessStopped(work) {

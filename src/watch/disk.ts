@@ -48,20 +48,26 @@ export interface DiskTimeout {
 
 /** Makes the timeout; `answerMsMax` is for tests. */
 export function createDiskTimeout(
-  clock: Pick<Clock, "nowMs" | "sleep">,
+  clock: Pick<Clock, "nowMs" | "timer">,
   answerMsMax: number = ANSWER_MS_MAX,
 ): DiskTimeout {
   const hung = new Set<string>();
-  let timer: { readonly over: Promise<typeof LATE>; readonly end: AbortController } | null = null;
+  let timer: { readonly over: Promise<typeof LATE>; readonly end: () => void } | null = null;
 
   const arm = (ms: number) => {
-    const end = new AbortController();
-    const pass = async (): Promise<typeof LATE> => {
-      for (let i = 0; i < PARTS && !end.signal.aborted; i++) await clock.sleep(ms / PARTS, end.signal);
-      if (timer?.end === end) timer = null;
-      return LATE;
+    const { promise: over, resolve } = Promise.withResolvers<typeof LATE>();
+    let disarm = () => {};
+    const end = () => {
+      disarm();
+      timer = null;
+      resolve(LATE);
     };
-    return { over: pass(), end };
+    const pass = (parts: number) => {
+      if (parts === 0) end();
+      else disarm = clock.timer(ms / PARTS, () => pass(parts - 1));
+    };
+    pass(PARTS);
+    return { over, end };
   };
 
   const ask = async <T>(name: string, question: () => Promise<T>): Promise<T> => {
@@ -91,11 +97,7 @@ export function createDiskTimeout(
   };
   return {
     on: (local) => local ? { ...LOCAL, ask } : remote,
-    rest: () => {
-      // With a reason of its own it makes no DOMException, which costs more than all the rest.
-      timer?.end.abort("nobody waits");
-      timer = null;
-    },
+    rest: () => timer?.end(),
   };
 }
 

@@ -17,6 +17,11 @@ export function createFakeClock(startWallMs = 1_700_000_000_000): FakeClock {
   let now = 0;
   let wall = startWallMs;
   let sleepers: { at: number; wake: () => void }[] = [];
+  const timer: Clock["timer"] = (ms, act) => {
+    const sleeper = { at: now + Math.max(0, ms), wake: act };
+    sleepers.push(sleeper);
+    return () => sleepers = sleepers.filter((other) => other !== sleeper);
+  };
   return {
     nowMs: () => now,
     wallMs: () => wall,
@@ -24,13 +29,13 @@ export function createFakeClock(startWallMs = 1_700_000_000_000): FakeClock {
       wall += ms;
     },
     pending: () => sleepers.length,
+    timer,
     sleep: (ms, signal) =>
       new Promise((resolve) => {
         if (signal?.aborted) return resolve();
-        const sleeper = { at: now + Math.max(0, ms), wake: resolve };
-        sleepers.push(sleeper);
+        const disarm = timer(ms, resolve);
         signal?.addEventListener("abort", () => {
-          sleepers = sleepers.filter((other) => other !== sleeper);
+          disarm();
           resolve();
         }, { once: true });
       }),
