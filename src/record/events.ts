@@ -6,7 +6,7 @@
 import { TARGET_CODES } from "../codes.ts";
 import type { EventReason } from "../model.ts";
 import type { EventSink } from "../ports.ts";
-import { staleMountsOf } from "../reload/model.ts";
+import { staleMountsOf, turnOf } from "../reload/model.ts";
 import { shortHash } from "../text.ts";
 import type { ConcludedFacts, RecordedStep } from "./step_facts.ts";
 import { failureText, phaseText } from "./texts.ts";
@@ -17,9 +17,7 @@ export function noteEvents(events: EventSink, { before, after, concluded }: Reco
   if (after.death !== null && after.death !== before.death) {
     events.add("ConfigReloadFailed", after.death.text);
   }
-  if (after.phase.is === "held" && before.phase.is !== "held") {
-    events.add("ConfigHeld", phaseText(after));
-  }
+  if (turnOf(after) === "held" && turnOf(before) !== "held") events.add("ConfigHeld", phaseText(after));
   const known = new Set(staleMountsOf(before).map(({ message }) => message));
   for (const { message } of staleMountsOf(after)) {
     if (!known.has(message)) events.add("ConfigMountStale", message);

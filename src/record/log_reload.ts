@@ -30,7 +30,7 @@ function logAnswer({ config, logger, before, event, after }: RecordedStep): void
   if (event.kind !== "answered" || before.phase.is !== "asking") return;
   const { question } = before.phase;
   // A reload says so itself when it begins, or when it begins to wait for its group.
-  const isForReload = ["reloading", "due", "waiting", "held"].includes(after.phase.is);
+  const isForReload = ["reloading", "due", "waiting"].includes(after.phase.is);
   if (question.changedFrom !== undefined && !isForReload) {
     const { digest, changedFrom: oldDigest } = question;
     const fields = { old_hash: shortHash(oldDigest), new_hash: shortHash(digest) };

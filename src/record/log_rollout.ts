@@ -3,14 +3,14 @@
  * without `--rollout`.
  */
 
-import type { Job, Model } from "../reload/model.ts";
+import { type Job, type Model, turnOf } from "../reload/model.ts";
 import { formatMs, shortHash } from "../text.ts";
 import type { RecordedStep } from "./step_facts.ts";
 import { phaseText, startText } from "./texts.ts";
 
 /** The reload that waits for its group; null where none does. */
 function waitingJob({ phase }: Model): Job | null {
-  return phase.is === "waiting" || phase.is === "held" ? phase.job : null;
+  return phase.is === "waiting" ? phase.job : null;
 }
 
 /** Whether the line with which a reload begins was written when it began to wait for its group. */
@@ -45,18 +45,10 @@ function logWaiting({ logger, before, after }: RecordedStep): void {
   const [text, said] = [phaseText(after), known?.digest === job.digest ? phaseText(before) : ""];
   if (text === "" || text === said) return;
   const hash = { new_hash: shortHash(job.digest) };
-  if (after.phase.is === "held") logger.warn(text, { code: "held", ...hash });
-  else if (isUnreachable(after)) logger.error(text, { code: "kubernetes-api", ...hash });
+  if (turnOf(after) === "held") logger.warn(text, { code: "held", ...hash });
+  else if (turnOf(after) === "unreachable") logger.error(text, { code: "kubernetes-api", ...hash });
   // Which of the others tries something may change every few seconds.
-  else if (!isWaitingForOther(before)) logger.info(text, hash);
-}
-
-function isUnreachable({ phase }: Model): boolean {
-  return phase.is === "waiting" && phase.turn.is === "unreachable";
-}
-
-function isWaitingForOther({ phase }: Model): boolean {
-  return phase.is === "waiting" && phase.turn.is === "waiting";
+  else if (turnOf(before) !== "waiting") logger.info(text, hash);
 }
 
 function logSoak({ logger, config, before, after }: RecordedStep): void {

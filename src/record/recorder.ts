@@ -8,7 +8,7 @@ import type { Config } from "../config.ts";
 import type { ReloadRecord, SyncChange } from "../model.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Clock, EventSink, Logger } from "../ports.ts";
-import { type Event, isInSync, type Model, type Now, staleMountsOf } from "../reload/model.ts";
+import { type Event, isInSync, type Model, type Now, staleMountsOf, turnOf } from "../reload/model.ts";
 import { shortHash } from "../text.ts";
 import { noteEvents } from "./events.ts";
 import { logReload } from "./log_reload.ts";
@@ -82,7 +82,7 @@ function countDisk(metrics: Metrics, { event, after }: RecordedStep): void {
 
 function countModel(metrics: Metrics, { before, after }: RecordedStep): void {
   metrics.setInSync(isInSync(after));
-  metrics.setRolloutHeld(after.phase.is === "held");
+  metrics.setRolloutHeld(turnOf(after) === "held");
   if (after.proof !== null && after.proof !== before.proof) metrics.setProof(after.proof);
   if (after.restartRequired !== before.restartRequired) {
     metrics.setRestartRequired(after.restartRequired.length);

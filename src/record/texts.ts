@@ -74,7 +74,7 @@ export function changeText({ path, change, sizeBytes, oldSizeBytes }: FileChange
 
 /** What a reload that is due waits for in its group; empty where none does. */
 export function phaseText({ phase }: Model): string {
-  return phase.is === "waiting" || phase.is === "held" ? turnText(phase.turn) : "";
+  return phase.is === "waiting" ? turnText(phase.turn) : "";
 }
 
 /** What the answer of the group to a reload that is due means; empty where there is nothing to say. */

@@ -3,7 +3,7 @@
 import type { Config } from "../config.ts";
 import type { RolloutStatus, TargetView } from "../model.ts";
 import { stateOf } from "../reload/look.ts";
-import { isInSync, type Model, type Now, staleMountsOf } from "../reload/model.ts";
+import { isInSync, type Model, type Now, staleMountsOf, turnOf } from "../reload/model.ts";
 import { phaseText } from "./texts.ts";
 
 /** The part of `/status` that follows from the model as it is now. */
@@ -37,9 +37,7 @@ export function outOfSyncReason(model: Model): string {
   if (model.question !== null) {
     return model.known?.view.ok === false ? model.known.view.message : "the app is not there yet";
   }
-  if (model.phase.is === "waiting" || model.phase.is === "held") {
-    return phaseText(model) || "waiting for the turn in the rollout";
-  }
+  if (model.phase.is === "waiting") return phaseText(model) || "waiting for the turn in the rollout";
   if (model.failure !== null) return model.failure.reason;
   return "the content on disk has changed and is being reloaded";
 }
@@ -64,8 +62,7 @@ function rolloutStatus({ rollout: mode, rolloutGroup: group }: Config, model: Mo
   const message = phaseText(model);
   switch (model.phase.is) {
     case "waiting":
-    case "held":
-      return { mode, group, state: model.phase.is, message };
+      return { mode, group, state: turnOf(model) === "held" ? "held" : "waiting", message };
     case "reloading":
     case "concluding":
       return { mode, group, state: "reloading", message };

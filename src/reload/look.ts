@@ -100,8 +100,7 @@ function decideContent(before: Model, snapshot: Snapshot, hint: Hint, now: Now, 
       const other = before.disk === digest ? {} : { otherSeen: true } as const;
       return ask({ ...model, awaySinceAtMs: null }, { digest, goneSinceAtMs, ...other }, snapshot, hint);
     }
-    const phase: Phase = { is: model.rollout?.isSoaking ? "soaking" : "steady" };
-    return [{ ...model, phase, pending: null }, null];
+    return [{ ...model, phase: { is: "steady" }, pending: null }, null];
   }
   return decideReload({ ...model, awaySinceAtMs: awaySince(before, now) }, hint, now, config);
 }

@@ -51,12 +51,8 @@ export type Phase =
   | { readonly is: "blocked"; readonly why: "unreadable" | "invalid" }
   /** A reload is due at `atMs`: after jitter, the gap between two triggers, or the pause before a retry. */
   | { readonly is: "due"; readonly atMs: number }
-  /** A reload is due, and the group has not let it go yet. */
+  /** A reload is due, and the group has not let it go: it waits for its turn, or is held. */
   | { readonly is: "waiting"; readonly job: Job; readonly turn: Turn }
-  /** It failed in the pod of the group that tried it first. */
-  | { readonly is: "held"; readonly job: Job; readonly turn: Turn & { readonly is: "held" } }
-  /** The app runs the content, and has to live on for a while before the rest of the group follows. */
-  | { readonly is: "soaking" }
   /** Finding out whether the app has read this content at its own start. */
   | { readonly is: "asking"; readonly question: Question; readonly snapshot: Snapshot; readonly hint: Hint }
   /** The app is not there. It reads the content when it starts, and is asked `Model.question` then. */
@@ -405,6 +401,11 @@ export function createModel(now: Pick<Now, "nowMs" | "wallMs">): Model {
 export function isInSync(model: Model): boolean {
   return model.diskProblem === null && model.disk !== null && model.disk === model.applied &&
     !model.isUncertain;
+}
+
+/** How its group answers a reload that waits for it; null where none does. */
+export function turnOf({ phase }: Model): Turn["is"] | null {
+  return phase.is === "waiting" ? phase.turn.is : null;
 }
 
 /** The attempt in progress; null where there is none. */

@@ -237,7 +237,7 @@ function noteDeath(before: Model, digest: string, reason: string, nowMs: number,
   const retryAtMs = retryDate(failures, model.lastTriggerAtMs, nowMs, config);
   const failure = { digest, count: failures, retryAtMs, reason };
   const { phase } = model;
-  const isWaiting = phase.is === "steady" || phase.is === "soaking" ||
+  const isWaiting = phase.is === "steady" ||
     phase.is === "due" && phase.atMs > retryAtMs;
   return {
     ...model,

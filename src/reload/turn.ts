@@ -7,18 +7,10 @@ import type { Config } from "../config.ts";
 import type { Turn } from "../model.ts";
 import type { Job, Model, Now, Phase } from "./model.ts";
 
-/** Where a reload that is due stands in its group: null where it may go, else the phase in which it waits. */
+/** The phase in which a reload that is due waits for its group; null where it may go. */
 export function waitForTurn(model: Model, job: Job, config: Config): Phase | null {
-  if (config.rollout === "none") return null;
   const turn = turnFor(model, job.digest);
-  switch (turn.is) {
-    case "go":
-      return null;
-    case "held":
-      return { is: "held", job, turn };
-    default:
-      return { is: "waiting", job, turn };
-  }
+  return config.rollout === "none" || turn.is === "go" ? null : { is: "waiting", job, turn };
 }
 
 /** The group's answer for this content; the one for other content says nothing. */
@@ -37,7 +29,6 @@ export function spread(model: Model, digest: string, now: Now, config: Config): 
 export function wantedOf({ phase, disk, pending }: Model): string | null {
   switch (phase.is) {
     case "waiting":
-    case "held":
       return disk;
     case "reloading":
     case "concluding":
@@ -51,5 +42,5 @@ export function wantedOf({ phase, disk, pending }: Model): string | null {
 
 /** Whether the app runs what its group runs, although other content is on disk: no reason to send it no requests. */
 export function isWithGroup({ phase, pending }: Model): boolean {
-  return phase.is === "waiting" || phase.is === "held" || phase.is === "due" && pending?.isSpread === true;
+  return phase.is === "waiting" || phase.is === "due" && pending?.isSpread === true;
 }
