@@ -24,9 +24,7 @@ const FIRST_PAUSE_MS = 2;
  */
 export const CONFIRM_PAUSE_MS = 100;
 
-/**
- * Makes the probe. With `auto` it holds on to the first known format it meets, for as long as it lives.
- */
+/** Makes the probe. With `auto` it holds on to the first known format it meets, for as long as it lives. */
 export function createStatusProbe(config: Config, send: SendRequest): StatusProbe {
   let format = config.verify;
 
@@ -75,11 +73,6 @@ export function createStatusProbe(config: Config, send: SendRequest): StatusProb
 /**
  * Pause in milliseconds before read number `n` (0 is the first one after the trigger, which comes at once): 2, 4, 8,
  * and so on up to the poll interval, so that the outcome comes at most twice as late as the app's own reload.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.deepEqual([0, 1, 2, 3, 9, 99].map((n) => nextPollDelayMs(n, 500)), [0, 2, 4, 8, 500, 500]);
- * ```
  */
 export function nextPollDelayMs(n: number, pollIntervalMs: number): number {
   if (n <= 0) return 0;
