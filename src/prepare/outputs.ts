@@ -129,12 +129,18 @@ async function writeAll(
 ): Promise<PrepareResult> {
   const { config, clock } = outputs;
   outputs.inPlace = new Map();
+  const plan = planOutputs(files, config);
+  const wanted = new Set(plan.values());
   if (outputs.names === null) {
     await removeLeftovers(root, clock.wallMs());
+    for (const directory of new Set([...wanted].flatMap(directoriesOf))) {
+      const remove = (inner: OpenDirectory) => removeLeftovers(inner, clock.wallMs());
+      // What is not there yet, or is no directory, holds none.
+      await inParent(root, `${directory}/`, false, remove).catch(() => {});
+    }
     outputs.names = [];
   }
-  const plan = planOutputs(files, config);
-  await clearTheWay(root, outputs.names, new Set(plan.values()));
+  await clearTheWay(root, outputs.names, wanted);
   const staged = await stageAll(outputs, root, files, plan, step);
   let isGood = false;
   try {

@@ -279,11 +279,15 @@ testInDir("gzip is unpacked, a damaged one is invalid content", async (dir) => {
 });
 
 testInDir("old temporary files of a killed predecessor are removed, young ones are not", async (dir) => {
-  Deno.writeTextFileSync(join(dir, ".config-reloader-1-1.tmp"), "old");
-  Deno.utimeSync(join(dir, ".config-reloader-1-1.tmp"), new Date(), new Date(Date.now() - 3_600_000));
+  Deno.mkdirSync(join(dir, "sub"));
+  for (const old of [".config-reloader-1-1.tmp", "sub/.config-reloader-3-1.tmp"]) {
+    Deno.writeTextFileSync(join(dir, old), "old");
+    Deno.utimeSync(join(dir, old), new Date(), new Date(Date.now() - 3_600_000));
+  }
   Deno.writeTextFileSync(join(dir, ".config-reloader-2-1.tmp"), "young");
-  await createTimeless({ ...BASE, outputDir: dir }, createLog())(await snapshotOf({ a: "1" }), signal);
-  assert.deepEqual(listing(dir), { a: "1", ".config-reloader-2-1.tmp": "young" });
+  const prepare = createTimeless({ ...BASE, outputDir: dir }, createLog());
+  await prepare(await snapshotOf({ a: "1", "sub/b": "2" }), signal);
+  assert.deepEqual(listing(dir), { a: "1", ".config-reloader-2-1.tmp": "young", "sub/b": "2" });
 });
 
 testInDir("a reader never sees half an output", async (dir) => {
