@@ -5,7 +5,7 @@ import { hideUrlSecrets } from "../http/urls.ts";
 import type { LogFields } from "../ports.ts";
 import { type Event, isInSync, reloadOf } from "../reload/model.ts";
 import { formatMs, shortHash } from "../text.ts";
-import { changeText, failureText, nextText, startText } from "./texts.ts";
+import { changeText, failureText, jobFields, nextText, startText } from "./texts.ts";
 import { goText, isAnnounced } from "./log_rollout.ts";
 import type { ConcludedFacts, RecordedStep } from "./step_facts.ts";
 
@@ -47,20 +47,13 @@ function logBegun({ logger, before, after, begun, changed }: RecordedStep): void
   if (begun === null) return;
   const { job, causes, isContinued } = begun;
   if (isContinued && before.phase.is === "concluding" && before.phase.result.outcome === "rejected") {
-    const { reason } = before.phase.result;
-    logger.warn(`${failureText(before.phase.result, false)}; going on with newer content`, {
-      outcome: "rejected",
-      reason,
-      new_hash: shortHash(before.phase.reload.job.digest),
-    });
+    const { result, reload } = before.phase;
+    const fields = { outcome: "rejected", reason: result.reason, new_hash: shortHash(reload.job.digest) };
+    logger.warn(`${failureText(result, false)}; going on with newer content`, fields);
   }
   // What had to wait for its group was announced when it began to wait.
-  logger.info(isAnnounced(before) ? goText(after, job) : startText(job), {
-    old_hash: shortHash(job.oldDigest),
-    new_hash: shortHash(job.digest),
-    attempt: job.attempt,
-    causes: causes.join(","),
-  });
+  const text = isAnnounced(before) ? goText(after, job) : startText(job);
+  logger.info(text, { ...jobFields(job), causes: causes.join(",") });
   for (const change of changed) logger.debug(`File ${changeText(change)}`, { path: change.path });
 }
 

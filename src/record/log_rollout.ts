@@ -6,7 +6,7 @@
 import { type Job, type Model, turnOf } from "../reload/model.ts";
 import { formatMs, shortHash } from "../text.ts";
 import type { RecordedStep } from "./step_facts.ts";
-import { phaseText, startText } from "./texts.ts";
+import { jobFields, phaseText, startText } from "./texts.ts";
 
 /** The reload that waits for its group; null where none does. */
 function waitingJob({ phase }: Model): Job | null {
@@ -36,12 +36,7 @@ function logWaiting({ logger, before, after }: RecordedStep): void {
   const job = waitingJob(after);
   if (job === null) return;
   const known = waitingJob(before);
-  const fields = {
-    old_hash: shortHash(job.oldDigest),
-    new_hash: shortHash(job.digest),
-    attempt: job.attempt,
-  };
-  if (known?.digest !== job.digest && !isAnnounced(before)) logger.info(startText(job), fields);
+  if (known?.digest !== job.digest && !isAnnounced(before)) logger.info(startText(job), jobFields(job));
   const [text, said] = [phaseText(after), known?.digest === job.digest ? phaseText(before) : ""];
   if (text === "" || text === said) return;
   const hash = { new_hash: shortHash(job.digest) };

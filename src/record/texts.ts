@@ -7,6 +7,11 @@ import type { FileChange, Result, Turn } from "../model.ts";
 import type { Job, Model } from "../reload/model.ts";
 import { formatMs, shortHash } from "../text.ts";
 
+/** The fields of lines about what is to be reloaded. */
+export function jobFields({ digest, oldDigest, attempt }: Pick<Job, "digest" | "oldDigest" | "attempt">) {
+  return { old_hash: shortHash(oldDigest), new_hash: shortHash(digest), attempt };
+}
+
 /** The line with which an attempt begins. */
 export function startText(job: Pick<Job, "digest" | "oldDigest" | "why" | "attempt">): string {
   const [oldHash, newHash] = [shortHash(job.oldDigest), shortHash(job.digest)];

@@ -10,7 +10,6 @@ import type { Config } from "../config.ts";
 import type { HttpRequest, HttpResponse, SendRequest } from "../http/request.ts";
 import { readCredentials } from "../http/credentials.ts";
 import { HttpError, printable } from "../http/errors.ts";
-import type { TriggerResult } from "../model.ts";
 import type { Clock, HttpTrigger } from "../ports.ts";
 import { messageOf } from "../text.ts";
 
@@ -34,7 +33,7 @@ export function createHttpTrigger(config: Config, send: SendRequest, clock: Cloc
     try {
       credentials = readCredentials(config);
     } catch (error) {
-      return notSent("credentials", messageOf(error));
+      return { kind: "not-sent", code: "credentials", message: messageOf(error) };
     }
     const atMs = clock.nowMs();
     const wallMs = clock.wallMs();
@@ -44,16 +43,17 @@ export function createHttpTrigger(config: Config, send: SendRequest, clock: Cloc
       const request = {
         url,
         method: config.triggerMethod,
-        headers: credentials.headers,
-        tls: credentials.tls,
+        ...credentials,
         timeoutMs: config.httpTimeoutMs,
         bodyBytesMax: BODY_BYTES_MAX,
       };
       const reply = await ask(request, send, signal);
-      if (reply.kind === "failed") return { ...notSent(reply.code, reply.message), ...(reached && { atMs }) };
-      reached = true;
+      reached ||= reply.kind !== "failed";
       if (reply.kind === "unanswered") unanswered ??= reply.message;
-      if (reply.kind === "refused") return { ...notSent(reply.code, reply.message), atMs };
+      if (reply.kind === "refused" || reply.kind === "failed") {
+        const { code, message } = reply;
+        return { kind: "not-sent", code, message, ...(reached && { atMs }) };
+      }
     }
     return { kind: "sent", atMs, wallMs, ...(unanswered !== undefined && { unanswered }) };
   };
@@ -83,10 +83,6 @@ async function ask(request: HttpRequest, send: SendRequest, signal: AbortSignal)
       ? { kind: "unanswered", message }
       : { kind: "failed", code: "trigger-failed", message };
   }
-}
-
-function notSent(code: ReloadCode, message: string): TriggerResult {
-  return { kind: "not-sent", code, message };
 }
 
 function firstLine({ body }: HttpResponse): string {

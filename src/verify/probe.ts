@@ -50,12 +50,10 @@ export function createStatusProbe(config: Config, send: SendRequest): StatusProb
   return {
     async read(signal) {
       try {
-        const { headers, tls } = readCredentials(config);
         const { status, body, truncated } = await send({
           url: config.reloadUrl,
           method: "GET",
-          headers,
-          tls,
+          ...readCredentials(config),
           timeoutMs: config.httpTimeoutMs,
           isRepeatable: true,
         }, signal);
