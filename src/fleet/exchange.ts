@@ -101,7 +101,8 @@ function decide(
   const { current } = lease;
   const trial = findTrial(lease, digest);
   const own = current?.state === "trying" && current.pod === policy.pod;
-  const busy = current?.state === "trying" && !own && !hasRunOut(current, lease, state, nowMs, policy);
+  const isTried = (by: Trial | null): by is Trial =>
+    by?.state === "trying" && by.pod !== policy.pod && !hasRunOut(by, lease, state, nowMs, policy);
   const later: TurnState = {
     ...state,
     asked: state.asked + 1,
@@ -114,7 +115,7 @@ function decide(
     lease,
   ];
   // The Lease shows the content that is asked for, so that a person can override what holds it.
-  const shown = (what: Trial) => busy || current === what ? lease : withCurrent(lease, what);
+  const shown = (what: Trial) => isTried(current) || current === what ? lease : withCurrent(lease, what);
   const hold = (by: Trial): readonly [TurnState, Lease] => [
     { ...later, answer: { is: "held", pod: by.pod, outcome: by.outcome, reason: by.reason }, heldBy: by },
     state.asked === 0 || trial === null || trial.state === "free" ? shown(by) : lease,
@@ -136,12 +137,7 @@ function decide(
     ];
   }
   // Somebody tries it, or something else: wait, but for a holder that has run out.
-  if (busy) return wait(current.pod);
-  if (
-    trial?.state === "trying" && trial.pod !== policy.pod && !hasRunOut(trial, lease, state, nowMs, policy)
-  ) {
-    return wait(trial.pod);
-  }
+  for (const by of [current, trial]) if (isTried(by)) return wait(by.pod);
   // What held this pod is gone from the Lease, and nobody has said that it holds no more.
   const isForgotten = trial === null || trial.state === "free";
   if (isForgotten && state.heldBy !== null) return hold(state.heldBy);
