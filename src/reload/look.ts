@@ -117,8 +117,6 @@ export function noteContent(model: Model, { digest, changedWallMs }: Content, no
     ? model.changedAtMs
     : Math.min(now.nowMs, now.nowMs - (now.wallMs - changedWallMs));
   if (digest === model.disk && model.diskProblem === null) {
-    // An app that is back after this content ended the one before cannot be signalled with it: no doubt about what it read.
-    if (model.killed.includes(digest)) return looked;
     // The same content under a new time: it may have been another one for a moment between two looks.
     return { ...looked, changedAtMs: Math.max(model.changedAtMs, reportedAtMs) };
   }

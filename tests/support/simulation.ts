@@ -202,11 +202,14 @@ function createRun(
 
   /** A proof that is pending does not hold up newer content for longer than it may (contract: on a change, 5). */
   function checkOvertaking(): void {
-    const reload = reloadOf(sidecar.loop.model());
+    const model = sidecar.loop.model();
+    const reload = reloadOf(model);
     if (reload === null || reload.sentAtMs === null || world.disk() === null) return;
+    // A trigger that went out once more, and was refused, counts for the gap.
+    const again = model.phase.is === "concluding" ? model.phase.result.lastTriggeredAtMs : null;
     if (reload.job.digest === world.disk() || sidecar.stopping.signal.aborted) return;
     const fromMs = Math.max(
-      reload.sentAtMs + Math.max(2_000, config.minReloadIntervalMs),
+      Math.max(reload.sentAtMs, again ?? -Infinity) + Math.max(2_000, config.minReloadIntervalMs),
       // Found at the interval at the latest, written for a while, spread by jitter.
       world.changedAtMs() + config.intervalMs + traits.settleMsMax + config.jitterMs,
     );
