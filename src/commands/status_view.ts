@@ -13,7 +13,7 @@ import type { Recorder } from "../record/recorder.ts";
 import { isMissing, shortHash } from "../text.ts";
 import { REVISION, VERSION } from "../version.ts";
 import { argsFix, badFileFix, CHECK, readableFix, staleFix, targetFix } from "./check/fixes.ts";
-import { statusFix, triggerFix } from "./check/url_fixes.ts";
+import { statusFix, triggerFix, URL_FIX } from "./check/url_fixes.ts";
 
 /** What `/status` shows, gathered from the parts that know it. */
 export async function statusView(
@@ -41,7 +41,15 @@ export async function statusView(
 /** What the next step is found from. */
 export type Facts = Pick<
   StatusView,
-  "inSync" | "appliedDigest" | "files" | "staleMounts" | "target" | "reloads" | "proof" | "rollout"
+  | "inSync"
+  | "outOfSyncReason"
+  | "appliedDigest"
+  | "files"
+  | "staleMounts"
+  | "target"
+  | "reloads"
+  | "proof"
+  | "rollout"
 >;
 
 /** The next step; null where all is well, or where waiting is all there is to do. */
@@ -93,8 +101,11 @@ function targetStep(target: TargetView, config: Config): NextStep {
 }
 
 /** After the last attempt, as it ended. */
-function reloadStep({ reloads, appliedDigest }: Facts, config: Config, pod: Pod): NextStep | null {
-  const [last] = reloads;
+function reloadStep(view: Facts, config: Config, pod: Pod): NextStep | null {
+  const { reloads, appliedDigest } = view;
+  const [current, before] = reloads;
+  // While it is tried again, what stood in the way before still does.
+  const last = current?.outcome === "in progress" && current.attempt > 1 ? before : current;
   const unsent = config.trigger === "http" && last !== undefined ? triggerFix(last.reason) : null;
   if (unsent !== null && (last?.outcome === "rejected" || last?.outcome === "failed")) return unsent;
   const goesOn = appliedDigest === null ? "" : ` and goes on with ${shortHash(appliedDigest)}`;
@@ -115,8 +126,14 @@ function reloadStep({ reloads, appliedDigest }: Facts, config: Config, pod: Pod)
     case "failed":
       return { say: "see what stands in the way", ...inKubernetes(pod, `exec ${pod.name}`, CHECK) };
     default:
-      return null;
+      return waitingStep(view, config);
   }
+}
+
+/** No reload was tried, or its end was forgotten: the app may give no status, for a reason that does not pass by itself. */
+function waitingStep({ outOfSyncReason }: Facts, { reloadUrl, httpTimeoutMs }: Config): NextStep | null {
+  const fix = statusFix(hideUrlSecrets(reloadUrl), outOfSyncReason, httpTimeoutMs);
+  return fix === URL_FIX ? null : fix;
 }
 
 const LOGS = "-c APP_CONTAINER --tail=20";

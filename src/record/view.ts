@@ -35,7 +35,11 @@ export function outOfSyncReason(model: Model): string {
   if (model.diskProblem !== null) return model.diskProblem;
   if (model.disk === null) return "the content has not been read yet";
   if (model.question !== null) {
-    return model.known?.view.ok === false ? model.known.view.message : "the app is not there yet";
+    if (model.known?.view.ok === false) return model.known.view.message;
+    const { reading } = model;
+    return reading?.kind === "error"
+      ? `the app gives no status yet: ${reading.reason}`
+      : "the app is not there yet";
   }
   if (model.phase.is === "waiting") return phaseText(model) || "waiting for the turn in the rollout";
   if (model.failure !== null) return model.failure.reason;

@@ -43,6 +43,13 @@ for (
       /refused this content and goes on with 1f3870be274f\..*\nkubectl logs web-1 -n shop -c APP_CONTAINER --tail=20$/,
     ],
     [
+      "rejected, and tried again now",
+      rejectedView({
+        reloads: [{ ...lastReload!, outcome: "in progress", reason: "", attempt: 2 }, lastReload!],
+      }),
+      /refused this content/,
+    ],
+    [
       "a timeout",
       rejectedView({ reloads: [{ ...lastReload!, outcome: "timeout" }] }),
       /--reload-url.*\nkubectl logs web-1 -n shop -c APP_CONTAINER --tail=20$/,
@@ -216,4 +223,22 @@ test("the pod's name and namespace: the downward API, else the host and the serv
   } finally {
     await Deno.remove(file);
   }
+});
+
+test("an app that gives no status: a step where that does not pass by itself", () => {
+  const waiting = (reason: string) =>
+    step(goodView({ inSync: false, reloads: [], outOfSyncReason: `the app gives no status yet: ${reason}` }));
+  assert.equal(waiting("connection refused"), "");
+  assert.equal(waiting("HTTP 503"), "");
+  assert.match(waiting("the server does not speak TLS on this port"), /--reload-url=http:/);
+  assert.match(waiting("there is no /n in the JSON"), /--verify-token/);
+  assert.match(waiting('Cannot read bearer token file "/t": no such file'), /mount the Secret/);
+});
+
+test("other content is tried now: what was wrong with the one before is no step", () => {
+  const [last] = rejectedView().reloads;
+  assert.equal(
+    step(rejectedView({ reloads: [{ ...last!, outcome: "in progress", attempt: 1 }, last!] })),
+    "",
+  );
 });

@@ -178,6 +178,7 @@ test("--trigger http, no answer: waits at the start and says so once; a change i
   assert.deepEqual(said, [
     "INFO Waiting for the app to answer: GET http://localhost:8080/health/reload: connection refused",
   ]);
+  assert.equal(bench.status().outOfSyncReason, "the app gives no status yet: connection refused");
   bench.write("b");
   await bench.clock.advance(31_000);
   assert.equal(bench.triggers.length, 1);

@@ -1,13 +1,17 @@
 /** What to change where one of the app's URLs does not answer as it should: by the reason that was given. */
 
 import type { Fix } from "./finding.ts";
-import { argsFix } from "./fixes.ts";
+import { argsFix, SECRET_FIX } from "./fixes.ts";
+
+/** A file with credentials that cannot be used, in the words of `http/credentials.ts`. */
+const CREDENTIALS = /Cannot (read|use) [\w ]+ file "/;
 
 /**
  * What to change where the status URL gives no status: by the reason, in the words of `verify/` and `http/errors.ts`; null
  * where it names none of these. `url` without its secrets.
  */
 export function statusFix(url: string, reason: string, httpTimeoutMs: number): Fix | null {
+  if (CREDENTIALS.test(reason)) return SECRET_FIX;
   if (/HTTP 40[137]/.test(reason)) {
     return argsFix(
       "give it the credentials that it asks for (or --basic-auth-file, with user:password)",
@@ -54,6 +58,7 @@ export const URL_FIX = argsFix(
 
 /** What to change where the app did not take the request that triggers it; null where it is the content that it refused. */
 export function triggerFix(reason: string): Fix | null {
+  if (CREDENTIALS.test(reason)) return SECRET_FIX;
   if (/answered HTTP 40[137]/.test(reason)) {
     return argsFix(
       "give it the credentials that it asks for, or let it allow reloads by request (Prometheus: --web.enable-lifecycle)",
