@@ -1,7 +1,4 @@
-/**
- * Settings that are fine each for itself and make no sense together. Each message names what was given, and the way
- * out. Judged by the settings alone. Must parse nothing, change nothing and never touch the disk.
- */
+/** Settings that are fine each for itself and make no sense together. Pure: judged by the settings alone. */
 
 import { hideUrlSecrets } from "../http/urls.ts";
 import { localPort } from "../local_port.ts";
@@ -10,7 +7,7 @@ import { orList } from "../text.ts";
 import { isPattern, matchesParts, parseGlob } from "../glob.ts";
 import type { FlagName } from "./flags.ts";
 import type { Resolved } from "./resolve.ts";
-import { quote } from "./usage_error.ts";
+import { quote, UsageError } from "./usage_error.ts";
 
 /** What counts only with certain values of another flag. */
 const COUNTS_ONLY_WITH:
@@ -31,26 +28,13 @@ const COUNTS_ONLY_WITH:
  */
 export const SELECTORS = ["pid", "pid-file", "process-name", "process-cmdline"] as const;
 
-/** Each finds one kind of contradiction, in this order. */
-const RULES: readonly ((resolved: Resolved) => string | null)[] = [
-  findTriggerConflict,
-  findTargetConflict,
-  findVerifyConflict,
-  findCredentialConflict,
-  findTimeConflict,
-  findOutputConflict,
-  findRolloutConflict,
-  findUnused,
-  findPortConflict,
-];
-
-/** The first contradiction as one line for people, or null. */
-export function findContradiction(resolved: Resolved): string | null {
-  for (const rule of RULES) {
-    const found = rule(resolved);
-    if (found !== null) return found;
-  }
-  return null;
+/** @throws {UsageError} for the first contradiction: what was given, and the way out. */
+export function refuseContradictions(resolved: Resolved): void {
+  const found = findTriggerConflict(resolved) ?? findTargetConflict(resolved) ??
+    findVerifyConflict(resolved) ??
+    findCredentialConflict(resolved) ?? findTimeConflict(resolved) ?? findOutputConflict(resolved) ??
+    findRolloutConflict(resolved) ?? findUnused(resolved) ?? findPortConflict(resolved);
+  if (found !== null) throw new UsageError(found);
 }
 
 function findTriggerConflict({ config, givenAs }: Resolved): string | null {
@@ -142,12 +126,10 @@ function whySeveral([input, ...more]: readonly string[]): string | null {
 }
 
 function findSameName(files: readonly string[], label: string): string | null {
-  const second = files.find((file, at) =>
-    files.findIndex((other) => baseName(other) === baseName(file)) < at
-  );
+  const firstOf = (name: string) => files.find((file) => baseName(file) === baseName(name))!;
+  const second = files.find((file) => firstOf(file) !== file);
   if (second === undefined) return null;
-  const first = files.find((file) => baseName(file) === baseName(second))!;
-  return `${label}: --config-file ${quote(first)} and ${quote(second)} would both be ` +
+  return `${label}: --config-file ${quote(firstOf(second))} and ${quote(second)} would both be ` +
     `written as ${quote(baseName(second))}, want inputs with different names`;
 }
 

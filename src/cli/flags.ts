@@ -1,7 +1,4 @@
-/**
- * The one table of flags: parsing, validation, `--help`, the docs and the tests all read it. A flag that is not here does
- * not exist.
- */
+/** The one table of flags, which parsing, validation, `--help`, the docs and the tests read. */
 
 import type { Config } from "../config.ts";
 import * as kind from "./kinds.ts";

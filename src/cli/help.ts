@@ -1,7 +1,4 @@
-/**
- * `--help` and `--version`, from the flag table. Loaded only when asked for. Must hold
- * no fact about a flag that the table does not.
- */
+/** `--help` and `--version`. Loaded only when asked for. Holds no fact about a flag that the table does not. */
 
 import { REVISION, VERSION } from "../version.ts";
 import { FLAG_NAMES, type FlagName, FLAGS, variableOf } from "./flags.ts";

@@ -1,7 +1,6 @@
 /**
- * The kinds of value a flag can take: how it is written, parsed and shown on the status page. The flag table spreads them.
- * Each `parse` takes the text of one value and returns it typed, or throws a {@linkcode UsageError} that says what was
- * wanted. Must know no flag by name, and never touch the disk.
+ * The kinds of value a flag can take: how it is written, parsed and shown on the status page. Knows no flag by name, and
+ * never touches the disk.
  */
 
 import { hideUrlSecrets, refusedPortOf } from "../http/urls.ts";
@@ -16,10 +15,7 @@ import { messageOf, orList } from "../text.ts";
 export interface Kind {
   /** Stands for the value in help and messages; empty for a boolean, which takes none. */
   readonly placeholder: string;
-  /**
-   * Reads one value; relative paths count from `cwd`.
-   * @throws {UsageError}
-   */
+  /** Reads one value; relative paths count from `cwd`. @throws {UsageError} that says what was wanted */
   readonly parse: (text: string, cwd: string) => unknown;
   /** What the field of the Config counts in, at the end of its name; for numbers with a unit. */
   readonly unit?: "Ms" | "Bytes";
@@ -96,8 +92,8 @@ export const FILE_OR_GLOB: Kind = {
 };
 
 /**
- * Makes `path` absolute against `cwd` and removes `.`, `..`, doubled and trailing slashes, by text alone as `resolve` of
- * Node and the standard library do it: a symbolic link before `..` is not followed.
+ * Makes `path` absolute against `cwd` and removes `.`, `..`, doubled and trailing slashes, by text alone: a symbolic link
+ * before `..` is not followed.
  * @throws {UsageError} where it holds a NUL, which no path can
  */
 export function absolutePath(path: string, cwd: string): string {
@@ -110,10 +106,7 @@ export function absolutePath(path: string, cwd: string): string {
   return `/${parts.join("/")}`;
 }
 
-/**
- * A URL of the app, as written: `http://`, `https://`, or `unix:/path/to.sock:/path` for a unix socket. Its secrets are
- * hidden from people.
- */
+/** A URL of the app, as written: `http://`, `https://`, or `unix:/path/to.sock:/path` for a unix socket. */
 export const APP_URL: Kind = {
   placeholder: "URL",
   show: hideUrlSecrets,
@@ -187,10 +180,7 @@ export const PORT = kind(
   (text) => /^\d{1,5}$/.test(text) && Number(text) <= 65535 ? Number(text) : undefined,
 );
 
-/**
- * An address to listen on: a host name or address without scheme or port; `[::1]` loses its brackets. `all addresses` is
- * the default's text.
- */
+/** A host name or address to listen on; `[::1]` loses its brackets, and `all addresses` is the default's text. */
 export const HOST: Kind = {
   placeholder: "HOST",
   parse: (text) => {

@@ -5,7 +5,7 @@
 
 import type { CheckInput, Config, RunningSidecar, TakenSettings } from "../config.ts";
 import { orList } from "../text.ts";
-import { findContradiction, SELECTORS } from "./contradictions.ts";
+import { refuseContradictions, SELECTORS } from "./contradictions.ts";
 import { findFlag, FLAG_NAMES, type FlagName, PEER_FLAGS } from "./flags.ts";
 import { type Environment, readEnvironment, resolveConfig } from "./resolve.ts";
 import { quote, suggestion, UsageError } from "./usage_error.ts";
@@ -66,17 +66,12 @@ export function parseCommandLine(
     if (known !== "run") return resolveQuestion(known, tokens, environment, cwd, running);
     const variables = readEnvironment(environment);
     const resolved = resolveConfig(flags, variables.flags, cwd);
-    refuseContradiction(resolved);
+    refuseContradictions(resolved);
     return { kind: "run", config: resolved.config, warnings: variables.warnings };
   } catch (error) {
     if (error instanceof UsageError) return { kind: "usage", message: error.message };
     throw error;
   }
-}
-
-function refuseContradiction(resolved: Parameters<typeof findContradiction>[0]): void {
-  const contradiction = findContradiction(resolved);
-  if (contradiction) throw new UsageError(contradiction);
 }
 
 /** `check` and `healthcheck` ask about the sidecar that runs, with its settings where there is one. */
@@ -110,7 +105,7 @@ function resolveQuestion(
     const isTold = own.flags.has("metrics-port") || own.flags.has("metrics-host");
     return { kind: command, config, taken: isTold ? null : taken };
   }
-  refuseContradiction(resolved);
+  refuseContradictions(resolved);
   return { kind: command, config, warnings, taken, runChecks: own.runChecks, environment };
 }
 
@@ -138,9 +133,7 @@ function unexpectedWord(word: string, flags: Tokens["flags"]): string {
 
 /**
  * Cuts the arguments into command, flags and mistakes, in order, without looking at any value: `--flag value`,
- * `--flag=value`, `--switch`, `--switch=false`, `-h` and words; `--` ends the flags. Own lines, since `mri` cannot tell
- * `--interval` from `--interval=` nor report `--once=maybe`, and `args-tokens` takes any argument with `--` in it for a
- * flag, which breaks values such as `nginx -t --conf=x`. Never throws.
+ * `--flag=value`, `--switch`, `--switch=false`, `-h` and words; `--` ends the flags. Never throws.
  */
 function tokenize(args: readonly string[]): Tokens {
   const found: Tokens = { flags: new Map(), words: [], asked: null, runChecks: false, mistake: null };

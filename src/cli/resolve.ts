@@ -1,7 +1,6 @@
 /**
- * Turns texts into the Config: flag before variable before default, each parsed by its row of the table. Of the
- * environment `CONFIG_RELOADER_…` comes before the original's plain names, service links of Kubernetes are left out, and
- * unknown names reported. Must judge no combination of flags; `contradictions.ts` does.
+ * Turns texts into the Config: flag before variable before default, each parsed by its row of the table. Judges no
+ * combination of flags; `contradictions.ts` does.
  */
 
 import type { Config, Setting } from "../config.ts";
@@ -44,8 +43,8 @@ const LINK_VALUE = /^(?:tcp|udp|sctp):\/\//;
 const LINK_NAME = /_PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?$|_SERVICE_(?:HOST|PORT(?:_.*)?)$/;
 
 /**
- * Reads the variables of all flags; an empty one counts as unset. Goes through what is set, not through the table: of
- * the table's names hardly one is.
+ * Reads the variables of all flags: `CONFIG_RELOADER_…` comes before the original's plain name, and an empty one counts as
+ * unset. Service links of Kubernetes are left out, other unknown names reported.
  */
 export function readEnvironment(environment: Environment): EnvironmentTexts {
   const found: EnvironmentTexts = { flags: new Map(), warnings: [] };
@@ -54,7 +53,8 @@ export function readEnvironment(environment: Environment): EnvironmentTexts {
     if (!variable.startsWith(VARIABLE_PREFIX) || text === "") continue;
     const name = variable.slice(VARIABLE_PREFIX.length).toLowerCase().replaceAll("_", "-") as FlagName;
     if (findFlag(name) && variableOf(name) === variable) take(found, name, variable, text);
-    else if (!isServiceLink(variable, text)) unknown.push(variable);
+    // Links of a Service `config-reloader…` are passed over in silence: the pod's author did not write them.
+    else if (!LINK_NAME.test(variable) && !LINK_VALUE.test(text)) unknown.push(variable);
   }
   for (const name of FLAG_NAMES) {
     const variable = FLAGS[name].plainVariable;
@@ -79,11 +79,6 @@ function take({ flags, warnings }: EnvironmentTexts, name: FlagName, variable: s
   }
   const texts = flag.repeatable ? text.split(",").map((item) => item.trim()).filter(Boolean) : [text];
   if (texts.length > 0 && !flags.has(name)) flags.set(name, { variable, texts });
-}
-
-/** Links of a Service `config-reloader` or `config-reloader-…`; silent, since the pod's author did not write them. */
-function isServiceLink(variable: string, value: string): boolean {
-  return LINK_NAME.test(variable) || LINK_VALUE.test(value);
 }
 
 /**
