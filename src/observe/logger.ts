@@ -11,10 +11,8 @@ import type { LogFormat, LogLevel } from "../config.ts";
 import type { LogFields, Logger } from "../ports.ts";
 import { escapeUnsafe } from "../text.ts";
 
-/** Where bytes go; `Deno.stderr` is one. Resolves to the number of bytes taken. */
-export interface ByteSink {
-  write(bytes: Uint8Array): Promise<number>;
-}
+/** Where bytes go. */
+export type ByteSink = Pick<typeof Deno.stderr, "write">;
 
 /** The logger of a process, with what only its owner needs. */
 export interface ProcessLogger extends Logger {
@@ -29,12 +27,7 @@ const WAITING_LINES_MAX = 1_000;
 /** Longest message or field value, in UTF-16 units: an app's answer may be 1 MiB, a log line should not. */
 const VALUE_LENGTH_MAX = 4_096;
 
-/**
- * Creates the logger of this process. LogTape's configuration is global: a second call replaces the first one's sink
- * and level.
- * @param sink where lines go, `Deno.stderr` by default
- * @param wallMs the wall clock, for tests
- */
+/** Creates the logger of this process: LogTape's configuration is global, so a second one replaces the first. */
 export function createLogger(
   level: LogLevel,
   format: LogFormat,
@@ -69,21 +62,14 @@ export function createLogger(
 
 /** Without the category, which LogTape adds. */
 function toRecord(level: LogRecord["level"], text: string, fields: LogFields, timestamp: number) {
-  const message = cut(text);
-  const entries = Object.entries(fields).map(([name, value]) =>
-    [name, typeof value === "string" ? cut(value) : value] as const
-  );
-  return {
-    level,
-    message: [message],
-    rawMessage: message,
-    timestamp,
-    properties: Object.fromEntries(entries),
-  };
+  const message = cut(text) as string;
+  const properties = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, cut(value)]));
+  return { level, message: [message], rawMessage: message, timestamp, properties };
 }
 
-function cut(text: string): string {
-  return text.length > VALUE_LENGTH_MAX ? `${text.slice(0, VALUE_LENGTH_MAX)}…` : text;
+function cut(value: unknown): unknown {
+  const isLong = typeof value === "string" && value.length > VALUE_LENGTH_MAX;
+  return isLong ? `${value.slice(0, VALUE_LENGTH_MAX)}…` : value;
 }
 
 /** One write at a time; what does not fit is dropped and counted, and the next line that comes out says how many. */
@@ -116,9 +102,9 @@ function createQueue(format: LogFormat, sink: ByteSink, wallMs: () => number) {
     }
   }, { maxQueueSize: WAITING_LINES_MAX, onDrop: ({ count }) => drop(count) });
   const flush = async (timeoutMs: number) => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, timeoutMs));
-    await Promise.race([push.drain(), late]);
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, timeoutMs);
+    await Promise.race([push.drain(), late.promise]);
     clearTimeout(timer);
   };
   return { push, flush, dropped: () => dropped };
@@ -157,15 +143,19 @@ function renderText({ timestamp, level, record }: Parts): string {
   return `${timestamp} ${level.toUpperCase().padEnd(5)} ${escapeUnsafe(message)}${fields.join("")}`;
 }
 
-function renderJson({ timestamp, level, record }: Parts): string {
+/** All fields, those of every line first, which no other may replace. */
+function fieldsOf({ timestamp, level, record }: Parts): Record<string, unknown> {
   const fixed = { time: timestamp, level, msg: record.rawMessage };
-  return escapeUnsafe(JSON.stringify({ ...fixed, ...record.properties, ...fixed }));
+  return { ...fixed, ...record.properties, ...fixed };
 }
 
-function renderLogfmt({ timestamp, level, record }: Parts): string {
-  const fixed = { time: timestamp, level, msg: record.rawMessage };
-  return Object.entries({ ...fixed, ...record.properties, ...fixed })
-    .map(([name, value]) => `${name}=${quoteValue(String(value))}`).join(" ");
+function renderJson(parts: Parts): string {
+  return escapeUnsafe(JSON.stringify(fieldsOf(parts)));
+}
+
+function renderLogfmt(parts: Parts): string {
+  return Object.entries(fieldsOf(parts)).map(([name, value]) => `${name}=${quoteValue(String(value))}`)
+    .join(" ");
 }
 
 /** A value as logfmt has it: bare where no parser can misread it, else in double quotes, as Go's writers do it. */

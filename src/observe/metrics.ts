@@ -1,7 +1,6 @@
 /**
- * The numbers of this process as prom-client's metrics, one verb a fact. Nothing that goes wrong here fails a scrape or a
- * reload. Four files of prom-client are loaded by name: the whole of it also loads
- * clusters and push gateways, twice the memory and 40 ms of start.
+ * The numbers of this process as prom-client's metrics, one verb a fact. Four files of prom-client are loaded by name: the
+ * whole of it also loads clusters and push gateways, twice the memory and 40 ms of start.
  */
 
 import type * as prom from "prom-client";
@@ -26,11 +25,7 @@ const Registry = RegistryClass as unknown as typeof prom.Registry;
 /** The numbers of one run. */
 export type Metrics = ReturnType<typeof createMetrics>;
 
-/**
- * Creates the metrics of one run; every series of a closed set is there from the start. Times are in milliseconds; the text has
- * seconds.
- * @param readProcess the values of `process_*`, asked at each scrape
- */
+/** Creates the metrics of one run; every series of a closed set is there from the start. */
 export function createMetrics(
   config: Config,
   readProcess: () => ProcessStats = createProcessReader(),

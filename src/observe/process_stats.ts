@@ -1,7 +1,4 @@
-/**
- * The values of the `process_*` metrics, read from /proc/self at each scrape with a few small synchronous reads: /proc is
- * memory, and nothing is read between scrapes. Node's `process` is not touched: it costs 40 ms of start.
- */
+/** The values of the `process_*` metrics, read from /proc/self at each scrape. Node's `process` costs 40 ms of start. */
 
 import { parseStat } from "../proc/process.ts";
 
@@ -18,9 +15,8 @@ export interface ProcessStats {
 const TICKS_PER_SECOND = 100;
 
 /**
- * Creates the reader. What cannot change is read once: /proc/stat has a line of all interrupts, and reading it at each
- * scrape cost more memory than all the rest of the scrape.
- * @returns a function that throws where /proc is missing or in a form that is not known
+ * Creates the reader, which throws where /proc is missing. What cannot change is read once: /proc/stat has a line of all
+ * interrupts, and costs more memory than all the rest of a scrape.
  */
 export function createProcessReader(): () => ProcessStats {
   let bootTimeSeconds = NaN;
@@ -41,9 +37,7 @@ export function createProcessReader(): () => ProcessStats {
   };
 }
 
-/**
- * The soft limit of open descriptors; Infinity where there is none. @throws where /proc is missing
- */
+/** The soft limit of open descriptors; Infinity where there is none. @throws where /proc is missing */
 export function readMaxFds(): number {
   const limits = Deno.readTextFileSync("/proc/self/limits");
   return /^Max open files\s+unlimited/m.test(limits)

@@ -30,18 +30,12 @@ export function parseAuthFile(text: string): string[] {
   return values;
 }
 
-/**
- * Reads and parses the file.
- * @throws Error that names the path and the reason
- */
+/** Reads and parses the file. @throws Error that names the path and the reason */
 export function readAuthFile(path: string): string[] {
   return readSecretFile("auth file", path, parseAuthFile);
 }
 
-/**
- * Creates the judge of requests. `onProblem` hears once of a file that cannot be read, and again when it could be read in
- * between.
- */
+/** Creates the judge of requests. `onProblem` hears once of a file that cannot be read. */
 export function createAuthorize(read: () => string[], onProblem: (message: string) => void): Authorize {
   let told = false;
   return (authorization) => {

@@ -9,19 +9,16 @@ import type { Clock } from "../ports.ts";
 /** What the handler asks for its answers. */
 export interface HandlerDeps {
   readonly clock: Pick<Clock, "nowMs" | "sleep">;
-  /** The Prometheus text. */
   metrics(): Promise<string>;
-  /** Whether the loop turns. */
   health(): Health;
-  /** See `--ready-when`. */
   ready(): Health;
-  /** What `/status` and the page show; made when somebody looks. */
+  /** Made when somebody looks at `/status` or the page. */
   status(): StatusView | Promise<StatusView>;
-  /** Whether this request may see more than the probes; null: nothing is asked for. */
+  /** null: everybody may see everything. */
   auth: Authorize | null;
   /** Clients hold more of large answers than they may, and the next one was refused. */
   onUnread(): void;
-  /** Told about what should not happen: an answer that could not be made. */
+  /** An answer could not be made. */
   onError(path: string, error: unknown): void;
 }
 

@@ -1,7 +1,4 @@
-/**
- * Opens the own server's port with `Deno.serve`, plain or TLS, and words what goes wrong with it. Certificates are read
- * here and nowhere else. It keeps nothing: server.ts decides when to open and when to close.
- */
+/** Opens the own server's port with `Deno.serve`, plain or TLS, and words what goes wrong with it. It keeps nothing. */
 
 import type { Config } from "../config.ts";
 import { readSecretFile } from "../secret_file.ts";
@@ -26,21 +23,16 @@ export interface ListenOptions {
   readonly handle: Deno.ServeHandler<Deno.NetAddr>;
 }
 
-/**
- * Reads certificate and key; null where TLS is off.
- * @throws Error that names the file and the reason
- */
+/** Reads certificate and key; null where TLS is off. @throws Error that names the file and the reason */
 export function readTlsFiles(config: Config): TlsFiles | null {
   if (config.tlsCertFile === null || config.tlsKeyFile === null) return null;
   const read = (path: string) => readSecretFile("TLS file", path, (pem) => pem);
   return { cert: read(config.tlsCertFile), key: read(config.tlsKeyFile) };
 }
 
-/**
- * Listens on `port` of all addresses (`::`, or 0.0.0.0 where the machine has no IPv6) or of the host given.
- * @throws Error that says what is wrong and which flag helps
- */
+/** Listens on `port` of all addresses or of the host given. @throws Error that says what is wrong and which flag helps */
 export function listen({ config, port, tls, signal, handle }: ListenOptions): Listening {
+  // Without IPv6 the machine has no `::`.
   const hosts = config.metricsHost === null ? ["::", "0.0.0.0"] : [config.metricsHost];
   const onError = () => new Response("internal error\n", { status: 500 });
   let failure: unknown;
@@ -56,10 +48,7 @@ export function listen({ config, port, tls, signal, handle }: ListenOptions): Li
   throw new Error(describeFailure(config, port, failure), { cause: failure });
 }
 
-/**
- * Listens for a moment, to see whether it can be done.
- * @throws Error as `listen`
- */
+/** Listens for a moment, to see whether it can be done. @throws Error as `listen` */
 export async function tryListening(config: Config, port: number, tls: TlsFiles | null): Promise<void> {
   const abort = new AbortController();
   const handle = () => new Response(null, { status: 503 });
@@ -68,10 +57,7 @@ export async function tryListening(config: Config, port: number, tls: TlsFiles |
   await finished;
 }
 
-/**
- * Whether certificate and key fit: on a port of their own, whether or not the real one is free.
- * @throws Error as `listen`
- */
+/** Tries certificate and key on a port of their own, whether or not the real one is free. @throws Error as `listen` */
 export async function tryTlsFiles(config: Config, tls: TlsFiles): Promise<void> {
   await tryListening({ ...config, metricsHost: "127.0.0.1" }, 0, tls);
 }

@@ -13,10 +13,7 @@ import { STYLE } from "./page_style.ts";
 /** Seconds between two refreshes: often enough to watch a reload, seldom enough to read. */
 const REFRESH_SECONDS = 5;
 
-/**
- * Renders the page.
- * @param refresh whether it asks the browser to load it again; readers can turn that off (WCAG 2.2.2)
- */
+/** Renders the page. `refresh`: it asks the browser to load it again; readers can turn that off (WCAG 2.2.2). */
 export async function renderPage(
   view: StatusView,
   { refresh }: { refresh: boolean },

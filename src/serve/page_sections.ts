@@ -1,7 +1,4 @@
-/**
- * The parts of the status page below its head line, each from the view alone. Whatever comes from outside is escaped by
- * hono's `html`. Loaded with the page only.
- */
+/** The parts of the status page below its head line, each from the view alone. Loaded with the page only. */
 
 import { html } from "hono/html";
 import type { Setting } from "../config.ts";
