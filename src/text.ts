@@ -48,6 +48,11 @@ export function isMissing(error: string): boolean {
   return /no such|no file matches|missing|not there|not found/i.test(error);
 }
 
+/** `1 file`, `2 files`. */
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
 /** Joins words as in a sentence: `a, b or c`. */
 export function orList(words: readonly string[]): string {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;

@@ -9,7 +9,7 @@ import { isGlob } from "../glob.ts";
 import { splitShellWords } from "./shell_words.ts";
 import { parseDurationMs, parseSizeBytes } from "./units.ts";
 import { quote, UsageError } from "./usage_error.ts";
-import { messageOf, orList } from "../text.ts";
+import { messageOf, orList, plural } from "../text.ts";
 
 /** Parts of a flag that its kind of value decides. */
 export interface Kind {
@@ -131,7 +131,7 @@ export const COMMAND: Kind = {
   parse: splitShellWords,
   show: (text) => {
     const [program, ...{ length }] = splitShellWords(text);
-    return length === 0 ? program! : `${program} … (${length} argument${length > 1 ? "s" : ""})`;
+    return length === 0 ? program! : `${program} … (${plural(length, "argument")})`;
   },
 };
 

@@ -10,7 +10,6 @@ import type { WriteOut } from "../ports.ts";
 import { createProcReader } from "../proc/reader.ts";
 import { createTargetPort } from "../target/target.ts";
 import { createStatusProbe } from "../verify/probe.ts";
-import { VERSION } from "../version.ts";
 import { createSnapshotReader } from "../watch/reader.ts";
 import { checkApp } from "./check/app.ts";
 import { checkDisk } from "./check/disk.ts";
@@ -50,8 +49,8 @@ export async function runCheck(
   ];
   await write(
     config.logFormat === "json"
-      ? renderJson(findings, VERSION, taken)
-      : renderText(findings, VERSION, !Deno.noColor && Deno.stdout.isTerminal(), taken),
+      ? renderJson(findings, taken)
+      : renderText(findings, !Deno.noColor && Deno.stdout.isTerminal(), taken),
   );
   return isOk(findings) ? 0 : 1;
 }

@@ -3,7 +3,7 @@
 import { html } from "hono/html";
 import type { Setting } from "../config.ts";
 import type { FileChange, FileState, Proof, ReloadRecord, StatusView } from "../model.ts";
-import { formatMs, isMissing } from "../text.ts";
+import { formatMs, isMissing, plural } from "../text.ts";
 import {
   badge,
   capitalize,
@@ -49,7 +49,7 @@ export function content(view: StatusView): Html {
   const broken = view.files.filter((file) => file.error !== null);
   const shown = [...broken, ...view.files.filter((file) => file.error === null)].slice(0, FILES_SHOWN_MAX);
   const hidden = view.files.length - shown.length;
-  const count = view.files.length === 1 ? "1 file" : `${view.files.length} files`;
+  const count = plural(view.files.length, "file");
   return section(
     "content",
     "Configuration",

@@ -297,12 +297,12 @@ test("check: colours mark the lines, and the marks say the same without", () => 
       fix: { say: "change it", yaml: "a:\n  b" },
     },
   ];
-  const plain = renderText(findings, "1", false);
-  const coloured = renderText(findings, "1", true);
+  const plain = renderText(findings, false, null);
+  const coloured = renderText(findings, true, null);
   assert.ok(!plain.includes(ESCAPE));
   assert.ok(coloured.includes(`${ESCAPE}[32m✓${ESCAPE}[0m fine`));
   assert.equal(coloured.replaceAll(new RegExp(`${ESCAPE}\\[\\d+m`, "g"), ""), plain);
-  const command = renderText([{ ...findings[0]!, fix: { say: "do it", command: "kubectl x" } }], "1", false);
+  const command = renderText([{ ...findings[0]!, fix: { say: "do it", command: "kubectl x" } }], false, null);
   assert.match(command, /→ do it:\n {6}kubectl x\n/);
   assert.match(plain, /✗ taken \[port-taken\]\n {4}→ change it:\n {6}a:\n {8}b\n/);
   assert.match(plain, /1 fault to fix, 1 warning\n$/);

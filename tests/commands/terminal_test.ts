@@ -23,14 +23,14 @@ test("check: whatever a process or an answer is called, the report has its own l
     details: [EVIL],
     fix: { say: EVIL, yaml: `args:\n  - ${EVIL.replace(/[\r\n]/g, "")}` },
   };
-  const text = renderText([finding], "1.0.0", false);
+  const text = renderText([finding], false, null);
   assert.doesNotMatch(text, UNSAFE);
   assert.equal(
     text.split("\n").length,
-    renderText([{ ...finding, message: "", details: [""] }], "1", false).split("\n").length,
+    renderText([{ ...finding, message: "", details: [""] }], false, null).split("\n").length,
   );
   assert.match(text, /\\u001b\]0;owned\\u0007/);
-  const json = renderJson([finding], "1.0.0");
+  const json = renderJson([finding], null);
   assert.doesNotMatch(json, UNSAFE);
   assert.equal(JSON.parse(json).findings[0].message, EVIL, "JSON gives it back as it was");
 });

@@ -11,7 +11,7 @@ import { mountOf, parseMountinfo } from "../../proc/mountinfo.ts";
 import { isPattern, matchesParts, parseGlob } from "../../glob.ts";
 import { holdsFifo } from "../../watch/open_watch.ts";
 import { planPlaces } from "../../watch/sources.ts";
-import { isMissing, messageOf } from "../../text.ts";
+import { isMissing, messageOf, plural, shortHash } from "../../text.ts";
 import { type Finding, findingsIn, type Fix } from "./finding.ts";
 import { argsFix, badFileFix, mountFix, readableFix, RESTART, staleFix, volumeFix } from "./fixes.ts";
 
@@ -39,16 +39,17 @@ async function checkPaths(
   seen: Observation,
   stale: readonly StaleMount[],
 ): Promise<Finding[]> {
-  if (seen.kind === "replaced") {
-    return [say.fault("replaced", seen.message, RESTART)];
-  }
+  if (seen.kind === "replaced") return [say.fault("replaced", seen.message, RESTART)];
   if (seen.kind === "settling") {
     return [say.warn("settling", "The content is being written at this moment; check again")];
   }
   const files = seen.kind === "content" ? seen.snapshot.files : seen.files;
   const broken = files.filter((file) => file.error !== null);
   const findings = await Promise.all(broken.map((file) => unreadable(file, config)));
-  if (seen.kind === "content") findings.push(...seen.skipped.map(leftOut));
+  // What lies in a directory and is no content does not keep the rest from being read.
+  for (const { path, error } of seen.kind === "content" ? seen.skipped : []) {
+    findings.push(say.warn("bad-file", `Left "${path}" out of the content: ${error}`));
+  }
   findings.push(...stale.map((mount) => say.fault(mount.reason, mount.message, staleFix(mount))));
   const mounts = parseMountinfo(await Deno.readTextFile("/proc/self/mountinfo").catch(() => ""));
   for (const path of [...config.configFiles, ...config.watchedDirs]) {
@@ -64,8 +65,9 @@ async function checkPaths(
   }
   if (seen.kind === "content") {
     const { digest, files: all } = seen.snapshot;
-    const count = all.length === 1 ? "1 file" : `${all.length} files`;
-    findings.push(say.ok("content", `${count} in the content, hash ${digest.slice(0, 12)}`));
+    findings.push(
+      say.ok("content", `${plural(all.length, "file")} in the content, hash ${shortHash(digest)}`),
+    );
   }
   return findings;
 }
@@ -83,14 +85,13 @@ async function observe(reader: SnapshotReader, clock: Clock): Promise<Observatio
 
 async function unreadable({ path, error }: FileState, config: Config): Promise<Finding> {
   const { configFiles, watchedDirs } = config;
-  const denied = /permission/i.test(error!);
   const directories = [...watchedDirs, ...configFiles.filter(isPattern).map(directoryOf)];
   const mountPath = directories.includes(path) ? path : directoryOf(path);
   const message = `Cannot read "${path}": ${error}`;
   if (isMissing(error!)) {
     return say.fault("missing", message, await missingFix(path, mountPath, watchedDirs));
   }
-  if (denied) return say.fault("unreadable", message, readableFix(Deno.uid() ?? 65532));
+  if (/permission/i.test(error!)) return say.fault("unreadable", message, readableFix(Deno.uid() ?? 65532));
   return say.fault("bad-file", message, badFileFix(path, error!));
 }
 
@@ -110,11 +111,6 @@ async function missingFix(path: string, mountPath: string, watchedDirs: readonly
       : `the volume has ${shown}: name one of them, or put the key "${baseName(path)}" into the ConfigMap`,
     `--config-file=${mountPath}/${keys[0]}`,
   );
-}
-
-/** What lies in a directory and is no content does not keep the rest from being read. */
-function leftOut({ path, error }: FileState): Finding {
-  return say.warn("bad-file", `Left "${path}" out of the content: ${error}`);
 }
 
 /** The directory that a file or the files of a glob are in. */
@@ -173,7 +169,7 @@ async function checkWatcher(config: Config, clock: Clock): Promise<Finding> {
       ? sayWatcher.warn("watch-limit", message, WATCH_LIMIT_FIX)
       : sayWatcher.warn("no-events", message);
   }
-  const count = dirs.size === 1 ? "1 directory" : `${dirs.size} directories`;
+  const count = plural(dirs.size, "directory", "directories");
   const wait = missing ? " (what is to be watched is not all there yet)" : "";
   return sayWatcher.ok("inotify", `Kernel events for ${count}${wait}, and ${every}`);
 }

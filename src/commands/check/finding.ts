@@ -6,7 +6,8 @@
 import type { CheckCode } from "../../codes.ts";
 import type { TakenSettings } from "../../config.ts";
 import type { NextStep } from "../../model.ts";
-import { escapeUnsafe, escapeUnsafeLines } from "../../text.ts";
+import { escapeUnsafe, escapeUnsafeLines, plural } from "../../text.ts";
+import { VERSION } from "../../version.ts";
 
 /** `ok` ✓ works, `warn` ! works with a limit, `fault` ✗ does not work. */
 export type Level = "ok" | "warn" | "fault";
@@ -66,12 +67,11 @@ const COLOURS: Readonly<Record<Level, number>> = { ok: 32, warn: 33, fault: 31 }
 /** The report for people. */
 export function renderText(
   findings: readonly Finding[],
-  version: string,
   colour: boolean,
-  taken: TakenSettings | null = null,
+  taken: TakenSettings | null,
 ): string {
   const paint = (text: string, code: number) => colour ? `\x1b[${code}m${text}\x1b[0m` : text;
-  const lines = [`config-reloader ${version} check${taken ? describeTaken(taken) : ""}`];
+  const lines = [`config-reloader ${VERSION} check${taken ? describeTaken(taken) : ""}`];
   for (const [area, title] of Object.entries(AREAS)) {
     const here = findings.filter((finding) => finding.area === area);
     if (here.length === 0) continue;
@@ -90,8 +90,6 @@ export function renderText(
   return lines.join("\n");
 }
 
-const plural = (n: number, word: string) => `${n} ${word}${n === 1 ? "" : "s"}`;
-
 /** Whose settings were checked. */
 function describeTaken({ pid, flags, variables }: TakenSettings): string {
   return `, with the settings of the running config-reloader (PID ${pid}): ${plural(flags, "flag")}, ` +
@@ -109,12 +107,8 @@ function summary(findings: readonly Finding[], paint: (text: string, code: numbe
 }
 
 /** The same as one JSON document. */
-export function renderJson(
-  findings: readonly Finding[],
-  version: string,
-  taken: TakenSettings | null = null,
-): string {
-  const text = JSON.stringify({ version, settingsOf: taken, ok: isOk(findings), findings }, null, 2);
+export function renderJson(findings: readonly Finding[], taken: TakenSettings | null): string {
+  const text = JSON.stringify({ version: VERSION, settingsOf: taken, ok: isOk(findings), findings }, null, 2);
   return escapeUnsafeLines(text) + "\n";
 }
 
