@@ -80,16 +80,14 @@ export function capitalize(text: string): string {
   return /^[a-z]+[ ,]/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
 }
 
-/** `2026-11-24T08:00:00Z`; a time out of range (a broken clock) is `unknown`. */
-export function renderTime(wallMs: number): string {
-  const time = new Date(wallMs);
-  return Number.isNaN(time.getTime()) ? "unknown" : time.toISOString().replace(/\.\d+Z$/, "Z");
+/** `2026-11-24T08:00:00Z`. */
+function renderTime(wallMs: number): string {
+  return new Date(wallMs).toISOString().replace(/\.\d+Z$/, "Z");
 }
 
 /** The time of day in UTC, as logs have it; with its date where that is another day than `nowWallMs`. */
 export function renderClock(wallMs: number, nowWallMs: number): string {
   const [day, clock] = renderTime(wallMs).slice(0, -1).split("T");
-  if (clock === undefined) return renderTime(wallMs);
   return renderTime(nowWallMs).startsWith(day!) ? `${clock} UTC` : `${day} ${clock} UTC`;
 }
 

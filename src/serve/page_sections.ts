@@ -63,25 +63,20 @@ export function content(view: StatusView): Html {
 
 /** The digest; where something is away now it is of what was read last, and says so. */
 function onDisk(view: StatusView, broken: readonly FileState[]): Html {
-  if (broken.length === 0) return digest(view.diskDigest, "not read yet");
+  const { diskDigest, watcher: { lastScanWallMs } } = view;
+  const known = digest(diskDigest, "not read yet");
+  if (broken.length === 0 || diskDigest === null || lastScanWallMs === null) return known;
   const now = broken.every(({ error }) => isMissing(error!)) ? "now missing" : "now not readable";
-  if (view.diskDigest === null) return html`<span class="soft">not read yet</span>`;
-  const { lastScanWallMs } = view.watcher;
-  const read = lastScanWallMs === null ? "last read before" : html`last read ${time(lastScanWallMs, view)}`;
-  return html`${digest(view.diskDigest, "")} ${read}, <strong>${now}</strong>`;
+  return html`${known} last read ${time(lastScanWallMs, view)}, <strong>${now}</strong>`;
 }
 
-function fileItem(file: FileState): Html {
-  if (file.error !== null) {
-    return html`<li><code>${file.path}</code><br>
-${badge("bad", isMissing(file.error) ? "✗ missing" : "✗ cannot be read")}<p class="reason small">${
-      capitalize(file.error)
-    }</p></li>`;
-  }
-  return html`<li><code>${file.path}</code><br>
-${badge("good", "✓ read")} <span class="soft small"><code title="${file.digest}">${
-    file.digest!.slice(0, 12)
-  }</code>, ${renderBytes(file.sizeBytes)}</span></li>`;
+function fileItem({ path, error, digest: hash, sizeBytes }: FileState): Html {
+  const state = error === null
+    ? html`${badge("good", "✓ read")}
+<span class="soft small">${digest(hash, "")}, ${renderBytes(sizeBytes)}</span>`
+    : html`${badge("bad", isMissing(error) ? "✗ missing" : "✗ cannot be read")}
+<p class="reason small">${capitalize(error)}</p>`;
+  return html`<li><code>${path}</code><br>${state}</li>`;
 }
 
 function digest(value: string | null, otherwise: string): Html {

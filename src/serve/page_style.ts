@@ -19,7 +19,7 @@ h2{margin:0 0 .75rem;font-size:1.05rem}
 p{margin:.35rem 0 0}
 a{color:var(--link)}
 a:focus-visible{outline:3px solid var(--link);outline-offset:2px;border-radius:2px}
-code,.mono{font:.875em/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;unicode-bidi:isolate}
+code{font:.875em/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;unicode-bidi:isolate}
 section{background:var(--card);border:1px solid var(--line);border-radius:14px;padding:1.1rem 1.25rem;margin-top:1rem;overflow-wrap:anywhere}
 .soft{color:var(--soft)}
 .small{font-size:.875rem}

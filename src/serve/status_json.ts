@@ -22,13 +22,7 @@ function withTimes(record: Record<string, unknown>): Record<string, unknown> {
       const stem = /^(.+)WallMs$/.exec(key)?.[1] ?? (key === "wallMs" ? "" : null);
       if (stem === null) return [[key, value]];
       const name = stem === "now" || stem.endsWith("Since") ? stem : stem === "" ? "at" : `${stem}At`;
-      return [[name, typeof value === "number" ? rfc3339(value) : null], [key, value]];
+      return [[name, typeof value === "number" ? new Date(value).toISOString() : null], [key, value]];
     }),
   );
-}
-
-/** null for a time out of range (a broken clock). */
-function rfc3339(wallMs: number): string | null {
-  const time = new Date(wallMs);
-  return Number.isNaN(time.getTime()) ? null : time.toISOString();
 }
