@@ -38,12 +38,12 @@ export interface Verification {
 }
 
 /** One verification on its way; what is not `readonly` changes as it goes, and is seen by nobody else. */
-interface Run extends Attempt, Omit<Verification, "since" | "wasDown"> {
+interface Run extends Attempt, Verification {
   readonly process: Target | null;
+  /** The last trigger. */
+  since: Verification["since"];
   /** The first answer, where there was no baseline before the trigger. */
   adopted: Status | null;
-  triggeredAtMs: number;
-  triggeredWallMs: number;
   /** When the trigger went out once more; null where it did not. */
   triggeredAgainAtMs: number | null;
   /** The app has started with this content, or again since the trigger. */
@@ -63,7 +63,7 @@ interface Run extends Attempt, Omit<Verification, "since" | "wasDown"> {
 /** Polls until the reload is proved, rejected, overtaken, or out of time. */
 export async function verifyReload(attempt: Attempt, of: Verification): Promise<Result> {
   const { clock, config } = attempt;
-  const { unanswered = null, process = null, since } = of;
+  const { unanswered = null, process = null } = of;
   if (config.verify === "none") {
     if (unanswered !== null) return resultOf("failed", unanswered, "trigger-unanswered", { target: process });
     return resultOf("success", "", "", { proof: "delivered", target: process });
@@ -73,11 +73,9 @@ export async function verifyReload(attempt: Attempt, of: Verification): Promise<
     ...of,
     process,
     adopted: null,
-    triggeredAtMs: since.atMs,
-    triggeredWallMs: since.wallMs,
     triggeredAgainAtMs: null,
     restarted: of.hasStarted === true,
-    lastAliveAtMs: since.atMs,
+    lastAliveAtMs: of.since.atMs,
     settled: false,
     isRefused: false,
     wasDown: of.wasDown === true,
@@ -176,8 +174,9 @@ function endedByProcess(run: Run): Result | null {
     return null;
   }
   if (isStopping) return stopped(`${process.name} (PID ${process.pid})`);
-  if (!run.hasStarted && diedOfSignal(run, nowMs)) {
-    const reason = deathText(process, run.config.signal, nowMs - run.triggeredAtMs);
+  const { hasStarted, lastAliveAtMs, since: { atMs: triggeredAtMs } } = run;
+  if (!hasStarted && diedOfSignal({ triggeredAtMs, lastAliveAtMs }, nowMs)) {
+    const reason = deathText(process, run.config.signal, nowMs - triggeredAtMs);
     return { ...end(run, "failed", reason, "killed"), killed: true };
   }
   run.restarted = true;
@@ -200,8 +199,8 @@ async function readOnce(run: Run): Promise<Verdict | null> {
   const baseline = run.adopted ?? run.baseline;
   const verdict = judge(status, {
     baseline,
-    triggeredWallMs: run.triggeredWallMs,
-    sinceTriggerMs: clock.nowMs() - run.triggeredAtMs,
+    triggeredWallMs: run.since.wallMs,
+    sinceTriggerMs: clock.nowMs() - run.since.atMs,
     restarted: run.restarted || hasStartedSince(run, status),
     startWouldShow: run.wasDown || run.hasCountedOn,
     settled: run.settled,
@@ -238,11 +237,11 @@ async function adoptBaseline(run: Run): Promise<Result | null> {
     run.triggeredAgainAtMs = sent.atMs ?? null;
     return end(run, outcomeOfUnsent(sent.code), sent.message, sent.code);
   }
-  const { atMs, wallMs } = sent;
+  const { atMs } = sent;
   const how = process === null ? "request" : "signal";
   run.onSent({ kind: "sent", how, target: process, atMs, isAgain: true });
-  run.triggeredAtMs = run.triggeredAgainAtMs = run.lastAliveAtMs = atMs;
-  run.triggeredWallMs = wallMs;
+  run.since = sent;
+  run.triggeredAgainAtMs = run.lastAliveAtMs = atMs;
   return null;
 }
 

@@ -39,7 +39,8 @@ export async function gunzip(bytes: Uint8Array, limits: SizeLimits): Promise<Uin
   const whole = new Uint8Array(announced);
   let length = 0;
   try {
-    for await (const chunk of piecesOf(bytes).pipeThrough(new DecompressionStream("gzip"))) {
+    const packed = ReadableStream.from(piecesOf(bytes));
+    for await (const chunk of packed.pipeThrough(new DecompressionStream("gzip"))) {
       // Leaving the loop cancels the stream.
       if (length + chunk.length > whole.length) {
         length = Infinity;
@@ -68,14 +69,8 @@ export function release(bytes: Uint8Array): void {
   (bytes.buffer as ArrayBuffer).transfer(0);
 }
 
-function piecesOf(bytes: Uint8Array): ReadableStream<Uint8Array<ArrayBuffer>> {
-  let at = 0;
-  return new ReadableStream({
-    pull(controller) {
-      if (at >= bytes.length) return controller.close();
-      controller.enqueue(bytes.slice(at, at += PIECE_BYTES));
-    },
-  }, { highWaterMark: 0 });
+function* piecesOf(bytes: Uint8Array): Generator<Uint8Array<ArrayBuffer>> {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.slice(at, at + PIECE_BYTES);
 }
 
 function tooLarge(how: string, limits: SizeLimits, isUnpacked: boolean): string {

@@ -15,9 +15,6 @@ import { spread, waitForTurn } from "./turn.ts";
 /** A model in its next phase; or one that has a reload to do now, with that. */
 export type Decision = readonly [Model, Job | null];
 
-/** What counts of a snapshot here. */
-type Content = Pick<Snapshot, "digest" | "changedWallMs">;
-
 /** Decides what a look leads to; `hint` has the causes of all looks since the last that decided something. */
 export function decide(
   model: Model,
@@ -110,7 +107,7 @@ function ask(model: Model, question: Question, snapshot: Snapshot, hint: Hint): 
 }
 
 /** Takes the content on disk into the model. */
-export function noteContent(model: Model, { digest, changedWallMs }: Content, now: Now): Model {
+export function noteContent(model: Model, { digest, changedWallMs }: Snapshot, now: Now): Model {
   const looked = { ...model, diskProblem: null, lastLookAtMs: now.nowMs, changedWallMs };
   // Compared as reported, so that a step of the wall clock is no change.
   const reportedAtMs = changedWallMs === model.changedWallMs

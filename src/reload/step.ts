@@ -12,7 +12,6 @@ import {
   type Event,
   type Hint,
   isInSync,
-  type KnownTarget,
   type Liveness,
   type Model,
   type Now,
@@ -252,11 +251,8 @@ function isTargetOpen(model: Model, alive: Liveness, now: Now, config: Config): 
   // `--once` with an output writes it and ends: nobody is signalled, and none of the app's containers may be there yet.
   if (config.trigger !== "signal" || config.once && rendersOutput(config)) return false;
   const { known } = model;
-  return !isFine(known) || alive.known === false || now.nowMs - model.startedAtMs < EARLY_MS;
-}
-
-function isFine(known: KnownTarget | null): boolean {
-  return known !== null && known.target !== null && known.view.ok;
+  const isInOrder = known !== null && known.target !== null && known.view.ok;
+  return !isInOrder || alive.known === false || now.nowMs - model.startedAtMs < EARLY_MS;
 }
 
 /** Since when it is in sync, or not: counted from when the content differed, not from the first failure. */
