@@ -6,14 +6,13 @@
 import type { Config } from "../config.ts";
 import type { Cause, Observation, Result, Snapshot, Status } from "../model.ts";
 import { awaySince, jobOf, noteContent, noteObservation } from "./look.ts";
-import type { Event, Hint, Job, Model, Now, Phase, Reload, Step } from "./model.ts";
-import { count, noteLife, noteTrigger, survivalAtMs, survived } from "./outcome.ts";
+import type { Event, Job, Model, Now, Phase, Reload, Step } from "./model.ts";
+import { next } from "./next.ts";
+import { count, noteLife, noteTrigger, survived } from "./outcome.ts";
 import { hasFailed } from "./start.ts";
 
-/** So long after its trigger a proof may be pending before newer content overtakes it (contract: on a change, 5). */
-const OVERTAKE_MS = 2_000;
-
 type Concluding = Phase & { is: "concluding" };
+type Looked = Event & { kind: "looked" };
 
 /** Begins a reload. */
 export function begin(
@@ -46,14 +45,8 @@ export function withReload(model: Model, change: Partial<Reload>): Model {
 }
 
 /** A look beside the attempt: whatever differs from what was sent makes a success say less. */
-export function noteBeside(
-  model: Model,
-  reload: Reload,
-  hint: Hint,
-  observation: Observation,
-  now: Now,
-  config: Config,
-): Model {
+export function noteBeside(model: Model, reload: Reload, event: Looked, now: Now, config: Config): Model {
+  const { hint, observation } = event;
   if (observation.kind === "settling") {
     return withReload(model, { isPure: false, lookAtMs: observation.againAtMs });
   }
@@ -71,54 +64,28 @@ function isSame(observation: Observation, snapshot: Snapshot): boolean {
     observation.snapshot.changedWallMs === snapshot.changedWallMs;
 }
 
-/**
- * When newer content may overtake the pending proof; Infinity where there is none, or no trigger to wait for. At SIGTERM the
- * reload in progress is finished, since nothing more will be sent.
- */
-export function overtakeAtMs(
-  { newer, sentAtMs, isOvertaken }: Reload,
-  { isStopping }: Pick<Model, "isStopping">,
-  config: Config,
-): number {
-  if (newer === null || sentAtMs === null || isOvertaken || isStopping) return Infinity;
-  return Math.max(sentAtMs + OVERTAKE_MS, sentAtMs + config.minReloadIntervalMs, newer.notBeforeMs);
-}
-
 /** The look after the attempt: go on with newer content, look again later, or let it count. */
-export function conclude(
-  model: Model,
-  phase: Concluding,
-  event: Event & { kind: "looked" },
-  now: Now,
-  config: Config,
-): Step {
+export function conclude(model: Model, phase: Concluding, event: Looked, now: Now, config: Config): Step {
   const { observation } = event;
   const result = survived(model, phase.result, event.alive, now, config);
   // What the attempt counts as says it already.
   const isSaid = result !== phase.result;
   const living = isSaid ? { ...model, signalled: null } : noteLife(model, event.alive, now, config);
-  const seen = noteBeside(living, phase.reload, event.hint, observation, now, config);
+  const seen = noteBeside(living, phase.reload, event, now, config);
   const { reload } = seen.phase as Concluding;
   // The group of a rollout needs the verdict on each content, and newer content asks for its own turn.
   if (!goesOn(result) || config.rollout !== "none") return count(seen, reload, result, now, config);
   const sameAgain = observation.kind === "content" && observation.snapshot.digest === reload.job.digest;
   if (sameAgain && result.code !== "overtaken") return count(seen, reload, result, now, config);
-  if (observation.kind === "settling") {
-    return waitUntil(seen, observation.againAtMs, now);
-  }
+  const lookAgain = (lookAtMs: number): Step =>
+    next({ ...seen, phase: { ...seen.phase as Concluding, lookAtMs } }, now, config);
+  if (observation.kind === "settling") return lookAgain(observation.againAtMs);
   if (observation.kind !== "content") return count(seen, reload, unreadable(result), now, config);
   const gapEndsAtMs = (result.lastTriggeredAtMs ?? -Infinity) + config.minReloadIntervalMs;
   const goesAtMs = Math.max(gapEndsAtMs, reload.newer?.notBeforeMs ?? -Infinity);
   return goesAtMs > now.nowMs
-    ? waitUntil(seen, goesAtMs, now)
+    ? lookAgain(goesAtMs)
     : continueWith(seen, reload, result, observation, now, config);
-}
-
-function waitUntil(model: Model, lookAtMs: number, now: Now): Step {
-  return [
-    { ...model, phase: { ...model.phase as Concluding, lookAtMs } },
-    { do: "wait", untilMs: Math.min(lookAtMs, survivalAtMs(model, now)) },
-  ];
 }
 
 /** The app has said no, or newer content is due: the attempt is not over where the disk holds something newer. */
@@ -146,14 +113,14 @@ function continueWith(
   const isOther = digest !== reload.job.digest;
   const noted = noteTrigger(noteObservation(model, observation, now, config), reload, result, config);
   const awaySinceAtMs = awaySince(noted, now);
-  const next: Model = { ...noteContent(noted, snapshot, now), isUncertain: true, awaySinceAtMs };
+  const newer: Model = { ...noteContent(noted, snapshot, now), isUncertain: true, awaySinceAtMs };
   const { hint } = reload.newer ?? { hint: { causes: reload.causes, firstAtMs: reload.job.seenAtMs } };
-  const failure = next.failure?.digest === digest ? next.failure : null;
+  const failure = newer.failure?.digest === digest ? newer.failure : null;
   // To the last applied content the disk has gone back, and not on.
-  const onward = digest === next.applied ? "revert" as const : "change" as const;
-  const job = { ...jobOf(next, failure, hint.firstAtMs), why: isOther ? onward : reload.job.why };
+  const onward = digest === newer.applied ? "revert" as const : "change" as const;
+  const job = { ...jobOf(newer, failure, hint.firstAtMs), why: isOther ? onward : reload.job.why };
   const causes = hint.causes.length === 0 ? reload.causes : hint.causes;
-  const [begun, effect] = begin(next, job, snapshot, causes, true);
+  const [begun, effect] = begin(newer, job, snapshot, causes, true);
   return [withReload(begun, { isAsked: reload.isAsked }), effect];
 }
 

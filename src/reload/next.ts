@@ -1,9 +1,11 @@
 /** What a phase waits for, and when it ends by itself. Pure. */
 
 import type { Config } from "../config.ts";
-import { overtakeAtMs } from "./attempt.ts";
-import type { Model, Now, Step } from "./model.ts";
+import type { Model, Now, Reload, Step } from "./model.ts";
 import { end, survivalAtMs } from "./outcome.ts";
+
+/** So long after its trigger a proof may be pending before newer content overtakes it (contract: on a change, 5). */
+const OVERTAKE_MS = 2_000;
 
 /** What is done next in this phase. */
 export function next(model: Model, now: Now, config: Config): Step {
@@ -49,6 +51,19 @@ export function dateOf(model: Model, config: Config): number {
     default:
       return Infinity;
   }
+}
+
+/**
+ * When newer content may overtake the pending proof; Infinity where there is none, or no trigger to wait for. At SIGTERM the
+ * reload in progress is finished, since nothing more will be sent.
+ */
+export function overtakeAtMs(
+  { newer, sentAtMs, isOvertaken }: Reload,
+  { isStopping }: Pick<Model, "isStopping">,
+  config: Config,
+): number {
+  if (newer === null || sentAtMs === null || isOvertaken || isStopping) return Infinity;
+  return Math.max(sentAtMs + OVERTAKE_MS, sentAtMs + config.minReloadIntervalMs, newer.notBeforeMs);
 }
 
 /** `--once`: the exit code in this phase; null where it is not done yet. */

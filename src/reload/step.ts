@@ -6,7 +6,7 @@
 
 import { type Config, rendersOutput } from "../config.ts";
 import type { Cause, Result } from "../model.ts";
-import { begin, conclude, noteBeside, noteTold, overtakeAtMs, tellsFailure, withReload } from "./attempt.ts";
+import { begin, conclude, noteBeside, noteTold, tellsFailure, withReload } from "./attempt.ts";
 import { adopt, decide, decideReload, mergeCauses, mergeHints, noteObservation, waitForApp } from "./look.ts";
 import {
   type Event,
@@ -18,7 +18,7 @@ import {
   type Phase,
   type Step,
 } from "./model.ts";
-import { dateOf, next } from "./next.ts";
+import { dateOf, next, overtakeAtMs } from "./next.ts";
 import { count, end, noteLife, stop, watchOf } from "./outcome.ts";
 import { isSameProcess, isStillToCome } from "./process.ts";
 import { decideStart, startFacts, statusIn } from "./start.ts";
@@ -104,7 +104,7 @@ function onLook(model: Model, event: Event & { kind: "looked" }, now: Now, confi
   const { observation } = event;
   if (phase.is === "concluding") return conclude(model, phase, event, now, config);
   if (phase.is === "reloading") {
-    const beside = noteBeside(model, phase.reload, event.hint, observation, now, config);
+    const beside = noteBeside(model, phase.reload, event, now, config);
     return onDate(beside, now, config);
   }
   const hint = { ...event.hint, causes: mergeCauses(model.undecided, event.hint.causes) };
