@@ -67,6 +67,7 @@ export interface Sender {
 /** Makes a sender. Its client is made anew when the certificates have changed. */
 export function createSender(): Sender {
   let kept: { readonly key: string; readonly client: Deno.HttpClient } | null = null;
+  let last: { readonly url: string; readonly destination: Destination } | null = null;
 
   function close(): void {
     kept?.client.close();
@@ -93,7 +94,9 @@ export function createSender(): Sender {
 
   const send: SendRequest = (request, signal) =>
     withDeadline(request.timeoutMs, signal, async (deadline) => {
-      const destination = parseDestination(request.url);
+      // Taking a URL apart once a change, with cold caches, takes 0.1 ms on the way to the signal.
+      if (last?.url !== request.url) last = { url: request.url, destination: parseDestination(request.url) };
+      const { destination } = last;
       const client = clientFor(destination, request.tls);
       try {
         return await ask(client, request, destination, deadline);
