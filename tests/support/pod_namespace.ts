@@ -66,7 +66,7 @@ export interface PodSidecar {
   check(config?: PodConfig): Promise<{ code: number; text: string }>;
   /** `config-reloader check` or `healthcheck` as `main.ts` runs it, with the settings of a sidecar in its container. */
   ask(...args: string[]): Promise<{ code: number; text: string }>;
-  /** Median microseconds of `rounds` calls of resolve, with the target of the first. */
+  /** Microseconds of the processor that one of `rounds` calls of resolve takes. */
   measure(rounds: number, config?: PodConfig): Promise<number>;
 }
 

@@ -47,15 +47,3 @@ export async function ownMs(pid: number, action: () => Promise<unknown>): Promis
   await action();
   return performance.now() - queuedMs() - before;
 }
-
-/** Does `action` until it takes less than `limitMs`, three times at most: once it may have been interrupted. */
-export async function within(limitMs: number, action: () => unknown): Promise<void> {
-  const took: number[] = [];
-  do {
-    const beganMs = performance.now();
-    await action();
-    took.push(Math.round(performance.now() - beganMs));
-    if (took.at(-1)! < limitMs) return;
-  } while (took.length < 3);
-  throw new Error(`It took ${took.join(", ")} ms, at most ${limitMs} are wanted`);
-}

@@ -629,7 +629,7 @@ podTest("pod: a look at ten processes is fast enough to be on the way to the sig
   const app = await pod.start({ program: "amp", args: ["handle", "listen", "workers=4"], uid: USER });
   await pod.start({ program: "probe", args: ["workers=1"], container: "amp", uid: USER });
   const sidecar = await pod.sidecar({ uid: USER });
-  const medianUs = await sidecar.measure(300, { reloadUrl: `http://localhost:${app.port}/` });
-  // Measured at 500 to 1,000 µs; five times that is a fault, and not a busy machine.
-  assert.ok(medianUs < 5000, `${medianUs} µs`);
+  const lookUs = await sidecar.measure(300, { reloadUrl: `http://localhost:${app.port}/` });
+  // Measured at 1,000 µs; five times that is a fault, and not a busy machine.
+  assert.ok(lookUs < 5000, `${lookUs} µs`);
 });
