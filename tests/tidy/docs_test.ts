@@ -26,6 +26,8 @@ const OTHERS =
 
 const read = (page: string) => Deno.readTextFile(`${ROOT}/docs/${page}.md`);
 
+const exists = (path: string) => Deno.stat(`${ROOT}/${path}`).then(() => true, () => false);
+
 /** GitHub's anchor of a heading. */
 const anchorOf = (title: string) =>
   title.trim().toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-");
@@ -58,6 +60,16 @@ test("every link between the documents leads to a file, and to a heading of it",
       const { pathname, hash } = new URL(target!, here);
       const text = await Deno.readTextFile(pathname);
       if (hash) assert.ok(anchorsOf(text).includes(hash.slice(1)), `${path} links to ${target}`);
+    }
+  }
+});
+
+test("every path of this repository that a page names is there", async () => {
+  for await (const { name } of Deno.readDir(`${ROOT}/docs`)) {
+    if (!name.endsWith(".md")) continue;
+    const text = await Deno.readTextFile(`${ROOT}/docs/${name}`);
+    for (const [, path] of text.matchAll(/`((?:tests|src|k8s|scripts|bench|examples)\/[\w./-]+)`/g)) {
+      assert.ok(await exists(path!), `docs/${name} names ${path}`);
     }
   }
 });
