@@ -28,7 +28,7 @@ export function createAppMountsReader(config: Config, reader: ProcReader): Targe
     }
     const { found } = last;
     const { stale, blind, unseen } = found;
-    if (changed === undefined || blind || unseen.length === 0) return { stale, blind };
+    if (changed === undefined || blind || unseen.length === 0) return found;
     // Of several volumes the app may see one and not the other.
     return { stale, blind: changed().some((path) => unseen.includes(mountOf(own, withoutLinks(path))!)) };
   };

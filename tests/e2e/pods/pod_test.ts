@@ -602,8 +602,10 @@ podTest("pod: the app's own mounts are looked at", {}, async (pod) => {
     const settings = { ...config, pid: process.pid };
     return await sidecar.staleMounts(targetOf((await sidecar.resolve(settings)).resolution), settings);
   };
-  assert.deepEqual(await mounts(whole), { stale: [], blind: false });
-  assert.deepEqual(await mounts(without), { stale: [], blind: false });
+  for (const sees of [whole, without]) {
+    const { stale, blind } = await mounts(sees);
+    assert.deepEqual([stale, blind], [[], false]);
+  }
   const blind = await mounts(sub);
   assert.equal(blind.blind, true);
   assert.deepEqual(blind.stale.map((m) => [m.container, m.reason, m.mountPoint]), [[
