@@ -16,7 +16,7 @@ import { reloadOf } from "../reload/model.ts";
 import { formatMs, messageOf } from "../text.ts";
 import { createLoop, type Loop } from "../loop/loop.ts";
 import { createHandler } from "../serve/handler.ts";
-import { createServer } from "../serve/server.ts";
+import { startServer } from "../serve/server.ts";
 import { createTargetPort } from "../target/target.ts";
 import { createHttpTrigger } from "../trigger/http.ts";
 import { createStatusProbe } from "../verify/probe.ts";
@@ -56,7 +56,7 @@ export async function runSidecar(config: Config, warnings: readonly string[]): P
 
 async function runParts(config: Config, parts: Parts, stop: ReturnType<typeof createStop>): Promise<number> {
   const { loop, watcher, logger } = parts;
-  const server = config.once ? keepAlive() : await startServer(config, parts);
+  const server = config.once ? keepAlive() : await serve(config, parts);
   const ended = new AbortController();
   const hint: TakeHint = (cause) => {
     loop.hint(cause);
@@ -149,7 +149,7 @@ async function loadPreparation(
   return createPreparation(config, logger, clock, environment);
 }
 
-async function startServer(config: Config, parts: Parts) {
+async function serve(config: Config, parts: Parts) {
   const { logger, metrics, loop, clock } = parts;
   const startedWallMs = clock.wallMs();
   const handler = createHandler({
@@ -162,7 +162,7 @@ async function startServer(config: Config, parts: Parts) {
     onUnread: () => server.shed("they ask and do not read the answers"),
     onError: (path, error) => logger.error(`Cannot answer ${path}: ${error}`, { path }),
   });
-  const server = createServer(
+  const server = startServer(
     config,
     (ask) => {
       parts.collectGarbage(1);
@@ -171,7 +171,7 @@ async function startServer(config: Config, parts: Parts) {
     logger,
     clock,
   );
-  const { port } = server.start();
+  const { port } = server;
   logger.info(`Serving /metrics, /healthz, /readyz and /status on port ${port}`, { port });
   return server;
 }

@@ -24,8 +24,8 @@ const STOP_TIMEOUT_MS = 1_000;
 /** What the tests replace. */
 const EFFECTS = { listen, countOpenFds, readMaxFds, countUnread };
 
-/** Creates the server; nothing happens before `start`. */
-export function createServer(
+/** Listens, and serves until it is stopped. @throws Error for people: port taken, bad certificate */
+export function startServer(
   config: Config,
   handler: Handler,
   logger: Logger,
@@ -37,12 +37,24 @@ export function createServer(
   const failed = Promise.withResolvers<never>();
   failed.promise.catch(() => {});
   let port = config.metricsPort;
-  let tls: TlsFiles | null = null;
+  let tls = readTlsFiles(config);
   const warn = createWarning(logger, clock);
-  let limit: ReturnType<typeof createClientLimit> | null = null;
+  const limit = createClientLimit({
+    ...effects,
+    clock,
+    signal,
+    shed,
+    countUnread: () => effects.countUnread(port),
+  });
+  const sessions = createSessions(
+    clock,
+    signal,
+    (signal) => effects.listen({ config, port, tls, signal, handle }),
+    (error) => warn(`${cannotAccept(port, error)}; all connections are closed, and it is tried again`, port),
+  );
 
   function handle(request: Request): Promise<Response> {
-    limit?.asked();
+    limit.asked();
     const failedMs = sessions.accepted();
     if (failedMs >= 1_000) {
       const seconds = Math.round(failedMs / 1_000);
@@ -50,14 +62,6 @@ export function createServer(
     }
     return handler(request);
   }
-
-  const open = (signal: AbortSignal) => effects.listen({ config, port, tls, signal, handle });
-  const sessions = createSessions(
-    clock,
-    signal,
-    open,
-    (error) => warn(`${cannotAccept(port, error)}; all connections are closed, and it is tried again`, port),
-  );
 
   /** Closes all connections, and says why. */
   function shed(reason: string): void {
@@ -67,31 +71,23 @@ export function createServer(
     void clock.sleep(0, signal).then(() => (globalThis as { gc?: () => void }).gc?.());
   }
 
+  // The kernel picks one for 0, which later sessions keep.
+  port = sessions.begin().addr.port;
+  sessions.run().catch((error) =>
+    failed.reject(new Error(`${cannotAccept(port, error)}, for 30 s; ending, to be started anew`))
+  );
+  // Else `look` comes often enough.
+  if (config.intervalMs > COUNT_INTERVAL_MS) void limit.run();
+  if (tls !== null) {
+    void watchTlsFiles(config, tls, logger, clock, signal, (fresh) => {
+      tls = fresh;
+      sessions.renew();
+    });
+  }
   return {
-    /**
-     * Listens, and gives the port (that picked by the kernel where 0 was asked for).
-     * @throws Error for people: port taken, bad certificate
-     */
-    start: () => {
-      tls = readTlsFiles(config);
-      const countUnread = () => effects.countUnread(port);
-      limit = createClientLimit({ ...effects, clock, signal, shed, countUnread });
-      port = sessions.begin().addr.port;
-      sessions.run().catch((error) =>
-        failed.reject(new Error(`${cannotAccept(port, error)}, for 30 s; ending, to be started anew`))
-      );
-      // Else `look` comes often enough.
-      if (config.intervalMs > COUNT_INTERVAL_MS) void limit.run();
-      if (tls !== null) {
-        void watchTlsFiles(config, tls, logger, clock, signal, (fresh) => {
-          tls = fresh;
-          sessions.renew();
-        });
-      }
-      return { port };
-    },
+    port,
     /** Looks at what clients hold, at a moment when the process is awake anyway: the next look by itself can wait. */
-    look: () => limit?.look(),
+    look: limit.look,
     shed,
     /** Rejects once nothing could be accepted for 30 s: the process should end then. Else it stays pending. */
     failed: failed.promise,

@@ -3,7 +3,7 @@ import { createClock } from "../../src/clock.ts";
 import { runHealthcheck } from "../../src/commands/healthcheck.ts";
 import type { Health } from "../../src/model.ts";
 import { createHandler } from "../../src/serve/handler.ts";
-import { createServer } from "../../src/serve/server.ts";
+import { startServer } from "../../src/serve/server.ts";
 import { collect } from "../support/lines.ts";
 import { goodView } from "../support/status_view.ts";
 import { test } from "../support/strict.ts";
@@ -39,8 +39,8 @@ async function ask(
     onUnread: () => {},
     onError: () => {},
   });
-  const server = createServer(config, handler, quiet, createClock());
-  const { port } = server.start();
+  const server = startServer(config, handler, quiet, createClock());
+  const { port } = server;
   const lines: string[] = [];
   const tlsCertFile = asks === null ? null : `${CERTIFICATES}${asks}.pem`;
   const code = await runHealthcheck({ ...config, metricsPort: port, tlsCertFile }, collect(lines));

@@ -5,7 +5,7 @@ import { createClock } from "../../src/clock.ts";
 import { CLIENTS_MAX } from "../../src/serve/client_limit.ts";
 import type { Handler } from "../../src/serve/handler.ts";
 import type { ListenOptions } from "../../src/serve/listen.ts";
-import { createServer } from "../../src/serve/server.ts";
+import { startServer } from "../../src/serve/server.ts";
 import { createFakeClock, settle } from "../support/fake_clock.ts";
 import { closeAll, connect, exchange, get, readAll, send } from "../support/http_attack.ts";
 import { until } from "../support/poll.ts";
@@ -43,8 +43,7 @@ function startFakeServer({ maxFds = 1024 } = {}) {
     readMaxFds: () => maxFds,
     countUnread: () => world.countUnread(),
   };
-  const server = createServer(CONFIG, echo, logger, clock, effects);
-  server.start();
+  const server = startServer(CONFIG, echo, logger, clock, effects);
   return {
     server,
     clock,
@@ -266,8 +265,8 @@ test("stop lets an answer in progress be written, and no longer than a second", 
   const answers: (() => void)[] = [];
   const slow: Handler = (ask) => new Promise((resolve) => answers.push(() => resolve(echo(ask))));
   const clock = createFakeClock();
-  const server = createServer(CONFIG, slow, quiet, clock);
-  const { port } = server.start();
+  const server = startServer(CONFIG, slow, quiet, clock);
+  const { port } = server;
   const [idle, quick, never] = [await connect(port), await connect(port), await connect(port)];
   await send(quick, "GET /quick HTTP/1.1\r\n\r\n");
   await until("the first request", () => answers.length === 1);
@@ -288,8 +287,8 @@ test("stop lets an answer in progress be written, and no longer than a second", 
 });
 
 test("port 0 is a port of the kernel's choice, on both address families", async () => {
-  const server = createServer(CONFIG, echo, quiet, createClock());
-  const { port } = server.start();
+  const server = startServer(CONFIG, echo, quiet, createClock());
+  const { port } = server;
   assert.ok(port > 0);
   for (const hostname of ["127.0.0.1", "::1"]) {
     const conn = await Deno.connect({ hostname, port });
@@ -301,8 +300,8 @@ test("port 0 is a port of the kernel's choice, on both address families", async 
 });
 
 test("--metrics-host binds that address only", async () => {
-  const server = createServer({ ...CONFIG, metricsHost: "127.0.0.1" }, echo, quiet, createClock());
-  const { port } = server.start();
+  const server = startServer({ ...CONFIG, metricsHost: "127.0.0.1" }, echo, quiet, createClock());
+  const { port } = server;
   assert.equal((await get(port, "/a")).status, 200);
   await assert.rejects(Deno.connect({ hostname: "::1", port }));
   await server.stop();
@@ -311,8 +310,7 @@ test("--metrics-host binds that address only", async () => {
 test("a taken port is said with the way out", () => {
   const taken = Deno.listen({ port: 0, hostname: "::" });
   const metricsPort = taken.addr.port;
-  const server = createServer({ ...CONFIG, metricsPort }, echo, quiet, createClock());
-  assert.throws(() => server.start(), {
+  assert.throws(() => startServer({ ...CONFIG, metricsPort }, echo, quiet, createClock()), {
     message:
       `Cannot listen on port ${metricsPort}: another process in this pod (containers of a pod share ports) ` +
       `uses it; set --metrics-port to a free one`,
@@ -334,14 +332,13 @@ for (
   ] as const
 ) {
   test(`--metrics-host ${metricsHost} is said with the way out`, () => {
-    const server = createServer({ ...CONFIG, metricsHost }, echo, quiet, createClock());
-    assert.throws(() => server.start(), { message });
+    assert.throws(() => startServer({ ...CONFIG, metricsHost }, echo, quiet, createClock()), { message });
   });
 }
 
 test("a client that closes its write side still gets its answer; HEAD has the length and no body", async () => {
-  const server = createServer(CONFIG, echo, quiet, createClock());
-  const { port } = server.start();
+  const server = startServer(CONFIG, echo, quiet, createClock());
+  const { port } = server;
   const conn = await connect(port);
   await send(conn, "GET /a HTTP/1.0\r\n\r\n");
   await conn.closeWrite();

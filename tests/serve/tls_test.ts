@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createClock } from "../../src/clock.ts";
-import { createServer } from "../../src/serve/server.ts";
+import { startServer } from "../../src/serve/server.ts";
 import type { Clock } from "../../src/ports.ts";
 import { closeAll, connect, exchange } from "../support/http_attack.ts";
 import { until } from "../support/poll.ts";
@@ -28,13 +28,13 @@ async function startTls() {
   await put("server");
   const log: string[] = [];
   const say = (message: string) => void log.push(message);
-  const server = createServer(
+  const server = startServer(
     createTestConfig({ intervalMs: 60_000, ...files }),
     () => Promise.resolve(new Response("hello")),
     { debug: say, info: say, warn: say, error: say },
     hasty,
   );
-  const { port } = server.start();
+  const { port } = server;
   return {
     port,
     files,
@@ -123,8 +123,7 @@ for (
         tlsKeyFile: `${CERTIFICATES}server.key`,
       });
       const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-      const server = createServer(config, () => Promise.reject(), quiet, hasty);
-      assert.throws(() => server.start(), { message });
+      assert.throws(() => startServer(config, () => Promise.reject(), quiet, hasty), { message });
     } finally {
       await Deno.remove(dir, { recursive: true });
     }

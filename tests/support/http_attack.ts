@@ -9,7 +9,7 @@ import { createClock } from "../../src/clock.ts";
 import { createMetrics } from "../../src/observe/metrics.ts";
 import { createTestConfig } from "./config.ts";
 import { createHandler } from "../../src/serve/handler.ts";
-import { createServer } from "../../src/serve/server.ts";
+import { startServer } from "../../src/serve/server.ts";
 import { sampleOf } from "./exposition.ts";
 import { goodView } from "./status_view.ts";
 
@@ -162,8 +162,8 @@ async function runServer(): Promise<void> {
     onError: (path, error) => log(`${path} ${error}`),
   });
   const config = createTestConfig({ intervalMs: 60_000 });
-  const server = createServer(config, handler, logger, clock);
-  const { port } = server.start();
+  const server = startServer(config, handler, logger, clock);
+  const { port } = server;
   const parent = Deno.ppid;
   setInterval(async () => {
     // The end of its input tells, too, but not where another process has inherited the other side of the pipe.

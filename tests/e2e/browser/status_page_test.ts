@@ -9,7 +9,7 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from "p
 import { createClock } from "../../../src/clock.ts";
 import type { StatusView } from "../../../src/model.ts";
 import { createHandler } from "../../../src/serve/handler.ts";
-import { createServer } from "../../../src/serve/server.ts";
+import { startServer } from "../../../src/serve/server.ts";
 import {
   ambiguousView,
   goodView,
@@ -49,13 +49,13 @@ async function withPage(
     onUnread: () => {},
     onError: (_, error) => assert.fail(String(error)),
   });
-  const server = createServer(
+  const server = startServer(
     createTestConfig({ intervalMs: 60_000, metricsHost: "127.0.0.1" }),
     handler,
     quiet,
     createClock(),
   );
-  const { port } = server.start();
+  const { port } = server;
   const browser = await launch();
   try {
     const page = await (await browser.newContext(options)).newPage();
