@@ -10,9 +10,9 @@ import { hideUrlSecrets } from "../http/urls.ts";
 import { type Pod, readPod } from "../pod.ts";
 import type { Clock, Watcher } from "../ports.ts";
 import type { Recorder } from "../record/recorder.ts";
-import { isMissing, shortHash } from "../text.ts";
+import { shortHash } from "../text.ts";
 import { REVISION, VERSION } from "../version.ts";
-import { argsFix, badFileFix, CHECK, readableFix, staleFix, targetFix } from "./check/fixes.ts";
+import { argsFix, CHECK, fileFix, staleFix, targetFix } from "./check/fixes.ts";
 import { statusFix, triggerFix, URL_FIX } from "./check/url_fixes.ts";
 
 /** What `/status` shows, gathered from the parts that know it. */
@@ -80,9 +80,7 @@ function heldStep({ rolloutGroup }: Config, pod: Pod): NextStep {
 
 /** Without a look at the disk, which may hang: `check` has one, and more to say. */
 function fileStep({ path, error }: FileState, pod: Pod): NextStep {
-  if (/permission/i.test(error!)) return readableFix(Deno.uid() ?? 65532);
-  if (!isMissing(error!)) return badFileFix(path, error!);
-  return {
+  return fileFix(path, error!) ?? {
     say: "put the file back (a key of the ConfigMap that is gone, say), or name the one that is there with " +
       "--config-file; the app goes on with what it has. `check` says what the volume has",
     ...inKubernetes(pod, `exec ${pod.name}`, CHECK),

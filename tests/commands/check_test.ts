@@ -7,7 +7,7 @@ import { runCheck } from "../../src/commands/check.ts";
 import { checkApp } from "../../src/commands/check/app.ts";
 import { checkDisk } from "../../src/commands/check/disk.ts";
 import { type Finding, renderText } from "../../src/commands/check/finding.ts";
-import { mountFix, readableFix, targetFix, volumeFix } from "../../src/commands/check/fixes.ts";
+import { fileFix, mountFix, targetFix, volumeFix } from "../../src/commands/check/fixes.ts";
 import { checkServer } from "../../src/commands/check/server.ts";
 import type { Config } from "../../src/config.ts";
 import { TARGET_CODES, type TargetCode } from "../../src/codes.ts";
@@ -344,7 +344,11 @@ test("check: every fix can be pasted, and says what to set", () => {
   assert.match(alike, /- --process-cmdline=PATTERN/);
   assert.doesNotMatch(alike, /--process-name/);
   for (
-    const fix of [mountFix("x", { process: "amp" }, "/etc/a b"), volumeFix("/etc/x: y"), readableFix(65532)]
+    const fix of [
+      mountFix("x", { process: "amp" }, "/etc/a b"),
+      volumeFix("/etc/x: y"),
+      fileFix("/x", "permission denied")!,
+    ]
   ) {
     parseYaml(fix.yaml!);
   }

@@ -11,9 +11,9 @@ import { mountOf, parseMountinfo } from "../../proc/mountinfo.ts";
 import { isPattern, matchesParts, parseGlob } from "../../glob.ts";
 import { holdsFifo } from "../../watch/open_watch.ts";
 import { planPlaces } from "../../watch/sources.ts";
-import { isMissing, messageOf, plural, shortHash } from "../../text.ts";
+import { messageOf, plural, shortHash } from "../../text.ts";
 import { type Finding, findingsIn, type Fix } from "./finding.ts";
-import { argsFix, badFileFix, mountFix, readableFix, RESTART, staleFix, volumeFix } from "./fixes.ts";
+import { argsFix, fileFix, mountFix, RESTART, staleFix, volumeFix } from "./fixes.ts";
 
 const say = findingsIn("paths");
 const sayWatcher = findingsIn("watcher");
@@ -84,22 +84,19 @@ async function observe(reader: SnapshotReader, clock: Clock): Promise<Observatio
 }
 
 async function unreadable({ path, error }: FileState, config: Config): Promise<Finding> {
-  const { configFiles, watchedDirs } = config;
-  const directories = [...watchedDirs, ...configFiles.filter(isPattern).map(directoryOf)];
-  const mountPath = directories.includes(path) ? path : directoryOf(path);
   const message = `Cannot read "${path}": ${error}`;
-  if (isMissing(error!)) {
-    return say.fault("missing", message, await missingFix(path, mountPath, watchedDirs));
-  }
-  if (/permission/i.test(error!)) return say.fault("unreadable", message, readableFix(Deno.uid() ?? 65532));
-  return say.fault("bad-file", message, badFileFix(path, error!));
+  const fix = fileFix(path, error!);
+  if (fix === null) return say.fault("missing", message, await missingFix(path, config));
+  return say.fault(/permission/i.test(error!) ? "unreadable" : "bad-file", message, fix);
 }
 
 /** Names that are shown of what a volume has. */
 const NAMES_SHOWN_MAX = 10;
 
 /** Nothing is mounted there; or it is, and has other keys. */
-async function missingFix(path: string, mountPath: string, watchedDirs: readonly string[]): Promise<Fix> {
+async function missingFix(path: string, { configFiles, watchedDirs }: Config): Promise<Fix> {
+  const directories = [...watchedDirs, ...configFiles.filter(isPattern).map(directoryOf)];
+  const mountPath = directories.includes(path) ? path : directoryOf(path);
   const entries = await Array.fromAsync(Deno.readDir(mountPath)).catch(() => []);
   const keys = entries.filter((entry) => !entry.isDirectory && !entry.name.startsWith(".."))
     .map(({ name }) => name).sort();

@@ -1,8 +1,9 @@
-/** What to paste for each fault. Pure; YAML in the words of a pod's spec, since that is where it goes. */
+/** What to paste for each fault; YAML in the words of a pod's spec, since that is where it goes. */
 
 import type { Config } from "../../config.ts";
 import type { StaleMount, TargetView } from "../../model.ts";
 import { parentOf } from "../../paths.ts";
+import { isMissing } from "../../text.ts";
 import type { Fix } from "./finding.ts";
 
 /** Lines of the sidecar's part in a pod's spec, where it stands as what cannot be seen from within. */
@@ -23,9 +24,11 @@ const withVolume = (name: string, source: string[], directory: string) =>
     ).replace(/^/gm, "  "),
   ].join("\n");
 
+const sidecarFix = (say: string, ...lines: string[]): Fix => ({ say, yaml: inSidecar(...lines) });
+
 /** Arguments for the sidecar. */
 export function argsFix(say: string, ...args: string[]): Fix {
-  return { say, yaml: inSidecar("    args:", ...args.map((arg) => `      - ${yamlString(arg)}`)) };
+  return sidecarFix(say, "    args:", ...args.map((arg) => `      - ${yamlString(arg)}`));
 }
 
 const PID_FILE_FIX = argsFix(
@@ -105,21 +108,14 @@ export function targetFix(
 
 /** The sidecar as the user of the application, or of a volume; null where that is not known. */
 export function userFix(uid: number | null): Fix {
-  return {
-    say: "run both containers as the same user",
-    yaml: inSidecar("    securityContext:", `      runAsUser: ${uid ?? "USER_OF_THE_APPLICATION"}`),
-  };
+  const user = `      runAsUser: ${uid ?? "USER_OF_THE_APPLICATION"}`;
+  return sidecarFix("run both containers as the same user", "    securityContext:", user);
 }
 
 /** Variables of the sidecar that have no value yet. */
 export function envFix(names: readonly string[]): Fix {
-  return {
-    say: "give the sidecar a value for each, or leave it as text",
-    yaml: inSidecar(
-      "    env:",
-      ...names.flatMap((name) => [`      - name: ${name}`, '        value: "VALUE"']),
-    ),
-  };
+  const variables = names.flatMap((name) => [`      - name: ${name}`, '        value: "VALUE"']);
+  return sidecarFix("give the sidecar a value for each, or leave it as text", "    env:", ...variables);
 }
 
 /**
@@ -137,7 +133,7 @@ export function mountFix(
     `      - name: ${volume}`,
     `        mountPath: ${yamlString(directory)}  # a directory, without subPath`,
   ];
-  if (container === "config-reloader") return { say, yaml: inSidecar(...lines) };
+  if (container === "config-reloader") return sidecarFix(say, ...lines);
   const name = `  - name: APP_CONTAINER  # the one that runs ${container.process}`;
   return { say, yaml: ["containers:", name, ...lines].join("\n") };
 }
@@ -173,29 +169,25 @@ export function staleFix({ container, reason, mountPoint }: StaleMount, process 
   return mountFix("mount the whole volume, without subPath", where, parentOf(mountPoint));
 }
 
-/** A volume whose files the sidecar's user may not read. */
-export function readableFix(uid: number): Fix {
-  return {
-    say: "let kubelet give the volume a group that the sidecar is in",
-    yaml: `spec:\n  securityContext:\n    fsGroup: ${uid}`,
-  };
-}
-
-/** Something is there that cannot be read as content. */
-export function badFileFix(path: string, error: string): Fix {
+/** What to change about a file that cannot be read, by the words of its error; null where nothing is there. */
+export function fileFix(path: string, error: string): Fix | null {
+  if (isMissing(error)) return null;
+  if (/permission/i.test(error)) {
+    return {
+      say: "let kubelet give the volume a group that the sidecar is in",
+      yaml: `spec:\n  securityContext:\n    fsGroup: ${Deno.uid() ?? 65532}`,
+    };
+  }
   if (/^a directory/.test(error)) return argsFix("watch it as a directory", `--watched-dir=${path}`);
   if (/^a file, not a directory/.test(error)) return argsFix("watch it as a file", `--config-file=${path}`);
   if (/--max-file-size/.test(error)) {
     return argsFix("raise the limit, and the container's memory with it", "--max-file-size=64MiB");
   }
-  if (/leads out of the watched directories/.test(error)) {
-    // Whoever made the link chose where it leads: that is nothing to paste.
-    return argsFix(
-      "remove the link; only where the application is meant to read what it leads to, name that itself",
-      "--config-file=/PATH/OF/A/FILE",
-    );
-  }
-  return argsFix("put a regular file there, or watch another path", "--config-file=/PATH/OF/A/FILE");
+  // Whoever made a link chose where it leads: that is nothing to paste.
+  const say = /leads out of the watched directories/.test(error)
+    ? "remove the link; only where the application is meant to read what it leads to, name that itself"
+    : "put a regular file there, or watch another path";
+  return argsFix(say, "--config-file=/PATH/OF/A/FILE");
 }
 
 /** Quoted only where YAML would take it for something else. */
