@@ -137,23 +137,17 @@ export interface Config extends CredentialFiles {
   readonly settings: readonly Setting[];
 }
 
-/**
- * Whether the app reads files that the sidecar writes.
- */
+/** Whether the app reads files that the sidecar writes. */
 export function rendersOutput(config: Pick<Config, "configEnvsubstFile" | "outputDir">): boolean {
   return config.configEnvsubstFile !== null || config.outputDir !== null;
 }
 
-/**
- * Whether the bytes of the content count beside their hash: they are checked or written.
- */
+/** Whether the bytes of the content count beside their hash: they are checked or written. */
 export function usesBytes(config: Pick<Config, "validate" | "configEnvsubstFile" | "outputDir">): boolean {
   return config.validate !== "none" || rendersOutput(config);
 }
 
-/**
- * Whether anything stands between the content and its trigger.
- */
+/** Whether anything stands between the content and its trigger. */
 export function needsPreparing(
   config: Pick<Config, "checkCommand" | "validate" | "configEnvsubstFile" | "outputDir">,
 ): boolean {

@@ -6,30 +6,22 @@
 /** Names of files that this program is writing start with this; a dot hides them from globs and listings. */
 export const OWN_PREFIX = ".config-reloader-";
 
-/**
- * The directory of a path; the root's own is the root.
- */
+/** The directory of a path; the root's own is the root. */
 export function parentOf(path: string): string {
   return path.slice(0, path.lastIndexOf("/")) || "/";
 }
 
-/**
- * The last part of a path.
- */
+/** The last part of a path. */
 export function baseName(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-/**
- * The path of an entry of a directory.
- */
+/** The path of an entry of a directory. */
 export function joinPath(dir: string, name: string): string {
   return dir === "/" ? `/${name}` : `${dir}/${name}`;
 }
 
-/**
- * Whether `path` is `directory` or lies below it; both absolute and normalised.
- */
+/** Whether `path` is `directory` or lies below it; both absolute and normalised. */
 export function isWithin(path: string, directory: string): boolean {
   return path === directory || path.startsWith(directory === "/" ? "/" : `${directory}/`);
 }

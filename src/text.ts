@@ -1,8 +1,6 @@
 /** Small pure texts, for all rooms: durations, hashes and reasons as people read them in log lines. */
 
-/**
- * The part of a digest that is shown: the first 12 hex digits; `none` where there was no content yet.
- */
+/** The part of a digest that is shown: the first 12 hex digits; `none` where there was no content yet. */
 export function shortHash(digest: string | null): string {
   return digest === null ? "none" : digest.slice(0, 12);
 }
