@@ -16,8 +16,6 @@ export type ByteSink = Pick<typeof Deno.stderr, "write">;
 
 /** The logger of a process, with what only its owner needs. */
 export interface ProcessLogger extends Logger {
-  /** Lines dropped since the start because standard error took none. */
-  dropped(): number;
   /** Waits until all lines are written, `timeoutMs` at most: before the program ends. */
   flush(timeoutMs: number): Promise<void>;
 }
@@ -55,7 +53,6 @@ export function createLogger(
     info: log("info"),
     warn: log("warning"),
     error: log("error"),
-    dropped: queue.dropped,
     flush: queue.flush,
   };
 }
@@ -77,37 +74,32 @@ function createQueue(format: LogFormat, sink: ByteSink, wallMs: () => number) {
   const render = FORMATTERS[format];
   const encoder = new TextEncoder();
   let dropped = 0;
-  let unreported = 0;
-  const drop = (count: number) => {
-    dropped += count;
-    unreported += count;
-  };
   const write = async (text: string) => {
     let bytes = encoder.encode(text);
     while (bytes.length > 0) bytes = bytes.subarray(await sink.write(bytes));
   };
   const push = fromAsyncSink(async (record) => {
     try {
-      const count = unreported;
+      const count = dropped;
       if (count > 0) {
         const text = `${count} log lines were dropped: standard error did not take them`;
         const note = toRecord("warning", text, { dropped: count }, wallMs());
         await write(render({ ...note, category: record.category }));
-        unreported -= count;
+        dropped -= count;
       }
       await write(render(record));
     } catch {
       // Closed pipe or full disk: this line is lost, and the next one tries again.
-      drop(1);
+      dropped++;
     }
-  }, { maxQueueSize: WAITING_LINES_MAX, onDrop: ({ count }) => drop(count) });
+  }, { maxQueueSize: WAITING_LINES_MAX, onDrop: ({ count }) => dropped += count });
   const flush = async (timeoutMs: number) => {
     const late = Promise.withResolvers<void>();
     const timer = setTimeout(late.resolve, timeoutMs);
     await Promise.race([push.drain(), late.promise]);
     clearTimeout(timer);
   };
-  return { push, flush, dropped: () => dropped };
+  return { push, flush };
 }
 
 /** What LogTape hands to the function that puts a line together. */

@@ -227,18 +227,17 @@ const line = "x".repeat(1000);
 let turns = 0;
 const timer = setInterval(() => {
   for (let i = 0; i < 100; i++) logger.info(line);
-  console.log(JSON.stringify({ turns: ++turns, dropped: logger.dropped() }));
+  console.log(++turns);
 }, 5);
 for await (const _ of Deno.stdin.readable) break;
 clearInterval(timer);
 logger.info("last words");
 await logger.flush(5000);
-console.log(JSON.stringify({ turns, dropped: logger.dropped() }));
 Deno.exit(0);
 `;
 
 async function startChatterbox(): Promise<
-  { child: Deno.ChildProcess; last: () => { turns: number; dropped: number }; done: Promise<void> }
+  { child: Deno.ChildProcess; turns: () => number; done: Promise<void> }
 > {
   const file = await Deno.makeTempFile({ suffix: ".ts" });
   await Deno.writeTextFile(file, CHATTERBOX);
@@ -248,17 +247,17 @@ async function startChatterbox(): Promise<
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  let last = { turns: 0, dropped: 0 };
+  let turns = 0;
   const done = (async () => {
     let rest = "";
     for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
       const lines = (rest + chunk).split("\n");
       rest = lines.pop()!;
-      if (lines.length > 0) last = JSON.parse(lines.at(-1)!);
+      if (lines.length > 0) turns = Number(lines.at(-1));
     }
     await Deno.remove(file);
   })();
-  return { child, last: () => last, done };
+  return { child, turns: () => turns, done };
 }
 
 async function endChatterbox(child: Deno.ChildProcess, done: Promise<void>): Promise<number> {
@@ -271,22 +270,22 @@ async function endChatterbox(child: Deno.ChildProcess, done: Promise<void>): Pro
 }
 
 test("standard error that nobody reads: the loop turns, lines are dropped, counted and reported", async () => {
-  const { child, last, done } = await startChatterbox();
-  await until("the loop to turn with drops", () => last().turns >= 60 && last().dropped > 1_000);
+  const { child, turns, done } = await startChatterbox();
+  await until("the loop to turn", () => turns() >= 60);
   const reader = new Response(child.stderr).text();
   const code = await endChatterbox(child, done);
   const lines = (await reader).trimEnd().split("\n").map((line) => JSON.parse(line));
   assert.equal(code, 0);
   const notes = lines.filter((line) => line.msg.includes("log lines were dropped"));
-  assert.equal(notes.reduce((sum, note) => sum + note.dropped, 0), last().dropped);
+  assert.ok(notes.reduce((sum, note) => sum + note.dropped, 0) > 1_000);
   assert.equal(notes[0].msg, `${notes[0].dropped} log lines were dropped: standard error did not take them`);
   assert.ok(lines.some((line) => line.msg === "last words"));
 });
 
 test("closed standard error: the program goes on and counts", async () => {
-  const { child, last, done } = await startChatterbox();
+  const { child, turns, done } = await startChatterbox();
   await child.stderr.cancel();
-  await until("the loop to turn with drops", () => last().turns >= 60 && last().dropped > 1_000);
+  await until("the loop to turn", () => turns() >= 60);
   assert.equal(await endChatterbox(child, done), 0);
 });
 
@@ -299,7 +298,6 @@ test("lines come out in order, and a sink that takes a few bytes at a time gets 
     valve.text,
     Array.from({ length: 100 }, (_, i) => `2026-11-24T08:00:00.123Z INFO  ✅ ${i}\n`).join(""),
   );
-  assert.equal(logger.dropped(), 0);
 });
 
 test("a stalled sink bounds the queue; the drops are counted and reported when it goes on", async () => {
@@ -309,13 +307,12 @@ test("a stalled sink bounds the queue; the drops are counted and reported when i
   logger.info("line 0");
   await until("the first write", () => valve.writes > 0);
   for (let i = 1; i < 3_000; i++) logger.info(`line ${i}`);
-  // One is being written, 1,000 wait.
-  assert.equal(logger.dropped(), 3_000 - 1 - 1_000);
   valve.release();
   await logger.flush(WAIT_MS);
   const lines = valve.text.trimEnd().split("\n").map((line) => line.slice(25));
   assert.deepEqual(lines.slice(0, 3), [
     "INFO  line 0",
+    // One was being written, 1,000 waited.
     "WARN  1999 log lines were dropped: standard error did not take them",
     "INFO  line 2000",
   ]);
@@ -341,10 +338,8 @@ test("a closed pipe costs the lines and nothing else; they are counted", async (
   const logger = createLogger("info", "text", sink, () => WALL_MS);
   for (const text of ["a", "b", "c"]) logger.info(text);
   await logger.flush(WAIT_MS);
-  assert.equal(logger.dropped(), 3);
   valve.broken = false;
   logger.info("d");
   await logger.flush(WAIT_MS);
   assert.match(valve.text, /^\S+ WARN {2}3 log lines were dropped: [^\n]+\n\S+ INFO {2}d\n$/);
-  assert.equal(logger.dropped(), 3);
 });
