@@ -14,7 +14,7 @@ import { type Outcome, OUTCOMES, type Proof, type StaleMount } from "../model.ts
 import type { Watcher } from "../ports.ts";
 import { REVISION, VERSION } from "../version.ts";
 import { CATALOGUE, type MetricInfo, type MetricName } from "./catalogue.ts";
-import { createProcessReader, type ProcessStats } from "./process_stats.ts";
+import { readProcessStats } from "./process_stats.ts";
 
 // The single files carry no types; the package's own do.
 const Counter = CounterClass as unknown as typeof prom.Counter;
@@ -28,7 +28,7 @@ export type Metrics = ReturnType<typeof createMetrics>;
 /** Creates the metrics of one run; every series of a closed set is there from the start. */
 export function createMetrics(
   config: Config,
-  readProcess: () => ProcessStats = createProcessReader(),
+  readProcess = readProcessStats,
 ) {
   const registry = new Registry();
   const all = createAll(registry, missing(config));
@@ -133,8 +133,8 @@ function setStaleMounts(gauge: prom.Gauge, mounts: readonly StaleMount[]): void 
 }
 
 /** Where /proc cannot be read there is no sample in this scrape. */
-function collectProcess(all: All, read: () => ProcessStats): void {
-  let stats: Partial<ProcessStats> = {};
+function collectProcess(all: All, read: typeof readProcessStats): void {
+  let stats: Partial<ReturnType<typeof read>> = {};
   try {
     stats = read();
   } catch {
