@@ -64,7 +64,7 @@ export const FLAGS = {
       ...kind.SIZE,
       default: "16MiB", // 16 times the largest ConfigMap
       help:
-        "a larger file is an error for that file, never a crash; the same for what a packed one unpacks to (8 MiB where this is not set)",
+        "a larger file is an error; so is a gzip file that unpacks to more (more than 8 MiB unless this flag is set)",
     },
   }),
   ...inGroup("Checking and rendering", {
@@ -81,7 +81,7 @@ export const FLAGS = {
     "config-envsubst-file": {
       ...kind.FILE,
       help:
-        "write the single --config-file here before the trigger: gunzipped, $(VAR) expanded; not what --watched-dir has",
+        "write the single --config-file here before the trigger: gunzipped, $(VAR) expanded; files of --watched-dir are not written",
     },
     "output-dir": {
       ...kind.DIRECTORY,
@@ -111,7 +111,7 @@ export const FLAGS = {
     },
     "process-cmdline": {
       ...kind.REGEXP,
-      help: "regular expression on the whole command line; of one beyond 4 KiB on its begin and end",
+      help: "regular expression on the whole command line; beyond 4 KiB only on its beginning and end",
     },
     "allow-unhandled-signal": {
       ...kind.SWITCH,
@@ -163,7 +163,7 @@ export const FLAGS = {
     "basic-auth-file": { ...kind.FILE, help: "file with user:password" },
     "bearer-token-file": { ...kind.FILE, help: "file with a token" },
     "header-file": { ...kind.FILE, help: "file with lines Name: value" },
-    "ca-file": { ...kind.FILE, help: "PEM certificates that vouch for the app" },
+    "ca-file": { ...kind.FILE, help: "PEM certificates of the CA that signed the app's certificate" },
     "client-cert-file": { ...kind.FILE, help: "PEM certificate to show to the app" },
     "client-key-file": { ...kind.FILE, help: "PEM key of --client-cert-file" },
   }),
@@ -216,7 +216,8 @@ export const FLAGS = {
     "tls-key-file": { ...kind.FILE, help: "PEM key of --tls-cert-file" },
     "auth-file": {
       ...kind.FILE,
-      help: "lines user:password or Bearer token that may read; /healthz and /readyz stay open",
+      help:
+        "file with lines user:password or Bearer TOKEN; only these clients may read; /healthz and /readyz stay open",
     },
     "ready-when": {
       ...kind.oneOf("started", "in-sync"),
@@ -251,7 +252,7 @@ export const FLAGS = {
       ...kind.oneOf("debug", "info", "warn", "error"),
       default: "info", // seed
       plainVariable: "LOG_LEVEL",
-      help: "least level that is logged",
+      help: "lowest level that is logged",
     },
     "log-format": {
       ...kind.oneOf("text", "json", "logfmt"),
@@ -293,8 +294,8 @@ export function variableOf(name: FlagName): string {
 }
 
 /**
- * Flags of the sidecars that people come from, by their name without dashes, each with ours: who types one gets the answer
- * and not only an error. docs/migrating.md has the remarks.
+ * Flags of the sidecars that people come from, by their name without dashes, each with ours: the error
+ * names it. docs/migrating.md has the remarks.
  */
 export const PEER_FLAGS: Readonly<Record<string, string>> = {
   // prometheus-config-reloader
