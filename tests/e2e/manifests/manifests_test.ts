@@ -330,6 +330,46 @@ test("README: the pod fits its schema and the restricted standard, and its sidec
   }
 });
 
+test("recipes.md: the pods fit their schema", async () => {
+  const pods = (await yamlBlocks("docs/recipes.md")).map((block, index) =>
+    stringify({ apiVersion: "v1", kind: "Pod", metadata: { name: `recipe-${index}` }, ...parse(block) })
+  );
+  assert.ok(pods.length > 10);
+  const result = await run("kubernetes-validate", ["--strict", "-k", "1.34", "-"], {
+    stdin: pods.join("---\n"),
+  });
+  assert.equal(result.code, 0, result.out + result.err);
+});
+
+test("kubernetes.md, fleet.md: the kustomizations of the pages build, and their patches take effect", async () => {
+  const local = (text: string) => text.replaceAll(/https:\/\/\S+\/\/k8s\/([\w/-]+)\?ref=v[\d.]+/g, "K8S/$1");
+  const [own, patches, operator, injection] = (await yamlBlocks("docs/kubernetes.md")).map(local);
+  const web = find(
+    (await build({ "deployment.yaml": workloads(), "kustomization.yaml": own! + patches! })).objects,
+    "Deployment",
+    "web",
+  );
+  const { sidecar } = sidecarOf(web);
+  assert.equal(sidecar["image"], "ghcr.io/OWNER/config-reloader:0.1.0");
+  assert.ok(sidecar["env"].some(({ name }: Manifest) => name === "CONFIG_RELOADER_VERIFY_TOKEN"));
+  assert.ok(sidecar["env"].some(({ name }: Manifest) => name === "CONFIG_RELOADER_WATCHED_DIR"));
+  for (const { kind, metadata } of (await build({ "kustomization.yaml": operator! })).objects) {
+    if (kind !== "ConfigMap") assert.deepEqual(metadata.labels, { release: "kube-prometheus-stack" }, kind);
+  }
+  const policy = find((await build({ "kustomization.yaml": injection! })).objects, "MutatingAdmissionPolicy");
+  assert.equal(policy["spec"].variables[0].expression, "'ghcr.io/OWNER/config-reloader:0.1.0'");
+  const [rollout] = (await yamlBlocks("docs/fleet.md")).map(local);
+  const group = await build({
+    "web.yaml": workloads({ "config-reloader/rollout": "container" }),
+    "kustomization.yaml": rollout!,
+  });
+  assert.ok(
+    sidecarOf(find(group.objects, "Deployment", "web")).sidecar["env"].some(({ name }: Manifest) =>
+      name === "CONFIG_RELOADER_ROLLOUT_GROUP"
+    ),
+  );
+});
+
 test("helm.md: with its values the template gives the native sidecar's container", async () => {
   const [template, , values] = await yamlBlocks("docs/helm.md");
   const { configReloader } = parse(values!) as Manifest;
