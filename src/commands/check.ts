@@ -1,5 +1,5 @@
 /**
- * `config-reloader check`: says what would work and what would not, before anything changes. Puts the parts of the
+ * `config-reloader check`: reports what would work and what would not, before anything changes. Puts the parts of the
  * report together; it changes nothing and signals no process.
  */
 

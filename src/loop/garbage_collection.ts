@@ -1,7 +1,7 @@
 /**
  * Gives memory back after a certain amount of work. V8 lets garbage of a mostly idle process lie until its heap has
  * grown far beyond what a small memory limit allows (measured: 10 to 86 MiB over 60,000 requests), and a limit on its
- * heap crashes it instead. It decides nothing and is nothing where the engine does not offer it.
+ * heap crashes it instead. It decides nothing, and does nothing if the engine has no such call.
  */
 
 /** Units of work between two collections; one takes 4 to 6 ms. */

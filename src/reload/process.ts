@@ -1,6 +1,6 @@
 /**
- * The identity of the process that is signalled: is it the same, when did it start, did it die of the signal. Everybody who
- * asks one of these asks here. Pure.
+ * The identity of the process that is signalled: is it the same, when did it start, did it die of the signal. Nothing
+ * else decides these. Pure.
  */
 
 import type { Resolution, Target } from "../model.ts";

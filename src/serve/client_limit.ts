@@ -1,7 +1,7 @@
 /**
  * How much clients may hold: descriptors, and answers that they do not read. Deno.serve has no limit and no timeout for
- * either, and no way to close one connection, so it is looked at now and then, and where it is too much all clients go at
- * once. It closes nothing itself.
+ * either, and no way to close one connection, so both are counted now and then; beyond the limits all
+ * connections are closed. It closes nothing itself.
  */
 
 import type { Clock } from "../ports.ts";

@@ -1,6 +1,6 @@
 /**
- * What each path answers: `Request` → `Response`. It reads no file. It never parses Host, which may hold anything, and
- * it answers whatever happens in what it asks: an error becomes a 500 that tells nothing but its kind.
+ * What each path answers: `Request` → `Response`. It reads no file. It never parses Host, which may
+ * hold anything. It always answers: an error becomes a 500 that shows only the kind of the error.
  */
 
 import type { Health, StatusView } from "../model.ts";

@@ -1,7 +1,7 @@
 /**
  * The own HTTP server: `Deno.serve`, kept alive. Deno.serve has no timeouts and no limit of connections, and it ends when
- * accepting fails (no descriptors). All three have one answer: close all clients at once and serve again on the same port
- * a moment later; scrapers and probes connect anew. It decides nothing about requests.
+ * accepting fails (no descriptors). The answer to all three: close all connections and serve again on the same port
+ * a moment later; scrapers and probes connect again. It decides nothing about requests.
  */
 
 import type { Config } from "../config.ts";

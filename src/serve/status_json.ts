@@ -1,6 +1,6 @@
 /**
  * `/status` as JSON text: the view as it is, with a time that people and programs read (RFC 3339) beside each Unix time in
- * milliseconds. What comes from outside and could turn a terminal around is escaped in JSON's own way.
+ * milliseconds. Characters from outside that could control a terminal are escaped, as JSON allows.
  */
 
 import type { StatusView } from "../model.ts";

@@ -1,5 +1,5 @@
 /**
- * Reads `--pid-file`, which whoever writes it may turn into anything between two looks. Must never block on it (a FIFO, a
+ * Reads `--pid-file`, whose writer may replace it by anything between two looks. Must never block on it (a FIFO, a
  * lease) and never read more than a line of it.
  *
  * Needs `node:fs`, since Deno's own `open` would wait for the writer of a FIFO: loaded only with the flag (60 ms of CPU).

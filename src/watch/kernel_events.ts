@@ -1,6 +1,6 @@
 /**
- * Hints from the kernel: keeps a watch on what the last look has planned, sets it anew where that changes, and does without
- * for a while where events cost too much or cannot be had. Must never freeze the process, so it opens and closes nothing
+ * Hints from the kernel: watches what the last look has planned, renews the watch when the plan changes, and pauses
+ * while events cost too much or are not available. Must never freeze the process, so it opens and closes nothing
  * while a FIFO could hold the thread behind the events (`open_watch.ts`). Reads no content.
  */
 

@@ -1,6 +1,6 @@
 /**
  * What `check` finds: one fact, whether it is good, a stable code, and the fix to paste. Types and the two ways to show
- * them; finds nothing itself. A name or an answer in them may be anybody's: nothing of it may command a terminal.
+ * them; finds nothing itself. Names and answers in them come from other programs: none may control a terminal.
  */
 
 import type { CheckCode } from "../../codes.ts";

@@ -1,5 +1,5 @@
 /**
- * Whether the own port can be had, and what the sidecar that runs in this container already says of itself by `/status`.
+ * Whether the own port is free, and what `/status` of the sidecar that runs in this container reports.
  * Listens for a moment where the port is free, and asks who is there where it is not.
  */
 
