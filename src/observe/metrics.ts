@@ -78,10 +78,10 @@ export function createMetrics(
     /** The text for one scrape. */
     render(): Promise<string> {
       const watcher = readWatcher();
-      collect(all.config_reload_watch_events_total, watcher?.events ?? 0);
-      collect(all.config_reload_watch_errors_total, watcher?.errors ?? 0);
+      setCounter(all.config_reload_watch_events_total, watcher?.events ?? 0);
+      setCounter(all.config_reload_watch_errors_total, watcher?.errors ?? 0);
       setOnly(all.config_reload_watch_info, watcher && { method: watcher.method }, 1);
-      collectProcess(all, readProcess);
+      setProcess(all, readProcess);
       return registry.metrics();
     },
   };
@@ -132,25 +132,22 @@ function setStaleMounts(gauge: prom.Gauge, mounts: readonly StaleMount[]): void 
   }
 }
 
-/** Where /proc cannot be read there is no sample in this scrape. */
-function collectProcess(all: All, read: typeof readProcessStats): void {
-  let stats: Partial<ReturnType<typeof read>> = {};
+/** Where no descriptor is left to read /proc with, the scrape has the values of before. */
+function setProcess(all: All, read: typeof readProcessStats): void {
   try {
-    stats = read();
+    const { cpuSeconds, residentBytes, startTimeSeconds, openFds, maxFds } = read();
+    setCounter(all.process_cpu_seconds_total, cpuSeconds);
+    all.process_resident_memory_bytes.set(residentBytes);
+    all.process_start_time_seconds.set(startTimeSeconds);
+    all.process_open_fds.set(openFds);
+    all.process_max_fds.set(maxFds);
   } catch {
-    // The scrape has all the rest.
+    // Nothing here fails a scrape.
   }
-  collect(all.process_cpu_seconds_total, stats.cpuSeconds);
-  collect(all.process_resident_memory_bytes, stats.residentBytes);
-  collect(all.process_start_time_seconds, stats.startTimeSeconds);
-  collect(all.process_open_fds, stats.openFds);
-  collect(all.process_max_fds, stats.maxFds);
 }
 
-/** Gives a metric the value of its source; none for undefined. */
-function collect(metric: prom.Counter | prom.Gauge, value: number | undefined): void {
-  metric.reset();
-  // `reset` leaves a zero.
-  metric.remove({});
-  if (value !== undefined && !Number.isNaN(value)) metric.inc(value);
+/** For what is counted elsewhere. */
+function setCounter(counter: prom.Counter, value: number): void {
+  counter.reset();
+  counter.inc(value);
 }
