@@ -79,11 +79,13 @@ function findTimeConflict({ config, givenAs }: Resolved): string | null {
     ["poll-interval", config.pollIntervalMs, "reload-timeout", config.reloadTimeoutMs],
   ] as const;
   for (const [shorter, shortMs, longer, longMs] of pairs) {
-    // A default gives way: no pause is ever longer than the longest one, or than the time that is left.
-    if (shortMs <= longMs || !givenAs(shorter)) continue;
-    return `${givenAs(shorter)}: ${shown(shorter)} is longer than --${longer} (${
-      shown(longer)
-    }), want it no longer`;
+    if (shortMs <= longMs) continue;
+    return givenAs(shorter)
+      ? `${givenAs(shorter)}: ${shown(shorter)} is longer than --${longer} (${
+        shown(longer)
+      }), want it no longer`
+      : `${givenAs(longer)}: ${shown(longer)} is shorter than --${shorter} (${shown(shorter)}), ` +
+        `want --${shorter} no longer`;
   }
   return null;
 }

@@ -107,6 +107,12 @@ export function resolveConfig(
       ? { name, value, source: "environment", variable: variable.variable }
       : { name, value, source: "default" };
   });
+  // The default of the first pause gives way to a longest one that is shorter.
+  if (!givenAs("retry-interval") && Number(values.retryIntervalMs) > Number(values.maxBackoffMs)) {
+    const { value } = settings[FLAG_NAMES.indexOf("max-backoff")]!;
+    values.retryIntervalMs = values.maxBackoffMs;
+    settings[FLAG_NAMES.indexOf("retry-interval")] = { name: "retry-interval", value, source: "default" };
+  }
   const maxUnpackedBytes = givenAs("max-file-size") ? values.maxFileSizeBytes : MAX_UNPACKED_BYTES_DEFAULT;
   return { config: { ...values, maxUnpackedBytes, settings } as unknown as Config, givenAs };
 }

@@ -62,9 +62,11 @@ test("the default file counts only where nothing else is watched", () => {
   ]);
 });
 
-test("a default gives way to what is given and would contradict it", () => {
-  run(["--max-backoff=1s"]);
-  run(["--reload-timeout=100ms"]);
+test("the default of the first pause gives way to a shorter longest one, and the settings show it", () => {
+  const { config } = run(["--max-backoff=1s"]);
+  assert.deepEqual([config.retryIntervalMs, config.maxBackoffMs], [1_000, 1_000]);
+  const shown = config.settings.find(({ name }) => name === "retry-interval");
+  assert.deepEqual(shown, { name: "retry-interval", value: "1s", source: "default" });
 });
 
 test("service links in a port variable are passed over with a warning, wherever the port comes from", () => {
