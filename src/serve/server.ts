@@ -198,7 +198,9 @@ async function watchTlsFiles(
       const fresh = readTlsFiles(config)!;
       if (fresh.cert === current.cert && fresh.key === current.key) continue;
       // The real port must not be closed for a pair that does not fit.
-      await tryTlsFiles(config, fresh);
+      await tryTlsFiles(config, fresh).catch((error) => {
+        throw new Error(`Cannot use the new TLS certificate: ${plainReason(error.cause)}`);
+      });
       use(current = fresh);
       told = "";
       logger.info("TLS certificate replaced: new connections get the new one", fields);
