@@ -236,11 +236,9 @@ export interface Result {
   readonly baseline: Status | null;
   /** The last status that was read; null where there was none. */
   readonly status: Status | null;
-  /** When the rendered output came to its place; null where there is none. */
-  readonly output: OutputTime | null;
 }
 
-/** When a rendered output came to its place. A file time is a wall time, and must not move when that clock is stepped. */
+/** When a rendered output came to its place. */
 export interface OutputTime {
   readonly wallMs: number;
   /** The same on the monotonic clock, converted when it was first seen. */

@@ -8,6 +8,7 @@ import type {
   Cause,
   EventReason,
   Observation,
+  OutputTime,
   Resolution,
   Result,
   RolloutView,
@@ -80,14 +81,10 @@ export type Prepare = (snapshot: Snapshot, signal: AbortSignal) => Promise<Prepa
 /** What came of preparing the content. */
 export type PrepareResult =
   /**
-   * `written`: an output file was made, replaced or removed now. `outputWallMs`: wall time at which the newest output
-   * came to its place, in milliseconds; missing where there is none.
+   * `written`: an output file was made, replaced or removed now. `output`: when the newest output came to its place; missing
+   * where there is none.
    */
-  | {
-    readonly kind: "ok";
-    readonly written: boolean;
-    readonly outputWallMs?: number;
-  }
+  | { readonly kind: "ok"; readonly written: boolean; readonly output?: OutputTime }
   /** The content is bad: outcome `invalid`. `retry`: it may pass later, although it stays the same. */
   | { readonly kind: "invalid"; readonly reason: string; readonly retry?: true }
   /** The content could not be written: outcome `failed`. */

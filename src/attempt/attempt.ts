@@ -4,12 +4,12 @@
  * comes in, everything it found goes out in one `Result`. It never counts, logs an outcome or decides about a next try.
  */
 
-import { momentOf, wallMsAt } from "../clock.ts";
+import { wallMsAt } from "../clock.ts";
 import { needsPreparing } from "../config.ts";
 import type { Resolution, Result, Snapshot, Target, TriggerResult } from "../model.ts";
 import type { PrepareResult } from "../ports.ts";
 import type { OpenTrigger } from "../reload/model.ts";
-import { outputTimeOf, statusIn } from "../reload/start.ts";
+import { statusIn } from "../reload/start.ts";
 import { START_MARGIN_MS, startedAfter } from "../reload/process.ts";
 import { baselineOf } from "./baseline.ts";
 import { type Attempt, type AttemptDeps, resultOf } from "./input.ts";
@@ -20,7 +20,7 @@ const STARTING_PAUSE_MS = 50;
 
 /** Makes one attempt. Never throws for what the app, the disk or the process table do. */
 export async function attemptReload(attempt: Attempt): Promise<Result> {
-  const { config, clock } = attempt;
+  const { config } = attempt;
   // Without an await: what is left before the signal is then done before anything is logged.
   if (!needsPreparing(config)) return await trigger(attempt);
   const { job, snapshot } = attempt.reload;
@@ -29,11 +29,10 @@ export async function attemptReload(attempt: Attempt): Promise<Result> {
     const isTransient = prepared.kind === "invalid" && prepared.retry === true;
     return resultOf(prepared.kind, prepared.reason, isTransient ? "check-command" : prepared.kind);
   }
-  const output = outputTimeOf(attempt.output, prepared, momentOf(clock));
   // An app that started before the output came has not read it, whenever the content behind it changed.
-  const changedAtMs = Math.max(job.changedAtMs, output?.atMs ?? -Infinity);
+  const changedAtMs = Math.max(job.changedAtMs, prepared.output?.atMs ?? -Infinity);
   const reload = { snapshot, job: { ...job, changedAtMs } };
-  return { ...await trigger({ ...attempt, reload }), output };
+  return await trigger({ ...attempt, reload });
 }
 
 /** Checks and renders the content. A check command may take as long as `--http-timeout`. */

@@ -2,7 +2,7 @@
 
 import type { ReloadCode } from "../codes.ts";
 import type { Config } from "../config.ts";
-import type { Outcome, OutputTime, Result, StatusReading, Target } from "../model.ts";
+import type { Outcome, Result, StatusReading, Target } from "../model.ts";
 import type { Clock, HttpTrigger, Prepare, StatusProbe, TargetPort } from "../ports.ts";
 import type { Event, OpenTrigger, Reload } from "../reload/model.ts";
 import type { Prefetched } from "./baseline.ts";
@@ -32,8 +32,6 @@ export interface Attempt extends AttemptDeps {
   readonly lastReading: StatusReading | null;
   /** The token (`--verify json`; the count of AMP) that this very content had when it was last proved; null where unknown. */
   readonly provedToken: string | null;
-  /** The output as it was known before. */
-  readonly output: OutputTime | null;
   /** A trigger with this content that the app may still be at; null where there is none. */
   readonly openTrigger: OpenTrigger | null;
   /** Tells that the trigger went out, or that there is none to send. */
@@ -56,7 +54,6 @@ const NOTHING_KNOWN = {
   wasDown: false,
   baseline: null,
   status: null,
-  output: null,
 } as const;
 
 /** How an attempt ended; `more` is what is known besides. */

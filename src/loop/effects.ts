@@ -23,7 +23,7 @@ import {
 } from "../reload/model.ts";
 import { openTriggerFor } from "../reload/outcome.ts";
 import { isSameProcess, isStillToCome } from "../reload/process.ts";
-import { decideStart, outputTimeOf, startFacts } from "../reload/start.ts";
+import { decideStart, startFacts } from "../reload/start.ts";
 import { changesBetween } from "../record/step_facts.ts";
 import type { Mailbox } from "./mailbox.ts";
 
@@ -158,9 +158,8 @@ async function ask(
   const prepared: PrepareResult = isToPrepare
     ? await prepareContent(deps, asked.snapshot, deps.aborted)
     : { kind: "ok", written: false };
-  const output = outputTimeOf(model.output, prepared, momentOf(clock));
   const app = findApp(deps, model);
-  const found = { kind: "answered", prepared, output, app, reading: null } as const;
+  const found = { kind: "answered", prepared, app, reading: null } as const;
   if (prepared.kind !== "ok" || asked.question.isAdopted || config.verify === "none") return found;
   // The app is asked only where its answer can matter: an app that hangs must not hold up the loop.
   const verdict = decideStart(startFacts(model, asked, found, momentOf(clock), config));
@@ -193,7 +192,6 @@ async function runAttempt(
       known: knownIn(model),
       lastReading: model.reading,
       provedToken: model.provedToken?.digest === reload.job.digest ? model.provedToken.token : null,
-      output: model.output,
       openTrigger: openTriggerFor(model.openTrigger, reload.job),
       onSent: mailbox.post,
       overtaken,

@@ -236,14 +236,20 @@ export async function writeNew(
   }
 }
 
-/** Sets the time of a file of our own to now. Never throws: where that fails its time is that of its last byte. */
-export async function touch(directory: Pick<OpenDirectory, "at">, name: string, ino: number): Promise<void> {
+/** Sets the time of a file of our own to now, and gives the one that it has then. Never throws. */
+export async function touch(
+  directory: Pick<OpenDirectory, "at">,
+  name: string,
+  ino: number,
+): Promise<number> {
   const handle = await openFile(`${directory.at}/${name}`);
   try {
     const now = new Date();
     if ((await handle?.stat())?.ino === ino) await handle?.utimes(now, now);
+    // As it will be read again, up to a millisecond earlier.
+    return (await handle?.stat())?.mtimeMs ?? now.getTime();
   } catch {
-    // Its time is a little too early then.
+    return Date.now();
   } finally {
     await handle?.close();
   }

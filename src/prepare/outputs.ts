@@ -6,7 +6,7 @@
  */
 
 import type { Config } from "../config.ts";
-import type { SnapshotFile } from "../model.ts";
+import type { OutputTime, SnapshotFile } from "../model.ts";
 import { baseName, joinPath, OWN_PREFIX, parentOf } from "../paths.ts";
 import type { Clock, Logger, PrepareResult } from "../ports.ts";
 import { messageOf } from "../text.ts";
@@ -70,6 +70,8 @@ interface Outputs extends OutputsDeps {
   names: readonly string[] | null;
   /** Wall time at which outputs were last removed. */
   removedWallMs: number;
+  /** When the newest output came to its place. */
+  newest: OutputTime | null;
   /** The inputs of what is in place, with the outputs' names. */
   inPlace: ReadonlyMap<SnapshotFile, string>;
 }
@@ -85,6 +87,7 @@ export function createOutputs(deps: OutputsDeps) {
     identity,
     names: null,
     removedWallMs: -Infinity,
+    newest: null,
     inPlace: new Map(),
   };
   /** A run and a look at what is missing never overlap. */
@@ -190,8 +193,21 @@ async function finish(
   for (const name of gone) await removeOutput(root, name).catch(() => {});
   if (gone.length > 0) outputs.removedWallMs = outputs.clock.wallMs();
   const written = gone.length > 0 || staged.some(({ placed }) => placed);
-  const outputWallMs = staged.reduce((newest, { wallMs }) => Math.max(newest, wallMs), outputs.removedWallMs);
-  return outputWallMs === -Infinity ? { kind: "ok", written } : { kind: "ok", written, outputWallMs };
+  const wallMs = staged.reduce((newest, { wallMs }) => Math.max(newest, wallMs), outputs.removedWallMs);
+  if (wallMs === -Infinity) return { kind: "ok", written };
+  // What was written just now may have an earlier time than an output that was written before the clock was set back.
+  const isKnown = !written && outputs.newest?.wallMs === wallMs;
+  const output = isKnown ? outputs.newest! : monotonic(wallMs, outputs.clock);
+  outputs.newest = output;
+  return { kind: "ok", written, output };
+}
+
+/**
+ * A file time is a wall time: after a step of the wall clock one that is converted anew lies in the future, where no app has
+ * started after it. So it is converted once, when it is first seen, and kept as long as the same one is reported.
+ */
+function monotonic(wallMs: number, clock: Clock): OutputTime {
+  return { wallMs, atMs: clock.nowMs() - Math.max(0, clock.wallMs() - wallMs) };
 }
 
 async function restoreMissing(outputs: Outputs): Promise<void> {
@@ -304,10 +320,10 @@ export async function place(root: OpenDirectory, staged: readonly Staged[], keep
           await Deno.link(`${at}/${base}`, `${at}/${name}`).then(() => file.backup = name, () => {});
         }
         // Its time shall be that of the rename, also for the next process: writing the others may have taken long.
-        await touch({ at }, temporary.name, temporary.ino);
+        const wallMs = await touch({ at }, temporary.name, temporary.ino);
         await Deno.rename(`${at}/${temporary.name}`, `${at}/${base}`);
         file.placed = true;
-        file.wallMs = Date.now();
+        file.wallMs = wallMs;
       } catch (error) {
         throw new Error(`Cannot replace "${joinPath(shown, base)}": ${reasonOf(error)}`, { cause: error });
       }

@@ -9,7 +9,6 @@ import type {
   Cause,
   FileState,
   Observation,
-  OutputTime,
   Proof,
   Resolution,
   Result,
@@ -255,7 +254,6 @@ export interface Model {
    * the content does not move when that comes back after a failure, nor does a count that nobody triggers.
    */
   readonly provedToken: { readonly digest: string; readonly token: string | null } | null;
-  readonly output: OutputTime | null;
 
   // Attempts
   readonly pending: Pending | null;
@@ -294,7 +292,6 @@ export type Event =
   | {
     readonly kind: "answered";
     readonly prepared: PrepareResult;
-    readonly output: OutputTime | null;
     readonly app: AppFacts;
     readonly reading: StatusReading | null;
   }
@@ -383,7 +380,6 @@ export function createModel(now: Pick<Now, "nowMs" | "wallMs">): Model {
     restartRequired: [],
     reading: null,
     provedToken: null,
-    output: null,
     pending: null,
     lastTriggerAtMs: null,
     rollout: null,

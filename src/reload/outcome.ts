@@ -30,7 +30,6 @@ export function noteTrigger(model: Model, reload: Reload, result: Result, config
   return {
     ...model,
     lastTriggerAtMs: result.lastTriggeredAtMs ?? model.lastTriggerAtMs,
-    output: result.output ?? model.output,
     reading: readingAfter(model, reload, result, config),
     // Of content that was taken for applied without a word of the app, the status before the first change tells.
     provedToken: model.provedToken ??

@@ -4,8 +4,7 @@
  */
 
 import type { Config, TriggerKind } from "../config.ts";
-import type { OutputTime, Status, StatusReading } from "../model.ts";
-import type { PrepareResult } from "../ports.ts";
+import type { Status, StatusReading } from "../model.ts";
 import type { Event, Model, Now, Phase } from "./model.ts";
 import { START_MARGIN_MS, startedAfter } from "./process.ts";
 
@@ -101,31 +100,15 @@ export function statusIn(reading: StatusReading | null): Status | null {
   return reading?.kind === "status" ? reading.status : null;
 }
 
-/**
- * When the rendered output came to its place. A file time is a wall time: after a step of the wall clock one that is
- * converted anew lies in the future, where no app has started after it. So it is converted once, when it is first seen, and
- * kept as long as the same one is reported.
- */
-export function outputTimeOf(
-  known: OutputTime | null,
-  prepared: PrepareResult,
-  now: Pick<Now, "nowMs" | "wallMs">,
-): OutputTime | null {
-  if (prepared.kind !== "ok" || prepared.outputWallMs === undefined) return null;
-  const { written, outputWallMs: wallMs } = prepared;
-  // What was written just now may have an earlier time than an output that was written before the clock was set back.
-  if (!written && known?.wallMs === wallMs) return known;
-  return { wallMs, atMs: now.nowMs - Math.max(0, now.wallMs - wallMs) };
-}
-
 /** The facts for `decideStart`. What the app reads may be an output, which came later than the content. */
 export function startFacts(
   model: Model,
   { question, snapshot }: Pick<Phase & { is: "asking" }, "question" | "snapshot">,
-  { output, app, reading }: Pick<Event & { kind: "answered" }, "output" | "app" | "reading">,
+  { prepared, app, reading }: Pick<Event & { kind: "answered" }, "prepared" | "app" | "reading">,
   now: Pick<Now, "wallMs">,
   config: Config,
 ): StartFacts {
+  const output = prepared.kind === "ok" ? prepared.output : undefined;
   return {
     trigger: config.trigger,
     changedWallMs: Math.max(snapshot.changedWallMs, output?.wallMs ?? -Infinity),

@@ -137,11 +137,7 @@ function onAnswer(model: Model, event: Event & { kind: "answered" }, now: Now, c
   if (phase.is !== "asking") return next(model, now, config);
   const { question, snapshot } = phase;
   const facts = startFacts(model, phase, event, now, config);
-  const noted = {
-    ...model,
-    output: event.output ?? model.output,
-    reading: event.reading ?? model.reading,
-  };
+  const noted = { ...model, reading: event.reading ?? model.reading };
   const reload = (): Step => {
     // Nobody is waited for any more: a reload that has to wait itself (jitter) must not be a question again.
     const asChange = { ...noted, applied: null, question };

@@ -98,7 +98,6 @@ function createBench(config: Partial<Config> = {}) {
     known: null,
     lastReading: null,
     provedToken: null,
-    output: null,
     openTrigger: null,
     onSent: (event) => void bench.sent.push(event),
     overtaken: bench.overtaken.signal,
@@ -230,9 +229,9 @@ test("with an output the app must have started after that, not only after the ch
   const cases = [[-1_000, "signalled"], [9, "signalled"], [10, "verified"], [1_000, "verified"]] as const;
   for (const [startedLaterMs, what] of cases) {
     const bench = createBench({ outputDir: "/out" });
-    const outputWallMs = bench.clock.wallMs() - 5_000;
+    const output = { wallMs: bench.clock.wallMs() - 5_000, atMs: bench.clock.nowMs() - 5_000 };
     bench.set({
-      prepared: { kind: "ok", written: false, outputWallMs },
+      prepared: { kind: "ok", written: false, output },
       target: { ...bench.target, startedAtMs: bench.clock.nowMs() - 5_000 + startedLaterMs },
       readings: [amp({}), amp({ attempts: AMP.attempts + 1 })],
     });

@@ -17,7 +17,7 @@ function createTimeless(
 ): Prepare {
   const { prepare } = createPreparation(config, logger, createClock(), environment);
   return async (...given) => {
-    const { outputWallMs: _, ...rest } = { outputWallMs: 0, ...await prepare(...given) };
+    const { output: _, ...rest } = { output: 0, ...await prepare(...given) };
     return rest;
   };
 }
@@ -79,7 +79,7 @@ testInDir("the time of the output is that of the newest file, also for the next 
   const { prepare } = createPreparation(config, createLog(), createClock(), {});
   const timeOf = async (files: Record<string, string>, by = prepare) => {
     const result = await by(await snapshotOf(files), signal);
-    return (result.kind === "ok" ? result.outputWallMs : undefined) ??
+    return (result.kind === "ok" ? result.output?.wallMs : undefined) ??
       assert.fail(JSON.stringify(result));
   };
   const before = Date.now();
@@ -103,6 +103,22 @@ testInDir("the time of the output is that of the newest file, also for the next 
     signal,
   );
   assert.deepEqual(none, { kind: "ok", written: false }, "there is no output");
+});
+
+testInDir("an output's time is converted once: a step of the wall clock does not move it", async (dir) => {
+  const real = createClock();
+  let stepMs = 0;
+  const clock = { ...real, wallMs: () => real.wallMs() + stepMs };
+  const { prepare } = createPreparation({ ...BASE, outputDir: dir }, createLog(), clock, {});
+  const timeOf = async (text: string) => {
+    const result = await prepare(await snapshotOf({ a: text }), signal);
+    return result.kind === "ok" && result.output || assert.fail(JSON.stringify(result));
+  };
+  const first = await timeOf("1");
+  stepMs = -3_600_000;
+  assert.deepEqual(await timeOf("1"), first, "nothing was written");
+  const beforeMs = real.nowMs();
+  assert.ok((await timeOf("2")).atMs >= beforeMs, "written now");
 });
 
 testInDir("several files go to a directory; what is gone is removed, what is foreign stays", async (dir) => {

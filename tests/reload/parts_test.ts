@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { nextRetryDelayMs } from "../../src/reload/outcome.ts";
 import { START_MARGIN_MS } from "../../src/reload/process.ts";
-import { decideStart, outputTimeOf, type StartFacts } from "../../src/reload/start.ts";
+import { decideStart, type StartFacts } from "../../src/reload/start.ts";
 import { formatMs, shortHash } from "../../src/text.ts";
 import { amp } from "../support/status.ts";
 import { test } from "../support/strict.ts";
@@ -19,16 +19,6 @@ test("retry pauses double and never pass the longest", () => {
       if (delay < maxMs) assert.equal(delay, retryMs * 2 ** (failures - 1));
     },
   ));
-});
-
-test("an output's time is converted once: a step of the wall clock does not move it", () => {
-  const prepared = { kind: "ok", written: false, outputWallMs: 95_000 } as const;
-  const first = outputTimeOf(null, prepared, { nowMs: 0, wallMs: 100_000 });
-  assert.deepEqual(first, { wallMs: 95_000, atMs: -5_000 });
-  const stepped = { nowMs: 10, wallMs: 100_000 - 3_600_000 };
-  assert.equal(outputTimeOf(first, prepared, stepped), first);
-  assert.equal(outputTimeOf(first, { ...prepared, written: true }, stepped)?.atMs, 10, "written now");
-  assert.equal(outputTimeOf(first, { kind: "ok", written: false }, stepped), null);
 });
 
 const PROMETHEUS = { format: "prometheus", successful: true, successWallMs: 2_000 } as const;

@@ -64,7 +64,7 @@ function strayEvents(now: number): readonly Event[] {
     { kind: "looked", ...common, observation: MISSING },
     { kind: "looked", ...common, observation: { kind: "settling", againAtMs: now + 100 } },
     { kind: "looked", ...common, observation: { kind: "replaced", path: "/x", message: "gone" } },
-    { kind: "answered", prepared: { kind: "ok", written: false }, output: null, app, reading: null },
+    { kind: "answered", prepared: { kind: "ok", written: false }, app, reading: null },
     { kind: "checked", alive, found: null },
     { kind: "sent", how: "nothing", target: null, atMs: now, isAgain: false },
     { kind: "ended", result: result("timeout") },

@@ -86,7 +86,6 @@ test("--once: nobody is there, and that is all; one of several may be the app: a
     const answered = {
       kind: "answered",
       prepared: { kind: "ok", written: false },
-      output: null,
       app: { resolution: { kind: "none", code, message: code, again: true }, startedAtMs: null },
       reading: DOWN,
     } as const;

@@ -71,7 +71,6 @@ export function answer(state: State, moment: Moment, policy = POLICY): State {
     {
       kind: "answered",
       prepared: { kind: "ok", written: false },
-      output: null,
       app: { resolution: null, startedAtMs: null },
       reading: null,
     },

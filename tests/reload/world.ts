@@ -164,7 +164,6 @@ export function perform(world: World, isGood: boolean): void {
       return world.take({
         kind: "answered",
         prepared,
-        output: null,
         app: { resolution, startedAtMs },
         reading,
       });

@@ -109,6 +109,7 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
   let successWallMs = clock.wallMs() - 50_000;
   let output: string | null = traits.readsOutput ? null : first;
   let outputWallMs = -Infinity;
+  let outputAtMs = -Infinity;
   const signals: { atMs: number; content: string | null; starts: number }[] = [];
   const is = (p: number) => !healed && random.chance(p);
 
@@ -285,10 +286,10 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     await clock.sleep(random.int(0, 30), signal);
     if (snapshot.digest.startsWith("invalid")) return { kind: "invalid", reason: "the check says no" };
     const written = output !== snapshot.digest;
-    if (written) outputWallMs = clock.wallMs();
+    if (written) [outputWallMs, outputAtMs] = [clock.wallMs(), clock.nowMs()];
     output = snapshot.digest;
     if (written) notice();
-    return { kind: "ok", written, outputWallMs };
+    return { kind: "ok", written, output: { wallMs: outputWallMs, atMs: outputAtMs } };
   };
 
   const prepare: Prepare = (snapshot, signal) =>
