@@ -37,7 +37,7 @@ const CASES: readonly Case[] = [
     title: "From the swap to the signal",
     method:
       "Swaps at random moments, at least 1.25 s apart for each tool. The first change after the start is not among " +
-      "the percentiles and stands in a column of its own. *Missed*: no signal before the next swap; *too many*: more than one.",
+      "the percentiles and has its own column. *Missed*: no signal before the next swap; *too many*: more than one.",
     compare: "p50 ms",
     binaryOnly: false,
     measure: measureLatency,
@@ -46,7 +46,7 @@ const CASES: readonly Case[] = [
     name: "idle",
     title: "CPU of doing nothing",
     method:
-      "A quiet minute, the second after the start: in the first this product still looks out for processes that start later. " +
+      "A quiet minute, the second after the start: in the first this product still looks for processes that start late. " +
       "A full check every 5 s where the tool has one.",
     compare: null,
     binaryOnly: false,
@@ -56,7 +56,7 @@ const CASES: readonly Case[] = [
     name: "change",
     title: "CPU of one change",
     method:
-      "From the swap until all is quiet again, verification included. Swapped: every file is a new one and must be " +
+      "From the swap until no CPU is used any more, verification included. Swapped: every file is a new one and must be " +
       "read. Plain: one file among them is replaced. Medians.",
     compare: null,
     binaryOnly: false,
@@ -66,7 +66,7 @@ const CASES: readonly Case[] = [
     name: "memory",
     title: "Memory",
     method:
-      "Anonymous memory from smaps_rollup; the working set is what kubelet evicts by, without a limit, so that the binary's " +
+      "Anonymous memory from smaps_rollup; the working set, by which the kubelet evicts, without a limit, so that the binary's " +
       "pages stay. The product runs with `--min-reload-interval 0s --poll-interval 20ms` here, to get through so many reloads.",
     compare: null,
     binaryOnly: false,

@@ -61,14 +61,14 @@ Written by \`deno task bench\`; do not edit. ${
   }${renderStart(results)}
 
 All tools of a case run at the same time, each in a pod of its own (a PID namespace with a pause process and an app), and take turns; each
-change is a real swap of a volume laid out as kubelet does it. The app is a small C program that notes its signals in the
-kernel's monotonic clock, the one in which the swap's rename is timed. The machine is small and shared: compare rows, not absolute
-figures with those of another day. \`–\` means not measured, or no meaning there.
+change is a real swap of a volume with the kubelet's layout. The app is a small C program that records its signals by
+the kernel's monotonic clock, which also times the swap's rename. The machine is small and shared: compare rows, not
+figures of different days. \`–\` means not measured, or without meaning.
 
 Run it yourself, as root: \`deno task compile && deno task bench --bin dist/config-reloader\`. It needs a C compiler, Go for the peers
 and \`inotifywait\`. \`--quick\` takes two minutes.
 
-What the others leave out, and this one does in the same time:
+What the others do not do, and this one does in the same time:
 
 ${lacks}
 
