@@ -117,6 +117,15 @@ test("injection: every kind of pod that it meets", async () => {
   const pod = await admitted(ns, foreign({ ...ASKED, "config-reloader.set/process-name": "nginx" }));
   const sidecar = sidecarOf(pod)!;
   assert.equal(pod["spec"].shareProcessNamespace, true);
+  // What the PodMonitor of components/monitoring looks for, beside labels of the pod's own and without any.
+  assert.deepEqual(pod["metadata"].labels, { "config-reloader/scrape-by": "pod" });
+  assert.equal(sidecar["ports"][0].name, "metrics");
+  const labelled = foreign(ASKED);
+  labelled["metadata"].labels = { app: "web" };
+  assert.deepEqual((await admitted(ns, labelled))["metadata"].labels, {
+    app: "web",
+    "config-reloader/scrape-by": "pod",
+  });
   assert.equal(sidecar["restartPolicy"], "Always");
   assert.equal(sidecar["image"], PRODUCT_IMAGE);
   assert.equal(sidecar["securityContext"].runAsUser, 65532);

@@ -302,6 +302,15 @@ for (const [component, version] of [["injection", "v1"], ["injection-v1beta1", "
       assert.equal(binding!["apiVersion"], policy!["apiVersion"]);
     }
     assert.equal(of("MutatingAdmissionPolicy")[0]!["spec"].variables[0].name, "image", "as the docs say");
+    const mutation = JSON.stringify(of("MutatingAdmissionPolicy")[0]!["spec"].mutations);
+    const { selector, podMetricsEndpoints } = find(
+      (await build(foreign(["monitoring"]))).objects,
+      "PodMonitor",
+    )["spec"];
+    for (const [label, value] of Object.entries(selector.matchLabels)) {
+      assert.ok(mutation.includes(`'${label}': '${value}'`), "the PodMonitor finds the pod");
+    }
+    assert.ok(mutation.includes(`name: '${podMetricsEndpoints[0].port}', containerPort`), "and the port");
   });
 }
 
