@@ -14,10 +14,10 @@ const BAR = { width: 10, gap: 3, heightMax: 40 };
 const BARS_MAX = 20;
 const HOUR = { width: 600, height: 14 };
 
-/** The durations of the last reloads, oldest on the left; nothing where there are fewer than two. */
-export function durations(reloads: readonly ReloadRecord[]): Html | string {
+/** The durations of the last reloads, oldest on the left; null where there are fewer than two. */
+export function durations(reloads: readonly ReloadRecord[]): Html | null {
   const ended = reloads.filter((record) => record.durationMs !== null).slice(0, BARS_MAX).reverse();
-  if (ended.length < 2) return "";
+  if (ended.length < 2) return null;
   const longestMs = Math.max(...ended.map((record) => record.durationMs!));
   const bars = ended.map(({ outcome, durationMs }, index) => {
     // By the square root: one timeout of 30 s leaves the others to be seen.
@@ -30,11 +30,14 @@ export function durations(reloads: readonly ReloadRecord[]): Html | string {
     ended.map((record) => `${formatMs(record.durationMs!)} (${record.outcome})`).join(", ")
   }`;
   const caption = `last ${ended.length} reloads, longest ${formatMs(longestMs)}`;
+  return strip("bars", { width, height: BAR.heightMax }, words, caption, bars);
+}
+
+function strip(name: string, { width, height }: typeof HOUR, words: string, caption: string, shapes: Html[]) {
   return html`
     <figure class="strip">
-      <svg class="bars" width="${width}" height="${BAR.heightMax}" viewBox="0 0 ${width} ${BAR
-        .heightMax}" role="img"
-        aria-label="${words}">${bars}</svg>
+      <svg class="${name}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}"
+        preserveAspectRatio="none" role="img" aria-label="${words}">${shapes}</svg>
       <figcaption class="soft small">${caption}</figcaption>
     </figure>
   `;
@@ -48,13 +51,13 @@ function rect(tone: string, x: number, y: number, width: number, height: number)
 }
 
 /** The last hour, or as much of it as the sidecar has seen. */
-export function lastHour(view: StatusView): Html | string {
+export function lastHour(view: StatusView): Html | null {
   const beginMs = view.nowWallMs - HOUR_MS;
   const spans = spansOf(view).filter(({ toMs }) => toMs > beginMs)
     .map((span) => ({ ...span, fromMs: Math.max(span.fromMs, beginMs) }));
   const lengthOf = (some: typeof spans) => some.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
   const seenMs = lengthOf(spans);
-  if (seenMs <= 0) return "";
+  if (seenMs <= 0) return null;
   const goodMs = lengthOf(spans.filter(({ inSync }) => inSync));
   const x = (ms: number) => (ms - beginMs) / HOUR_MS * HOUR.width;
   const rects = spans.map(({ fromMs, toMs, inSync }) =>
@@ -62,15 +65,8 @@ export function lastHour(view: StatusView): Html | string {
   );
   const percent = goodMs === seenMs ? 100 : Math.min(99, Math.round(goodMs / seenMs * 100));
   const words = `In sync ${percent} % of the last ${seenMs >= HOUR_MS - 1 ? "hour" : formatMs(seenMs)}`;
-  return html`
-    <figure class="strip">
-      <svg class="hour" viewBox="0 0 ${HOUR.width} ${HOUR.height}" preserveAspectRatio="none" role="img"
-        aria-label="${words}"><rect class="unseen" width="${HOUR.width}" height="${HOUR
-          .height}"/>${rects}</svg>
-      <figcaption
-        class="soft small">${words}</figcaption>
-    </figure>
-  `;
+  const unseen = rect("unseen", 0, 0, HOUR.width, HOUR.height);
+  return strip("hour", HOUR, words, words, [unseen, ...rects]);
 }
 
 /** When the app was in sync and when not, from the start of the sidecar until now. */
