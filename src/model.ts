@@ -40,6 +40,16 @@ export type Cause =
   | "target"
   | "turn";
 
+/** What kind of thing is wrong with a file. Closed: what to do about it follows from this, and never from the words. */
+export type FileFault =
+  | "missing"
+  | "denied"
+  | "directory"
+  | "no-directory"
+  | "too-large"
+  | "leads-out"
+  | "other";
+
 /** One file of the content, or one that should be part of it. */
 export interface FileState {
   /** The path as watched, not through `..data`. */
@@ -49,6 +59,8 @@ export interface FileState {
   readonly sizeBytes: number;
   /** Why it could not be read, as a sentence part for people; null where it could. */
   readonly error: string | null;
+  /** The kind of `error`; missing where there is none. */
+  readonly fault?: FileFault;
 }
 
 /** A file of a snapshot with its bytes. */

@@ -41,11 +41,6 @@ export function plainReason(error: unknown): string {
   return messageOf(error).replace(/ \(os error \d+\).*$/s, "");
 }
 
-/** Whether what is wrong with a file is that nothing is there. */
-export function isMissing(error: string): boolean {
-  return /no such|no file matches|missing|not there|not found/i.test(error);
-}
-
 /** `1 file`, `2 files`. */
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;

@@ -64,7 +64,7 @@ export function nextStep(view: Recorded, config: Config, pod: Pod): NextStep | n
   const broken = view.files.find((file) => file.error !== null);
   if (broken !== undefined) {
     // Without a look at the disk, which may hang: `check` has one, and more to say.
-    return fileFix(broken.path, broken.error!) ?? {
+    return fileFix(broken) ?? {
       say:
         "put the file back (a key of the ConfigMap that is gone, say), or name the one that is there with " +
         "--config-file; the app goes on with what it has. `check` says what the volume has",

@@ -237,8 +237,8 @@ function filesOf({ snapshot, skipped }: Observation & { kind: "content" }): read
 }
 
 /** What the status has of a file. */
-export function stateOf({ path, digest, sizeBytes, error }: FileState): FileState {
-  return { path, digest, sizeBytes, error };
+export function stateOf({ path, digest, sizeBytes, error, fault }: FileState): FileState {
+  return { path, digest, sizeBytes, error, ...(fault && { fault }) };
 }
 
 /** Hints as one. */

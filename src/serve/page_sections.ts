@@ -3,7 +3,7 @@
 import { html } from "hono/html";
 import type { Setting } from "../config.ts";
 import type { FileChange, FileState, Proof, ReloadRecord, StatusView } from "../model.ts";
-import { formatMs, isMissing, plural } from "../text.ts";
+import { formatMs, plural } from "../text.ts";
 import {
   badge,
   capitalize,
@@ -66,15 +66,15 @@ function onDisk(view: StatusView, broken: readonly FileState[]): Html {
   const { diskDigest, watcher: { lastScanWallMs } } = view;
   const known = digest(diskDigest, "not read yet");
   if (broken.length === 0 || diskDigest === null || lastScanWallMs === null) return known;
-  const now = broken.every(({ error }) => isMissing(error!)) ? "now missing" : "now not readable";
+  const now = broken.every(({ fault }) => fault === "missing") ? "now missing" : "now not readable";
   return html`${known} last read ${time(lastScanWallMs, view)}, <strong>${now}</strong>`;
 }
 
-function fileItem({ path, error, digest: hash, sizeBytes }: FileState): Html {
+function fileItem({ path, error, fault, digest: hash, sizeBytes }: FileState): Html {
   const state = error === null
     ? html`${badge("good", "✓ read")}
 <span class="soft small">${digest(hash, "")}, ${renderBytes(sizeBytes)}</span>`
-    : html`${badge("bad", isMissing(error) ? "✗ missing" : "✗ cannot be read")}
+    : html`${badge("bad", fault === "missing" ? "✗ missing" : "✗ cannot be read")}
 <p class="reason small">${capitalize(error)}</p>`;
   return html`<li><code>${path}</code><br>${state}</li>`;
 }

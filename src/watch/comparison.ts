@@ -3,7 +3,7 @@
  */
 
 import type { FileState, Snapshot } from "../model.ts";
-import { fileError, isSameStat } from "./file_stat.ts";
+import { isSameStat, problemAt } from "./file_stat.ts";
 import type { Look } from "./look.ts";
 import type { FileLook } from "./read_files.ts";
 
@@ -55,7 +55,7 @@ export function compareLook(look: Look, { last, settled, content }: Earlier): Co
   look.files.forEach((file) => {
     if (file.problem === null || isAbsent(file)) return;
     const { path, problem, stat } = file;
-    const state = fileError(path, problem.error, problem.sizeBytes || (stat?.sizeBytes ?? 0));
+    const state = problemAt(path, { ...problem, sizeBytes: problem.sizeBytes || (stat?.sizeBytes ?? 0) });
     (isSkipped(file) ? skipped : errors).push(state);
   });
   const changes = findChanges(look.files, settled?.files).filter(([now, before]) =>

@@ -3,7 +3,7 @@
  * FIFO, a device, a directory, a loop are answers and not accidents; what leads to /proc, /sys or /dev is refused.
  */
 
-import type { FileState } from "../model.ts";
+import type { FileFault, FileState } from "../model.ts";
 import { isWithin } from "../paths.ts";
 import { messageOf } from "../text.ts";
 import { type Disk, NoAnswer } from "./disk.ts";
@@ -22,6 +22,7 @@ export interface FileStat {
 /** Why a file has no content; `skip`: it is nothing that could have any, such as a FIFO or a link to nowhere. */
 export interface FileProblem {
   readonly kind: "missing" | "skip" | "failed";
+  readonly fault: FileFault;
   /** A sentence part for people. */
   readonly error: string;
   readonly sizeBytes: number;
@@ -118,25 +119,36 @@ export function leadsToKernel(dir: string): string {
 }
 
 /** A problem of that kind. */
-export function problem(kind: FileProblem["kind"], error: string, sizeBytes = 0): FileProblem {
-  return { kind, error, sizeBytes };
+export function problem(
+  kind: FileProblem["kind"],
+  error: string,
+  fault: FileFault = "other",
+  sizeBytes = 0,
+): FileProblem {
+  return { kind, error, fault, sizeBytes };
 }
 
 /** A file state that tells of an error. */
-export function fileError(path: string, error: string, sizeBytes = 0): FileState {
-  return { path, digest: null, sizeBytes, error };
+export function fileError(path: string, error: string, fault: FileFault = "other", sizeBytes = 0): FileState {
+  return { path, digest: null, sizeBytes, error, fault };
+}
+
+/** The state of a file with that problem. */
+export function problemAt(path: string, { error, fault, sizeBytes }: FileProblem): FileState {
+  return fileError(path, error, fault, sizeBytes);
 }
 
 /** What a file is that is not regular. */
 function notRegular(info: Deno.FileInfo): FileProblem {
-  if (info.isDirectory) return problem("skip", DIRECTORY);
+  if (info.isDirectory) return problem("skip", DIRECTORY, "directory");
   const kind = info.isFifo ? "a FIFO" : info.isSocket ? "a socket" : "a device";
   return problem("skip", `${kind}, not a regular file`);
 }
 
 /** A file beyond `--max-file-size`. */
 export function tooLarge(sizeBytes: number, sizeBytesMax: number): FileProblem {
-  return problem("skip", `larger than --max-file-size (${sizeBytes} of ${sizeBytesMax} bytes)`, sizeBytes);
+  const error = `larger than --max-file-size (${sizeBytes} of ${sizeBytesMax} bytes)`;
+  return problem("skip", error, "too-large", sizeBytes);
 }
 
 /** A file that may not be written to an output. */
@@ -144,7 +156,7 @@ export function leadsOutside(real: string): FileProblem {
   const error =
     `a link that leads out of the watched directories, to "${real}", is not rendered: name that file or ` +
     "directory with --config-file or --watched-dir";
-  return problem("failed", error);
+  return problem("failed", error, "leads-out");
 }
 
 /**
@@ -163,21 +175,25 @@ export async function explain(path: string, error: unknown): Promise<FileProblem
   if (error instanceof NoAnswer) return problem("failed", error.message);
   if (error instanceof Deno.errors.NotFound) {
     const link = await Deno.readLink(path).catch(() => null);
-    if (link !== null) return problem("skip", `no such file: a link to "${link}", which is not there`);
+    if (link !== null) {
+      return problem("skip", `no such file: a link to "${link}", which is not there`, "missing");
+    }
     // Deno decodes names; one that is not UTF-8 cannot be named any more.
     return path.includes("\uFFFD")
       ? problem("skip", "its name is not UTF-8")
-      : problem("missing", "no such file");
+      : problem("missing", "no such file", "missing");
   }
   if (error instanceof Deno.errors.NotADirectory) {
     const info = await Deno.stat(path).catch(() => null);
     return info === null
-      ? problem("missing", "no such file: a parent is no directory")
-      : problem("missing", "a file, not a directory; use --config-file");
+      ? problem("missing", "no such file: a parent is no directory", "missing")
+      : problem("missing", "a file, not a directory; use --config-file", "no-directory");
   }
-  if (error instanceof Deno.errors.PermissionDenied) return problem("failed", await explainDenied(path));
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return problem("failed", await explainDenied(path), "denied");
+  }
   if (error instanceof Deno.errors.FilesystemLoop) return problem("skip", "a loop of symbolic links");
-  if (error instanceof Deno.errors.IsADirectory) return problem("skip", DIRECTORY);
+  if (error instanceof Deno.errors.IsADirectory) return problem("skip", DIRECTORY, "directory");
   // Deno puts the path behind a colon or comma; the reader of the log has it already.
   const text = messageOf(error);
   return problem("failed", text.split(/[:,] (?:stat|open|readfile|readdir) /)[0]!);

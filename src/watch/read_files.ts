@@ -91,7 +91,7 @@ function boundBytes(files: readonly FileLook[], sizeBytesMax: number): FileLook[
     const error =
       `with the files before it larger than --max-file-size (${sum} of ${sizeBytesMax} bytes), which bounds ` +
       "what is validated or rendered together";
-    return { ...createFile(file, problem("failed", error, sizeBytes)), stat: file.stat };
+    return { ...createFile(file, problem("failed", error, "too-large", sizeBytes)), stat: file.stat };
   });
 }
 

@@ -210,7 +210,9 @@ function createList(config: SourceConfig, context: WalkContext) {
       await walk(place, glob.parts, counted);
       const isTold = finder.replacedDir !== null || context.torn ||
         context.errors.length + finder.errors.length > errorsBefore;
-      if (matches === 0 && !isTold) context.errors.push(fileError(glob.pattern, "no file matches"));
+      if (matches === 0 && !isTold) {
+        context.errors.push(fileError(glob.pattern, "no file matches", "missing"));
+      }
     },
     directory: (place: Place, roots: readonly string[] | null): Promise<void> => {
       const cut = place.path === "/" ? 1 : place.path.length + 1;

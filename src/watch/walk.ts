@@ -7,7 +7,7 @@ import type { FileState } from "../model.ts";
 import { isWithin, joinPath } from "../paths.ts";
 import { isInPayload } from "../proc/mountinfo.ts";
 import { type Disk, orNull } from "./disk.ts";
-import { explain, fileError, KERNEL_DIRS, leadsToKernel } from "./file_stat.ts";
+import { explain, fileError, KERNEL_DIRS, leadsToKernel, problemAt } from "./file_stat.ts";
 import type { GlobPart } from "../glob.ts";
 import { followFile, type Names, notePlace, type PlaceNotes, type Places } from "./plan.ts";
 import { pinPath, type Place, type Volume, type VolumeFinder } from "./volumes.ts";
@@ -149,7 +149,7 @@ function createLister(context: WalkContext) {
       return await listAt(context, place.readPath);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound && place.volume !== null) context.torn = true;
-      else context.errors.push(fileError(place.path, (await explain(place.readPath, error)).error));
+      else context.errors.push(problemAt(place.path, await explain(place.readPath, error)));
       return null;
     }
   };

@@ -276,6 +276,15 @@ test("check: what is missing is said once, with the directory to mount; what is 
     assert.match(large!.fix!.yaml!, /--max-file-size=/);
     const [device] = await find({ configFiles: ["/dev/null"] });
     assert.match(device!.fix!.yaml!, /--config-file=/);
+    // Where a link leads stands in the words, and is no reason.
+    const out = await Deno.makeTempFile({ prefix: "missing permission" });
+    await Deno.mkdir(`${dir}/d`);
+    await Deno.symlink(out, `${dir}/d/link`);
+    const [outside] = await find({ watchedDirs: [`${dir}/d`], outputDir: `${dir}-out` });
+    assert.equal(outside!.code, "bad-file");
+    assert.match(outside!.fix!.say, /^remove the link/);
+    await Deno.remove(out);
+    await Deno.remove(`${dir}/d`, { recursive: true });
     await Deno.symlink(`${dir}/nowhere`, `${dir}/link`);
     const [left] = await find({ watchedDirs: [dir] });
     assert.deepEqual([left!.level, left!.code], ["warn", "bad-file"]);
@@ -347,7 +356,7 @@ test("check: every fix can be pasted, and says what to set", () => {
     const fix of [
       mountFix("x", { process: "amp" }, "/etc/a b"),
       volumeFix("/etc/x: y"),
-      fileFix("/x", "permission denied")!,
+      fileFix({ path: "/x", fault: "denied" })!,
     ]
   ) {
     parseYaml(fix.yaml!);

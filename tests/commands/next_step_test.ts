@@ -96,18 +96,27 @@ for (
     ["unreadable", unreadableView(), /fsGroup: \d+$/],
     ["missing", missingView(), /--config-file.*\nkubectl exec web-1 -n shop -c config-reloader -- .*check$/],
     ...([
-      ["larger than --max-file-size (20 of 10 bytes)", /--max-file-size=64MiB$/],
-      ["a directory, not a regular file; use --watched-dir", /--watched-dir=\/etc\/amp\/config.yaml$/],
-      ["a file, not a directory; use --config-file", /--config-file=\/etc\/amp\/config.yaml$/],
+      ["too-large", /--max-file-size=64MiB$/],
+      ["directory", /--watched-dir=\/etc\/amp\/config.yaml$/],
+      ["no-directory", /--config-file=\/etc\/amp\/config.yaml$/],
       [
-        'a link that leads out of the watched directories, to "/etc/x", is not rendered: name that file',
+        "leads-out",
         /^remove the link;[^]*--config-file=\/PATH\/OF\/A\/FILE$/,
       ],
-      ["a FIFO, not a regular file", /^put a regular file there, or watch another path\n/],
-    ] as const).map(([error, wanted]) =>
+      ["other", /^put a regular file there, or watch another path\n/],
+    ] as const).map(([fault, wanted]) =>
       [
-        `what is there is no file that can be read: ${error}`,
-        unreadableView({ files: [{ path: "/etc/amp/config.yaml", digest: null, sizeBytes: 0, error }] }),
+        `what is there is no file that can be read: ${fault}`,
+        // The words may be anybody's: a link's target stands in them.
+        unreadableView({
+          files: [{
+            path: "/etc/amp/config.yaml",
+            digest: null,
+            sizeBytes: 0,
+            error: "permission missing",
+            fault,
+          }],
+        }),
         wanted,
       ] as const
     ),

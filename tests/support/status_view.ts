@@ -151,7 +151,7 @@ export function unreadableView(more: Partial<StatusView> = {}): StatusView {
       say: "let kubelet give the volume a group that the sidecar is in",
       yaml: "spec:\n  securityContext:\n    fsGroup: 65532",
     },
-    files: [{ path: "/etc/amp/config.yaml", digest: null, sizeBytes: 0, error: DENIED }],
+    files: [{ path: "/etc/amp/config.yaml", digest: null, sizeBytes: 0, error: DENIED, fault: "denied" }],
     watcher: { ...goodView().watcher, lastScanWallMs: NOW_WALL_MS - 125_000 },
     ...more,
   });
@@ -163,7 +163,13 @@ export function missingView(more: Partial<StatusView> = {}): StatusView {
   return unreadableView({
     outOfSyncReason: `Cannot read "/etc/amp/config.yaml": missing: ${error}`,
     fix: { say: `put the key back into the ConfigMap, or name the one that is there with --config-file` },
-    files: [{ path: "/etc/amp/config.yaml", digest: null, sizeBytes: 0, error: `missing: ${error}` }],
+    files: [{
+      path: "/etc/amp/config.yaml",
+      digest: null,
+      sizeBytes: 0,
+      error: `missing: ${error}`,
+      fault: "missing",
+    }],
     ...more,
   });
 }
@@ -256,6 +262,7 @@ export function pendingView(more: Partial<StatusView> = {}): StatusView {
         digest: null,
         sizeBytes: 0,
         error: "permission denied",
+        fault: "denied",
       },
     ],
     staleMounts: [{

@@ -83,11 +83,12 @@ async function observe(reader: SnapshotReader, clock: Clock): Promise<Observatio
   }
 }
 
-async function unreadable({ path, error }: FileState, config: Config): Promise<Finding> {
+async function unreadable(file: FileState, config: Config): Promise<Finding> {
+  const { path, error, fault } = file;
   const message = `Cannot read "${path}": ${error}`;
-  const fix = fileFix(path, error!);
+  const fix = fileFix(file);
   if (fix === null) return say.fault("missing", message, await missingFix(path, config));
-  return say.fault(/permission/i.test(error!) ? "unreadable" : "bad-file", message, fix);
+  return say.fault(fault === "denied" ? "unreadable" : "bad-file", message, fix);
 }
 
 /** Names that are shown of what a volume has. */

@@ -1,9 +1,8 @@
 /** What to paste for each fault; YAML in the words of a pod's spec, since that is where it goes. */
 
 import type { Config } from "../../config.ts";
-import type { StaleMount, TargetView } from "../../model.ts";
+import type { FileState, StaleMount, TargetView } from "../../model.ts";
 import { parentOf } from "../../paths.ts";
-import { isMissing } from "../../text.ts";
 import type { Fix } from "./finding.ts";
 
 /** Lines of the sidecar's part in a pod's spec, where it stands as what cannot be seen from within. */
@@ -169,25 +168,31 @@ export function staleFix({ container, reason, mountPoint }: StaleMount, process 
   return mountFix("mount the whole volume, without subPath", where, parentOf(mountPoint));
 }
 
-/** What to change about a file that cannot be read, by the words of its error; null where nothing is there. */
-export function fileFix(path: string, error: string): Fix | null {
-  if (isMissing(error)) return null;
-  if (/permission/i.test(error)) {
-    return {
-      say: "let kubelet give the volume a group that the sidecar is in",
-      yaml: `spec:\n  securityContext:\n    fsGroup: ${Deno.uid() ?? 65532}`,
-    };
+/** What to change about a file that cannot be read; null where nothing is there. */
+export function fileFix({ path, fault }: Pick<FileState, "path" | "fault">): Fix | null {
+  switch (fault) {
+    case "missing":
+      return null;
+    case "denied":
+      return {
+        say: "let kubelet give the volume a group that the sidecar is in",
+        yaml: `spec:\n  securityContext:\n    fsGroup: ${Deno.uid() ?? 65532}`,
+      };
+    case "directory":
+      return argsFix("watch it as a directory", `--watched-dir=${path}`);
+    case "no-directory":
+      return argsFix("watch it as a file", `--config-file=${path}`);
+    case "too-large":
+      return argsFix("raise the limit, and the container's memory with it", "--max-file-size=64MiB");
+    case "leads-out":
+      // Whoever made the link chose where it leads: that is nothing to paste.
+      return argsFix(
+        "remove the link; only where the application is meant to read what it leads to, name that itself",
+        "--config-file=/PATH/OF/A/FILE",
+      );
+    default:
+      return argsFix("put a regular file there, or watch another path", "--config-file=/PATH/OF/A/FILE");
   }
-  if (/^a directory/.test(error)) return argsFix("watch it as a directory", `--watched-dir=${path}`);
-  if (/^a file, not a directory/.test(error)) return argsFix("watch it as a file", `--config-file=${path}`);
-  if (/--max-file-size/.test(error)) {
-    return argsFix("raise the limit, and the container's memory with it", "--max-file-size=64MiB");
-  }
-  // Whoever made a link chose where it leads: that is nothing to paste.
-  const say = /leads out of the watched directories/.test(error)
-    ? "remove the link; only where the application is meant to read what it leads to, name that itself"
-    : "put a regular file there, or watch another path";
-  return argsFix(say, "--config-file=/PATH/OF/A/FILE");
 }
 
 /** Quoted only where YAML would take it for something else. */
