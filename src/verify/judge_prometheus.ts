@@ -53,9 +53,9 @@ export function judgePrometheus(status: PrometheusStatus, context: JudgeContext)
   return pending(
     baseline === null
       ? "the app's last reload is older than the trigger"
-      : `the ${
-        families.some(({ family }) => family.reloads !== null) ? "count and the " : ""
-      }time of the app's last successful reload has not changed`,
+      : families.some(({ family }) => family.reloads !== null)
+      ? "neither the count nor the time of the app's last successful reload has changed"
+      : "the time of the app's last successful reload has not changed",
   );
 }
 

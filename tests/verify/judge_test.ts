@@ -313,7 +313,7 @@ const ROWS: readonly Row[] = [
     { baseline: VM, sinceTriggerMs: 9_000 },
     VM,
     "pending",
-    /count and the time/,
+    /^neither the count nor the time .* has changed$/,
   ],
   ["counted, 1 to 0", { baseline: VM }, page({ ...VM_FAMILY, reloads: 8, successful: false }), "rejected"],
   ["0 to 1", { baseline: page({ ...VM_FAMILY, successful: false }) }, VM, "success by counter"],
