@@ -1,6 +1,6 @@
 /**
- * The stable codes of what can go wrong, each with its meaning: in the log's field `code`, in `/status`, in
- * `check --log-format json`. Closed tables, so that the compiler knows every code there is; docs/troubleshooting.md has a heading
+ * The stable codes of what can go wrong, each with its meaning: in the log's field `code` and in `check --log-format json`; those
+ * of the target also in `/status`. Closed tables, so that the compiler knows every code there is; docs/troubleshooting.md has a heading
  * for each, held to these tables by a test. A code never changes its meaning, since alerts and scripts look for it.
  */
 
@@ -38,7 +38,7 @@ export const RELOAD_CODES = {
   "rejected": "the app reports that it refused the content",
   "timeout": "nothing proved a newer reload in time",
   "invalid": "the content does not pass --validate",
-  "check-command": "the check command failed or cannot be run, and is tried again",
+  "check-command": "the check command refused the content, and is tried again",
   "failed": "the content could not be rendered or checked",
   "killed": "the app died of the signal",
   "killed-before": "the app died of the signal with this content before",
