@@ -11,7 +11,6 @@ import { rendersOutput } from "../config.ts";
 import type { Snapshot, Target } from "../model.ts";
 import type { PrepareResult, RolloutPort, SnapshotReader } from "../ports.ts";
 import {
-  type AppFacts,
   type Effect,
   type Event,
   type KnownTarget,
@@ -158,19 +157,13 @@ async function ask(
   const prepared: PrepareResult = isToPrepare
     ? await prepareContent(deps, asked.snapshot, deps.aborted)
     : { kind: "ok", written: false };
-  const app = findApp(deps, model);
-  const found = { kind: "answered", prepared, app, reading: null } as const;
+  const resolution = config.trigger === "signal" ? deps.target.resolve(knownIn(model)) : null;
+  const found = { kind: "answered", prepared, resolution, reading: null } as const;
   if (prepared.kind !== "ok" || asked.question.isAdopted || config.verify === "none") return found;
   // The app is asked only where its answer can matter: an app that hangs must not hold up the loop.
   const verdict = decideStart(startFacts(model, asked, found, momentOf(clock), config));
   if (verdict !== "reload" && config.trigger === "signal") return found;
   return { ...found, reading: await readInTime(deps, deps.aborted) };
-}
-
-function findApp({ config, target }: EffectDeps, model: Model): AppFacts {
-  if (config.trigger !== "signal") return { resolution: null, startedAtMs: null };
-  const resolution = target.resolve(knownIn(model));
-  return { resolution, startedAtMs: resolution.kind === "none" ? null : resolution.target.startedAtMs };
 }
 
 /** Runs the attempt beside the loop; its trigger and its end come through the mailbox. */

@@ -37,7 +37,7 @@ function logAnswer({ config, logger, before, event, after }: RecordedStep): void
     logger.info(startText({ digest, oldDigest, why: "change", attempt: 1 }), fields);
   }
   // Without a process to look at, only the status URL shows that the app is there.
-  if (after.phase.is === "absent" && event.app.resolution === null && before.question === null) {
+  if (after.phase.is === "absent" && event.resolution === null && before.question === null) {
     const why = event.reading?.kind === "error" ? event.reading.reason : "no answer in time";
     logger.info(`Waiting for the app to answer: GET ${hideUrlSecrets(config.reloadUrl)}: ${why}`);
   }

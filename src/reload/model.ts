@@ -158,14 +158,6 @@ export interface Problem {
 /** A content on disk: what it is, and since when. What was there for a moment in between makes it another one. */
 export type ContentSince = Pick<Job, "digest" | "changedAtMs">;
 
-/** What a look for the app found. */
-export interface AppFacts {
-  /** Null where nothing is signalled. */
-  readonly resolution: Resolution | null;
-  /** Start of its process, monotonic; null where there is none to be seen. */
-  readonly startedAtMs: number | null;
-}
-
 /** A trigger that the app may still be at. It says nothing once other content was on disk. */
 export interface OpenTrigger extends ContentSince {
   /** The status before the first one with this content: whatever is reloaded since then is this content. */
@@ -292,7 +284,8 @@ export type Event =
   | {
     readonly kind: "answered";
     readonly prepared: PrepareResult;
-    readonly app: AppFacts;
+    /** The look for the app; null where nothing is signalled. */
+    readonly resolution: Resolution | null;
     readonly reading: StatusReading | null;
   }
   /** A look for the target; `found` is null where it was only asked whether the known one lives. */

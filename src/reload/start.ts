@@ -104,7 +104,7 @@ export function statusIn(reading: StatusReading | null): Status | null {
 export function startFacts(
   model: Model,
   { question, snapshot }: Pick<Phase & { is: "asking" }, "question" | "snapshot">,
-  { prepared, app, reading }: Pick<Event & { kind: "answered" }, "prepared" | "app" | "reading">,
+  { prepared, resolution, reading }: Event & { kind: "answered" },
   now: Pick<Now, "wallMs">,
   config: Config,
 ): StartFacts {
@@ -114,7 +114,9 @@ export function startFacts(
     changedWallMs: Math.max(snapshot.changedWallMs, output?.wallMs ?? -Infinity),
     nowWallMs: now.wallMs,
     changedAtMs: Math.max(model.changedAtMs, output?.atMs ?? -Infinity),
-    targetStartedAtMs: app.startedAtMs,
+    targetStartedAtMs: resolution === null || resolution.kind === "none"
+      ? null
+      : resolution.target.startedAtMs,
     goneSinceAtMs: question.goneSinceAtMs,
     otherSeen: question.otherSeen === true,
     isAsked: config.verify !== "none",

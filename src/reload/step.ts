@@ -159,7 +159,7 @@ function onAnswer(model: Model, event: Event & { kind: "answered" }, now: Now, c
  */
 function mayWait(
   { question }: Phase & { is: "asking" },
-  { app: { resolution } }: Event & { kind: "answered" },
+  { resolution }: Event & { kind: "answered" },
   config: Config,
 ): boolean {
   const isChange = question.changedFrom !== undefined;

@@ -56,7 +56,6 @@ function strayEvents(now: number): readonly Event[] {
   const alive = { known: false, signalled: false };
   const hinted = { causes: ["event"], firstAtMs: now } as const;
   const common = { hint: hinted, alive, staleMounts: [] } as const;
-  const app = { resolution: null, startedAtMs: null };
   return [
     { kind: "hinted", hint: hinted },
     { kind: "woke" },
@@ -64,7 +63,7 @@ function strayEvents(now: number): readonly Event[] {
     { kind: "looked", ...common, observation: MISSING },
     { kind: "looked", ...common, observation: { kind: "settling", againAtMs: now + 100 } },
     { kind: "looked", ...common, observation: { kind: "replaced", path: "/x", message: "gone" } },
-    { kind: "answered", prepared: { kind: "ok", written: false }, app, reading: null },
+    { kind: "answered", prepared: { kind: "ok", written: false }, resolution: null, reading: null },
     { kind: "checked", alive, found: null },
     { kind: "sent", how: "nothing", target: null, atMs: now, isAgain: false },
     { kind: "ended", result: result("timeout") },

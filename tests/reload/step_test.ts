@@ -86,7 +86,7 @@ test("--once: nobody is there, and that is all; one of several may be the app: a
     const answered = {
       kind: "answered",
       prepared: { kind: "ok", written: false },
-      app: { resolution: { kind: "none", code, message: code, again: true }, startedAtMs: null },
+      resolution: { kind: "none", code, message: code, again: true },
       reading: DOWN,
     } as const;
     assert.equal(phaseOf(send(asked, answered, at(10), policy)).is, is);

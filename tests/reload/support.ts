@@ -71,7 +71,7 @@ export function answer(state: State, moment: Moment, policy = POLICY): State {
     {
       kind: "answered",
       prepared: { kind: "ok", written: false },
-      app: { resolution: null, startedAtMs: null },
+      resolution: null,
       reading: null,
     },
     moment,

@@ -157,14 +157,13 @@ export function perform(world: World, isGood: boolean): void {
       const resolution = policy.trigger !== "signal"
         ? null
         : isThere
-        ? { kind: "target", target: process } as const
+        ? { kind: "target", target: { ...process, startedAtMs: world.nowMs - choices.int(90_000) } } as const
         : { kind: "none", code: "not-there", message: "nobody", again: choices.chance(50) } as const;
-      const startedAtMs = resolution?.kind === "target" ? world.nowMs - choices.int(90_000) : null;
       const reading = isThere && policy.verify !== "none" ? READING : null;
       return world.take({
         kind: "answered",
         prepared,
-        app: { resolution, startedAtMs },
+        resolution,
         reading,
       });
     }
