@@ -723,8 +723,10 @@ test("select: the target of before that listened stays, whatever comes, while ex
       const sidecar = { ...SIDECAR, ...self, ppid: 0 };
       const before = select(tableOf([...list, sidecar]), options);
       if (before.kind === "none" || isWrapperName(before.stat.comm)) return;
-      kept++;
       const { pid, startTicks, comm } = before.stat;
+      // Below the first process of another container there is none of the sidecar's own.
+      if (list.find((one) => one.pid === pid)!.container === "sidecar") return;
+      kept++;
       const previous = targetOf(pid, { startTicks, comm });
       const whole = select(tableOf([...list, sidecar, ...others]), { ...options, previous });
       assert.equal(whole.kind === "process" && whole.stat.pid, pid);
