@@ -1,5 +1,5 @@
 /**
- * The configuration of one run: what the command line and the environment came to, checked.
+ * The configuration of one run: the checked result of command line and environment.
  * Types, and what follows from a value alone; `cli/` makes the value. Every duration is in milliseconds, every size in bytes.
  */
 

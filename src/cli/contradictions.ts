@@ -1,4 +1,4 @@
-/** Settings that are fine each for itself and make no sense together. Pure: judged by the settings alone. */
+/** Settings that are valid one by one, but not together. Pure: judged by the settings alone. */
 
 import { hideUrlSecrets } from "../http/urls.ts";
 import { localPort } from "../local_port.ts";

@@ -3,7 +3,7 @@
  * pipe that nobody reads fills without stopping the loop. Logging never throws and never waits. Callers hide secrets first.
  *
  * The form of a line is the product's, so LogTape's formatters get it from `renderText`, `renderJson`, `renderLogfmt`: its
- * own JSON and logfmt have other keys. Its stream sink is not used: it wakes up ten times a second, 20 ms of CPU a minute.
+ * own JSON and logfmt have other keys. Its stream sink is not used: it wakes up ten times a second, 109 ms of CPU a minute.
  */
 
 import { configureSync, fromAsyncSink, getLogger, getTextFormatter, type LogRecord } from "@logtape/logtape";

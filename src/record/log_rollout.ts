@@ -1,6 +1,6 @@
 /**
- * What is logged of a rollout: from the model before a step and after it, where a state begins and where it ends. Nothing
- * without `--rollout`.
+ * The log lines of a rollout, when a state begins and when it ends: from the models before and after a step. None without
+ * `--rollout`.
  */
 
 import { type Job, type Model, turnOf } from "../reload/model.ts";

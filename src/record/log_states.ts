@@ -1,6 +1,6 @@
 /**
  * The log lines of states that last: what is wrong with the disk, who would be signalled, whether the signal killed it, which
- * mounts are stale. Each is logged where it begins and where it ends, read off the models before and after a step.
+ * mounts are stale. Each is logged when it begins and when it ends, from the models before and after a step.
  */
 
 import { staleMountsOf } from "../reload/model.ts";

@@ -1,4 +1,4 @@
-/** One step of the loop as it is recorded: the models before and after it, and what it has brought about. Pure. */
+/** One step of the loop as it is recorded: the models before and after it, and what it has caused. Pure. */
 
 import type { Config } from "../config.ts";
 import { CHANGES_MAX, type FileChange, type FileState } from "../model.ts";

@@ -1,6 +1,6 @@
 /**
  * Recognises the format of an answer, for `--verify auto`. Pure. What looks like neither AMP's nor Prometheus's status
- * is judged by its code, but only a 200: an error page must not decide how the app is asked from then on.
+ * is judged by its code, but only a 200: an error page must not choose the format of later answers.
  */
 
 import type { Status, StatusReading } from "../model.ts";

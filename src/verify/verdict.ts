@@ -1,5 +1,5 @@
 /**
- * What every judge of a status works with: what counts besides the status, how times compare, and the verdicts. Pure.
+ * What all judges of a status share: the other facts that count, how times compare, and the verdicts. Pure.
  */
 
 import type { Proof, Status, Verdict } from "../model.ts";
