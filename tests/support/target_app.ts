@@ -16,20 +16,16 @@
  * | `--mode reject` | reject every reload, whatever the content |
  * | `--mode ignore` | take the signal and do nothing: `attempts` never grows |
  * | `--mode hang` | reload, but `/health/reload` accepts and never answers |
- * | `--mode hang-after` | as `ok` until the first signal, from then on as `hang` |
  * | `--mode down` | no status server at all |
  * | `--mode die` | exit 1 at the signal; `die-later`: 500 ms after it |
  * | `--mode rollback` | `success` first, `rolled_back` from 50 ms after it |
  * | `--mode restart-required` | success, with a non-empty `restart_required` |
  * | `--mode split` | success, with `split_state` true |
- * | `--mode http` | `/health/reload` answers plain `ok`, nothing AMP-like |
  * | `--mode prometheus` | answers the text format with `…_config_last_reload_successful` and its timestamp |
  * | `--reload-ms N` | time between the signal and the end of the reload (0) |
- * | `--status-ms N` | time before a status request is answered (0) |
- * | `--handler-ms N` | time after the start before SIGHUP has a handler (0): before that it is fatal |
  *
  * On standard output it prints one line when ready: `ready port=N pid=N`. `POST /control` with
- * `{"mode":…,"reloadMs":…,"statusMs":…}` changes options while it runs; `GET /control` answers with its counts. SIGTERM ends it with exit code 0.
+ * `{"mode":…,"reloadMs":…}` changes options while it runs; `GET /control` answers with its counts. SIGTERM ends it with exit code 0.
  */
 
 /** The options of one app; see the table at the top of this file. */
@@ -39,8 +35,6 @@ export interface TargetAppOptions {
   readonly log?: string;
   readonly mode?: TargetAppMode;
   readonly reloadMs?: number;
-  readonly statusMs?: number;
-  readonly handlerMs?: number;
   /** How to start it, for another user, cgroup or namespace: `["setpriv", "--reuid=65532", …]`. */
   readonly prefix?: readonly string[];
 }
@@ -51,14 +45,12 @@ export type TargetAppMode =
   | "reject"
   | "ignore"
   | "hang"
-  | "hang-after"
   | "down"
   | "die"
   | "die-later"
   | "rollback"
   | "restart-required"
   | "split"
-  | "http"
   | "prometheus";
 
 /** What `GET /control` tells. */
@@ -83,7 +75,7 @@ export interface TargetApp extends AsyncDisposable {
   readonly status: Promise<Deno.CommandStatus>;
   counts(): Promise<TargetAppCounts>;
   /** Changes options while it runs. */
-  control(change: { mode?: TargetAppMode; reloadMs?: number; statusMs?: number }): Promise<void>;
+  control(change: { mode?: TargetAppMode; reloadMs?: number }): Promise<void>;
   kill(signal: Deno.Signal): void;
   /** Ends it with SIGKILL if need be, and waits for its end. */
   stop(): Promise<void>;
@@ -159,7 +151,6 @@ async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
 interface AppState {
   mode: TargetAppMode;
   reloadMs: number;
-  statusMs: number;
   signals: number;
   attempts: number;
   successes: number;
@@ -192,7 +183,6 @@ async function main(args: readonly string[]): Promise<void> {
   const state: AppState = {
     mode: (options.get("--mode") ?? "ok") as TargetAppMode,
     reloadMs: number("--reload-ms"),
-    statusMs: number("--status-ms"),
     signals: 0,
     attempts: 0,
     successes: 0,
@@ -214,9 +204,7 @@ async function main(args: readonly string[]): Promise<void> {
     log("signal", { n: state.signals });
     void reload(state, config, log);
   };
-  if (number("--handler-ms") > 0) {
-    setTimeout(() => Deno.addSignalListener("SIGHUP", onHangup), number("--handler-ms"));
-  } else Deno.addSignalListener("SIGHUP", onHangup);
+  Deno.addSignalListener("SIGHUP", onHangup);
   Deno.addSignalListener("SIGTERM", () => Deno.exit(0));
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: number("--port"), onListen: () => {} },
@@ -269,11 +257,8 @@ async function readConfig(path: string): Promise<Reading> {
 
 async function answer(request: Request, state: AppState): Promise<Response> {
   if (new URL(request.url).pathname === "/control") return await control(request, state);
-  if (state.statusMs > 0) await new Promise((resolve) => setTimeout(resolve, state.statusMs));
-  const hanging = state.mode === "hang" || (state.mode === "hang-after" && state.signals > 0);
-  if (hanging) await new Promise(() => {});
+  if (state.mode === "hang") await new Promise(() => {});
   const successful = state.status !== "validation_failed" && state.status !== "load_failed";
-  if (state.mode === "http") return new Response("ok");
   if (state.mode === "prometheus") {
     return new Response(
       `app_config_last_reload_successful ${successful ? 1 : 0}\n` +

@@ -269,41 +269,6 @@ podTest("pod: what an exec left behind never takes the place of an app that ende
   await signalReaches(sidecar, again, [], { reloadUrl: `http://localhost:${again.port}/` });
 });
 
-podTest("pod: an init container beside a native sidecar is not the application", {}, async (pod) => {
-  const migration = await pod.start({ program: "migrate", args: ["handle"], uid: USER });
-  const sidecar = await pod.sidecar({ uid: USER });
-  const listener = Deno.listen({ port: 0 });
-  listener.close();
-  const config = { reloadUrl: `http://localhost:${listener.addr.port}/health/reload` };
-  const { resolution } = await sidecar.resolve(config);
-  isRefused(resolution, "not-there", /nothing listens on port .*--process-name/, true);
-  migration.kill("SIGKILL");
-  await migration.ended;
-  const app = await pod.start({ program: "amp", args: ["handle", "listen"], uid: USER });
-  await signalReaches(sidecar, app, [], { reloadUrl: `http://localhost:${app.port}/health/reload` });
-  assert.equal(migration.hups().length, 0);
-});
-
-podTest("pod: the known target stays when a debug container comes, while it lives", {}, async (pod) => {
-  const app = await pod.start({ program: "amp", args: ["handle", "listen"], uid: USER });
-  const sidecar = await pod.sidecar({ uid: USER });
-  const target = targetOf((await sidecar.resolve()).resolution);
-  const debug = await pod.start({ program: "bash", args: ["handle"], container: "debugger", uid: USER });
-  assert.equal(codeOf((await sidecar.resolve()).resolution), "ambiguous", "a sidecar that starts now");
-  const stays = targetOf((await sidecar.resolve({}, target)).resolution);
-  assert.deepEqual([stays.pid, stays.reason], [app.pid, target.reason]);
-  assert.equal((await sidecar.send(stays)).kind, "sent");
-  await until("the signal", () => app.hups().length === 1);
-  for (const other of [{ ...target, startTicks: target.startTicks + 1 }, { ...target, comm: "other" }]) {
-    assert.equal(codeOf((await sidecar.resolve({}, other)).resolution), "ambiguous");
-  }
-  app.kill("SIGKILL");
-  await app.ended;
-  const config = { reloadUrl: `http://localhost:${app.port}/` };
-  assert.equal(codeOf((await sidecar.resolve(config, target)).resolution), "not-there");
-  assert.equal(debug.hups().length, 0);
-});
-
 /** A service directory for runit and s6 with one service that runs the program. */
 async function makeServices(pod: Pod, command: string): Promise<string> {
   const dir = `${pod.dir}/services`;
