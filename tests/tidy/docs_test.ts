@@ -68,8 +68,10 @@ test("every path of this repository that a page names is there", async () => {
   for await (const { name } of Deno.readDir(`${ROOT}/docs`)) {
     if (!name.endsWith(".md")) continue;
     const text = await Deno.readTextFile(`${ROOT}/docs/${name}`);
-    for (const [, path] of text.matchAll(/`((?:tests|src|k8s|scripts|bench|examples)\/[\w./-]+)`/g)) {
-      assert.ok(await exists(path!), `docs/${name} names ${path}`);
+    for (
+      const [, path] of text.matchAll(/`((?:tests|src|k8s|scripts|bench|examples)\/[\w./-]+|\w+\/\w+\.ts)`/g)
+    ) {
+      assert.ok(await exists(path!) || await exists(`src/${path}`), `docs/${name} names ${path}`);
     }
   }
 });
