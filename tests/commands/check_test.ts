@@ -270,6 +270,8 @@ test("check: what is missing is said once, with the directory to mount; what is 
     assert.match(key!.fix!.yaml!, new RegExp(`--config-file=${dir}/a.yaml`));
     const [pattern] = await find({ configFiles: [`${dir}/*.json`] });
     assert.equal(pattern!.fix!.say, "the volume has a.yaml, which the pattern does not match");
+    const [root] = await find({ configFiles: ["/no-such-file.yaml"] });
+    assert.match(root!.fix!.yaml!, /--config-file=\/PATH\/OF\/A\/FILE$/);
     const [directory] = await find({ configFiles: [dir] });
     assert.match(directory!.fix!.yaml!, new RegExp(`--watched-dir=${dir}`));
     const [large] = await find({ configFiles: [`${dir}/a.yaml`], maxFileSizeBytes: 1 });

@@ -98,6 +98,8 @@ const NAMES_SHOWN_MAX = 10;
 async function missingFix(path: string, { configFiles, watchedDirs }: Config): Promise<Fix> {
   const directories = [...watchedDirs, ...configFiles.filter(isPattern).map(directoryOf)];
   const mountPath = directories.includes(path) ? path : directoryOf(path);
+  // The container's own root is no volume.
+  if (mountPath === "/") return argsFix("name a file of a volume", "--config-file=/PATH/OF/A/FILE");
   const entries = await Array.fromAsync(Deno.readDir(mountPath)).catch(() => []);
   const keys = entries.filter((entry) => !entry.isDirectory && !entry.name.startsWith(".."))
     .map(({ name }) => name).sort();
