@@ -220,7 +220,7 @@ async function restoreMissing(outputs: Outputs): Promise<void> {
     await place(root, staged, false).finally(() => settle(root, staged, true));
   });
   const paths = [...plan.values()].map((name) => `"${joinPath(dir, name)}"`).join(", ");
-  logger.warn(`Written again, since somebody has removed it: ${paths}`);
+  logger.warn(`Written again, since it was removed: ${paths}`);
 }
 
 async function isMissing(path: string): Promise<boolean> {

@@ -3,7 +3,7 @@
  * mounts are stale. Each is logged when it begins and when it ends, from the models before and after a step.
  */
 
-import { staleMountsOf } from "../reload/model.ts";
+import { type KnownTarget, staleMountsOf } from "../reload/model.ts";
 import { formatMs } from "../text.ts";
 import type { RecordedStep } from "./step_facts.ts";
 
@@ -56,11 +56,19 @@ function logTarget({ config, logger, nowMs, before, after }: RecordedStep): void
   }
   // A process that ends is a zombie, then no process, then nobody is left: one death. An attempt may have said it, too.
   if (code === "not-there" && before.known?.view.code === code || message === after.failedFor) return;
+  // Short-lived processes of the same names are the same question again, whatever their PIDs.
+  if (code === "ambiguous" && before.known?.view.code === code && namesIn(known) === namesIn(before.known)) {
+    return;
+  }
   const line = `Target: ${message}`;
   // An app that has not started yet is nothing that somebody has to do something about. A number does not come back.
   const isComing = known.isExpected && !before.targetSeen && config.pid === "auto";
   if (isComing) logger.info(line, fields);
   else logger.warn(line, fields);
+}
+
+function namesIn({ view }: KnownTarget): string {
+  return [...view.names ?? []].sort().join(" ");
 }
 
 /** Mounts that can never change again, each once. */

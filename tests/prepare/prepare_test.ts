@@ -150,7 +150,7 @@ testInDir("an output that somebody removes is written again, and said", async (d
   await restore();
   assert.deepEqual(listing(out), { "a.yaml": "1", "sub/b.yaml": "2" });
   assert.equal(Deno.statSync(join(out, "a.yaml")).ino, ino, "what is there stays");
-  assert.deepEqual(log.lines, [`Written again, since somebody has removed it: "${out}/sub/b.yaml"`]);
+  assert.deepEqual(log.lines, [`Written again, since it was removed: "${out}/sub/b.yaml"`]);
   Deno.removeSync(out, { recursive: true });
   for (let i = 0; i < 2; i++) await restore();
   assert.equal(log.lines.length, 2, "told once");

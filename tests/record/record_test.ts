@@ -265,6 +265,24 @@ test("which of several is the app somebody has to say, also while none of them h
   assert.ok(bench.logged("WARN Target: 2 processes may be it"), bench.log.join("\n"));
 });
 
+test("processes that come and go among several of one name are one line, another name is a new one", async () => {
+  const bench = createLoopBench();
+  bench.target = null;
+  const find = (pids: string, ...names: string[]) =>
+    bench.resolution = { kind: "none", code: "ambiguous", message: `which of ${pids}?`, names };
+  find("7, 8", "worker");
+  bench.start();
+  for (const pids of ["7, 9", "7, 10", "11, 12"]) {
+    await bench.clock.advance(6_000);
+    find(pids, "worker");
+  }
+  await bench.clock.advance(6_000);
+  find("11, 13", "worker", "helper");
+  await bench.clock.advance(6_000);
+  const lines = bench.log.filter((line) => line.startsWith("WARN Target:"));
+  assert.deepEqual(lines, ["WARN Target: which of 7, 8?", "WARN Target: which of 11, 13?"]);
+});
+
 test("an app that has not started yet is nothing to worry about; one that is gone is, once", async () => {
   const bench = createLoopBench();
   bench.target = null;

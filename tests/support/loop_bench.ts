@@ -156,6 +156,7 @@ export function createLoopBench(
           ? `PID ${bench.target.pid}`
           : "no application",
         code: found?.kind === "none" ? found.code : bench.target ? "ready" as const : "not-there" as const,
+        ...(found?.kind === "none" && found.names && { names: found.names }),
         pid: null,
         name: null,
         uid: null,
