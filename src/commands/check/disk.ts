@@ -3,7 +3,7 @@
  * everything once as a running sidecar does; changes nothing.
  */
 
-import { baseName, isWithin, joinPath, parentOf } from "../../paths.ts";
+import { baseName, isWithin, parentOf } from "../../paths.ts";
 import type { Config } from "../../config.ts";
 import type { FileState, Observation, Snapshot, StaleMount } from "../../model.ts";
 import type { Clock, SnapshotReader } from "../../ports.ts";
@@ -105,12 +105,11 @@ async function missingFix(path: string, { configFiles, watchedDirs }: Config): P
     .map(({ name }) => name).sort();
   if (keys.length === 0 || watchedDirs.includes(path)) return volumeFix(mountPath);
   const shown = keys.slice(0, NAMES_SHOWN_MAX).join(", ") + (keys.length > NAMES_SHOWN_MAX ? ", …" : "");
-  const place = mountPath === "/" ? "the root directory" : "the volume";
   return argsFix(
     isPattern(path)
-      ? `${place} has ${shown}, which the pattern does not match`
-      : `${place} has ${shown}: name one of them, or put the key "${baseName(path)}" into the ConfigMap`,
-    `--config-file=${joinPath(mountPath, keys[0]!)}`,
+      ? `the volume has ${shown}, which the pattern does not match`
+      : `the volume has ${shown}: name one of them, or put the key "${baseName(path)}" into the ConfigMap`,
+    `--config-file=${mountPath}/${keys[0]}`,
   );
 }
 
