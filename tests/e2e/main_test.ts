@@ -235,7 +235,7 @@ test("--config-envsubst-file: rendered, then triggered; --once renders and exits
   const before = await signals(scene);
   await Deno.remove(out);
   await until("the removed output", async () => await Deno.readTextFile(out) === "place: there\n");
-  await until("a line on it", () => sidecar.log().includes(`since somebody has removed it: "${out}"`));
+  await until("a line on it", () => sidecar.log().includes(`Written again, since it was removed: "${out}"`));
   assert.equal(await signals(scene), before, "the app runs that already");
 });
 
