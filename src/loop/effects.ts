@@ -23,7 +23,7 @@ import {
 import { openTriggerFor } from "../reload/outcome.ts";
 import { isSameProcess, isStillToCome } from "../reload/process.ts";
 import { decideStart, startFacts } from "../reload/start.ts";
-import { changesBetween } from "../record/step_facts.ts";
+import { changedPaths } from "../record/step_facts.ts";
 import type { Mailbox } from "./mailbox.ts";
 
 /** Least time between two starts for changes that are only foreseen: a directory may be busy with other things. */
@@ -179,8 +179,7 @@ async function runAttempt(
     const result = await attemptReload({
       ...deps,
       reload,
-      changed: () =>
-        changesBetween(model.appliedFiles ?? model.previousFiles, model.files).map(({ path }) => path),
+      changed: () => changedPaths(model),
       begun,
       known: knownIn(model),
       lastReading: model.reading,

@@ -48,11 +48,23 @@ export function factsOf(before: Model, event: Event, after: Model, nowMs: number
   };
 }
 
+/** Paths of all files that differ from what the app runs; none where that is not known. */
+export function changedPaths(
+  { appliedFiles, previousFiles, files }: Pick<Model, "appliedFiles" | "previousFiles" | "files">,
+): readonly string[] {
+  return differencesBetween(appliedFiles ?? previousFiles, files).map(({ path }) => path);
+}
+
 /** Which files differ, the first `CHANGES_MAX` by path; none where the content before is not known. */
 export function changesBetween(
   before: readonly FileState[] | null,
   after: readonly FileState[],
 ): readonly FileChange[] {
+  return differencesBetween(before, after)
+    .sort((a, b) => a.path < b.path ? -1 : a.path > b.path ? 1 : 0).slice(0, CHANGES_MAX);
+}
+
+function differencesBetween(before: readonly FileState[] | null, after: readonly FileState[]): FileChange[] {
   if (before === null || before === after) return [];
   const old = new Map(before.map((file) => [file.path, file]));
   const changes: FileChange[] = [];
@@ -67,5 +79,5 @@ export function changesBetween(
   for (const { path, sizeBytes } of old.values()) {
     changes.push({ path, change: "removed", sizeBytes, oldSizeBytes: sizeBytes });
   }
-  return changes.sort((a, b) => a.path < b.path ? -1 : a.path > b.path ? 1 : 0).slice(0, CHANGES_MAX);
+  return changes;
 }

@@ -17,16 +17,25 @@ import type { ProcReader } from "../proc/reader.ts";
  * made anew changes that one, too.
  */
 export function createAppMountsReader(config: Config, reader: ProcReader): TargetPort["staleMounts"] {
-  let last: { readonly target: string; readonly app: string; readonly found: JudgedMounts } | null = null;
-  let own: Mount[] = [];
+  let last: {
+    readonly target: string;
+    readonly app: string;
+    readonly own: readonly Mount[];
+    readonly found: JudgedMounts;
+  } | null = null;
   return ({ pid, name }, changed) => {
     const app = reader.mountinfo(pid) ?? "";
     const target = `${name} (PID ${pid})`;
     if (last?.target !== target || last.app !== app) {
-      own = parseMountinfo(reader.mountinfo(Deno.pid) ?? "");
-      last = { target, app, found: judgeMounts(watchedMounts(config, own), parseMountinfo(app), target) };
+      const own = parseMountinfo(reader.mountinfo(Deno.pid) ?? "");
+      last = {
+        target,
+        app,
+        own,
+        found: judgeMounts(watchedMounts(config, own), parseMountinfo(app), target),
+      };
     }
-    const { found } = last;
+    const { own, found } = last;
     const { stale, blind, unseen } = found;
     if (changed === undefined || blind || unseen.length === 0) return found;
     // Of several volumes the app may see one and not the other.

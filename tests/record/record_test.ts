@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { FileState, Observation, Snapshot } from "../../src/model.ts";
-import { changesBetween } from "../../src/record/step_facts.ts";
+import { changedPaths, changesBetween } from "../../src/record/step_facts.ts";
 import { changeText } from "../../src/record/texts.ts";
 import { ampStatus, contentOf, createLoopBench, targetOf } from "../support/loop_bench.ts";
 import { DOWN } from "../support/status.ts";
@@ -156,6 +156,9 @@ test("which files changed stands in the record, and in the log at debug", async 
   assert.deepEqual(changed.map(changeText).slice(1), ["removed /c/d (3 bytes)", "added /c/e (3 bytes)"]);
   const many = Array.from({ length: 50 }, (_, i) => file(`/c/${i}`, "1"));
   assert.equal(changesBetween([], many).length, 20);
+  // What the app can see is asked of each file, and not of the first that are shown.
+  const paths = changedPaths({ appliedFiles: null, previousFiles: [], files: many });
+  assert.deepEqual(paths, many.map(({ path }) => path));
   assert.deepEqual(changesBetween(null, many), [], "what was there before is not known");
 });
 
