@@ -3,16 +3,10 @@
 import assert from "node:assert/strict";
 import type { CredentialFiles } from "../../src/config.ts";
 import { readCredentials } from "../../src/http/credentials.ts";
+import { createTestConfig } from "../support/config.ts";
 import { test } from "../support/strict.ts";
 
-const NONE: CredentialFiles = {
-  basicAuthFile: null,
-  bearerTokenFile: null,
-  headerFile: null,
-  caFile: null,
-  clientCertFile: null,
-  clientKeyFile: null,
-};
+const NONE: CredentialFiles = createTestConfig();
 const CERT = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 const KEY = "-----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----\n";
 
