@@ -238,8 +238,6 @@ export interface Result {
   readonly triggeredAtMs: number | null;
   /** The same for the last one, where it went out once more for want of a baseline. */
   readonly lastTriggeredAtMs: number | null;
-  /** The signal ended the app: never signal this content again. */
-  readonly killed: boolean;
   /** The trigger went out, and the app has not said what came of it: it may still be at it. */
   readonly isOpen: boolean;
   /** Nobody listened at the status URL at some moment since the change: an app that counts from 0 has started since. */

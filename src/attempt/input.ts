@@ -49,7 +49,6 @@ const NOTHING_KNOWN = {
   target: null,
   triggeredAtMs: null,
   lastTriggeredAtMs: null,
-  killed: false,
   isOpen: false,
   wasDown: false,
   baseline: null,

@@ -177,7 +177,7 @@ function endedByProcess(run: Run): Result | null {
   const { hasStarted, lastAliveAtMs, since: { atMs: triggeredAtMs } } = run;
   if (!hasStarted && diedOfSignal({ triggeredAtMs, lastAliveAtMs }, nowMs)) {
     const reason = deathText(process, run.config.signal, nowMs - triggeredAtMs);
-    return { ...end(run, "failed", reason, "killed"), killed: true };
+    return end(run, "failed", reason, "killed");
   }
   run.restarted = true;
   return null;

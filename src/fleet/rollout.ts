@@ -113,11 +113,11 @@ function viewOf({ wanted, answer, turn, trouble }: TurnState): RolloutView {
 
 /** What the end of a reload means for the group: any outcome but `success` is a rejection, if anything could be sent. */
 function endOf(result: Result, wasTriggered: boolean): TurnEnd {
-  const { outcome, code, reason, triggeredAtMs, killed } = result;
+  const { outcome, code, reason, triggeredAtMs } = result;
   // Newer content came before the proof, or the app has only started with content whose signal had ended it.
   if (code === "overtaken" || outcome === "success" && !wasTriggered) return { is: "unproved" };
   if (outcome === "success") return { is: "success" };
-  if (outcome === "failed" && triggeredAtMs === null && !killed) return { is: "untried" };
+  if (outcome === "failed" && triggeredAtMs === null && code !== "killed") return { is: "untried" };
   return { is: "rejected", outcome, reason: clipReason(reasonFor(outcome, reason)) };
 }
 

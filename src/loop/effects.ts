@@ -22,7 +22,7 @@ import {
 } from "../reload/model.ts";
 import { openTriggerFor } from "../reload/outcome.ts";
 import { isSameProcess, isStillToCome } from "../reload/process.ts";
-import { decideStart, startFacts } from "../reload/start.ts";
+import { decideStart } from "../reload/start.ts";
 import { changedPaths } from "../record/step_facts.ts";
 import type { Mailbox } from "./mailbox.ts";
 
@@ -161,7 +161,7 @@ async function ask(
   const found = { kind: "answered", prepared, resolution, reading: null } as const;
   if (prepared.kind !== "ok" || asked.question.isAdopted || config.verify === "none") return found;
   // The app is asked only where its answer can matter: an app that hangs must not hold up the loop.
-  const verdict = decideStart(startFacts(model, asked, found, momentOf(clock), config));
+  const verdict = decideStart(model, asked, found, momentOf(clock), config);
   if (verdict !== "reload" && config.trigger === "signal") return found;
   return { ...found, reading: await readInTime(deps, deps.aborted) };
 }

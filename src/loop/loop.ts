@@ -6,9 +6,17 @@
 import { momentOf } from "../clock.ts";
 import type { Cause, Health } from "../model.ts";
 import type { Random, RolloutPort } from "../ports.ts";
-import { createModel, type Effect, type Event, isInSync, type Model, reloadOf } from "../reload/model.ts";
+import {
+  createModel,
+  type Effect,
+  type Event,
+  isInSync,
+  isWithGroup,
+  type Model,
+  reloadOf,
+  wantedOf,
+} from "../reload/model.ts";
 import { step } from "../reload/step.ts";
-import { isWithGroup, wantedOf } from "../reload/turn.ts";
 import type { Recorder } from "../record/recorder.ts";
 import { createPerform, type EffectDeps } from "./effects.ts";
 import { RELOAD_WORK } from "./garbage_collection.ts";

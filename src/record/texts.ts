@@ -62,7 +62,7 @@ export function nextText(result: Result, retryInMs: number | null, end: End): st
   if (end === "stopping") return "no further try, since config-reloader is being stopped";
   if (end === "once") return "no further try, because of --once";
   if (retryInMs === null) return "nothing was sent; waiting until the content changes";
-  return `next ${result.killed ? "look" : "try"} in ${formatMs(retryInMs)}`;
+  return `next ${result.code === "killed" ? "look" : "try"} in ${formatMs(retryInMs)}`;
 }
 
 /** One changed file for the log: `changed /etc/a.yaml (72 bytes, 70 before)`. */

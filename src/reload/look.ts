@@ -6,47 +6,54 @@
  * changes. Content that the app may have read at its own start is a question to the app. Pure.
  */
 
-import type { Config } from "../config.ts";
+import { type Config, rendersOutput } from "../config.ts";
 import type { Cause, FileState, Observation, Snapshot } from "../model.ts";
 import { formatMs } from "../text.ts";
-import type { Failure, Hint, Job, Model, Now, Pending, Phase, Problem, Question } from "./model.ts";
-import { spread, waitForTurn } from "./turn.ts";
+import type { Failure, Hint, Job, Model, Now, Pending, Phase, Problem, Question, Reload } from "./model.ts";
 
-/** A model in its next phase; or one that has a reload to do now, with that. */
-export type Decision = readonly [Model, Job | null];
+/** A look that has found complete content. */
+export type Content = Observation & { readonly kind: "content" };
 
 /** Decides what a look leads to; `hint` has the causes of all looks since the last that decided something. */
-export function decide(
-  model: Model,
-  observation: Observation,
-  hint: Hint,
-  now: Now,
-  config: Config,
-): Decision {
+export function decide(model: Model, observation: Observation, hint: Hint, now: Now, config: Config): Model {
   switch (observation.kind) {
     case "settling":
-      return [{
+      return {
         ...model,
         phase: { is: "settling", untilMs: observation.againAtMs },
         pending: model.pending ?? pendingSince(hint.firstAtMs, now, config),
         firstDigest: model.phase.is === "starting" ? observation.digest ?? null : model.firstDigest,
         undecided: hint.causes,
-      }, null];
-    case "unreadable":
-    case "replaced":
-      return [{
-        ...model,
-        phase: { is: "blocked", why: "unreadable" },
-        diskProblem: problemOf(observation),
-        // What comes after it is another change: it has a time, and a random wait, of its own.
-        pending: null,
-        awaySinceAtMs: awaySince(model, now),
-        lastLookAtMs: now.nowMs,
-        undecided: hint.causes,
-      }, null];
+      };
+    case "unreadable": {
+      const bad = observation.files.filter(({ error }) => error !== null)
+        .map(({ path, error }) => ({ path, text: `Cannot read "${path}": ${error}` }));
+      const again = `looking again at least every ${formatMs(config.intervalMs)}`;
+      const problems = bad.map(({ path, text }) => ({ path, text: `${text}; ${again}` }));
+      const seen = noteProblems({ ...model, files: observation.files }, problems, now);
+      return block(seen, bad[0]?.text ?? "the content cannot be read", hint, now);
+    }
+    case "replaced": {
+      const { path, message } = observation;
+      return block(noteProblems(model, [{ path, text: message }], now), message, hint, now);
+    }
     case "content":
-      return decideContent({ ...model, undecided: [] }, observation.snapshot, hint, now, config);
+      return decideContent({ ...model, undecided: [] }, observation, hint, now, config);
   }
+}
+
+/** There is no complete content: the last state stays. */
+function block(model: Model, diskProblem: string, { causes }: Hint, now: Now): Model {
+  return {
+    ...model,
+    phase: { is: "blocked", why: "unreadable" },
+    diskProblem,
+    // What comes after it is another change: it has a time, and a random wait, of its own.
+    pending: null,
+    awaySinceAtMs: awaySince(model, now),
+    lastLookAtMs: now.nowMs,
+    undecided: causes,
+  };
 }
 
 function pendingSince(seenAtMs: number, now: Now, config: Config): Pending {
@@ -55,20 +62,16 @@ function pendingSince(seenAtMs: number, now: Now, config: Config): Pending {
   return { seenAtMs, notBeforeMs: now.nowMs + now.random * jitterMs };
 }
 
-function problemOf(observation: Observation & { kind: "unreadable" | "replaced" }): string {
-  if (observation.kind === "replaced") return observation.message;
-  const bad = observation.files.find((file) => file.error !== null);
-  return bad === undefined ? "the content cannot be read" : `Cannot read "${bad.path}": ${bad.error}`;
-}
-
 /** The last moment at which the applied content was certainly on disk. */
 export function awaySince(model: Model, now: Now): number | null {
   return model.applied === null ? null : model.awaySinceAtMs ?? model.lastLookAtMs ?? now.nowMs;
 }
 
-function decideContent(before: Model, snapshot: Snapshot, hint: Hint, now: Now, config: Config): Decision {
-  let model = noteContent(before, snapshot, now);
+function decideContent(before: Model, observation: Content, hint: Hint, now: Now, config: Config): Model {
+  let model = noteContent(before, observation, now);
+  const { snapshot } = observation;
   const { digest } = snapshot;
+  if (config.once && rendersOutput(config)) return { ...model, phase: { is: "rendering", snapshot } };
   if (before.disk === null) {
     // What nobody triggers cannot be made to reload.
     const always = config.reloadOnStart === "always" && config.trigger !== "none";
@@ -97,70 +100,87 @@ function decideContent(before: Model, snapshot: Snapshot, hint: Hint, now: Now, 
       const other = before.disk === digest ? {} : { otherSeen: true } as const;
       return ask({ ...model, awaySinceAtMs: null }, { digest, goneSinceAtMs, ...other }, snapshot, hint);
     }
-    return [{ ...model, phase: { is: "steady" }, pending: null }, null];
+    return { ...model, phase: { is: "steady" }, pending: null };
   }
-  return decideReload({ ...model, awaySinceAtMs: awaySince(before, now) }, hint, now, config);
+  return decideReload({ ...model, awaySinceAtMs: awaySince(before, now) }, snapshot, hint, now, config);
 }
 
-function ask(model: Model, question: Question, snapshot: Snapshot, hint: Hint): Decision {
-  return [{ ...model, phase: { is: "asking", question, snapshot, hint }, pending: null }, null];
+function ask(model: Model, question: Question, snapshot: Snapshot, hint: Hint): Model {
+  return { ...model, phase: { is: "asking", question, snapshot, hint }, pending: null };
 }
 
 /** Takes the content on disk into the model. */
-export function noteContent(model: Model, { digest, changedWallMs }: Snapshot, now: Now): Model {
-  const looked = { ...model, diskProblem: null, lastLookAtMs: now.nowMs, changedWallMs };
+export function noteContent(model: Model, { snapshot, skipped }: Content, now: Now): Model {
+  const { digest, files, changedWallMs } = snapshot;
   // Compared as reported, so that a step of the wall clock is no change.
   const reportedAtMs = changedWallMs === model.changedWallMs
     ? model.changedAtMs
     : Math.min(now.nowMs, now.nowMs - (now.wallMs - changedWallMs));
-  if (digest === model.disk && model.diskProblem === null) {
-    // The same content under a new time: it may have been another one for a moment between two looks.
-    return { ...looked, changedAtMs: Math.max(model.changedAtMs, reportedAtMs) };
-  }
-  // File times can lie (clock of a file server, restored backups), but at the last look the content was another or
-  // was not there: it cannot have come before that.
-  return {
-    ...looked,
+  const isDigest = digest === model.disk;
+  // The same content under a new time may have been another one for a moment between two looks. File times can lie (clock of
+  // a file server, restored backups), but where the last look found another content, or none, it has not come before that.
+  const notBeforeMs = isDigest && model.diskProblem === null ? model.changedAtMs : model.lastLookAtMs;
+  const before = isDigest || model.diskProblem !== null ? model.previousFiles : model.files;
+  const noted: Model = {
+    ...model,
     disk: digest,
-    previous: digest === model.disk ? model.previous : model.disk,
-    changedAtMs: Math.max(reportedAtMs, model.lastLookAtMs ?? -Infinity),
+    previous: isDigest ? model.previous : model.disk,
+    diskProblem: null,
+    // Bytes must not live on in the status; ten thousand files without any are not copied.
+    files: skipped.length === 0 && files.every(({ bytes }) => bytes === null)
+      ? files
+      : [...files, ...skipped].map(stateOf),
+    previousFiles: model.appliedFiles !== null || model.disk === null ? null : before,
+    lastLookAtMs: now.nowMs,
+    lastScanWallMs: now.wallMs,
+    changedAtMs: Math.max(reportedAtMs, notBeforeMs ?? -Infinity),
+    changedWallMs,
   };
+  const problems = skipped.map(({ path, error }) => ({
+    path,
+    text: `Left "${path}" out of the content: ${error}`,
+  }));
+  return noteProblems(noted, problems, now);
 }
 
 /** The content on disk is not proved to be what the app runs: reload it now or later, or leave it. */
-export function decideReload(model: Model, hint: Hint, now: Now, config: Config): Decision {
-  const digest = model.disk!;
+export function decideReload(model: Model, snapshot: Snapshot, hint: Hint, now: Now, config: Config): Model {
+  const { digest } = snapshot;
   const failure = model.failure?.digest === digest ? model.failure : null;
   const isAsked = hint.causes.includes("signal");
   // An app that is there again has read this content at its start: no reason to wait before it is verified.
   const isEarly = isAsked || hint.causes.includes("target");
   if (failure && failure.retryAtMs === null && !isAsked) {
-    return [{ ...model, phase: { is: "blocked", why: "invalid" }, pending: null }, null];
+    return { ...model, phase: { is: "blocked", why: "invalid" }, pending: null };
   }
   // A retry has no jitter of its own: the first tries of the replicas were spread already, and so are their ends.
-  const pending: Pending = failure
+  const change: Pending = failure
     ? { seenAtMs: now.nowMs, notBeforeMs: -Infinity }
     : model.pending ?? pendingSince(hint.firstAtMs, now, config);
+  // A retry waits without being pending: new content meanwhile must not inherit its time.
+  const pending = failure ? null : change;
   const atMs = Math.max(
-    pending.notBeforeMs,
+    change.notBeforeMs,
     model.lastTriggerAtMs === null ? -Infinity : model.lastTriggerAtMs + config.minReloadIntervalMs,
     failure && !isEarly ? failure.retryAtMs ?? -Infinity : -Infinity,
   );
   if (now.nowMs < atMs) {
-    // A retry waits without being pending: new content meanwhile must not inherit its time. What was asked for early
-    // is remembered as its date: the wake-up itself asks for nothing.
+    // What was asked for early is remembered as its date: the wake-up itself asks for nothing.
     const failed = failure && isEarly ? { failure: { ...failure, retryAtMs: atMs } } : {};
-    return [{ ...model, ...failed, phase: { is: "due", atMs }, pending: failure ? null : pending }, null];
+    return { ...model, ...failed, phase: { is: "due", atMs }, pending };
   }
-  const job = jobOf(model, failure, pending.seenAtMs);
-  const phase = waitForTurn(model, job, config);
-  if (phase !== null) return [{ ...model, phase, pending: failure ? null : pending }, null];
-  const spreadAtMs = failure || pending.isSpread ? null : spread(model, digest, now, config);
-  if (spreadAtMs !== null) {
-    const spreading = { ...pending, notBeforeMs: spreadAtMs, isSpread: true } as const;
-    return [{ ...model, phase: { is: "due", atMs: spreadAtMs }, pending: spreading }, null];
+  const job = jobOf(model, failure, change.seenAtMs);
+  if (config.rollout !== "none") {
+    const turn = model.rollout?.wanted === digest ? model.rollout.turn : { is: "asking" } as const;
+    if (turn.is !== "go") return { ...model, phase: { is: "waiting", job, turn }, pending };
+    // Those that follow go with `--jitter`, so that replicas do not go together.
+    if (config.jitterMs > 0 && !turn.isFirst && pending !== null && !pending.isSpread) {
+      const goesAtMs = now.nowMs + now.random * config.jitterMs;
+      const spread: Pending = { ...pending, notBeforeMs: goesAtMs, isSpread: true };
+      return { ...model, phase: { is: "due", atMs: goesAtMs }, pending: spread };
+    }
   }
-  return [{ ...model, question: null, pending: null }, job];
+  return begin({ ...model, question: null, pending: null }, job, snapshot, hint.causes, now);
 }
 
 /** The reload of what is on disk. */
@@ -187,36 +207,44 @@ function whyOf(model: Model, failure: Failure | null): Job["why"] {
   return model.disk === model.applied ? "revert" : "change";
 }
 
-/** Takes over what a look has shown besides the content's digest: files, problems, times. */
-export function noteObservation(model: Model, observation: Observation, now: Now, config: Config): Model {
-  switch (observation.kind) {
-    case "settling":
-      return model;
-    case "replaced": {
-      const { path, message } = observation;
-      return noteProblems(model, [{ path, text: message }], now);
-    }
-    case "unreadable": {
-      const { files } = observation;
-      const again = `looking again at least every ${formatMs(config.intervalMs)}`;
-      const problems = files.filter(({ error }) => error !== null)
-        .map(({ path, error }) => ({ path, text: `Cannot read "${path}": ${error}; ${again}` }));
-      return noteProblems({ ...model, files }, problems, now);
-    }
-    case "content": {
-      const problems = observation.skipped
-        .map(({ path, error }) => ({ path, text: `Left "${path}" out of the content: ${error}` }));
-      const isOther = model.diskProblem === null && observation.snapshot.digest !== model.disk;
-      const before = isOther ? model.files : model.previousFiles;
-      const noted = {
-        ...model,
-        previousFiles: model.appliedFiles !== null || model.disk === null ? null : before,
-        files: filesOf(observation),
-        lastScanWallMs: now.wallMs,
-      };
-      return noteProblems(noted, problems, now);
-    }
-  }
+/** Begins a reload. `continued`: the attempt that goes on with this content. */
+export function begin(
+  model: Model,
+  job: Job,
+  snapshot: Snapshot,
+  causes: readonly Cause[],
+  now: Now,
+  continued: Reload | null = null,
+): Model {
+  const reload: Reload = {
+    job,
+    snapshot,
+    causes,
+    startedWallMs: continued?.startedWallMs ?? now.wallMs,
+    isContinued: continued !== null,
+    sentAtMs: null,
+    isPure: true,
+    newer: null,
+    lookAtMs: Infinity,
+    isAsked: continued?.isAsked === true,
+    isOvertaken: false,
+  };
+  return { ...model, phase: { is: "reloading", reload }, owed: null };
+}
+
+/** When the try after `failures` of them is due: the pause after now, and not too soon after the last trigger. */
+export function retryDate(failures: number, { lastTriggerAtMs }: Model, now: Now, config: Config): number {
+  const atMs = now.nowMs + nextRetryDelayMs(failures, config.retryIntervalMs, config.maxBackoffMs);
+  return Math.max(atMs, (lastTriggerAtMs ?? -Infinity) + config.minReloadIntervalMs);
+}
+
+/**
+ * Pause in milliseconds after the `failures`-th failure in a row (1 for the first): `retryIntervalMs`, doubled
+ * with each further failure, never more than `maxBackoffMs`.
+ */
+export function nextRetryDelayMs(failures: number, retryIntervalMs: number, maxBackoffMs: number): number {
+  // 2 ** 1024 is Infinity; min() then gives the cap, which is what is wanted.
+  return Math.min(retryIntervalMs * 2 ** Math.max(0, failures - 1), maxBackoffMs);
 }
 
 /** What is wrong with which path. A problem of a path that had one keeps its beginning. */
@@ -230,25 +258,9 @@ function noteProblems(
   return problems.length === 0 && known.size === 0 ? model : { ...model, problems };
 }
 
-/** The files for the status. Bytes must not live on in it; ten thousand files without any are not copied. */
-function filesOf({ snapshot, skipped }: Observation & { kind: "content" }): readonly FileState[] {
-  if (skipped.length === 0 && snapshot.files.every(({ bytes }) => bytes === null)) return snapshot.files;
-  return [...snapshot.files, ...skipped].map(stateOf);
-}
-
 /** What the status has of a file. */
 export function stateOf({ path, digest, sizeBytes, error, fault }: FileState): FileState {
   return { path, digest, sizeBytes, error, ...(fault && { fault }) };
-}
-
-/** Hints as one. */
-export function mergeHints(a: Hint, b: Hint): Hint {
-  return { causes: mergeCauses(a.causes, b.causes), firstAtMs: Math.min(a.firstAtMs, b.firstAtMs) };
-}
-
-/** Distinct causes in order. */
-export function mergeCauses(a: readonly Cause[], b: readonly Cause[]): readonly Cause[] {
-  return a.length === 0 ? b : [...new Set([...a, ...b])];
 }
 
 /** Takes the content on disk as what the app runs, without a reload. */

@@ -60,13 +60,7 @@ export type Phase =
   | { readonly is: "rendering"; readonly snapshot: Snapshot }
   | { readonly is: "reloading"; readonly reload: Reload }
   /** The attempt is over: one more look says whether the disk still holds what was sent. */
-  | {
-    readonly is: "concluding";
-    readonly reload: Reload;
-    readonly result: Result;
-    /** When to look: at once, or when the next trigger is allowed or a file has been written. */
-    readonly lookAtMs: number;
-  }
+  | { readonly is: "concluding"; readonly reload: Reload; readonly result: Result }
   | { readonly is: "ended"; readonly code: number };
 
 /** One reload to be done now. */
@@ -90,6 +84,7 @@ export interface Reload {
   readonly job: Job;
   readonly snapshot: Snapshot;
   readonly causes: readonly Cause[];
+  readonly startedWallMs: number;
   /** It goes on with newer content: already counted. */
   readonly isContinued: boolean;
   /** Since when the proof is pending (the trigger went out, or there is none to send); null before that. */
@@ -98,7 +93,7 @@ export interface Reload {
   readonly isPure: boolean;
   /** Newer content is on disk: since which hint, and from when on it may be sent. */
   readonly newer: { readonly hint: Hint; readonly notBeforeMs: number } | null;
-  /** A file is being written: look again then. Infinity where none is. */
+  /** When to look again: a file is being written, or, after the attempt, the next trigger is not allowed yet. Infinity: never. */
   readonly lookAtMs: number;
   /** SIGHUP came: try again right after this. */
   readonly isAsked: boolean;
@@ -155,11 +150,11 @@ export interface Problem {
   readonly sinceAtMs: number;
 }
 
-/** A content on disk: what it is, and since when. What was there for a moment in between makes it another one. */
-export type ContentSince = Pick<Job, "digest" | "changedAtMs">;
-
-/** A trigger that the app may still be at. It says nothing once other content was on disk. */
-export interface OpenTrigger extends ContentSince {
+/** A trigger that the app may still be at. It says nothing once other content was on disk, were it for a moment. */
+export interface OpenTrigger {
+  readonly digest: string;
+  /** `Job.changedAtMs` of this content. */
+  readonly changedAtMs: number;
   /** The status before the first one with this content: whatever is reloaded since then is this content. */
   readonly baseline: Status | null;
   readonly sinceAtMs: number;
@@ -406,4 +401,31 @@ export function reloadOf(model: Model): Reload | null {
 export function staleMountsOf(model: Model): readonly StaleMount[] {
   const app = model.known?.mounts?.stale ?? [];
   return app.length === 0 ? model.ownStaleMounts : [...model.ownStaleMounts, ...app];
+}
+
+/** The attempt that has begun, or has gone on with newer content, between two models; null where none has. */
+export function begunIn(before: Model, { phase }: Model): Reload | null {
+  if (phase.is !== "reloading" || reloadOf(before)?.job === phase.reload.job) return null;
+  return phase.reload;
+}
+
+/** Whether the app runs what its group runs, although other content is on disk: no reason to send it no requests. */
+export function isWithGroup({ phase, pending }: Model): boolean {
+  return phase.is === "waiting" || phase.is === "due" && pending?.isSpread === true;
+}
+
+/** The content that the group of a rollout is asked about: what waits for its turn, or is being reloaded. */
+export function wantedOf(model: Model): string | null {
+  return reloadOf(model)?.job.digest ?? (isWithGroup(model) ? model.disk : null);
+}
+
+/** Hints as one. */
+export function mergeHints(a: Hint | null, b: Hint): Hint {
+  if (a === null) return b;
+  return { causes: mergeCauses(a.causes, b.causes), firstAtMs: Math.min(a.firstAtMs, b.firstAtMs) };
+}
+
+/** Distinct causes in order. */
+export function mergeCauses(a: readonly Cause[], b: readonly Cause[]): readonly Cause[] {
+  return a.length === 0 ? b : [...new Set([...a, ...b])];
 }

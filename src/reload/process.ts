@@ -1,14 +1,17 @@
 /**
- * The identity of the process that is signalled: is it the same, when did it start, did it die of the signal. Nothing
- * else decides these. Pure.
+ * The identity of the process that is signalled, and its life: is it the same, when did it start, did it die of the signal, and
+ * what a death means whose reload has counted already (contract: choosing the target, last paragraph). Nothing else decides
+ * these. Pure.
  */
 
-import type { Resolution, Target } from "../model.ts";
+import type { Config } from "../config.ts";
+import type { Resolution, Result, Target } from "../model.ts";
 import { formatMs } from "../text.ts";
-import type { Signalled } from "./model.ts";
+import { retryDate } from "./look.ts";
+import { KILLED_MAX, type Liveness, type Model, type Now, type Signalled } from "./model.ts";
 
 /** A process that dies within this time after the signal died of it (contract: choosing the target). */
-export const DEATH_WINDOW_MS = 2_000;
+const DEATH_WINDOW_MS = 2_000;
 /**
  * Nobody has looked for longer than this after the signal: when it ended is not known, and nobody is blamed. A look is put
  * off by a status request that hangs, 5 s by default.
@@ -54,4 +57,67 @@ export function deathText(target: Target, signal: string, sinceMs: number): stri
     formatMs(sinceMs)
   } after ${signal}: the signal killed it; ` +
     "this content is not signalled again, the app reads it when it starts";
+}
+
+/** Who is watched after an attempt. One that signalled nobody does not end the watch over whom the one before did. */
+export function watchOf(model: Model, digest: string, result: Result, now: Now): Signalled | null {
+  const { target, lastTriggeredAtMs: triggeredAtMs, code } = result;
+  if (target === null || triggeredAtMs === null) return model.signalled;
+  // A proof may take longer, and come from another process than the one that was signalled.
+  if (code === "killed" || now.nowMs - triggeredAtMs >= DEATH_WINDOW_MS) return null;
+  return { target, triggeredAtMs, lastAliveAtMs: triggeredAtMs, digest };
+}
+
+/**
+ * Whether the signalled process survives, for two seconds after a reload that has counted: Go, Deno and the JVM show a
+ * handler for SIGHUP and still die of it when the application set none.
+ */
+export function noteLife(model: Model, alive: Liveness, now: Now, config: Config): Model {
+  const { signalled } = model;
+  if (signalled === null || alive.signalled === null) return model;
+  if (alive.signalled) {
+    const isOver = now.nowMs - signalled.triggeredAtMs >= DEATH_WINDOW_MS;
+    return { ...model, signalled: isOver ? null : { ...signalled, lastAliveAtMs: now.nowMs } };
+  }
+  const unwatched = { ...model, signalled: null };
+  const reason = deathOf(model, alive, now, config);
+  return reason === null ? unwatched : noteDeath(unwatched, signalled.digest, reason, now, config);
+}
+
+/** What is said where the signalled process died of its signal; null where it did not. */
+function deathOf({ signalled }: Model, alive: Liveness, { nowMs }: Now, config: Config): string | null {
+  if (signalled === null || alive.signalled !== false || !diedOfSignal(signalled, nowMs)) return null;
+  return deathText(signalled.target, config.signal, nowMs - signalled.triggeredAtMs);
+}
+
+/** A success that has not counted yet is none where the signal killed the app meanwhile. */
+export function survived(model: Model, result: Result, alive: Liveness, now: Now, config: Config): Result {
+  const reason = result.outcome === "success" ? deathOf(model, alive, now, config) : null;
+  return reason === null ? result : { ...result, outcome: "failed", code: "killed", reason, proof: null };
+}
+
+/**
+ * The app died soon after a trigger whose reload had already been counted, as a success or as rejected: it is not in sync
+ * until it is back and verified, and this content is not signalled again.
+ */
+function noteDeath(before: Model, digest: string, reason: string, now: Now, config: Config): Model {
+  const killed = rememberKilled(before.killed, digest);
+  const model = { ...before, killed, failedFor: reason, death: { text: reason } };
+  const { failure, phase } = model;
+  // Other content has failed since: its next try has a date of its own.
+  if (failure !== null && failure.digest !== digest) return model;
+  const count = failure?.count ?? 1;
+  const retryAtMs = retryDate(count, model, now, config);
+  const isWaiting = phase.is === "steady" || phase.is === "due" && phase.atMs > retryAtMs;
+  return {
+    ...model,
+    phase: isWaiting ? { is: "due", atMs: retryAtMs } : phase,
+    isUncertain: true,
+    failure: { digest, count, retryAtMs, reason },
+  };
+}
+
+/** The contents whose signal ended the app, with one more. */
+export function rememberKilled(killed: readonly string[], digest: string): readonly string[] {
+  return [...killed.filter((other) => other !== digest), digest].slice(-KILLED_MAX);
 }

@@ -1,38 +1,15 @@
 /**
  * What content means for an app that may have been running for long, at the sidecar's start or after the content was
- * away: has the app read it, or did it start without it? Pure.
+ * away: has the app read it, or did it start without it? And what its status says of what it has read. Pure.
  */
 
-import type { Config, TriggerKind } from "../config.ts";
+import type { Config } from "../config.ts";
 import type { Status, StatusReading } from "../model.ts";
 import type { Event, Model, Now, Phase } from "./model.ts";
 import { START_MARGIN_MS, startedAfter } from "./process.ts";
 
 /** Clocks of one machine tell the same time; what is read a moment later may be this much later, in milliseconds. */
 const CLOCK_SLACK_MS = 1_000;
-
-/** What is known about the app. */
-export interface StartFacts {
-  readonly trigger: TriggerKind;
-  /** When the content came to the disk, as wall time: for comparison with times that the app tells. */
-  readonly changedWallMs: number;
-  /** Wall time now: what the app tells of a later one was told before the clock was set back, and says nothing. */
-  readonly nowWallMs: number;
-  /** The change, monotonic: for comparison with the start of a process. */
-  readonly changedAtMs: number;
-  /** Start of the app's process, monotonic; null where there is none to be seen (yet). */
-  readonly targetStartedAtMs: number | null;
-  /** Since when the content was away before it came back as it was; null at the sidecar's start. */
-  readonly goneSinceAtMs: number | null;
-  /** Other content was on disk while it was away, and not only nothing. */
-  readonly otherSeen: boolean;
-  /** False where nobody asks the app (`--verify none`): then its silence does not mean that it is not there. */
-  readonly isAsked: boolean;
-  /** The app's answer; null where there was none. */
-  readonly status: Status | null;
-  /** What it said when it was last asked; null where it was not. */
-  readonly before: Status | null;
-}
 
 /**
  * - `adopt`: the app has read this content;
@@ -42,38 +19,48 @@ export interface StartFacts {
 export type StartVerdict = "adopt" | "reload" | "later";
 
 /** Judges content found at the start (`--reload-on-start auto`), or back after it was away. */
-export function decideStart(facts: StartFacts): StartVerdict {
-  const { status } = facts;
-  if (facts.trigger === "none") return decideUntriggered(facts);
+export function decideStart(
+  { changedAtMs, reading: before }: Pick<Model, "changedAtMs" | "reading">,
+  { question, snapshot }: Pick<Phase & { is: "asking" }, "question" | "snapshot">,
+  { prepared, resolution, reading }: Omit<Event & { kind: "answered" }, "kind">,
+  { wallMs }: Pick<Now, "wallMs">,
+  { trigger, verify }: Pick<Config, "trigger" | "verify">,
+): StartVerdict {
+  const status = statusIn(reading);
+  // Nobody asks the app: then its silence does not mean that it is not there.
+  const isAsked = verify !== "none";
+  const { goneSinceAtMs } = question;
+  if (trigger === "none") {
+    // An app that watches by itself has read what is there, unless it says that it could not.
+    if (!isAsked || status === null && goneSinceAtMs !== null) return "adopt";
+    if (status === null) return "later";
+    return hasFailed(status) ? "reload" : "adopt";
+  }
+  // What the app reads may be an output, which came later than the content.
+  const output = prepared.kind === "ok" ? prepared.output : undefined;
+  // What the app tells of a later time than now was told before the clock was set back, and says nothing.
   if (
     status?.format === "prometheus" && status.successful && status.successWallMs !== null &&
-    status.successWallMs >= facts.changedWallMs && status.successWallMs <= facts.nowWallMs + CLOCK_SLACK_MS
+    status.successWallMs >= Math.max(snapshot.changedWallMs, output?.wallMs ?? -Infinity) &&
+    status.successWallMs <= wallMs + CLOCK_SLACK_MS
   ) return "adopt";
-  if (facts.goneSinceAtMs !== null) {
-    const { targetStartedAtMs } = facts;
+  const startedAtMs = resolution === null || resolution.kind === "none"
+    ? null
+    : resolution.target.startedAtMs;
+  if (startedAtMs === null) {
+    if (trigger === "signal") return "later";
+    if (goneSinceAtMs === null) return status === null && isAsked ? "later" : "reload";
     // Without a process to look at, there may be no sign whether the app has restarted, and read the other content.
-    if (targetStartedAtMs === null) {
-      if (facts.trigger === "signal") return "later";
-      return facts.otherSeen || hasLoadedSince(facts) ? "reload" : "adopt";
-    }
-    if (!startedAfter(targetStartedAtMs, facts.goneSinceAtMs - 4 * START_MARGIN_MS)) return "adopt";
+    return question.otherSeen || hasLoadedSince(status, statusIn(before)) ? "reload" : "adopt";
   }
-  if (facts.targetStartedAtMs !== null) {
-    return startedAfter(facts.targetStartedAtMs, facts.changedAtMs) ? "adopt" : "reload";
+  if (goneSinceAtMs !== null && !startedAfter(startedAtMs, goneSinceAtMs - 4 * START_MARGIN_MS)) {
+    return "adopt";
   }
-  if (facts.trigger === "signal") return "later";
-  return status === null && facts.isAsked ? "later" : "reload";
-}
-
-/** An app that watches by itself has read what is there, unless it says that it could not. */
-function decideUntriggered({ isAsked, goneSinceAtMs, status }: StartFacts): StartVerdict {
-  if (!isAsked || status === null && goneSinceAtMs !== null) return "adopt";
-  if (status === null) return "later";
-  return hasFailed(status) ? "reload" : "adopt";
+  return startedAfter(startedAtMs, Math.max(changedAtMs, output?.atMs ?? -Infinity)) ? "adopt" : "reload";
 }
 
 /** Whether the app tells of a start, or of a load, that nobody here has asked for. */
-function hasLoadedSince({ status, before }: StartFacts): boolean {
+function hasLoadedSince(status: Status | null, before: Status | null): boolean {
   if (status?.format === "amp") return before?.format === "amp" && status.attempts < before.attempts;
   if (status?.format === "prometheus") {
     return before?.format === "prometheus" && status.successWallMs !== before.successWallMs;
@@ -95,32 +82,14 @@ export function hasFailed(status: Status): boolean {
   }
 }
 
+/** Whether an app that nobody triggers tells of a failed reload; `before`: what it told the last time. */
+export function tellsFailure(status: Status, before: Status | null): boolean {
+  // What a JSON document says is about a reload where its token has moved; else it may be about something else.
+  const isOther = status.format === "json" && (before?.format !== "json" || before.token === status.token);
+  return !isOther && hasFailed(status);
+}
+
 /** The status of a reading; null where there is none. */
 export function statusIn(reading: StatusReading | null): Status | null {
   return reading?.kind === "status" ? reading.status : null;
-}
-
-/** The facts for `decideStart`. What the app reads may be an output, which came later than the content. */
-export function startFacts(
-  model: Model,
-  { question, snapshot }: Pick<Phase & { is: "asking" }, "question" | "snapshot">,
-  { prepared, resolution, reading }: Event & { kind: "answered" },
-  now: Pick<Now, "wallMs">,
-  config: Config,
-): StartFacts {
-  const output = prepared.kind === "ok" ? prepared.output : undefined;
-  return {
-    trigger: config.trigger,
-    changedWallMs: Math.max(snapshot.changedWallMs, output?.wallMs ?? -Infinity),
-    nowWallMs: now.wallMs,
-    changedAtMs: Math.max(model.changedAtMs, output?.atMs ?? -Infinity),
-    targetStartedAtMs: resolution === null || resolution.kind === "none"
-      ? null
-      : resolution.target.startedAtMs,
-    goneSinceAtMs: question.goneSinceAtMs,
-    otherSeen: question.otherSeen === true,
-    isAsked: config.verify !== "none",
-    status: statusIn(reading),
-    before: statusIn(model.reading),
-  };
 }

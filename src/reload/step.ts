@@ -6,34 +6,41 @@
 
 import { type Config, rendersOutput } from "../config.ts";
 import type { Cause, Result } from "../model.ts";
-import { begin, conclude, noteBeside, noteTold, tellsFailure, withReload } from "./attempt.ts";
-import { adopt, decide, decideReload, mergeCauses, mergeHints, noteObservation, waitForApp } from "./look.ts";
+import { adopt, decide, decideReload, waitForApp } from "./look.ts";
 import {
+  begunIn,
   type Event,
   type Hint,
   isInSync,
   type Liveness,
+  mergeCauses,
+  mergeHints,
   type Model,
   type Now,
   type Phase,
+  type Reload,
   type Step,
 } from "./model.ts";
-import { dateOf, next, overtakeAtMs } from "./next.ts";
-import { count, end, noteLife, stop, watchOf } from "./outcome.ts";
-import { isSameProcess, isStillToCome } from "./process.ts";
-import { decideStart, startFacts, statusIn } from "./start.ts";
+import { conclude, count, noteBeside, withReload } from "./outcome.ts";
+import { isSameProcess, isStillToCome, noteLife, watchOf } from "./process.ts";
+import { decideStart, statusIn, tellsFailure } from "./start.ts";
 
 /** For so long after the start the other containers of a pod may still come, one after the other. */
 const EARLY_MS = 60_000;
+/** So long after its trigger a proof may be pending before newer content overtakes it (contract: on a change, 5). */
+const OVERTAKE_MS = 2_000;
+/** Pause between two looks at whether the signalled process survives, in milliseconds; each takes 0.25 ms of CPU. */
+const SURVIVAL_LOOK_MS = 500;
 
 /** What `event` makes of `model`, and what to do next. */
 export function step(model: Model, event: Event, now: Now, config: Config): Step {
-  const [next, effect] = react(model, event, now, config);
-  return [noteSync(model, next, event, now), effect];
+  const [after, effect] = react(model, event, now, config);
+  const reload = begunIn(model, after);
+  return [noteSync(model, after, event, now), reload === null ? effect : { do: "reload", reload }];
 }
 
 function react(model: Model, event: Event, now: Now, config: Config): Step {
-  if (model.phase.is === "ended") return end(model, model.phase.code);
+  if (model.phase.is === "ended") return next(model, now, config);
   switch (event.kind) {
     case "hinted":
       return onHint(model, event.hint, now, config);
@@ -44,7 +51,8 @@ function react(model: Model, event: Event, now: Now, config: Config): Step {
     case "answered":
       return onAnswer(model, event, now, config);
     case "sent":
-      return onSent(model, event, now, config);
+      // On a change, 4. Now there is time to look at what was hinted at meanwhile.
+      return next(withReload(model, { sentAtMs: event.atMs }), now, config);
     case "ended":
       return onEnd(model, event, now, config);
     case "checked":
@@ -52,7 +60,7 @@ function react(model: Model, event: Event, now: Now, config: Config): Step {
     case "told":
       return onStatus(model, event, now, config);
     case "rendered":
-      return end(model, event.prepared.kind === "ok" ? 0 : 1);
+      return next(end(model, event.prepared.kind === "ok" ? 0 : 1), now, config);
     case "stop":
       return onStop(model, now, config);
   }
@@ -60,14 +68,15 @@ function react(model: Model, event: Event, now: Now, config: Config): Step {
 
 /** On a change, 1: something hints at it. A look is owed to whoever hints while something else is being done. */
 function onHint(model: Model, hint: Hint, now: Now, config: Config): Step {
-  const isAsked = hint.causes.includes("signal");
-  const asked = isAsked ? withReload(model, { isAsked }) : model;
-  const { phase } = asked;
-  // Nothing is done beside a trigger that is still on its way.
-  const isBusy = phase.is === "asking" || phase.is === "rendering" ||
+  const asked = hint.causes.includes("signal") ? withReload(model, { isAsked: true }) : model;
+  if (!isBusy(model)) return [asked, { do: "look", hint }];
+  return next({ ...asked, owed: mergeHints(asked.owed, hint) }, now, config);
+}
+
+/** Whether no look may be begun: nothing is done beside a trigger that is still on its way. */
+function isBusy({ phase }: Model): boolean {
+  return phase.is === "asking" || phase.is === "rendering" ||
     phase.is === "reloading" && phase.reload.sentAtMs === null;
-  if (!isBusy) return [asked, { do: "look", hint }];
-  return next({ ...asked, owed: asked.owed === null ? hint : mergeHints(asked.owed, hint) }, now, config);
 }
 
 /**
@@ -101,28 +110,25 @@ function onDate(model: Model, now: Now, config: Config): Step {
 /** On a change, 2 and 3: the content was read. */
 function onLook(model: Model, event: Event & { kind: "looked" }, now: Now, config: Config): Step {
   const { phase } = model;
-  const { observation } = event;
-  if (phase.is === "concluding") return conclude(model, phase, event, now, config);
   if (phase.is === "reloading") {
-    const beside = noteBeside(model, phase.reload, event, now, config);
-    return onDate(beside, now, config);
+    return onDate(noteBeside(model, phase.reload, event, now, config), now, config);
+  }
+  if (phase.is === "concluding") {
+    const after = conclude(model, phase, event, now, config);
+    const isOver = after.last !== model.last && after.phase.is !== "ended";
+    return isOver
+      ? [after, { do: "check", afresh: isTargetDoubtful(after, config) }]
+      : next(after, now, config);
   }
   const hint = { ...event.hint, causes: mergeCauses(model.undecided, event.hint.causes) };
-  const alive = noteLife(
-    { ...model, owed: null, ownStaleMounts: event.staleMounts, rollout: event.rollout ?? null },
-    event.alive,
-    now,
-    config,
-  );
-  const seen = noteObservation(alive, observation, now, config);
-  if (config.once && observation.kind === "content" && rendersOutput(config)) {
-    const { snapshot } = observation;
-    return [{ ...seen, diskProblem: null, phase: { is: "rendering", snapshot } }, { do: "render", snapshot }];
-  }
-  const [decided, job] = decide(seen, observation, hint, now, config);
-  if (job !== null && observation.kind === "content") {
-    return begin(decided, job, observation.snapshot, hint.causes);
-  }
+  const noted = {
+    ...model,
+    owed: null,
+    ownStaleMounts: event.staleMounts,
+    rollout: event.rollout ?? null,
+  };
+  const living = noteLife(noted, event.alive, now, config);
+  const decided = decide(living, event.observation, hint, now, config);
   if (isTargetOpen(decided, event.alive, now, config)) return [decided, { do: "check", afresh: true }];
   const isQuiet = decided.phase.is === "steady" && event.hint.causes.includes("interval");
   if (isQuiet && config.trigger === "none" && config.verify !== "none") {
@@ -135,22 +141,17 @@ function onLook(model: Model, event: Event & { kind: "looked" }, now: Now, confi
 function onAnswer(model: Model, event: Event & { kind: "answered" }, now: Now, config: Config): Step {
   const { phase } = model;
   if (phase.is !== "asking") return next(model, now, config);
-  const { question, snapshot } = phase;
-  const facts = startFacts(model, phase, event, now, config);
+  const { question, snapshot, hint } = phase;
   const noted = { ...model, reading: event.reading ?? model.reading };
-  const reload = (): Step => {
-    // Nobody is waited for any more: a reload that has to wait itself (jitter) must not be a question again.
-    const asChange = { ...noted, applied: null, question };
-    const [decided, job] = decideReload(asChange, phase.hint, now, config);
-    if (job === null) return next({ ...decided, question: null }, now, config);
-    return begin(decided, job, snapshot, phase.hint.causes);
-  };
-  if (event.prepared.kind !== "ok") return reload();
-  if (question.isAdopted) return next(adopt(noted), now, config);
-  const verdict = decideStart(facts);
-  if (verdict === "adopt") return next(adopt(noted), now, config);
-  if (verdict === "reload" || !mayWait(phase, event, config)) return reload();
-  return next(waitForApp(noted, phase), now, config);
+  const verdict = question.isAdopted ? "adopt" : decideStart(model, phase, event, now, config);
+  const isReady = event.prepared.kind === "ok";
+  if (isReady && verdict === "adopt") return next(adopt(noted), now, config);
+  if (isReady && verdict === "later" && mayWait(phase, event, config)) {
+    return next(waitForApp(noted, phase), now, config);
+  }
+  // Nobody is waited for any more: a reload that has to wait itself (jitter) must not be a question again.
+  const decided = decideReload({ ...noted, applied: null, question }, snapshot, hint, now, config);
+  return next({ ...decided, question: null }, now, config);
 }
 
 /**
@@ -168,28 +169,15 @@ function mayWait(
   return resolution.kind !== "none" || isStillToCome(resolution) || !isChange && !config.once;
 }
 
-/** On a change, 4: the trigger is out. Now there is time to look at what was hinted at meanwhile. */
-function onSent(model: Model, event: Event & { kind: "sent" }, now: Now, config: Config): Step {
-  const sent = withReload(model, { sentAtMs: event.atMs });
-  if (sent.phase.is !== "reloading" || sent.owed === null) return next(sent, now, config);
-  return [{ ...sent, owed: null }, { do: "look", hint: sent.owed }];
-}
-
 /** On a change, 5 and 6: the attempt is over. One more look, by content and time, says what it was worth. */
 function onEnd(model: Model, { result }: Event & { kind: "ended" }, now: Now, config: Config): Step {
   const { phase } = model;
   if (phase.is !== "reloading") return next(model, now, config);
-  const { reload } = phase;
-  const watching = { ...model, signalled: watchOf(model, reload, result, now) };
-  if (model.isStopping) {
-    if (isGivenUp(result)) return stop(model, config);
-    return count(watching, reload, result, now, config);
-  }
-  const hint: Hint = model.owed ?? { causes: [], firstAtMs: now.nowMs };
-  return [
-    { ...watching, owed: null, phase: { is: "concluding", reload, result, lookAtMs: now.nowMs } },
-    { do: "look", hint },
-  ];
+  const reload = { ...phase.reload, lookAtMs: now.nowMs };
+  const over = { ...model, signalled: watchOf(model, reload.job.digest, result, now) };
+  if (model.isStopping) return next(finish(over, reload, result, now, config), now, config);
+  const owed: Hint = model.owed ?? { causes: [], firstAtMs: now.nowMs };
+  return next({ ...over, owed, phase: { is: "concluding", reload, result } }, now, config);
 }
 
 /** Choosing the target: who it is, and, by the last paragraph, whether the signal killed it. */
@@ -221,9 +209,20 @@ function onCheck(model: Model, event: Event & { kind: "checked" }, now: Now, con
 function onStatus(model: Model, { reading }: Event & { kind: "told" }, now: Now, config: Config): Step {
   const status = statusIn(reading);
   if (status === null) return next(model, now, config);
-  // What it said before a failure stays the baseline: the failure is new.
-  const isFailed = tellsFailure(status, statusIn(model.reading));
-  return next(isFailed ? noteTold(model, now) : { ...model, reading }, now, config);
+  if (!tellsFailure(status, statusIn(model.reading))) return next({ ...model, reading }, now, config);
+  // Not in sync until that is looked into. What it said before a failure stays the baseline: the failure is new.
+  const told: Model = {
+    ...model,
+    phase: { is: "due", atMs: now.nowMs },
+    isUncertain: true,
+    failure: {
+      digest: model.disk!,
+      count: 0,
+      retryAtMs: now.nowMs,
+      reason: "the app says that its last reload failed",
+    },
+  };
+  return next(told, now, config);
 }
 
 /** `--shutdown-timeout`: at SIGTERM a reload in progress is finished; without one the end comes at once. */
@@ -231,15 +230,102 @@ function onStop(model: Model, now: Now, config: Config): Step {
   const stopping = { ...model, isStopping: true };
   const { phase } = model;
   if (phase.is === "reloading") return next(stopping, now, config);
-  if (phase.is === "concluding" && !isGivenUp(phase.result)) {
-    return count(stopping, phase.reload, phase.result, now, config);
-  }
-  return stop(stopping, config);
+  const ended = phase.is === "concluding"
+    ? finish(stopping, phase.reload, phase.result, now, config)
+    : stop(stopping, config);
+  return next(ended, now, config);
 }
 
-/** Given up because of a shutdown, or for newer content that is not sent any more: no failure. */
-function isGivenUp({ code }: Result): boolean {
-  return code === "stopped" || code === "overtaken";
+/** The end of the loop with that of the last reload: given up for the shutdown, or for newer content, it does not count. */
+function finish(model: Model, reload: Reload, result: Result, now: Now, config: Config): Model {
+  const isGivenUp = result.code === "stopped" || result.code === "overtaken";
+  const over = isGivenUp ? model : count(model, reload, result, now, config);
+  return over.phase.is === "ended" ? over : stop(over, config);
+}
+
+function end(model: Model, code: number): Model {
+  return { ...model, phase: { is: "ended", code } };
+}
+
+/** The end of a loop that was told to stop: what `--once` was to reach was not reached. */
+function stop(model: Model, { once }: Config): Model {
+  return end(model, once ? 1 : 0);
+}
+
+/** What is done next in this phase. */
+function next(model: Model, now: Now, config: Config): Step {
+  const { phase } = model;
+  switch (phase.is) {
+    case "ended":
+      return [model, { do: "end", code: phase.code }];
+    case "asking":
+      return [model, { do: "ask", question: phase.question, snapshot: phase.snapshot }];
+    case "rendering":
+      return [model, { do: "render", snapshot: phase.snapshot }];
+  }
+  if (model.owed !== null && !isBusy(model)) {
+    return [{ ...model, owed: null }, { do: "look", hint: model.owed }];
+  }
+  const code = config.once ? onceCode(model, now, config) : null;
+  return code === null ? waitFor(model, now, config) : next(end(model, code), now, config);
+}
+
+function waitFor(model: Model, now: Now, config: Config): Step {
+  // An attempt watches by itself whether the process survives.
+  const isWatched = model.signalled !== null && model.phase.is !== "reloading";
+  const lifeAtMs = isWatched ? now.nowMs + SURVIVAL_LOOK_MS : Infinity;
+  return [model, { do: "wait", untilMs: Math.min(dateOf(model, config), lifeAtMs) }];
+}
+
+/** When something is to be done in this phase without a hint; Infinity where nothing is. */
+function dateOf(model: Model, config: Config): number {
+  const { phase, startedAtMs } = model;
+  switch (phase.is) {
+    case "starting":
+      return startedAtMs;
+    case "settling":
+      return phase.untilMs;
+    case "due":
+      return phase.atMs;
+    case "blocked":
+      // `--once`: the interval may be long, and no event come.
+      return config.once ? startedAtMs + config.reloadTimeoutMs : Infinity;
+    case "reloading":
+      return Math.min(overtakeAtMs(phase.reload, model, config), phase.reload.lookAtMs);
+    case "concluding":
+      return phase.reload.lookAtMs;
+    default:
+      return Infinity;
+  }
+}
+
+/**
+ * When newer content may overtake the pending proof; Infinity where there is none, or no trigger to wait for. At SIGTERM the
+ * reload in progress is finished, since nothing more will be sent.
+ */
+function overtakeAtMs(
+  { newer, sentAtMs, isOvertaken }: Reload,
+  { isStopping }: Pick<Model, "isStopping">,
+  config: Config,
+): number {
+  if (newer === null || sentAtMs === null || isOvertaken || isStopping) return Infinity;
+  return Math.max(sentAtMs + OVERTAKE_MS, sentAtMs + config.minReloadIntervalMs, newer.notBeforeMs);
+}
+
+/** `--once`: the exit code in this phase; null where it is not done yet. */
+function onceCode({ phase, startedAtMs }: Model, now: Now, config: Config): number | null {
+  switch (phase.is) {
+    case "steady":
+    // An app that is not there yet reads the content when it starts.
+    case "absent":
+      return 0;
+    case "blocked":
+      // Content that is not there is waited for.
+      if (phase.why === "unreadable" && now.nowMs < startedAtMs + config.reloadTimeoutMs) return null;
+      return 1;
+    default:
+      return null;
+  }
 }
 
 /** Whether to look who is the target: none is known, it is gone or not in order, or others may still come. */
@@ -249,6 +335,13 @@ function isTargetOpen(model: Model, alive: Liveness, now: Now, config: Config): 
   const { known } = model;
   const isInOrder = known !== null && known.target !== null && known.view.ok;
   return !isInOrder || alive.known === false || now.nowMs - model.startedAtMs < EARLY_MS;
+}
+
+/** Whether the last attempt has shown another process than the known one, or one that could not be signalled. */
+function isTargetDoubtful({ known, last }: Model, { trigger }: Config): boolean {
+  const { target, outcome } = last!.result;
+  if (trigger !== "signal" || target === null) return false;
+  return outcome === "failed" || !isSameProcess(target, known?.target);
 }
 
 /** Since when it is in sync, or not: counted from when the content differed, not from the first failure. */

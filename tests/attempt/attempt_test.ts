@@ -290,7 +290,7 @@ test("a process that ends within 2 s of the signal was killed by it", async () =
   bench.set({ readings: [amp({}), DOWN], onSignal: () => bench.set({ alive: false }) });
   const run = bench.start();
   await bench.clock.advance(100);
-  assert.deepEqual([run.result?.outcome, run.result?.killed], ["failed", true]);
+  assert.deepEqual([run.result?.outcome, run.result?.code], ["failed", "killed"]);
   assert.match(run.result!.reason, /the signal killed it/);
 });
 

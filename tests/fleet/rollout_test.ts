@@ -146,7 +146,7 @@ test("what the end of a reload means for the group", async () => {
     [REJECTED, true, "rejected"],
     [{ ...REJECTED, outcome: "timeout" }, true, "rejected"],
     [{ ...REJECTED, outcome: "invalid", triggeredAtMs: null, reason: "password: hunter2" }, true, "rejected"],
-    [{ ...REJECTED, outcome: "failed", killed: true }, true, "rejected"],
+    [{ ...REJECTED, outcome: "failed", code: "killed" }, true, "rejected"],
     [{ ...REJECTED, outcome: "failed", code: "not-there", triggeredAtMs: null }, true, undefined],
     [SUCCESS, true, "proved"],
     // Its signal had ended the app, which runs it since it was started again.

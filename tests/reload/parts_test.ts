@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { nextRetryDelayMs } from "../../src/reload/outcome.ts";
+import type { Status } from "../../src/model.ts";
+import { nextRetryDelayMs } from "../../src/reload/look.ts";
 import { START_MARGIN_MS } from "../../src/reload/process.ts";
-import { decideStart, type StartFacts } from "../../src/reload/start.ts";
+import { decideStart } from "../../src/reload/start.ts";
 import { formatMs, shortHash } from "../../src/text.ts";
 import { amp } from "../support/status.ts";
 import { test } from "../support/strict.ts";
+import { targetOf } from "../target/fake_table.ts";
 
 test("retry pauses double and never pass the longest", () => {
   fc.assert(fc.property(
@@ -23,19 +25,41 @@ test("retry pauses double and never pass the longest", () => {
 
 const PROMETHEUS = { format: "prometheus", successful: true, successWallMs: 2_000 } as const;
 const AMP = amp({ status: "initial", attempts: 0 });
-const FACTS: StartFacts = {
-  trigger: "signal",
-  changedWallMs: 1_000,
-  nowWallMs: 5_000,
-  changedAtMs: 1_000,
-  targetStartedAtMs: null,
-  goneSinceAtMs: null,
-  otherSeen: false,
-  isAsked: true,
-  status: null,
-  before: null,
-};
-const START_CASES: [string, Partial<StartFacts>, string][] = [
+
+/** What is known of an app that is asked about content that came at 1,000 ms of both clocks. It is 5,000 now. */
+interface StartFacts {
+  readonly trigger?: "http" | "none";
+  /** Missing where there is no process to be seen. */
+  readonly targetStartedAtMs?: number;
+  readonly goneSinceAtMs?: number;
+  readonly otherSeen?: true;
+  /** `--verify none`. */
+  readonly isAsked?: false;
+  readonly status?: Status;
+  /** What it said when it was last asked. */
+  readonly before?: Status;
+}
+
+function verdictOn(facts: StartFacts): string {
+  const { trigger = "signal", targetStartedAtMs, goneSinceAtMs = null, otherSeen, status, before } = facts;
+  const target = targetStartedAtMs === undefined ? null : targetOf(7, { startedAtMs: targetStartedAtMs });
+  const readingOf = (told?: Status) => told === undefined ? null : { kind: "status", status: told } as const;
+  return decideStart(
+    { changedAtMs: 1_000, reading: readingOf(before) },
+    {
+      question: { digest: "a", goneSinceAtMs, ...(otherSeen && { otherSeen }) },
+      snapshot: { digest: "a", files: [], changedWallMs: 1_000 },
+    },
+    {
+      prepared: { kind: "ok", written: false },
+      resolution: target && { kind: "target", target },
+      reading: readingOf(status),
+    },
+    { wallMs: 5_000 },
+    { trigger, verify: facts.isAsked === false ? "none" : "auto" },
+  );
+}
+const START_CASES: [string, StartFacts, string][] = [
   ["app started after the change", { targetStartedAtMs: 1_000 + START_MARGIN_MS }, "adopt"],
   ["app started before it", { targetStartedAtMs: 900 }, "reload"],
   ["app started too close to tell", { targetStartedAtMs: 1_000 + START_MARGIN_MS - 1 }, "reload"],
@@ -126,7 +150,7 @@ const START_CASES: [string, Partial<StartFacts>, string][] = [
   ["nothing to trigger, nobody asks the app", { trigger: "none", isAsked: false }, "adopt"],
 ];
 for (const [name, facts, verdict] of START_CASES) {
-  test(`at the start: ${name}: ${verdict}`, () => assert.equal(decideStart({ ...FACTS, ...facts }), verdict));
+  test(`at the start: ${name}: ${verdict}`, () => assert.equal(verdictOn(facts), verdict));
 }
 
 test("durations and hashes as people read them", () => {

@@ -266,7 +266,7 @@ test("jitter puts a reload off once, evenly over its range", () => {
 });
 
 test("content whose signal ended the app is never signalled again, other content is", () => {
-  const killed = tried(running("a"), "b", 0, "failed", { killed: true });
+  const killed = tried(running("a"), "b", 0, "failed", { code: "killed" });
   assert.equal(reloadAt(killed, content("b"), at(5_000)).mayTrigger, false);
   assert.equal(reloadAt(killed, content("c"), at(5_000)).mayTrigger, true);
   const later = tried(killed, "c", 5_000, "success");
@@ -274,7 +274,7 @@ test("content whose signal ended the app is never signalled again, other content
 });
 
 test("content that ended the app and is written again is newer: the app that is back may have read what was there between", () => {
-  const killed = tried(running("a"), "b", 0, "failed", { killed: true });
+  const killed = tried(running("a"), "b", 0, "failed", { code: "killed" });
   const written = content("b", WALL_MS + 3_000);
   const again = look(killed, written, at(3_000));
   assert.equal(reloadAt(again, written, at(5_000)).changedAtMs, 3_000);
@@ -303,13 +303,8 @@ test("a death before the reload has counted: the attempt has failed, and counts 
     SIGNALS,
   );
   assert.ok(!isInSync(dead[0]));
-  const { outcome, code, killed, proof } = dead[0].last!.result;
-  assert.deepEqual({ outcome, code, killed, proof }, {
-    outcome: "failed",
-    code: "killed",
-    killed: true,
-    proof: null,
-  });
+  const { outcome, code, proof } = dead[0].last!.result;
+  assert.deepEqual({ outcome, code, proof }, { outcome: "failed", code: "killed", proof: null });
   assert.deepEqual([dead[0].killed, dead[0].death, dead[0].signalled], [["b"], null, null]);
   assert.deepEqual(phaseOf(dead), { is: "due", atMs: 5_009 });
   assert.equal(reloadAt(dead, content("b"), at(5_009), SIGNALS).mayTrigger, false);
@@ -336,7 +331,7 @@ test("a death after the app has rejected the content: that content is deadly, an
 test("deadly contents are remembered up to a bound", () => {
   let state = running("a");
   for (let i = 0; i < 3 * KILLED_MAX; i++) {
-    state = tried(state, `bad${i}`, i * 10_000, "failed", { killed: true });
+    state = tried(state, `bad${i}`, i * 10_000, "failed", { code: "killed" });
   }
   assert.equal(state[0].killed.length, KILLED_MAX);
   assert.equal(state[0].killed.at(-1), `bad${3 * KILLED_MAX - 1}`);

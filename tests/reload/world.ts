@@ -253,7 +253,7 @@ function resultOf(
   const killed = outcome === "failed" && atMs !== null && choices.chance(50);
   if (outcome === "success") return result(outcome, { ...more, proof: "counter" });
   const code = outcome === "invalid" && choices.chance(50) ? "check-command" : outcome;
-  return result(outcome, { ...more, killed, code });
+  return result(outcome, { ...more, code: killed ? "killed" : code });
 }
 
 /** In sync with the disk, and nothing left to do. */
