@@ -115,8 +115,8 @@ export type HttpTrigger = (signal: AbortSignal) => Promise<TriggerResult>;
 
 /** Reads the status URL. */
 export interface StatusProbe {
-  /** Never throws; ends within `--http-timeout`. */
-  read(signal: AbortSignal): Promise<StatusReading>;
+  /** Never throws; ends within `timeoutMs`, where that is shorter than `--http-timeout`. */
+  read(signal: AbortSignal, timeoutMs?: number): Promise<StatusReading>;
 }
 
 /** This pod's part in the rollout of its group. It asks and writes by itself, beside the loop. */

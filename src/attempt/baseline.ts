@@ -27,20 +27,9 @@ export interface BaselineDeps {
   readonly probe: StatusProbe;
 }
 
-/** A reading, where it comes within `BASELINE_WAIT_MS`; else null. */
-export async function readInTime(
-  deps: Pick<BaselineDeps, "clock" | "probe">,
-  signal: AbortSignal,
-): Promise<StatusReading | null> {
-  const { promise, resolve } = Promise.withResolvers<StatusReading | null>();
-  const disarm = deps.clock.timer(BASELINE_WAIT_MS, () => resolve(null));
-  deps.probe.read(signal).then(resolve);
-  return await promise.finally(disarm);
-}
-
 /** What was begun before the attempt. */
 export interface Prefetched {
-  readonly answer: Promise<StatusReading | null>;
+  readonly answer: Promise<StatusReading>;
   readonly atMs: number;
 }
 
@@ -53,23 +42,19 @@ export interface Prefetcher {
 }
 
 /** Makes one with nothing on its way. */
-export function createPrefetcher(deps: BaselineDeps): Prefetcher {
-  const { clock, config } = deps;
+export function createPrefetcher(
+  { clock, config, probe, aborted }: BaselineDeps & { readonly aborted: AbortSignal },
+): Prefetcher {
   const isAsked = config.verify !== "none" && config.trigger !== "none";
   let begun: Prefetched | null = null;
-  /** Ends the request on its way. */
-  let given = new AbortController();
   return {
     begin(freshMs) {
       if (!isAsked || begun !== null && clock.nowMs() - begun.atMs < freshMs) return;
-      given.abort("not needed");
-      given = new AbortController();
-      begun = { answer: readInTime(deps, given.signal), atMs: clock.nowMs() };
+      begun = { answer: probe.read(aborted, BASELINE_WAIT_MS), atMs: clock.nowMs() };
     },
     take() {
       const taken = begun;
       begun = null;
-      given = new AbortController();
       return taken;
     },
   };
@@ -85,10 +70,10 @@ export async function baselineOf(
   begun: Prefetched | null,
   aborted: AbortSignal,
 ): Promise<StatusReading | null> {
-  const { clock } = deps;
+  const { clock, probe } = deps;
   if (deps.config.verify === "none") return null;
   const isFresh = begun !== null && clock.nowMs() - begun.atMs <= FRESH_MS;
-  const reading = await (isFresh ? begun.answer : readInTime(deps, aborted));
+  const reading = await (isFresh ? begun.answer : probe.read(aborted, BASELINE_WAIT_MS));
   const earliestMs = earliestTriggerWallMs(statusIn(reading), clock.wallMs());
   const untilMs = clock.nowMs() + earliestMs - clock.wallMs();
   // A sleep may end a little early.

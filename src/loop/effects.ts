@@ -4,7 +4,7 @@
  */
 
 import { attemptReload, prepareContent } from "../attempt/attempt.ts";
-import { createPrefetcher, FRESH_MS, type Prefetched, readInTime } from "../attempt/baseline.ts";
+import { BASELINE_WAIT_MS, createPrefetcher, FRESH_MS, type Prefetched } from "../attempt/baseline.ts";
 import { type AttemptDeps, resultOf } from "../attempt/input.ts";
 import { momentOf } from "../clock.ts";
 import { rendersOutput } from "../config.ts";
@@ -82,7 +82,7 @@ export function createPerform(deps: EffectDeps): Perform {
         return next(Infinity, model);
       case "read-status":
         return mailbox.unlessStopped(
-          readInTime(deps, deps.aborted).then((reading) => ({ kind: "told", reading })),
+          deps.probe.read(deps.aborted, BASELINE_WAIT_MS).then((reading) => ({ kind: "told", reading })),
         );
       case "render":
         return mailbox.unlessStopped(
@@ -107,8 +107,15 @@ async function look(
   onLikelyChange: () => void,
 ): Promise<Event> {
   const { reader, aborted } = deps;
-  const alive = liveness(deps, model);
-  const observation = await reader.look({ signal: aborted, onLikelyChange });
+  let alive: Liveness | null = null;
+  const observation = await reader.look({
+    signal: aborted,
+    onLikelyChange: () => {
+      onLikelyChange();
+      alive = liveness(deps, model);
+    },
+  });
+  alive ??= liveness(deps, model);
   return {
     kind: "looked",
     hint,
@@ -163,7 +170,7 @@ async function ask(
   // The app is asked only where its answer can matter: an app that hangs must not hold up the loop.
   const verdict = decideStart(model, asked, found, momentOf(clock), config);
   if (verdict !== "reload" && config.trigger === "signal") return found;
-  return { ...found, reading: await readInTime(deps, deps.aborted) };
+  return { ...found, reading: await deps.probe.read(deps.aborted, BASELINE_WAIT_MS) };
 }
 
 /** Runs the attempt beside the loop; its trigger and its end come through the mailbox. */

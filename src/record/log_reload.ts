@@ -37,9 +37,10 @@ function logAnswer({ config, logger, before, event, after }: RecordedStep): void
     logger.info(startText({ digest, oldDigest, why: "change", attempt: 1 }), fields);
   }
   // Without a process to look at, only the status URL shows that the app is there.
-  if (after.phase.is === "absent" && event.resolution === null && before.question === null) {
-    const why = event.reading?.kind === "error" ? event.reading.reason : "no answer in time";
-    logger.info(`Waiting for the app to answer: GET ${hideUrlSecrets(config.reloadUrl)}: ${why}`);
+  const { resolution, reading } = event;
+  const isFirst = after.phase.is === "absent" && before.question === null;
+  if (isFirst && resolution === null && reading?.kind === "error") {
+    logger.info(`Waiting for the app to answer: GET ${hideUrlSecrets(config.reloadUrl)}: ${reading.reason}`);
   }
 }
 

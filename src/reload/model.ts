@@ -302,7 +302,7 @@ export type Event =
   }
   | { readonly kind: "ended"; readonly result: Result }
   /** The status of an app that nobody triggers. */
-  | { readonly kind: "told"; readonly reading: StatusReading | null }
+  | { readonly kind: "told"; readonly reading: StatusReading }
   | { readonly kind: "rendered"; readonly prepared: PrepareResult }
   | { readonly kind: "stop" };
 

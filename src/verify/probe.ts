@@ -48,13 +48,13 @@ export function createStatusProbe(config: Config, send: SendRequest): StatusProb
   }
 
   return {
-    async read(signal) {
+    async read(signal, timeoutMs = Infinity) {
       try {
         const { status, body, truncated } = await send({
           url: config.reloadUrl,
           method: "GET",
           ...readCredentials(config),
-          timeoutMs: config.httpTimeoutMs,
+          timeoutMs: Math.min(timeoutMs, config.httpTimeoutMs),
           isRepeatable: true,
         }, signal);
         const reading = parse({ code: status, body, truncated });

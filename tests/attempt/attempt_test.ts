@@ -23,7 +23,7 @@ function createBench(config: Partial<Config> = {}) {
     resolution: null as Resolution | null,
     alive: true,
     blind: [] as string[],
-    readings: [amp({})] as (StatusReading | Promise<StatusReading>)[],
+    readings: [amp({})] as (StatusReading | "hangs")[],
     signals: 0,
     reads: 0,
     onSignal: () => {},
@@ -69,11 +69,13 @@ function createBench(config: Partial<Config> = {}) {
       return bench.refused ?? { kind: "sent", atMs: clock.nowMs(), wallMs: clock.wallMs() };
     },
     probe: {
-      read: async () => {
+      read: async (signal, timeoutMs = Infinity) => {
         bench.reads++;
         const next = bench.readings.length > 1 ? bench.readings.shift()! : bench.readings[0]!;
-        if (bench.httpMs > 0) await clock.sleep(bench.httpMs);
-        return await next;
+        const ms = next === "hangs" ? Infinity : bench.httpMs;
+        if (ms > 0) await clock.sleep(Math.min(ms, timeoutMs), signal);
+        if (next !== "hangs" && ms <= timeoutMs) return next;
+        return { kind: "error", reason: "timed out" };
       },
     },
     beat: (mayTakeMs = 0) => bench.silentUntilMs.value = clock.nowMs() + mayTakeMs,
@@ -168,7 +170,7 @@ test("what needs a restart is told with the success", async () => {
 test("a baseline that does not come in time does not hold up the signal", async () => {
   const bench = createBench();
   bench.set({
-    readings: [new Promise(() => {}), DOWN],
+    readings: ["hangs", DOWN],
   });
   bench.start();
   await bench.clock.advance(BASELINE_WAIT_MS - 1);

@@ -135,6 +135,7 @@ function checkStep(world: World, before: Model, event: Event): void {
 }
 
 export const READING: StatusReading = { kind: "status", status: amp({ attempts: 1 }) };
+const SILENT: StatusReading = { kind: "error", reason: "timed out after 1s" };
 const FAILED: StatusReading = { kind: "status", status: amp({ attempts: 2, status: "validation_failed" }) };
 
 /** One event that the effect may bring. `isGood`: the disk rests, and the app is willing. */
@@ -186,7 +187,10 @@ export function perform(world: World, isGood: boolean): void {
       });
     }
     case "read-status":
-      return world.take({ kind: "told", reading: isGood ? READING : choices.pick([READING, FAILED, null]) });
+      return world.take({
+        kind: "told",
+        reading: isGood ? READING : choices.pick([READING, FAILED, SILENT]),
+      });
     case "render":
       return world.take({ kind: "rendered", prepared: { kind: "ok", written: true } });
     case "end":

@@ -174,10 +174,13 @@ export function createLoopBench(
     prepare: () => bench.prepare(),
     httpTrigger: () => Promise.resolve(trigger()),
     probe: {
-      read: (signal) => {
+      read: (signal, timeoutMs = Infinity) => {
         bench.reads++;
         return bench.hangs
-          ? clock.sleep(config.httpTimeoutMs, signal).then(() => ({ kind: "error", reason: "timed out" }))
+          ? clock.sleep(Math.min(timeoutMs, config.httpTimeoutMs), signal).then(() => ({
+            kind: "error",
+            reason: "timed out",
+          }))
           : Promise.resolve(bench.reading);
       },
     },

@@ -223,12 +223,13 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
   };
 
   const probe: StatusProbe = {
-    async read(signal): Promise<StatusReading> {
+    async read(signal, timeoutMs = Infinity): Promise<StatusReading> {
       if (is(traits.hangs)) hangsUntilMs = clock.nowMs() + random.int(100, 8_000);
       await clock.sleep(random.int(0, 3), signal);
       if (clock.nowMs() < hangsUntilMs) {
-        await clock.sleep(5_000, signal);
-        return { kind: "error", reason: "timed out after 5s" };
+        const silentMs = Math.min(timeoutMs, 5_000);
+        await clock.sleep(silentMs, signal);
+        return { kind: "error", reason: `timed out after ${silentMs / 1_000}s` };
       }
       if (signal.aborted) return { kind: "error", reason: "aborted" };
       if (!up()) return { kind: "error", reason: "connection refused" };
