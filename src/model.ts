@@ -276,15 +276,12 @@ export interface ReloadRecord {
   readonly reason: string;
   /** How a success was proved; null before that and after a failure. */
   readonly proof: Proof | null;
-  /** Files that differ from the content before; the first `CHANGES_MAX`. */
+  /** Files that differ from the content before, 20 at most. */
   readonly changed: readonly FileChange[];
   readonly pid: number | null;
   readonly durationMs: number | null;
   readonly triggerDelayMs: number | null;
 }
-
-/** How many changed files a record names. */
-export const CHANGES_MAX = 20;
 
 /** A state for probes. */
 export type Health = { readonly ok: true } | { readonly ok: false; readonly reason: string };

@@ -6,9 +6,9 @@
 import { TARGET_CODES } from "../codes.ts";
 import type { EventReason } from "../model.ts";
 import type { EventSink } from "../ports.ts";
-import { staleMountsOf, turnOf } from "../reload/model.ts";
+import { type Concluded, staleMountsOf, turnOf } from "../reload/model.ts";
 import { shortHash } from "../text.ts";
-import type { ConcludedFacts, RecordedStep } from "./step_facts.ts";
+import type { RecordedStep } from "./step_facts.ts";
 import { failureText, phaseText } from "./texts.ts";
 
 /** Hands over the Events of one step. */
@@ -24,7 +24,7 @@ export function noteEvents(events: EventSink, { before, after, concluded }: Reco
   }
 }
 
-function noteOutcome(events: EventSink, { job, result }: ConcludedFacts): void {
+function noteOutcome(events: EventSink, { job, result }: Concluded): void {
   const hash = shortHash(job.digest);
   switch (result.outcome) {
     case "success":

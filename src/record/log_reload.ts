@@ -3,11 +3,11 @@
 import { type Config, rendersOutput } from "../config.ts";
 import { hideUrlSecrets } from "../http/urls.ts";
 import type { LogFields } from "../ports.ts";
-import { type Event, isInSync, reloadOf } from "../reload/model.ts";
+import { type Concluded, type Event, isInSync, reloadOf } from "../reload/model.ts";
 import { formatMs, shortHash } from "../text.ts";
 import { changeText, failureText, jobFields, nextText, startText } from "./texts.ts";
 import { goText, isAnnounced } from "./log_rollout.ts";
-import type { ConcludedFacts, RecordedStep } from "./step_facts.ts";
+import { changesIn, type RecordedStep } from "./step_facts.ts";
 
 /** Writes what one step says of a reload. */
 export function logReload(step: RecordedStep): void {
@@ -17,9 +17,9 @@ export function logReload(step: RecordedStep): void {
   if (event.kind === "sent") logSent(step, event);
   if (event.kind === "rendered") logRendered(step, event);
   if (concluded !== null) logOutcome(step, concluded);
-  if (step.isGivenUp) {
-    const hash = shortHash(reloadOf(before)?.job.digest ?? null);
-    logger.info("Stopped before the reload was proved", { new_hash: hash });
+  const givenUp = concluded === null && step.after.phase.is === "ended" ? reloadOf(before) : null;
+  if (givenUp !== null) {
+    logger.info("Stopped before the reload was proved", { new_hash: shortHash(givenUp.job.digest) });
   }
   logSync(step);
   logOnce(step);
@@ -44,7 +44,7 @@ function logAnswer({ config, logger, before, event, after }: RecordedStep): void
   }
 }
 
-function logBegun({ logger, before, after, begun, changed }: RecordedStep): void {
+function logBegun({ logger, before, after, begun }: RecordedStep): void {
   if (begun === null) return;
   const { job, causes, isContinued } = begun;
   if (isContinued && before.phase.is === "concluding" && before.phase.result.outcome === "rejected") {
@@ -55,7 +55,7 @@ function logBegun({ logger, before, after, begun, changed }: RecordedStep): void
   // What had to wait for its group was announced when it began to wait.
   const text = isAnnounced(before) ? goText(after, job) : startText(job);
   logger.info(text, { ...jobFields(job), causes: causes.join(",") });
-  for (const change of changed) logger.debug(`File ${changeText(change)}`, { path: change.path });
+  for (const change of changesIn(after)) logger.debug(`File ${changeText(change)}`, { path: change.path });
 }
 
 function logSent({ config, logger }: RecordedStep, event: Event & { kind: "sent" }): void {
@@ -79,7 +79,7 @@ function logSent({ config, logger }: RecordedStep, event: Event & { kind: "sent"
   }
 }
 
-function logOutcome(step: RecordedStep, { job, result, durationMs }: ConcludedFacts): void {
+function logOutcome(step: RecordedStep, { job, result }: Concluded): void {
   const { config, logger, nowMs, before, after } = step;
   const fields = {
     outcome: result.outcome,
@@ -88,7 +88,7 @@ function logOutcome(step: RecordedStep, { job, result, durationMs }: ConcludedFa
     ...(result.target === null ? {} : { pid: result.target.pid }),
     new_hash: shortHash(job.digest),
     attempt: job.attempt,
-    duration_ms: Math.round(durationMs * 10) / 10,
+    duration_ms: Math.round((nowMs - job.seenAtMs) * 10) / 10,
   };
   if (result.outcome === "success") return logSuccess(step, fields);
   const end = after.isStopping ? "stopping" : config.once ? "once" : null;

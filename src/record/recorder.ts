@@ -8,13 +8,24 @@ import type { Config } from "../config.ts";
 import type { ReloadRecord, SyncChange } from "../model.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Clock, EventSink, Logger } from "../ports.ts";
-import { type Event, isInSync, type Model, type Now, staleMountsOf, turnOf } from "../reload/model.ts";
+import {
+  begunIn,
+  type Concluded,
+  type Event,
+  isInSync,
+  type Model,
+  type Now,
+  type Reload,
+  reloadOf,
+  staleMountsOf,
+  turnOf,
+} from "../reload/model.ts";
 import { shortHash } from "../text.ts";
 import { noteEvents } from "./events.ts";
 import { logReload } from "./log_reload.ts";
 import { logRollout } from "./log_rollout.ts";
 import { logStates } from "./log_states.ts";
-import { type ConcludedFacts, factsOf, type RecordedStep } from "./step_facts.ts";
+import { changesIn, type RecordedStep } from "./step_facts.ts";
 import { viewOf } from "./view.ts";
 
 /** How many finished reloads `/status` keeps. */
@@ -48,8 +59,9 @@ export function createRecorder(
     ): void {
       // Most events of an idle process change nothing, nor does the hint that leads to a look; but looks are counted.
       if (after === before && event.kind !== "looked") return;
-      const facts = factsOf(before, event, after, nowMs);
-      const step: RecordedStep = { config, logger, nowMs, wallMs, before, event, after, ...facts };
+      const begun = begunIn(before, after);
+      const concluded = after.last === before.last ? null : after.last;
+      const step = { config, logger, nowMs, wallMs, before, event, after, begun, concluded };
       countDisk(metrics, step);
       countModel(metrics, step);
       countAttempt(metrics, step);
@@ -61,7 +73,11 @@ export function createRecorder(
       if (events) noteEvents(events, step);
     },
     /** The recorder's part of `/status`, for the model as it is now. */
-    view: (model: Model) => ({ ...viewOf(model, config, momentOf(clock)), reloads, syncChanges }),
+    view(model: Model) {
+      const reload = reloadOf(model);
+      const all = reload === null ? reloads : [recordOf(model, reload), ...reloads].slice(0, HISTORY_MAX);
+      return { ...viewOf(model, config, momentOf(clock)), reloads: all, syncChanges };
+    },
   };
 }
 
@@ -95,49 +111,48 @@ function countModel(metrics: Metrics, { before, after }: RecordedStep): void {
   }
 }
 
-function countAttempt(metrics: Metrics, { begun, concluded, wallMs }: RecordedStep): void {
+function countAttempt(metrics: Metrics, { begun, concluded, nowMs, wallMs }: RecordedStep): void {
   if (begun?.isContinued === false) metrics.attemptStarted();
   if (concluded === null) return;
-  const { result, durationMs } = concluded;
-  const delayMs = triggerDelayMs(concluded);
-  if (delayMs !== null) metrics.triggerSent(delayMs);
-  metrics.attemptEnded(result.outcome, { durationMs, wallMs });
+  const { durationMs, triggerDelayMs } = timesOf(concluded, nowMs);
+  if (triggerDelayMs !== null) metrics.triggerSent(triggerDelayMs);
+  metrics.attemptEnded(concluded.result.outcome, { durationMs, wallMs });
 }
 
-function triggerDelayMs({ job, result }: ConcludedFacts): number | null {
-  return result.triggeredAtMs === null ? null : Math.max(0, result.triggeredAtMs - job.seenAtMs);
+/** From the change seen to the outcome, and to the first trigger. */
+function timesOf({ job: { seenAtMs }, result: { triggeredAtMs } }: Concluded, nowMs: number) {
+  const triggerDelayMs = triggeredAtMs === null ? null : Math.max(0, triggeredAtMs - seenAtMs);
+  return { durationMs: nowMs - seenAtMs, triggerDelayMs };
 }
 
-/** The reloads after a step; newest first. */
+/** A reload that is in progress. */
+function recordOf(model: Model, { job, causes, startedWallMs }: Reload): ReloadRecord {
+  return {
+    startedWallMs,
+    oldHash: shortHash(job.oldDigest),
+    newHash: shortHash(job.digest),
+    causes,
+    attempt: job.attempt,
+    outcome: "in progress",
+    reason: "",
+    proof: null,
+    changed: changesIn(model),
+    pid: null,
+    durationMs: null,
+    triggerDelayMs: null,
+  };
+}
+
+/** The reload that has ended with a step, after those before it; newest first. */
 function noteReload(
   reloads: readonly ReloadRecord[],
-  { begun, changed, concluded, isGivenUp, wallMs }: RecordedStep,
+  { before, concluded, nowMs }: RecordedStep,
 ): readonly ReloadRecord[] {
-  const [current, ...older] = reloads;
-  if (begun !== null) {
-    const { job, causes, isContinued } = begun;
-    const record: ReloadRecord = {
-      startedWallMs: isContinued && current !== undefined ? current.startedWallMs : wallMs,
-      oldHash: shortHash(job.oldDigest),
-      newHash: shortHash(job.digest),
-      causes,
-      attempt: job.attempt,
-      outcome: "in progress",
-      reason: "",
-      proof: null,
-      changed,
-      pid: null,
-      durationMs: null,
-      triggerDelayMs: null,
-    };
-    return [record, ...(isContinued ? older : reloads)].slice(0, HISTORY_MAX);
-  }
-  if (concluded !== null && current !== undefined) {
-    const { result: { outcome, reason, proof, target }, durationMs } = concluded;
-    const end = { outcome, reason, proof, pid: target?.pid ?? null, durationMs };
-    return [{ ...current, ...end, triggerDelayMs: triggerDelayMs(concluded) }, ...older];
-  }
-  return isGivenUp ? older : reloads;
+  const reload = reloadOf(before);
+  if (concluded === null || reload === null) return reloads;
+  const { outcome, reason, proof, target } = concluded.result;
+  const end = { outcome, reason, proof, pid: target?.pid ?? null, ...timesOf(concluded, nowMs) };
+  return [{ ...recordOf(before, reload), ...end }, ...reloads].slice(0, HISTORY_MAX);
 }
 
 /** Changes of the last hour, and the last one before it, which says how the hour began; oldest first. */

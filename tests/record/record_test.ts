@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { FileState, Observation, Snapshot } from "../../src/model.ts";
-import { changedPaths, changesBetween } from "../../src/record/step_facts.ts";
+import { changedPaths, changesIn } from "../../src/record/step_facts.ts";
 import { changeText } from "../../src/record/texts.ts";
 import { ampStatus, contentOf, createLoopBench, targetOf } from "../support/loop_bench.ts";
 import { DOWN } from "../support/status.ts";
@@ -155,11 +155,12 @@ test("which files changed stands in the record, and in the log at debug", async 
   assert.ok(bench.logged("DEBUG File changed /c/b (5 bytes, 3 before)"));
   assert.deepEqual(changed.map(changeText).slice(1), ["removed /c/d (3 bytes)", "added /c/e (3 bytes)"]);
   const many = Array.from({ length: 50 }, (_, i) => file(`/c/${i}`, "1"));
-  assert.equal(changesBetween([], many).length, 20);
+  const known = { appliedFiles: null, previousFiles: [], files: many };
+  assert.equal(changesIn(known).length, 20);
   // What the app can see is asked of each file, and not of the first that are shown.
-  const paths = changedPaths({ appliedFiles: null, previousFiles: [], files: many });
+  const paths = changedPaths(known);
   assert.deepEqual(paths, many.map(({ path }) => path));
-  assert.deepEqual(changesBetween(null, many), [], "what was there before is not known");
+  assert.deepEqual(changesIn({ ...known, previousFiles: null }), [], "what was there before is not known");
 });
 
 test("--trigger http: a request without an answer is sent once, and the status proves it", async () => {
