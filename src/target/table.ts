@@ -46,18 +46,14 @@ const DESCRIPTORS_OF_ONE_MAX = 1000;
 const DESCRIPTORS_MAX = 5000;
 
 /**
- * Reads the table: all processes, or with `only` just that one and this process. `sinceStartMs`: how long this process
- * has been running; used where /proc/uptime is not the machine's.
+ * Reads the table. `sinceStartMs`: how long this process has been running; used where /proc/uptime is not the machine's.
  * @throws when /proc cannot be listed, or is that of another PID namespace than ours
  */
-export function readTable(reader: ProcReader, sinceStartMs: number, only?: number): ProcessTable {
+export function readTable(reader: ProcReader, sinceStartMs: number): ProcessTable {
   const selfPid = Deno.pid;
-  // A thread has an entry, too, although none is listed.
-  const isThread = only !== undefined && reader.status(only)?.tgid !== only;
-  const pids = only === undefined ? reader.pids() : isThread ? [selfPid] : [only, selfPid];
   const processes = new Map<number, ProcessStat>();
   let isAnyHidden = false;
-  for (const pid of pids) {
+  for (const pid of reader.pids()) {
     const stat = reader.stat(pid);
     if (stat === "hidden") isAnyHidden = true;
     else if (stat !== null) processes.set(pid, stat);

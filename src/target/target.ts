@@ -59,7 +59,7 @@ export async function createTargetPort(
       if (previous !== null && !trace && isKept(previous, wanted)) {
         return { kind: "target", target: previous };
       }
-      const table = readTable(reader, performance.now(), wanted.kind === "pid" ? wanted.pid : undefined);
+      const table = readTable(reader, performance.now());
       const how = { wanted, signal: config.signal, port, mustListen, previous };
       const told: Trace | undefined = trace &&
         ((stat, note) => trace(stat.pid, `${describe(table, stat)}: ${note}`));

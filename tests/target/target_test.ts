@@ -66,6 +66,19 @@ test("the target of before is kept without a table while exactly it lives and ha
   for (const [name, [got, want]] of Object.entries(cases)) assert.equal(got, want, name);
 });
 
+test("PID 1 of a whole machine is refused also where it is named, since it is no app's", async () => {
+  const reader: ProcReader = {
+    ...createProcReader("/nonexistent"),
+    self: () => Deno.pid,
+    pids: () => [1, 2, Deno.pid],
+    stat: (pid) => statOf({ pid, comm: pid === 1 ? "systemd" : "other", kernelThread: pid === 2, caught: 1 }),
+    status: (pid) => ({ tgid: pid, uid: 0 }),
+  };
+  const port = await createTargetPort(createTestConfig({ pid: 1 }), { clock: createFakeClock(), reader });
+  const found = port.resolve(null);
+  assert.equal(found.kind === "none" && found.code, "host-init", JSON.stringify(found));
+});
+
 test("the status URL's port, where its host is this machine", async () => {
   const own = Deno.networkInterfaces().find(({ family, address }) =>
     family === "IPv4" && address !== "127.0.0.1"
