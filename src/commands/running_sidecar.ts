@@ -6,10 +6,9 @@
 import type { RunningSidecar } from "../config.ts";
 import { createProcReader, type ProcReader } from "../proc/reader.ts";
 import { type ProcessStat, programName } from "../proc/process.ts";
-import { isLauncher } from "../target/launchers.ts";
-import { byAge, isDead } from "../target/rules.ts";
+import { isDead } from "../target/rules.ts";
 import { type ProcessTable, readTable } from "../target/table.ts";
-import { mainProcesses, topOf } from "../target/tree.ts";
+import { byAge, isSupervisor, isWrapperName, mainProcesses, topOf } from "../target/tree.ts";
 
 /** Other commands of this program are no sidecar. */
 const OTHER_COMMAND = /^(check|healthcheck|help|version|-h|--help|--version)$/;
@@ -45,7 +44,7 @@ function sidecarsBelow(table: ProcessTable, main: ProcessStat): { stat: ProcessS
     const isOther = stat !== table.self && !isDead(stat);
     const args = isOther ? sidecarArgs(stat, table.argv(stat.pid)) : null;
     if (args !== null) found.push({ stat, args });
-    else if (isLauncher(table, stat)) {
+    else if (isWrapperName(stat.comm) || isSupervisor(table, stat)) {
       for (const child of table.processes.values()) if (child.ppid === stat.pid) tree.add(child);
     }
   }

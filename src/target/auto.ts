@@ -3,79 +3,101 @@
  * says so, and never guesses.
  */
 
+import type { Target } from "../model.ts";
 import type { ProcessStat } from "../proc/process.ts";
-import { ambiguous, HIDDEN, type Selection, type SelectOptions, type Trace } from "./choice.ts";
-import { applicationsIn, isSupervisor, isWrapper } from "./launchers.ts";
 import {
+  ambiguous,
   describe,
-  forbids,
+  HIDDEN,
   isDead,
   isSidecar,
   isWholeMachine,
   NAME_IT,
   none,
-  noteOn,
+  type Notes,
   type Refusal,
   refusal,
+  ruleAgainst,
+  type Selection,
 } from "./rules.ts";
 import type { ProcessTable } from "./table.ts";
-import { isAncestor, isMain, type MainProcesses, mainProcesses, topOf, treeOf } from "./tree.ts";
+import {
+  applicationsIn,
+  isAncestor,
+  isMain,
+  isSupervisor,
+  isWrapper,
+  mainProcesses,
+  topOf,
+  treeOf,
+} from "./tree.ts";
+
+/** Settings of the choice. */
+export interface AutoOptions {
+  readonly signal: Deno.Signal;
+  /** Port of `--reload-url` where its host is this machine; null elsewhere. */
+  readonly port: number | null;
+  /** The status is asked on that port: no process is the application while nothing listens on it. */
+  readonly mustListen: boolean;
+  /** The target of before, null where there was none: it stays the target while exactly it lives. */
+  readonly previous: Target | null;
+}
 
 /** Chooses without being told which process is meant (contract: choosing the target). */
-export function selectAuto(table: ProcessTable, options: SelectOptions, trace?: Trace): Selection {
+export function selectAuto(table: ProcessTable, options: AutoOptions, notes: Notes): Selection {
   if (isWholeMachine(table)) return hostInit(table);
-  const mains = mainProcesses(table);
-  const { candidates, waitFor } = findCandidates(table, mains, options, trace);
+  const { candidates, otherContainers, waitFor } = findCandidates(table, options, notes);
   const known = findKnown(table, options);
   const isAmong = candidates.some((one) => one === known || known !== null && isAncestor(table, one, known));
   // It listened when it was chosen: what has come since cannot change the choice.
   if (known !== null && (options.mustListen || isAmong)) {
     return { kind: "process", stat: known, reason: options.previous!.reason };
   }
-  if (candidates.length === 0) return waitFor ?? nobody(table, mains);
-  const chosen = candidates.length > 1
-    ? breakTie(table, candidates, options)
-    : onlyOne(table, candidates[0]!, options);
+  const [only, ...others] = candidates;
+  if (only === undefined) return waitFor ?? nobody(table, otherContainers);
+  const chosen = others.length > 0 ? breakTie(table, candidates, options) : onlyOne(table, only, options);
   // Also one that holds the socket for a program that it has not started yet.
   return chosen.kind === "process" && isSupervisor(table, chosen.stat)
     ? supervisor(table, chosen.stat, options.port)
     : chosen;
 }
 
-/** The application, or what may be it, of every other container; and a state of one that passes by itself. */
-function findCandidates(
-  table: ProcessTable,
-  mains: MainProcesses,
-  options: SelectOptions,
-  trace: Trace | undefined,
-): { readonly candidates: readonly ProcessStat[]; readonly waitFor: Refusal | null } {
-  if (trace) {
-    for (const stat of table.processes.values()) {
-      if (!isMain(mains, table, stat)) {
-        trace(stat, "started beside a container's first process (exec, probe or hook)");
-      }
-    }
+interface Candidates {
+  /** The application, or what may be it, of every other container. */
+  readonly candidates: readonly ProcessStat[];
+  readonly otherContainers: number;
+  /** The state of one that passes by itself. */
+  readonly waitFor: Refusal | null;
+}
+
+function findCandidates(table: ProcessTable, { signal, port }: AutoOptions, notes: Notes): Candidates {
+  const mains = mainProcesses(table);
+  for (const stat of table.processes.values()) {
+    if (isMain(mains, table, stat)) continue;
+    notes.set(stat.pid, "started beside a container's first process (exec, probe or hook)");
   }
   const candidates: ProcessStat[] = [];
+  let otherContainers = 0;
   let waitFor: Refusal | null = null;
   for (const [container, main] of mains) {
     if (container === ownContainer(table)) {
-      trace?.(main, main === table.self ? "config-reloader itself" : "in config-reloader's own container");
+      const isSelf = main === table.self;
+      notes.set(main.pid, isSelf ? "config-reloader itself" : "in config-reloader's own container");
       continue;
     }
-    const code = forbids(table, main);
-    if (code !== null) {
-      trace?.(main, noteOn(code));
-      if (code === "runtime" || code === "not-there") waitFor = refusal(table, main);
+    otherContainers++;
+    const rule = ruleAgainst(table, main);
+    if (rule !== null) {
+      notes.set(main.pid, rule.note);
+      if (rule.again) waitFor = refusal(table, main);
       continue;
     }
-    for (const found of applicationsIn(table, main, options.signal, options.port)) {
-      const note = found === main ? "the first process of a container" : startedBy(main);
-      trace?.(found, note);
+    for (const found of applicationsIn(table, main, signal, port)) {
+      notes.set(found.pid, found === main ? "the first process of a container" : startedBy(main));
       candidates.push(found);
     }
   }
-  return { candidates, waitFor };
+  return { candidates, otherContainers, waitFor };
 }
 
 const ownContainer = (table: ProcessTable) => table.container(table.self.pid);
@@ -85,17 +107,17 @@ const startedBy = (main: ProcessStat) => `started by ${main.comm} (PID ${main.pi
  * The target of before, where exactly that process still lives: a debug container may have come since, or its port be
  * closed for a moment. No process that only starts others: those come after it.
  */
-function findKnown(table: ProcessTable, { previous, signal }: SelectOptions): ProcessStat | null {
+function findKnown(table: ProcessTable, { previous, signal }: AutoOptions): ProcessStat | null {
   const stat = previous && table.processes.get(previous.pid);
   if (!stat || stat.startTicks !== previous.startTicks || stat.comm !== previous.comm) return null;
   // It may have become a process that only starts others, by exec.
   if (isWrapper(stat, signal) || isSupervisor(table, stat)) return null;
   // `check` may have it from a sidecar that was told by name, also of one in their own container.
   if (table.container(stat.pid) === ownContainer(table)) return null;
-  return forbids(table, stat) === null ? stat : null;
+  return ruleAgainst(table, stat) === null ? stat : null;
 }
 
-function onlyOne(table: ProcessTable, stat: ProcessStat, { port, mustListen }: SelectOptions): Selection {
+function onlyOne(table: ProcessTable, stat: ProcessStat, { port, mustListen }: AutoOptions): Selection {
   if (port !== null && mustListen && !table.isListening(port)) return notListening(table, stat, port);
   const main = topOf(table, stat);
   const what = main.pid === 1
@@ -108,7 +130,7 @@ function onlyOne(table: ProcessTable, stat: ProcessStat, { port, mustListen }: S
 function breakTie(
   table: ProcessTable,
   candidates: readonly ProcessStat[],
-  { port, mustListen }: SelectOptions,
+  { port, mustListen }: AutoOptions,
 ): Selection {
   const what = `${candidates.length} processes may be the application`;
   if (port === null) return ambiguous(table, candidates, what);
@@ -146,15 +168,13 @@ function supervisor(table: ProcessTable, stat: ProcessStat, port: number | null)
     : `none that can be seen listens on port ${port} of --reload-url`;
   return none(
     "supervisor",
-    `Cannot signal ${
-      describe(table, stat)
-    }: it is a supervisor, and which process below it is the application ` +
-      `cannot be told (${unseen}); ${NAME_IT}`,
+    `Cannot signal ${describe(table, stat)}: it is a supervisor, and which process below it is the ` +
+      `application cannot be told (${unseen}); ${NAME_IT}`,
   );
 }
 
-function nobody(table: ProcessTable, mains: MainProcesses): Selection {
-  if (mains.keys().some((container) => container !== ownContainer(table))) {
+function nobody(table: ProcessTable, otherContainers: number): Selection {
+  if (otherContainers > 0) {
     return none(
       "not-there",
       "No application is running in the pod now, only pause and config-reloader; looking again",

@@ -9,21 +9,19 @@ import { localPort } from "../local_port.ts";
 import type { Resolution, Target, TargetView } from "../model.ts";
 import type { Clock, TargetPort } from "../ports.ts";
 import { createProcReader, type ProcReader } from "../proc/reader.ts";
-import type { Trace, Wanted } from "./choice.ts";
-import { type CmdlinePattern, createCmdlinePattern } from "./cmdline_pattern.ts";
 import { judgeHandler, STARTING_MS } from "./handler.ts";
-import { isWrapperName } from "./launchers.ts";
-import { createPidFileReader, type PidFile, pidFileProblem } from "./pid_file.ts";
-import { describe, isDead, none, type Refusal } from "./rules.ts";
+import { describe, isDead, none, type Notes } from "./rules.ts";
 import { select } from "./select.ts";
 import { denoKill, identityProblem, maySignal, permissionText, sendSignal } from "./send.ts";
 import { createAppMountsReader } from "./stale.ts";
 import { readTable } from "./table.ts";
 import { messageOf, processText } from "../text.ts";
+import { isWrapperName } from "./tree.ts";
+import { createWanted, pidFileProblem, type Wanted } from "./wanted.ts";
 
 /** A target port that also tells, for `check`, what it found out about each process: `PID 7 (amp, user 1000): matches`. */
 export interface TargetFinder extends TargetPort {
-  resolve(previous: Target | null, trace?: (pid: number, note: string) => void): Resolution;
+  resolve(previous: Target | null, notes?: Notes): Resolution;
 }
 
 /** A PID file this much older than the process it names is about another process, in ms; clocks may be stepped. */
@@ -34,8 +32,7 @@ export async function createTargetPort(
   config: Config,
   { clock, reader = createProcReader() }: { readonly clock: Clock; readonly reader?: ProcReader },
 ): Promise<TargetFinder> {
-  const cmdline = config.processCmdline && await createCmdlinePattern(config.processCmdline);
-  const pidFile = config.pidFile === null ? null : await createPidFileReader(config.pidFile);
+  const wantedNow = await createWanted(config);
   const port = localPort(config.reloadUrl, isOwnAddress);
   const options = { signal: config.signal, allowUnhandled: config.allowUnhandledSignal };
   // With --verify none nothing is asked of the status URL, so that it need not be there.
@@ -51,24 +48,28 @@ export async function createTargetPort(
     clock.nowMs() - previous.startedAtMs > STARTING_MS &&
     identityProblem(reader, previous, options) === null;
 
-  const resolve: TargetFinder["resolve"] = (previous, trace) => {
+  const resolve: TargetFinder["resolve"] = (previous, notes) => {
     try {
-      const asked = wantedBy(config, pidFile?.() ?? null, cmdline);
-      if (asked.kind === "none") return asked;
-      const { wanted } = asked;
-      if (previous !== null && !trace && isKept(previous, wanted)) {
+      const wanted = wantedNow();
+      if (wanted.kind === "none") return wanted;
+      if (previous !== null && !notes && isKept(previous, wanted)) {
         return { kind: "target", target: previous };
       }
       const table = readTable(reader, performance.now());
-      const how = { wanted, signal: config.signal, port, mustListen, previous };
-      const told: Trace | undefined = trace &&
-        ((stat, note) => trace(stat.pid, `${describe(table, stat)}: ${note}`));
-      const chosen = select(table, how, told);
+      const chosen = select(table, { wanted, signal: config.signal, port, mustListen, previous }, notes);
+      for (const [pid, note] of notes ?? []) {
+        notes!.set(pid, `${describe(table, table.processes.get(pid)!)}: ${note}`);
+      }
       if (chosen.kind === "none") return chosen;
       // Just before the uptime is read: under a CPU limit a process may be stopped for long between two lines.
       const nowMs = clock.nowMs();
       const found = judgeHandler(table, chosen.stat, chosen.reason, nowMs, options);
-      return found.kind === "none" ? found : checkPidFile(found, config, asked.writtenWallMs, clock);
+      return found.kind !== "none" && isLeftOver(wanted, found.target, clock)
+        ? pidFileProblem(
+          config.pidFile!,
+          `it is older than the process it names, PID ${found.target.pid} (${found.target.name})`,
+        )
+        : found;
     } catch (error) {
       // /proc unreadable or another namespace's: the texts of the table say which and what to do.
       return none("bad-proc", messageOf(error));
@@ -87,38 +88,11 @@ export async function createTargetPort(
   };
 }
 
-/** How the settings name the target; `writtenWallMs`: when the PID file was. */
-function wantedBy(config: Config, file: PidFile | null, cmdline: CmdlinePattern | null):
-  | { readonly kind: "wanted"; readonly wanted: Wanted; readonly writtenWallMs: number | null }
-  | Refusal {
-  const wanted = (value: Wanted, writtenWallMs: number | null = null) =>
-    ({ kind: "wanted", wanted: value, writtenWallMs }) as const;
-  if (file?.kind === "none") return file;
-  if (file !== null) {
-    const asked = `--pid-file ${config.pidFile}`;
-    return wanted({ kind: "pid", pid: file.pid, asked, again: true }, file.writtenWallMs);
-  }
-  if (config.processName !== null || cmdline !== null) {
-    return wanted({ kind: "match", name: config.processName, cmdline });
-  }
-  const { pid } = config;
-  return pid === "auto"
-    ? wanted({ kind: "auto" })
-    : wanted({ kind: "pid", pid, asked: `--pid ${pid}`, again: false });
+/** A PID file from before a restart of the pod names whatever has that number now. */
+function isLeftOver(wanted: Wanted, { startedAtMs }: Target, clock: Clock): boolean {
+  const writtenWallMs = wanted.kind === "pid" ? wanted.writtenWallMs : undefined;
+  return writtenWallMs !== undefined && wallMsAt(clock, startedAtMs) - writtenWallMs > PID_FILE_AGE_MS;
 }
-
-/** A PID file left over from before a restart of the pod names whatever has that number now. */
-function checkPidFile(
-  found: Resolution & { target: Target },
-  { pidFile }: Config,
-  writtenWallMs: number | null,
-  clock: Clock,
-): Resolution {
-  const { pid, name, startedAtMs } = found.target;
-  if (writtenWallMs === null || wallMsAt(clock, startedAtMs) - writtenWallMs <= PID_FILE_AGE_MS) return found;
-  return pidFileProblem(pidFile!, `it is older than the process it names, PID ${pid} (${name})`);
-}
-
 /** Whether what was found may be signalled, asked with signal 0. */
 function viewOf(found: Resolution, { signal }: Config): TargetView {
   const target = found.kind === "none" ? null : found.target;

@@ -30,10 +30,12 @@ async function answer(request: any): Promise<unknown> {
   const port = await portOf(config);
   switch (verb) {
     case "resolve": {
-      const trace: Record<string, string> = {};
+      const notes = new Map<number, string>();
       const began = performance.now();
-      const resolution = port.resolve(previous, (pid, note) => trace[pid] = note.split("): ", 2)[1]!);
-      return { resolution, trace, tookUs: (performance.now() - began) * 1000 };
+      const resolution = port.resolve(previous, notes);
+      const tookUs = (performance.now() - began) * 1000;
+      const trace = Object.fromEntries([...notes].map(([pid, note]) => [pid, note.split("): ", 2)[1]!]));
+      return { resolution, trace, tookUs };
     }
     case "preflight":
       return port.preflight(port.resolve(null));

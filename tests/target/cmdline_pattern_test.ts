@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createCmdlinePattern, isQuick } from "../../src/target/cmdline_pattern.ts";
+import { createCmdlinePattern } from "../../src/target/wanted.ts";
 import { until } from "../support/poll.ts";
 import { test } from "../support/strict.ts";
 
@@ -16,7 +16,6 @@ test("an expression that takes for ever on a hostile command line stalls nothing
     "[^b]*b",
   ];
   for (const source of sources) {
-    assert.equal(isQuick(source), false, source);
     const pattern = await createCmdlinePattern(new RegExp(source));
     const wanted = [false, new RegExp(source).test("xaaab")];
     // A machine that stands still may let a harmless line seem to take for ever.

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createClock } from "../../src/clock.ts";
-import { createPidFileReader } from "../../src/target/pid_file.ts";
+import { createPidFileReader } from "../../src/target/wanted.ts";
 import { createTargetPort } from "../../src/target/target.ts";
 import { createTestConfig } from "../support/config.ts";
 import { testInDir } from "../support/in_dir.ts";
@@ -69,7 +69,7 @@ testInDir("a FIFO that comes while the PID file is read holds up nothing", async
   const start = (code: string, args: string[]) =>
     new Deno.Command(Deno.execPath(), { args: ["eval", code, ...args], stdout: "piped" }).spawn();
   const swapper = start(SWAP, [dir]);
-  const reader = start(READ, [import.meta.resolve("../../src/target/pid_file.ts"), dir]);
+  const reader = start(READ, [import.meta.resolve("../../src/target/wanted.ts"), dir]);
   const timer = setTimeout(() => reader.kill("SIGKILL"), 30_000);
   const { stdout } = await reader.output();
   clearTimeout(timer);

@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { judgeHandler } from "../../src/target/handler.ts";
-import { isWrapperName } from "../../src/target/launchers.ts";
 import { isPid, PID_MAX } from "../../src/linux.ts";
-import { select } from "../../src/target/select.ts";
+import { select, type SelectOptions } from "../../src/target/select.ts";
 import type { ProcessTable } from "../../src/target/table.ts";
-import { treeOf } from "../../src/target/tree.ts";
-import type { SelectOptions, Wanted } from "../../src/target/choice.ts";
+import { isWrapperName, treeOf } from "../../src/target/tree.ts";
+import type { Wanted } from "../../src/target/wanted.ts";
 import { app, CAUGHT, type FakeProcess, PAUSE, SELF, SIDECAR, tableOf, targetOf } from "./fake_table.ts";
 import { test } from "../support/strict.ts";
 
@@ -539,9 +538,9 @@ test("select: hidepid is told apart from a missing namespace and a missing proce
 
 test("select: what was found out about each process, for check", () => {
   const traced = (list: readonly FakeProcess[], wanted: Wanted = AUTO) => {
-    const notes: Record<number, string> = {};
-    const got = select(tableOf(list), { ...OPTIONS, wanted }, (stat, note) => notes[stat.pid] = note);
-    return { notes, names: got.kind === "none" ? got.names : undefined };
+    const notes = new Map<number, string>();
+    const got = select(tableOf(list), { ...OPTIONS, wanted }, notes);
+    return { notes: Object.fromEntries(notes), names: got.kind === "none" ? got.names : undefined };
   };
   const tini = app(15, { comm: "tini", argv: ["tini"], caught: 0 });
   const own = { ...EXEC, pid: 95, container: "sidecar" };

@@ -27,7 +27,7 @@ export function checkTarget(
 ): Finding[] {
   if (config.trigger !== "signal") return [];
   const notes = new Map<number, string>();
-  const found = finder.resolve(known, (pid, note) => notes.set(pid, note));
+  const found = finder.resolve(known, notes);
   const view = finder.preflight(found);
   if (view.pid !== null) notes.delete(view.pid);
   const others = [...notes.values()];
