@@ -7,7 +7,7 @@ import type { Config } from "../config.ts";
 import type { StatusReading } from "../model.ts";
 import type { Clock, StatusProbe } from "../ports.ts";
 import { statusIn } from "../reload/start.ts";
-import { earliestTriggerWallMs } from "../verify/judge.ts";
+import { earliestTriggerWallMs } from "../verify/prometheus.ts";
 
 /**
  * How long a trigger waits for the answer to the baseline request, in milliseconds. A healthy app on the same

@@ -9,8 +9,9 @@ import { hideUrlSecrets } from "../http/urls.ts";
 import type { Outcome, Proof, Result, Status, Target, TriggerResult, Verdict } from "../model.ts";
 import { deathText, diedOfSignal } from "../reload/process.ts";
 import { formatMs } from "../text.ts";
-import { earliestTriggerWallMs, judge } from "../verify/judge.ts";
+import { judge } from "../verify/judge.ts";
 import { CONFIRM_PAUSE_MS, nextPollDelayMs } from "../verify/probe.ts";
+import { earliestTriggerWallMs } from "../verify/prometheus.ts";
 import { type Attempt, resultOf } from "./input.ts";
 
 /** Pause between two looks at whether the app still lives while the sidecar is being stopped, in milliseconds. */

@@ -1,10 +1,13 @@
 /**
- * The status format of AMP, `GET /health/reload`: JSON with a counter of all reloads, and no clock. Pure. The answer is
- * the same JSON with 200 and with 503 (unhealthy), so the code is not looked at.
+ * The status of AMP, `GET /health/reload`, and what it proves: JSON with a counter of all reloads. Pure. The answer is the
+ * same JSON with 200 and with 503 (unhealthy), so the code is not looked at.
  */
 
-import type { Status, StatusReading } from "../model.ts";
+import type { Status, StatusReading, Verdict } from "../model.ts";
 import { type Answer, isObject, parseJson, parseTime } from "./answer.ts";
+import { GRAIN_MS, isInFuture, type JudgeContext, pending, rejected, success } from "./verdict.ts";
+
+type AmpStatus = Extract<Status, { format: "amp" }>;
 
 /** Parses an answer; never throws. */
 export function parseAmp(answer: Answer): StatusReading {
@@ -47,4 +50,38 @@ function restartRequired(value: unknown): string[] {
       : [];
     return (parts.join(" ") || "restart required").slice(0, ENTRY_LENGTH_MAX);
   });
+}
+
+const PENDING_INITIAL = "no reload since the app started";
+
+/** Judges one status read after the trigger. */
+export function judgeAmp(status: AmpStatus, context: JudgeContext): Verdict {
+  const baseline = context.baseline?.format === "amp" ? context.baseline : null;
+  // A lower counter is one that started anew: the app restarted after the baseline, and so with the new content, unless
+  // the baseline may be older than the change.
+  const isAnew = baseline !== null && status.attempts < baseline.attempts;
+  const isBefore = context.untriggered === true && context.startWouldShow !== true;
+  const restarted = context.restarted || isAnew && !isBefore;
+  const { lastReloadWallMs } = status;
+  // Null where it is not asked, not told, or says nothing.
+  const toldLater = context.untriggered !== true || lastReloadWallMs === null ||
+      isInFuture(lastReloadWallMs, context)
+    ? null
+    : lastReloadWallMs > context.triggeredWallMs - GRAIN_MS;
+  if ((baseline === null || isAnew) && !restarted && toldLater === null) return { kind: "baseline" };
+  const moved = status.attempts > (restarted ? 0 : baseline?.attempts ?? Infinity);
+  const counted = toldLater === null || restarted ? moved : toldLater;
+  const good = status.status === "success" || status.status === "no_changes";
+  if (counted && status.splitState) return rejected(good ? "split_state" : `${status.status}, split_state`);
+  if (counted && !good && !(restarted && status.status === "initial")) return rejected(status.status);
+  if (counted || (restarted && !status.splitState && (good || status.status === "initial"))) {
+    if (!context.settled) return { kind: "settling" };
+    return success(restarted ? "restarted" : toldLater === null ? "counter" : "time");
+  }
+  // Nobody asked for a reload, and there was none since this content was proved: the app never left it.
+  const isUnmoved = context.untriggered === true && `${status.attempts}` === context.provedToken;
+  if (isUnmoved && good && !status.splitState) return success("counter");
+  if (restarted) return pending(`the app has restarted and its status is ${status.status}`);
+  const before = status.status === "initial" ? PENDING_INITIAL : `status is still ${status.status}`;
+  return pending(`the app has not counted a new reload: attempts is still ${status.attempts}, ${before}`);
 }

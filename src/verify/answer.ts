@@ -110,11 +110,6 @@ export function isOk({ code }: Answer): boolean {
   return code >= 200 && code <= 299;
 }
 
-/** Any answer as a status, for apps that tell nothing else: it proves only that the app answers. */
-export function parseHttp({ code }: Answer): StatusReading {
-  return { kind: "status", status: { format: "http", code } };
-}
-
 /** Whether a JSON value is an object (no array, no null). */
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);

@@ -4,8 +4,11 @@
  */
 
 import type { Config } from "../config.ts";
-import type { Status, StatusReading } from "../model.ts";
+import type { Status, StatusReading, Verdict } from "../model.ts";
 import { type Answer, isObject, isOk, parseJson } from "./answer.ts";
+import { type JudgeContext, pending, success } from "./verdict.ts";
+
+type JsonStatus = Extract<Status, { format: "json" }>;
 
 /** What is looked at. */
 type JsonRule = Pick<Config, "verifyOk" | "verifyToken">;
@@ -65,4 +68,22 @@ function renderCanonical(value: unknown): string {
     `${JSON.stringify(key)}:${renderCanonical(value[key])}`
   );
   return `{${fields.join(",")}}`;
+}
+
+/** Judges one status read after the trigger. */
+export function judgeJson(status: JsonStatus, context: JudgeContext): Verdict {
+  if (status.ok === false) return pending("--verify-ok does not hold");
+  if (status.token === null) {
+    // No token is asked for: then --verify-ok alone is the proof, as far as it goes.
+    return status.ok === true
+      ? success(context.restarted ? "restarted" : "http-200")
+      : pending("neither --verify-ok nor --verify-token is set");
+  }
+  if (context.restarted) return success("restarted");
+  const before = context.baseline?.format === "json" ? context.baseline.token : null;
+  if (before === null) return { kind: "baseline" };
+  if (status.token !== before) return success("token");
+  // The token with which this content was proved, and it has not changed since: the app never left this content.
+  if (status.token === context.provedToken) return success("token");
+  return pending("the value at --verify-token has not changed");
 }

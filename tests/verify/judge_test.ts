@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Proof, PROOFS, type ReloadFamily, type Status, type Verdict } from "../../src/model.ts";
-import { earliestTriggerWallMs, judge } from "../../src/verify/judge.ts";
-import { STILL_FAILED_MS } from "../../src/verify/judge_prometheus.ts";
+import { judge } from "../../src/verify/judge.ts";
+import { earliestTriggerWallMs, STILL_FAILED_MS } from "../../src/verify/prometheus.ts";
 import type { JudgeContext } from "../../src/verify/verdict.ts";
 import { type Amp, amp as ampStatus } from "../support/status.ts";
 import { test } from "../support/strict.ts";
