@@ -5,14 +5,15 @@
 
 import {
   firstMountId,
+  isPastListeners,
   parseCmdline,
   parseEnviron,
+  parseListeners,
   parseStat,
   parseStatus,
   type ProcessStat,
   type ProcessStatus,
 } from "./process.ts";
-import { isPastListeners, parseListeners } from "./sockets.ts";
 
 /** One /proc; the root is another directory in tests only. */
 export interface ProcReader {

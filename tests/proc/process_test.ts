@@ -7,13 +7,13 @@ import {
   firstMountId,
   parseCmdline,
   parseEnviron,
+  parseListeners,
   parseStat,
   parseStatus,
   type ProcessStat,
   programName,
 } from "../../src/proc/process.ts";
 import { createProcReader } from "../../src/proc/reader.ts";
-import { parseListeners } from "../../src/proc/sockets.ts";
 import { testInDir } from "../support/in_dir.ts";
 import { test } from "../support/strict.ts";
 
