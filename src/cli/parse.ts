@@ -65,9 +65,9 @@ export function parseCommandLine(
     }
     if (known !== "run") return resolveQuestion(known, tokens, environment, cwd, running);
     const variables = readEnvironment(environment);
-    const resolved = resolveConfig(flags, variables.flags, cwd);
-    refuseContradictions(resolved);
-    return { kind: "run", config: resolved.config, warnings: variables.warnings };
+    const config = resolveConfig(flags, variables.flags, cwd);
+    refuseContradictions(config);
+    return { kind: "run", config, warnings: variables.warnings };
   } catch (error) {
     if (error instanceof UsageError) return { kind: "usage", message: error.message };
     throw error;
@@ -97,15 +97,14 @@ function resolveQuestion(
     if (SELECTORS.some((name) => own.flags.has(name))) SELECTORS.forEach(drop);
     for (const [name, texts] of own.flags) flags.set(name, texts);
   }
-  const resolved = resolveConfig(flags, variables, cwd);
-  const { config } = resolved;
+  const config = resolveConfig(flags, variables, cwd);
   // A health check may have been given half of the settings: that is no fault there. Where it is told whom to ask, nobody's
   // settings decide that.
   if (command === "healthcheck") {
     const isTold = own.flags.has("metrics-port") || own.flags.has("metrics-host");
     return { kind: command, config, taken: isTold ? null : taken };
   }
-  refuseContradictions(resolved);
+  refuseContradictions(config);
   return { kind: command, config, warnings, taken, runChecks: own.runChecks, environment };
 }
 

@@ -25,13 +25,6 @@ interface EnvironmentTexts {
   readonly warnings: string[];
 }
 
-/** A Config and who gave which flag. */
-export interface Resolved {
-  readonly config: Config;
-  /** `--interval`, `INTERVAL` or `CONFIG_RELOADER_INTERVAL`: how the user gave the flag; null where it has its default. */
-  readonly givenAs: (name: FlagName) => string | null;
-}
-
 /** Packed content needs memory twice, and a sidecar has 50 MiB. */
 const MAX_UNPACKED_BYTES_DEFAULT = 8 * 1024 * 1024;
 
@@ -89,32 +82,42 @@ export function resolveConfig(
   given: ReadonlyMap<FlagName, readonly string[]>,
   environment: EnvironmentTexts["flags"],
   cwd: string,
-): Resolved {
-  const givenAs = (name: FlagName) => given.has(name) ? `--${name}` : environment.get(name)?.variable ?? null;
+): Config {
+  const isGiven = (name: FlagName) => given.has(name) || environment.has(name);
   const values: Record<string, unknown> = {};
   const settings = FLAG_NAMES.map((name): Setting => {
     const flag = FLAGS[name];
-    const variable = environment.get(name);
-    const texts = given.get(name) ?? variable?.texts;
+    const variable = environment.get(name)?.variable;
+    const texts = given.get(name) ?? environment.get(name)?.texts;
+    const label = given.has(name) ? `--${name}` : variable ?? "";
     // The default file counts only where nothing else is to be watched.
-    const byDefault = name === "config-file" && givenAs("watched-dir") ? undefined : flag.default;
-    const parsed = texts?.map((text) => parseValue(flag, givenAs(name)!, text, cwd)) ??
+    const byDefault = name === "config-file" && isGiven("watched-dir") ? undefined : flag.default;
+    const parsed = texts?.map((text) => parseValue(flag, label, text, cwd)) ??
       (byDefault === undefined ? [] : [flag.parse(byDefault, "/")]);
     values[fieldOf(name)] = flag.repeatable ? [...new Set(parsed)] : parsed[0] ?? null;
     const value = texts?.map((text, at) => showValue(flag, text, parsed[at])).join(",") ?? byDefault ?? "";
     if (given.has(name)) return { name, value, source: "flag" };
-    return variable
-      ? { name, value, source: "environment", variable: variable.variable }
-      : { name, value, source: "default" };
+    return variable ? { name, value, source: "environment", variable } : { name, value, source: "default" };
   });
   // The default of the first pause gives way to a longest one that is shorter.
-  if (!givenAs("retry-interval") && Number(values.retryIntervalMs) > Number(values.maxBackoffMs)) {
+  if (!isGiven("retry-interval") && Number(values.retryIntervalMs) > Number(values.maxBackoffMs)) {
     const { value } = settings[FLAG_NAMES.indexOf("max-backoff")]!;
     values.retryIntervalMs = values.maxBackoffMs;
     settings[FLAG_NAMES.indexOf("retry-interval")] = { name: "retry-interval", value, source: "default" };
   }
-  const maxUnpackedBytes = givenAs("max-file-size") ? values.maxFileSizeBytes : MAX_UNPACKED_BYTES_DEFAULT;
-  return { config: { ...values, maxUnpackedBytes, settings } as unknown as Config, givenAs };
+  const maxUnpackedBytes = isGiven("max-file-size") ? values.maxFileSizeBytes : MAX_UNPACKED_BYTES_DEFAULT;
+  return { ...values, maxUnpackedBytes, settings } as unknown as Config;
+}
+
+/** How a flag was set, and its text. */
+export function settingOf({ settings }: Config, name: FlagName): Setting {
+  return settings[FLAG_NAMES.indexOf(name)]!;
+}
+
+/** `--interval`, `INTERVAL` or `CONFIG_RELOADER_INTERVAL`: how the user gave a flag; null where it has its default. */
+export function givenAs(config: Config, name: FlagName): string | null {
+  const { source, variable } = settingOf(config, name);
+  return source === "flag" ? `--${name}` : variable ?? null;
 }
 
 function parseValue(flag: Flag, label: string, text: string, cwd: string): unknown {
