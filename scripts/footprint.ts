@@ -19,7 +19,7 @@ import { createDisk, type Disk } from "../bench/limits.ts";
 import { createKubeletVolume } from "../tests/support/kubelet.ts";
 import { startTargetApp } from "../tests/support/target_app.ts";
 import { sharedLibraries } from "../tests/e2e/cluster/images.ts";
-import { parseSizeBytes } from "../src/cli/units.ts";
+import { parseSizeBytes } from "../src/cli/values.ts";
 import { ROOT } from "./bundle.ts";
 import { readFlags } from "./command_line.ts";
 import { replacePart } from "./docs.ts";

@@ -6,9 +6,8 @@
 import { hideUrlSecrets, refusedPortOf } from "../http/urls.ts";
 import { isPid, PID_MAX, SIGNALS } from "../linux.ts";
 import { isGlob } from "../glob.ts";
-import { splitShellWords } from "./shell_words.ts";
-import { parseDurationMs, parseSizeBytes } from "./units.ts";
 import { quote, UsageError } from "./usage_error.ts";
+import { absolutePath, parseDurationMs, parseSizeBytes, splitShellWords } from "./values.ts";
 import { messageOf, orList, plural } from "../text.ts";
 
 /** Parts of a flag that its kind of value decides. */
@@ -90,21 +89,6 @@ export const FILE_OR_GLOB: Kind = {
       ? refuse(text, "is a directory, want a file (or use --watched-dir)")
       : absolutePath(text, cwd),
 };
-
-/**
- * Makes `path` absolute against `cwd` and removes `.`, `..`, doubled and trailing slashes, by text alone: a symbolic link
- * before `..` is not followed.
- * @throws {UsageError} where it holds a NUL, which no path can
- */
-export function absolutePath(path: string, cwd: string): string {
-  if (path.includes("\0")) refuse(path, "holds a NUL character, want a path");
-  const parts: string[] = [];
-  for (const part of (path.startsWith("/") ? path : `${cwd}/${path}`).split("/")) {
-    if (part === "..") parts.pop();
-    else if (part !== "" && part !== ".") parts.push(part);
-  }
-  return `/${parts.join("/")}`;
-}
 
 /** A URL of the app, as written: `http://`, `https://`, or `unix:/path/to.sock:/path` for a unix socket. */
 export const APP_URL: Kind = {

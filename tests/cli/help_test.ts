@@ -3,7 +3,7 @@ import { findFlag, FLAG_NAMES, variableOf } from "../../src/cli/flags.ts";
 import { renderFlagTable } from "../../scripts/docs.ts";
 import { renderHelp, renderVersion } from "../../src/cli/help.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
-import { splitShellWords } from "../../src/cli/shell_words.ts";
+import { splitShellWords } from "../../src/cli/values.ts";
 import { VERSION } from "../../src/version.ts";
 import { CWD } from "./support.ts";
 import { test } from "../support/strict.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { findFlag, PEER_FLAGS } from "../../src/cli/flags.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
-import { splitShellWords } from "../../src/cli/shell_words.ts";
+import { splitShellWords } from "../../src/cli/values.ts";
 import { test } from "../support/strict.ts";
 
 const TEXT = Deno.readTextFileSync(new URL("../../docs/migrating.md", import.meta.url));
