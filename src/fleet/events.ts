@@ -5,7 +5,7 @@
 
 import type { EventReason } from "../model.ts";
 import type { Clock, EventSink } from "../ports.ts";
-import { ApiError, CREATE_EVENT, type KubernetesApi } from "./kubernetes_api.ts";
+import { CREATE_EVENT, type KubernetesApi } from "./kubernetes_api.ts";
 import { type JsonObject, microTime } from "./lease.ts";
 
 /** What the queue works with. */
@@ -51,38 +51,25 @@ export function createEventQueue(deps: EventQueueDeps): EventSink {
   let dropped = 0;
   let told: string | null = null;
 
-  /** Why it was not taken, or null; `again`: it may be taken later. */
-  async function post(event: Waiting): Promise<{ readonly message: string; readonly again: boolean } | null> {
-    try {
-      const { status, refusal } = await api.request(
-        CREATE_EVENT,
-        render(event, deps, await api.namespace()),
-      );
-      return status === 201 ? null : { message: refusal, again: !UNFIT.includes(status) };
-    } catch (error) {
-      return { message: error instanceof ApiError ? error.message : `internal error: ${error}`, again: true };
-    }
-  }
-
   async function drain(): Promise<void> {
     isSending = true;
     let failures = 0;
     while (queue.length > 0 && !stopping.aborted) {
       const next = queue[0]!;
-      const problem = await post(next);
-      if (problem !== null) {
+      const answer = await api.request(CREATE_EVENT, (namespace) => render(next, deps, namespace));
+      const isTaken = answer.status === 201;
+      if (!isTaken) {
         deps.onError();
-        if (problem.message !== told) deps.onProblem(problem.message, dropped);
-        told = problem.message;
+        if (answer.refusal !== told) deps.onProblem(answer.refusal, dropped);
       }
-      if (problem?.again) {
+      told = isTaken ? null : answer.refusal;
+      if (!isTaken && !UNFIT.includes(answer.status)) {
         await clock.sleep(Math.min(RETRY_FIRST_MS * 2 ** failures++, RETRY_MAX_MS), stopping);
         continue;
       }
       queue = queue.filter((event) => event !== next);
       failures = 0;
-      if (problem === null) told = null;
-      else dropped++;
+      if (!isTaken) dropped++;
     }
     isSending = false;
   }

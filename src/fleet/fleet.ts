@@ -8,10 +8,9 @@ import type { Metrics } from "../observe/metrics.ts";
 import { readPod } from "../pod.ts";
 import type { Clock, HttpTrigger, Logger, TargetPort } from "../ports.ts";
 import { createEventQueue } from "./events.ts";
-import { ApiError, createKubernetesApi, type KubernetesApi, leaseRequests } from "./kubernetes_api.ts";
-import { type Lease, microTime, parseLease, renderLease } from "./lease.ts";
+import { createKubernetesApi, type KubernetesApi, leaseRequests } from "./kubernetes_api.ts";
+import { microTime, parseLease, renderLease } from "./lease.ts";
 import { createRollout, type Rollout, type RolloutDeps, type SendRequest } from "./rollout.ts";
-import type { TurnEvent } from "./turn_state.ts";
 
 /** What a fleet works with. */
 export interface FleetDeps extends Pick<RolloutDeps, "checkApp" | "onChange"> {
@@ -84,8 +83,8 @@ function guardTriggers(
 }
 
 /**
- * Makes what turns a request of the protocol into one of the API, and its answer into an event of the protocol. It never
- * throws: what goes wrong is an event, and `onError` counts it. `wallMs` is for people, and a sign of life.
+ * Makes what turns a request of the protocol into one of the API, and its answer into an event of the protocol. What
+ * goes wrong is an event, too, and `onError` counts it. `wallMs` is for people, and a sign of life.
  */
 export function createLeaseClient(
   api: KubernetesApi,
@@ -95,36 +94,20 @@ export function createLeaseClient(
   onError: () => void,
 ): SendRequest {
   const requests = leaseRequests(group);
-  const failed = (message: string, retryAfterMs: number | null = null): TurnEvent => {
-    onError();
-    return { is: "failed", message, retryAfterMs };
-  };
-
-  async function read(): Promise<TurnEvent> {
-    const { status, body, refusal, retryAfterMs } = await api.request(requests.get);
-    if (status === 404) return { is: "read", lease: null };
-    return status === 200 && body !== null
-      ? { is: "read", lease: parseLease(body) }
-      : failed(refusal, retryAfterMs);
-  }
-
-  async function write(lease: Lease): Promise<TurnEvent> {
-    const object = renderLease(lease, { name: requests.get.name, durationMs, nowTime: microTime(wallMs()) });
-    const isNew = lease.object === null;
-    const request = isNew ? requests.create : requests.update;
-    const { status, body, refusal, retryAfterMs } = await api.request(request, object);
+  return async (asked) => {
+    const lease = asked.is === "write" ? asked.lease : null;
+    const isNew = lease?.object === null;
+    const request = lease === null ? requests.get : isNew ? requests.create : requests.update;
+    const head = { name: requests.get.name, durationMs, nowTime: microTime(wallMs()) };
+    const answer = await api.request(request, lease === null ? undefined : () => renderLease(lease, head));
+    const { status, body } = answer;
+    if (lease === null && status === 404) return { is: "read", lease: null };
     // Somebody was quicker, or has deleted it since it was read.
-    if (status === 409 || status === 404 && !isNew) return { is: "refused" };
-    const isTaken = (status === 200 || status === 201) && body !== null;
-    return isTaken ? { is: "written", lease: parseLease(body) } : failed(refusal, retryAfterMs);
-  }
-
-  return async (request) => {
-    try {
-      return request.is === "read" ? await read() : await write(request.lease);
-    } catch (error) {
-      // A fault of ours must not end the sidecar: it is reported and tried again like any other.
-      return failed(error instanceof ApiError ? error.message : `internal error: ${error}`);
+    if (lease !== null && (status === 409 || status === 404 && !isNew)) return { is: "refused" };
+    if (body !== null && (status === 200 || status === 201)) {
+      return { is: lease === null ? "read" : "written", lease: parseLease(body) };
     }
+    onError();
+    return { is: "failed", message: answer.refusal, retryAfterMs: answer.retryAfterMs };
   };
 }

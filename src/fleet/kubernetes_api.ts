@@ -47,42 +47,38 @@ export function leaseRequests(group: string) {
 /** The request for an Event of the pod. */
 export const CREATE_EVENT: ApiRequest = { verb: "create", resource: EVENTS };
 
-/** What the API server said. */
+/** What came of a request. */
 export interface ApiAnswer {
+  /** 0 where there is no answer: no token, no connection, no end within the time for a request. */
   readonly status: number;
   /** null where it was no JSON object. */
   readonly body: JsonObject | null;
   /** `Retry-After` in milliseconds; null where there is none. */
   readonly retryAfterMs: number | null;
-  /** Why it cannot be used, with the way out; for an answer other than the one that was wanted. */
+  /** Why it cannot be used, with the way out; for another status than the one that was wanted. */
   readonly refusal: string;
 }
 
 /** Makes requests. */
 export type KubernetesApi = ReturnType<typeof createKubernetesApi>;
 
-/** A request that got no answer; the message is the reason, with the way out. */
-export class ApiError extends Error {
-  override readonly name = "ApiError";
-}
-
 /** Where the kubelet mounts it: kubernetes.io/docs/tasks/run-application/access-api-from-pod. */
 const ACCOUNT_DIR = "/var/run/secrets/kubernetes.io/serviceaccount";
 /** The value of a variable. */
 export type Env = (name: string) => string | undefined;
 
-/** The API server as each container in a pod is told. @throws ApiError outside of a pod. */
+/** The API server as each container in a pod is told. @throws Error outside of a pod */
 export function findApi(env: Env): ApiPlace {
   const [host, port] = [env("KUBERNETES_SERVICE_HOST"), env("KUBERNETES_SERVICE_PORT")];
   if (!host || !port) {
-    throw new ApiError(
+    throw new Error(
       "there is no Kubernetes API here: KUBERNETES_SERVICE_HOST and _PORT are not set, as they are in every pod",
     );
   }
   return { url: `https://${host.includes(":") ? `[${host}]` : host}:${port}`, accountDir: ACCOUNT_DIR };
 }
 
-/** A file of the service account, without the blanks around it. @throws ApiError that says how a pod gets it. */
+/** A file of the service account, without the blanks around it. @throws Error that says how a pod gets it */
 async function readAccountFile(accountDir: string, name: string): Promise<string> {
   let text: string;
   try {
@@ -90,9 +86,9 @@ async function readAccountFile(accountDir: string, name: string): Promise<string
   } catch (error) {
     const problem = `cannot read ${accountDir}/${name}: ${plainReason(error)}`;
     const wayOut = "the sidecar needs its service account mounted, as k8s/components/rollout does";
-    throw new ApiError(`${problem}; ${wayOut}`, { cause: error });
+    throw new Error(`${problem}; ${wayOut}`, { cause: error });
   }
-  if (text === "") throw new ApiError(`${accountDir}/${name} is empty; the kubelet writes it`);
+  if (text === "") throw new Error(`${accountDir}/${name} is empty; the kubelet writes it`);
   return text;
 }
 
@@ -112,11 +108,8 @@ export function createKubernetesApi(
   const namespaceAt = async ({ accountDir }: ApiPlace) =>
     env("POD_NAMESPACE") || await readAccountFile(accountDir, "namespace");
 
-  /**
-   * Makes one request in the pod's namespace.
-   * @throws ApiError where there is no answer: no token, no connection, no end within the time for a request.
-   */
-  async function request(request: ApiRequest, body?: JsonObject): Promise<ApiAnswer> {
+  /** Makes one request in the pod's namespace, which the body may name. @throws Error where there is no answer */
+  async function exchange(request: ApiRequest, bodyIn: BodyIn | undefined): Promise<ApiAnswer> {
     const { verb, resource, name } = request;
     const place = find();
     const namespace = await namespaceAt(place);
@@ -131,13 +124,13 @@ export function createKubernetesApi(
       tls: { ...NO_TLS, caCerts: [ca] },
       timeoutMs,
       isRepeatable: verb === "get",
-      ...(body && { body: JSON.stringify(body) }),
+      ...(bodyIn && { body: JSON.stringify(bodyIn(namespace)) }),
     }, never).catch((error: unknown) => {
       // What is said of flags for the app does not hold for the API server.
       const reason = messageOf(error).replace(/; see --[a-z-]+$/, "");
-      throw new ApiError(`the Kubernetes API at ${place.url} cannot be reached: ${reason}`, { cause: error });
+      throw new Error(`the Kubernetes API at ${place.url} cannot be reached: ${reason}`, { cause: error });
     });
-    if (answer.truncated) throw new ApiError("the Kubernetes API answers with more than 1 MiB");
+    if (answer.truncated) throw new Error("the Kubernetes API answers with more than 1 MiB");
     const said = parseObject(new TextDecoder().decode(answer.body));
     const refusal = describeRefusal(answer.status, said, request, namespace);
     // Seconds, as the API server sends them; a date is not understood.
@@ -145,22 +138,43 @@ export function createKubernetesApi(
     return { status: answer.status, body: said, retryAfterMs, refusal };
   }
 
-  /** Whether the service account may make this request. @throws ApiError where that cannot be asked */
-  async function mayI({ resource: { plural, group }, ...attributes }: ApiRequest): Promise<boolean> {
-    const namespace = await namespaceAt(find());
-    const { status, body } = await request({ verb: "create", resource: ACCESS_REVIEWS }, {
-      apiVersion: "authorization.k8s.io/v1",
-      kind: "SelfSubjectAccessReview",
-      spec: { resourceAttributes: { namespace, group, resource: plural, ...attributes } },
-    });
-    if (status === 201) return (body?.["status"] as JsonObject | undefined)?.["allowed"] === true;
-    throw new ApiError(`the Kubernetes API answers ${status} to the question what the pod may do`);
+  /** Makes one request. Never rejects: what goes wrong is an answer with status 0. */
+  async function request(request: ApiRequest, bodyIn?: BodyIn): Promise<ApiAnswer> {
+    try {
+      return await exchange(request, bodyIn);
+    } catch (error) {
+      return { status: 0, body: null, retryAfterMs: null, refusal: messageOf(error) };
+    }
   }
 
-  /** The pod's own. @throws ApiError where nobody says it */
-  const namespace = async () => await namespaceAt(find());
-  return { request, mayI, namespace, close };
+  /** Whether the service account may make a request, which `what` describes; `refusal`: that cannot be asked. */
+  async function mayI(
+    asked: ApiRequest,
+  ): Promise<{ what: string; isAllowed: boolean; refusal: string | null }> {
+    const { resource: { plural, group }, ...attributes } = asked;
+    let what = "";
+    const { status, body, refusal } = await request(
+      { verb: "create", resource: ACCESS_REVIEWS },
+      (namespace) => {
+        what = describeRequest(asked, namespace);
+        return {
+          apiVersion: "authorization.k8s.io/v1",
+          kind: "SelfSubjectAccessReview",
+          spec: { resourceAttributes: { namespace, group, resource: plural, ...attributes } },
+        };
+      },
+    );
+    const isAllowed = (body?.["status"] as JsonObject | undefined)?.["allowed"] === true;
+    if (status === 201) return { what, isAllowed, refusal: null };
+    const answered = `the Kubernetes API answers ${status} to the question what the pod may do`;
+    return { what, isAllowed, refusal: status === 0 ? refusal : answered };
+  }
+
+  return { request, mayI, close };
 }
+
+/** Makes a body for the pod's namespace. */
+type BodyIn = (namespace: string) => JsonObject;
 
 function parseObject(text: string): JsonObject | null {
   try {
@@ -172,7 +186,7 @@ function parseObject(text: string): JsonObject | null {
 }
 
 /** `get leases.coordination.k8s.io config-reloader-web in namespace shop` */
-export function describeRequest({ verb, resource, name }: ApiRequest, namespace: string): string {
+function describeRequest({ verb, resource, name }: ApiRequest, namespace: string): string {
   return `${verb} ${resource.plural}.${resource.group}${
     name === undefined ? "" : ` ${name}`
   } in namespace ${namespace}`;

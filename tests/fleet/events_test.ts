@@ -19,7 +19,7 @@ interface Bench extends AsyncDisposable {
 
 function bench(server: FakeKubernetes, clock = createClock(), pod = "web-0"): Bench {
   const stop = new AbortController();
-  const api = createKubernetesApi(() => undefined, 500, () => server.place);
+  const api = createKubernetesApi(() => undefined, 10_000, () => server.place);
   const b: Bench = {
     problems: [],
     errors: 0,

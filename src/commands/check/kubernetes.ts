@@ -13,36 +13,35 @@ export async function checkKubernetes(
   find?: () => ApiPlace,
 ): Promise<Finding[]> {
   if (config.rollout === "none" && !config.kubernetesEvents) return [];
-  const { ApiError, CREATE_EVENT, createKubernetesApi, describeRequest, leaseRequests } = await import(
-    "../../fleet/kubernetes_api.ts"
-  );
+  const { CREATE_EVENT, createKubernetesApi, leaseRequests } = await import("../../fleet/kubernetes_api.ts");
   const requests = [
     ...config.rollout === "none" ? [] : Object.values(leaseRequests(config.rolloutGroup ?? "")),
     ...config.kubernetesEvents ? [CREATE_EVENT] : [],
   ];
   const api = createKubernetesApi(env, config.httpTimeoutMs, find);
+  const findings: Finding[] = [];
   try {
-    const namespace = await api.namespace();
-    const findings: Finding[] = [];
     for (const request of requests) {
-      const what = describeRequest(request, namespace);
+      const { what, isAllowed, refusal } = await api.mayI(request);
+      if (refusal !== null) return [cannotAsk(refusal, config)];
       findings.push(
-        await api.mayI(request)
+        isAllowed
           ? say.ok("kubernetes", `May ${what}`)
           : say.fault("kubernetes-role", `May not ${what}`, roleFix(request)),
       );
     }
     return findings;
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    const waits = config.rollout === "none" ? "" : "; without it nothing is ever reloaded";
-    return [say.fault("kubernetes-api", `Cannot ask the Kubernetes API: ${error.message}${waits}`, {
-      say: "add the component that mounts the service account, with its Role",
-      yaml: "components:\n  - k8s/components/rollout",
-    })];
   } finally {
     api.close();
   }
+}
+
+function cannotAsk(refusal: string, { rollout }: Config): Finding {
+  const waits = rollout === "none" ? "" : "; without it nothing is ever reloaded";
+  return say.fault("kubernetes-api", `Cannot ask the Kubernetes API: ${refusal}${waits}`, {
+    say: "add the component that mounts the service account, with its Role",
+    yaml: "components:\n  - k8s/components/rollout",
+  });
 }
 
 /** The rule that the Role lacks. */
