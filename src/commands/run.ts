@@ -95,10 +95,9 @@ async function createParts(config: Config, logger: ProcessLogger) {
   const { send } = createSender();
   const clock = createClock();
   const collectGarbage = createCollector();
-  const metrics = createMetrics(config);
   const reader = createSnapshotReader(config, clock, collectGarbage);
   const watcher = createWatcher(config, reader, clock, logger);
-  metrics.setWatcher(() => watcher.view());
+  const metrics = createMetrics(config, () => watcher.view());
   const target = await createTargetPort(config, { clock });
   const httpTrigger = createHttpTrigger(config, send, clock);
   const probe = createStatusProbe(config, send);

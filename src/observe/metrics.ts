@@ -25,9 +25,13 @@ const Registry = RegistryClass as unknown as typeof prom.Registry;
 /** The numbers of one run. */
 export type Metrics = ReturnType<typeof createMetrics>;
 
-/** Creates the metrics of one run; every series of a closed set is there from the start. */
+/**
+ * Creates the metrics of one run; every series of a closed set is there from the start. The numbers of the watcher and of the
+ * process are asked for at each scrape.
+ */
 export function createMetrics(
   config: Config,
+  readWatcher: () => ReturnType<Watcher["view"]> | null = () => null,
   readProcess = readProcessStats,
 ) {
   const registry = new Registry();
@@ -36,7 +40,6 @@ export function createMetrics(
   all.config_reload_last_successful.set(1);
   all.config_reloader_build_info.set({ version: VERSION, revision: REVISION, deno: Deno.version.deno }, 1);
   setStaleMounts(all.config_reload_stale_mounts, []);
-  let readWatcher: () => ReturnType<Watcher["view"]> | null = () => null;
   return {
     /** An attempt begins: it counts as one in progress until `attemptEnded`. */
     attemptStarted: () => all.config_reload_attempts_total.inc(),
@@ -65,10 +68,6 @@ export function createMetrics(
       all.config_reload_files.set(files);
     },
     setRestartRequired: (count: number) => all.config_reload_restart_required.set(count),
-    /** Where to ask for the watcher's numbers at each scrape. */
-    setWatcher(read: Watcher["view"]): void {
-      readWatcher = read;
-    },
     readError: () => all.config_reload_read_errors_total.inc(),
     /** A complete look at the disk ended. */
     scanned: (wallMs: number) => all.config_reload_last_scan_timestamp_seconds.set(wallMs / 1000),

@@ -181,7 +181,8 @@ test("last_successful is 1 again after the next success", async () => {
 });
 
 test("gauges say what was set last, and one series at a time where there is one state", async () => {
-  const metrics = createMetrics(createTestConfig());
+  let view = { method: "inotify" as "inotify" | "poll", reason: "", events: 5, errors: 0 };
+  const metrics = createMetrics(createTestConfig(), () => view);
   metrics.setContent("aaaaaaaaaaaa", 1);
   metrics.setContent("bbbbbbbbbbbb", 3);
   metrics.setInSync(true);
@@ -192,8 +193,6 @@ test("gauges say what was set last, and one series at a time where there is one 
     { container: "app", reason: "subpath", mountPoint: "/etc/a", message: "" },
     { container: "app", reason: "subpath", mountPoint: "/etc/b", message: "" },
   ]);
-  let view = { method: "inotify" as "inotify" | "poll", reason: "", events: 5, errors: 0 };
-  metrics.setWatcher(() => view);
   let text = await metrics.render();
   assert.deepEqual(seriesOf(text, "config_reload_config_info"), [
     'config_reload_config_info{hash="bbbbbbbbbbbb"} 1',
@@ -220,7 +219,7 @@ test("gauges say what was set last, and one series at a time where there is one 
 });
 
 test("what cannot be read of the process does not cost the scrape", async () => {
-  const metrics = createMetrics(createTestConfig(), () => {
+  const metrics = createMetrics(createTestConfig(), undefined, () => {
     throw new Error("no /proc");
   });
   metrics.attemptStarted();

@@ -127,7 +127,6 @@ export function createLoopBench(
       setRolloutHeld: (value) => bench.held = value,
       kubernetesError: nothing,
       setRestartRequired: nothing,
-      setWatcher: nothing,
       readError: nothing,
       scanned: nothing,
       setStaleMounts: nothing,

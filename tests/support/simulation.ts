@@ -394,7 +394,6 @@ function createTruth(
     kubernetesError() {},
     setContent() {},
     setRestartRequired() {},
-    setWatcher() {},
     readError() {},
     scanned() {},
     setStaleMounts() {},

@@ -6,9 +6,9 @@ import { createTestConfig } from "../../support/config.ts";
 import { test } from "../../support/strict.ts";
 
 test("promtool has nothing to say about a scrape", async () => {
-  const metrics = createMetrics(createTestConfig());
+  const watcher = { method: "inotify", reason: "", events: 1, errors: 0 } as const;
+  const metrics = createMetrics(createTestConfig(), () => watcher);
   metrics.setContent("aaaaaaaaaaaa", 1);
-  metrics.setWatcher(() => ({ method: "inotify", reason: "", events: 1, errors: 0 }));
   let child: Deno.ChildProcess;
   try {
     child = new Deno.Command("promtool", {
