@@ -1,63 +1,11 @@
-/** A Config with the contract's defaults, for tests that do not go through the command line. */
+/** A Config with the defaults of the table of flags (held to the contract by tests/cli/flags_test.ts), for all other tests. */
 
+import { resolveConfig } from "../../src/cli/resolve.ts";
 import type { Config } from "../../src/config.ts";
 
-/** The defaults, with `more` laid over them. */
+const DEFAULTS: Config = { ...resolveConfig(new Map(), new Map(), "/"), metricsPort: 0, settings: [] };
+
+/** The defaults, with any free port, and `more` laid over them. */
 export function createTestConfig(more: Partial<Config> = {}): Config {
-  return Object.freeze({
-    configFiles: ["/etc/amp/config.yaml"],
-    watchedDirs: [],
-    intervalMs: 5_000,
-    watchMethod: "auto",
-    delayIntervalMs: "auto",
-    maxFileSizeBytes: 16 * 1024 * 1024,
-    maxUnpackedBytes: 8 * 1024 * 1024,
-    validate: "none",
-    checkCommand: null,
-    configEnvsubstFile: null,
-    outputDir: null,
-    trigger: "signal",
-    signal: "SIGHUP",
-    pid: "auto",
-    pidFile: null,
-    processName: null,
-    processCmdline: null,
-    allowUnhandledSignal: false,
-    triggerUrls: [],
-    triggerMethod: "POST",
-    reloadUrl: "http://localhost:8080/health/reload",
-    verify: "auto",
-    verifyOk: null,
-    verifyToken: null,
-    reloadTimeoutMs: 30_000,
-    pollIntervalMs: 500,
-    httpTimeoutMs: 5_000,
-    basicAuthFile: null,
-    bearerTokenFile: null,
-    headerFile: null,
-    caFile: null,
-    clientCertFile: null,
-    clientKeyFile: null,
-    retryIntervalMs: 5_000,
-    maxBackoffMs: 300_000,
-    jitterMs: 0,
-    minReloadIntervalMs: 1_000,
-    reloadOnStart: "auto",
-    once: false,
-    metricsPort: 0,
-    metricsHost: null,
-    tlsCertFile: null,
-    tlsKeyFile: null,
-    authFile: null,
-    readyWhen: "started",
-    rollout: "none",
-    rolloutGroup: null,
-    rolloutSoakMs: 10_000,
-    kubernetesEvents: false,
-    logLevel: "info",
-    logFormat: "text",
-    shutdownTimeoutMs: 10_000,
-    settings: [],
-    ...more,
-  });
+  return Object.freeze({ ...DEFAULTS, ...more });
 }
