@@ -5,6 +5,7 @@
 
 import type { Health, StatusView } from "../model.ts";
 import type { Clock } from "../ports.ts";
+import { escapeUnsafeLines } from "../text.ts";
 
 /** What the handler asks for its answers. */
 export interface HandlerDeps {
@@ -40,6 +41,7 @@ interface Answer {
 }
 
 const TEXT = "text/plain; charset=utf-8";
+const JSON_TYPE = "application/json; charset=utf-8";
 /** What prom-client writes (and Prometheus asks for). */
 const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 /** Pause after making an answer, as a multiple of the time that took: a third of the time at most goes into answers. */
@@ -78,10 +80,7 @@ export function createHandler(deps: HandlerDeps): Handler {
     "/metrics": make(METRICS_TYPE, async () => ({ body: await deps.metrics() })),
     "/healthz": () => probe(deps.health()),
     "/readyz": () => probe(deps.ready()),
-    "/status": make("application/json; charset=utf-8", async () => {
-      const { renderStatusJson } = await import("./status_json.ts");
-      return { body: renderStatusJson(await deps.status()) };
-    }),
+    "/status": make(JSON_TYPE, async () => ({ body: renderStatusJson(await deps.status()) })),
     "/": (query) => query === "refresh=off" ? still() : refreshing(),
   };
 
@@ -178,4 +177,28 @@ function probe(health: Health): Answer {
 
 function text(status: number, body: string, headers: Answer["headers"] = {}): Answer {
   return { status, type: TEXT, body, headers };
+}
+
+/**
+ * `/status` as JSON text: the view as it is, with a time that people and programs read (RFC 3339) beside each Unix time in
+ * milliseconds. Characters from outside that could control a terminal are escaped, as JSON allows.
+ */
+export function renderStatusJson(view: StatusView): string {
+  const json = JSON.stringify(view, (_, value) => isRecord(value) ? withTimes(value) : value, 2);
+  return escapeUnsafeLines(json) + "\n";
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** `startedWallMs: 0` gets `startedAt: "1970-01-01T00:00:00.000Z"` in front of it, `inSyncSinceWallMs` `inSyncSince`. */
+function withTimes(record: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(record).flatMap(([key, value]) => {
+      const stem = /^(.+)WallMs$/.exec(key)?.[1] ?? (key === "wallMs" ? "" : null);
+      if (stem === null) return [[key, value]];
+      const name = stem === "now" || stem.endsWith("Since") ? stem : stem === "" ? "at" : `${stem}At`;
+      return [[name, typeof value === "number" ? new Date(value).toISOString() : null], [key, value]];
+    }),
+  );
 }

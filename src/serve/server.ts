@@ -8,10 +8,9 @@ import type { Config } from "../config.ts";
 import { countOpenFds, readMaxFds } from "../observe/process_stats.ts";
 import type { Clock, Logger } from "../ports.ts";
 import { messageOf, plainReason } from "../text.ts";
-import { COUNT_INTERVAL_MS, createClientLimit } from "./client_limit.ts";
+import { COUNT_INTERVAL_MS, countUnread, createClientLimit } from "./client_limit.ts";
 import type { Handler } from "./handler.ts";
 import { listen, type Listening, readTlsFiles, type TlsFiles, tryTlsFiles } from "./listen.ts";
-import { countUnread } from "./unread.ts";
 
 /** Pause before the next try where the last one failed at once, too, in milliseconds. */
 const RETRY_PAUSE_MS = 500;

@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { createClock } from "../../src/clock.ts";
-import { createHandler, type HandlerDeps, HELD_BYTES_MAX, parseTarget } from "../../src/serve/handler.ts";
-import { renderStatusJson } from "../../src/serve/status_json.ts";
+import {
+  createHandler,
+  type HandlerDeps,
+  HELD_BYTES_MAX,
+  parseTarget,
+  renderStatusJson,
+} from "../../src/serve/handler.ts";
 import { createFakeClock, settle } from "../support/fake_clock.ts";
 import { goodView } from "../support/status_view.ts";
 import { test } from "../support/strict.ts";

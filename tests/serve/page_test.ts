@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { TargetCode } from "../../src/codes.ts";
 import type { RolloutStatus, StatusView } from "../../src/model.ts";
 import { renderPage } from "../../src/serve/page.ts";
-import { renderStatusJson } from "../../src/serve/status_json.ts";
+import { renderStatusJson } from "../../src/serve/handler.ts";
 import { renderBytes, renderClock } from "../../src/serve/page_parts.ts";
 import {
   ambiguousView,

@@ -1,7 +1,7 @@
 /** Unread answers, counted on a list as the kernel writes it and on real sockets. */
 
 import assert from "node:assert/strict";
-import { countUnread } from "../../src/serve/unread.ts";
+import { countUnread } from "../../src/serve/client_limit.ts";
 import { testInDir } from "../support/in_dir.ts";
 import { until } from "../support/poll.ts";
 import { test } from "../support/strict.ts";
