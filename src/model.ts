@@ -377,11 +377,16 @@ export interface RolloutView {
   /** The content whose reload is due here, to which `turn` is the answer; null where none is. */
   readonly wanted: string | null;
   readonly turn: Turn;
-  /** The app has taken new content first, and has to live on for a while before the others follow. */
+  /** The app has taken new content first, and has to live on for a while, and the others to be told, before they follow. */
   readonly isSoaking: boolean;
-  /** What was wrong with the app in the last soak; null where nothing was. */
-  readonly trouble: string | null;
+  /** How the last soak ended; null before that, and where newer content or another pod's turn has ended it. */
+  readonly soakEnd: SoakEnd | null;
+  /** Why the others cannot be told of this pod's turn, or of what came of it; null where they can. */
+  readonly problem: string | null;
 }
+
+/** What the group knows after a soak. */
+export type SoakEnd = { readonly is: "proved" } | { readonly is: "trouble"; readonly reason: string };
 
 /** The rollout for `/status`. */
 export interface RolloutStatus {

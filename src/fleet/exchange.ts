@@ -42,19 +42,26 @@ export function afterRead(
   policy: TurnPolicy,
 ): readonly [TurnState, Lease | null] {
   const before = read ?? NO_LEASE;
-  const seen = see({ ...state, pending: null, failures: 0 }, read, moment.nowMs, policy);
+  const seen = see({ ...state, pending: null }, read, moment.nowMs, policy);
   const told = applyVerdict(before, seen.verdict, policy);
   // With nothing to write the verdict is known there already, or is nobody's business any more.
-  const known: TurnState = told === before ? { ...seen, verdict: null } : seen;
+  const known = told === before ? withoutVerdict(seen, before) : seen;
   const isAsked = known.wanted !== null && known.answer.is !== "go";
   const [after, lease] = isAsked
     ? decide(known, told, moment, policy)
     : renew(known, told, read, moment, policy);
-  if (lease === before) return [after, null];
+  if (lease === before) return [{ ...after, failures: 0, problem: null }, null];
   const { current } = lease;
   const isResumed = current !== null &&
     isHeldBy(findTrial(before, current.digest), policy.pod, current.digest);
   return [{ ...after, pending: { sentAtMs: moment.nowMs, isResumed } }, lease];
+}
+
+/** The verdict is in the Lease, or of no use any more. */
+function withoutVerdict(state: TurnState, lease: Lease): TurnState {
+  const { verdict } = state;
+  const isProved = verdict?.state === "proved" && findTrial(lease, verdict.digest)?.state === "proved";
+  return { ...state, verdict: null, ...(isProved && { soakEnd: { is: "proved" } }) };
 }
 
 /** Writes what came of this pod's turn. Whose turn has passed to another pod writes nothing. */
@@ -156,9 +163,9 @@ export function afterWrite(state: TurnState, lease: Lease, { nowMs }: Moment, po
   const { sentAtMs, isResumed } = pending === null || pending === "read"
     ? { sentAtMs: nowMs, isResumed: true }
     : pending;
-  const after: TurnState = { ...state, pending: null, failures: 0 };
+  const after: TurnState = { ...state, pending: null, failures: 0, problem: null };
   const isTold = applyVerdict(lease, state.verdict, policy) === lease;
-  const known: TurnState = isTold ? { ...after, verdict: null } : after;
+  const known = isTold ? withoutVerdict(after, lease) : after;
   const { current } = lease;
   if (current === null || !isHeldBy(current, policy.pod, current.digest)) return known;
   const { digest } = current;

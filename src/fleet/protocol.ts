@@ -58,7 +58,7 @@ export function stepTurn(
       const pauseMs = event.retryAfterMs === null
         ? askPauseMs(state.failures, moment.random)
         : Math.min(event.retryAfterMs, RETRY_AFTER_MAX_MS) + ASK_FIRST_MS * moment.random;
-      const later = postpone(state, moment.nowMs + pauseMs);
+      const later = { ...postpone(state, moment.nowMs + pauseMs), problem: event.message };
       const isStuck = later.wanted !== null && later.answer.is !== "go" && later.answer.is !== "held";
       return [isStuck ? { ...later, answer: { is: "unreachable", message: event.message } } : later, null];
     }
@@ -100,7 +100,7 @@ function end(state: TurnState, digest: string, how: TurnEnd, nowMs: number, poli
   if (turn === null || turn.digest !== digest || turn.soakUntilMs !== null) return after;
   switch (how.is) {
     case "success":
-      return { ...after, turn: { ...turn, soakUntilMs: nowMs + policy.soakMs }, trouble: null };
+      return { ...after, turn: { ...turn, soakUntilMs: nowMs + policy.soakMs }, soakEnd: null };
     case "rejected":
       return { ...after, turn: null, verdict: rejection(policy.pod, digest, how.outcome, how.reason) };
     case "unproved":
@@ -125,7 +125,8 @@ function soak(state: TurnState, trouble: string | null, nowMs: number, policy: T
   const { turn } = state;
   if (turn === null || turn.soakUntilMs === null) return state;
   if (trouble !== null) {
-    return { ...state, turn: null, trouble, verdict: rejection(policy.pod, turn.digest, "failed", trouble) };
+    const verdict = rejection(policy.pod, turn.digest, "failed", trouble);
+    return { ...state, turn: null, soakEnd: { is: "trouble", reason: trouble }, verdict };
   }
   if (nowMs < turn.soakUntilMs) return state;
   return {

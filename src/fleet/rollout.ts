@@ -107,8 +107,10 @@ export function createRollout(deps: RolloutDeps) {
   };
 }
 
-function viewOf({ wanted, answer, turn, trouble }: TurnState): RolloutView {
-  return { wanted, turn: answer, isSoaking: turn !== null && turn.soakUntilMs !== null, trouble };
+function viewOf({ wanted, answer, turn, verdict, soakEnd, problem }: TurnState): RolloutView {
+  const isSoaking = turn !== null && turn.soakUntilMs !== null || verdict?.state === "proved";
+  const isUntold = turn !== null || verdict !== null;
+  return { wanted, turn: answer, isSoaking, soakEnd, problem: isUntold ? problem : null };
 }
 
 /** What the end of a reload means for the group: any outcome but `success` is a rejection, if anything could be sent. */

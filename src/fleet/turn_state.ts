@@ -3,7 +3,7 @@
  * questions about it that need no event. Pure; the changes are `protocol.ts` and `exchange.ts`.
  */
 
-import type { Turn } from "../model.ts";
+import type { SoakEnd, Turn } from "../model.ts";
 import type { Lease, Trial } from "./lease.ts";
 
 /** The settings that the protocol depends on. */
@@ -50,8 +50,9 @@ export interface TurnState {
   /** Requests that failed or were refused in a row, and when the next may go out. */
   readonly failures: number;
   readonly resumeAtMs: number;
-  /** What was wrong with the app in the last soak; null where nothing was. */
-  readonly trouble: string | null;
+  readonly soakEnd: SoakEnd | null;
+  /** Why the last request failed; null once all is read and written. */
+  readonly problem: string | null;
   /** A pod that gave the turn back lets others have it until then. */
   readonly standBackUntilMs: number;
 }
@@ -69,7 +70,8 @@ export const INITIAL_TURN: TurnState = {
   pending: null,
   failures: 0,
   resumeAtMs: 0,
-  trouble: null,
+  soakEnd: null,
+  problem: null,
   standBackUntilMs: 0,
 };
 

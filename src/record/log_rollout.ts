@@ -6,7 +6,7 @@
 import { type Job, type Model, turnOf } from "../reload/model.ts";
 import { formatMs, shortHash } from "../text.ts";
 import type { RecordedStep } from "./step_facts.ts";
-import { jobFields, phaseText, startText } from "./texts.ts";
+import { jobFields, phaseText, startText, untoldText } from "./texts.ts";
 
 /** The reload that waits for its group; null where none does. */
 function waitingJob({ phase }: Model): Job | null {
@@ -29,6 +29,7 @@ export function goText({ rollout }: Model, { digest }: Job): string {
 /** Writes the lines of one step. */
 export function logRollout(step: RecordedStep): void {
   logWaiting(step);
+  logUntold(step);
   logSoak(step);
 }
 
@@ -46,6 +47,11 @@ function logWaiting({ logger, before, after }: RecordedStep): void {
   else if (turnOf(before) !== "waiting") logger.info(text, hash);
 }
 
+function logUntold({ logger, before, after }: RecordedStep): void {
+  const text = untoldText(after);
+  if (text !== "" && text !== untoldText(before)) logger.error(text, { code: "kubernetes-api" });
+}
+
 function logSoak({ logger, config, before, after }: RecordedStep): void {
   const [was, is] = [before.rollout?.isSoaking === true, after.rollout?.isSoaking === true];
   const group = config.rolloutGroup;
@@ -56,7 +62,11 @@ function logSoak({ logger, config, before, after }: RecordedStep): void {
     logger.info(text, { group });
   }
   if (!was || is) return;
-  const trouble = after.rollout?.trouble ?? null;
-  if (trouble === null) logger.info(`The other pods of ${group} may follow`, { group });
-  else logger.error(`The other pods of ${group} hold: ${trouble}`, { group });
+  const end = after.rollout?.soakEnd;
+  if (end?.is === "proved") logger.info(`The other pods of ${group} may follow`, { group });
+  else if (end?.is === "trouble") logger.error(`The other pods of ${group} hold: ${end.reason}`, { group });
+  else {logger.info(
+      `The other pods of ${group} do not follow yet: newer content has come, or another pod has the turn`,
+      { group },
+    );}
 }

@@ -82,6 +82,12 @@ export function phaseText({ phase }: Model): string {
   return phase.is === "waiting" ? turnText(phase.turn) : "";
 }
 
+/** Why the other pods wait for what this one knows already; empty where they do not. */
+export function untoldText({ rollout }: Model): string {
+  const problem = rollout?.problem ?? null;
+  return problem === null ? "" : `The other pods cannot be told of this pod's turn: ${problem}; trying again`;
+}
+
 /** What the answer of the group to a reload that is due means; empty where there is nothing to say. */
 function turnText(turn: Turn): string {
   switch (turn.is) {

@@ -4,7 +4,7 @@ import type { Config } from "../config.ts";
 import type { RolloutStatus, TargetView } from "../model.ts";
 import { stateOf } from "../reload/look.ts";
 import { isInSync, type Model, type Now, staleMountsOf, turnOf } from "../reload/model.ts";
-import { phaseText } from "./texts.ts";
+import { phaseText, untoldText } from "./texts.ts";
 
 /** The part of `/status` that follows from the model as it is now. */
 export function viewOf(
@@ -63,7 +63,7 @@ function targetViewOf({ known }: Model): TargetView | null {
 /** The rollout; null without one. */
 function rolloutStatus({ rollout: mode, rolloutGroup: group }: Config, model: Model): RolloutStatus | null {
   if (mode === "none" || group === null) return null;
-  const message = phaseText(model);
+  const message = phaseText(model) || untoldText(model);
   switch (model.phase.is) {
     case "waiting":
       return { mode, group, state: turnOf(model) === "held" ? "held" : "waiting", message };

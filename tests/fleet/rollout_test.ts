@@ -80,9 +80,36 @@ test("one goes first, soaks and proves; the other follows; what follows is told 
   first.rollout.ended(DIGEST, SUCCESS, true);
   assert.equal(first.rollout.view().isSoaking, true);
   await until("proved", () => stateOf(server) === "proved");
-  assert.equal(first.rollout.view().isSoaking, false);
+  await until("the end of the soak", () => !first.rollout.view().isSoaking);
   await untilAnswer(second, "go");
   assert.ok(second.changes >= 2);
+});
+
+test("the others may follow when the proof is written, not before; that it cannot be is told", async () => {
+  await using server = await startFakeKubernetes();
+  await using first = createPod(server, "web-0");
+  await untilAnswer(first, "go");
+  server.forbidden.add("update leases");
+  first.rollout.ended(DIGEST, SUCCESS, true);
+  await until("why it cannot be written", () => first.rollout.view().problem !== null);
+  assert.match(first.rollout.view().problem!, /may not update leases.* \(403\)/);
+  assert.deepEqual([first.rollout.view().isSoaking, first.rollout.view().soakEnd], [true, null]);
+  server.forbidden.clear();
+  await until("the end of the soak", () => !first.rollout.view().isSoaking);
+  assert.deepEqual(
+    [first.rollout.view().soakEnd, first.rollout.view().problem, stateOf(server)],
+    [{ is: "proved" }, null, "proved"],
+  );
+});
+
+test("a turn that another pod has taken in the soak proves nothing", async () => {
+  await using server = await startFakeKubernetes();
+  await using first = createPod(server, "web-0", { soakMs: 60_000, durationMs: 600 });
+  await untilAnswer(first, "go");
+  first.rollout.ended(DIGEST, SUCCESS, true);
+  server.annotate(LEASE, { "config-reloader/pod": "web-1" });
+  await until("the end of the soak", () => !first.rollout.view().isSoaking);
+  assert.equal(first.rollout.view().soakEnd, null);
 });
 
 test("trouble in the soak is a rejection; a person overrides it", async () => {

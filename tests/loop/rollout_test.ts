@@ -14,7 +14,13 @@ const FOLLOW: Turn = { is: "go", isFirst: false };
 
 /** A loop in sync with `a`, in a group whose answers a test gives. */
 async function inGroup(settings: Parameters<typeof createLoopBench>[0] = {}) {
-  let view: RolloutView = { wanted: null, turn: { is: "asking" }, isSoaking: false, trouble: null };
+  let view: RolloutView = {
+    wanted: null,
+    turn: { is: "asking" },
+    isSoaking: false,
+    soakEnd: null,
+    problem: null,
+  };
   const ends: { readonly digest: string; readonly result: Result; readonly wasTriggered: boolean }[] = [];
   const rollout: RolloutPort = {
     want: (wanted) => {
@@ -185,9 +191,34 @@ test("a soak is a phase that ends by itself, and says what came of it", async ()
   assert.equal(bench.status().rollout?.state, "soaking");
   assert.equal(bench.inSync, true);
   assert.ok(bench.logged("The other pods of web follow if the app lives on for 10s"));
-  await answer(FIRST, { isSoaking: false });
+  await answer(FIRST, { isSoaking: false, soakEnd: { is: "proved" } });
   assert.equal(bench.status().rollout?.state, "steady");
   assert.ok(bench.logged("INFO The other pods of web may follow"));
+});
+
+test("a soak that newer content or another pod's turn has ended lets nobody follow", async () => {
+  const { bench, answer, change } = await inGroup();
+  await change("b");
+  await answer(FIRST);
+  await answer(FIRST, { isSoaking: true });
+  await answer(FIRST, { isSoaking: false });
+  assert.ok(bench.logged("INFO The other pods of web do not follow yet: newer content has come"));
+  assert.equal(bench.logged("may follow"), false);
+});
+
+test("what cannot be written for the others is told once, and in /status", async () => {
+  const { bench, answer, change } = await inGroup();
+  await change("b");
+  await answer(FIRST);
+  await answer(FIRST, { isSoaking: true });
+  await answer(FIRST, { isSoaking: true, problem: "the Kubernetes API answers 500" });
+  await answer(FIRST, { isSoaking: true, problem: "the Kubernetes API answers 500" });
+  const text =
+    "The other pods cannot be told of this pod's turn: the Kubernetes API answers 500; trying again";
+  assert.equal(bench.log.filter((line) => line.includes(text)).length, 1);
+  assert.equal(bench.status().rollout?.message, text);
+  await answer(FIRST, { isSoaking: false, soakEnd: { is: "proved" }, problem: null });
+  assert.equal(bench.status().rollout?.message, "");
 });
 
 test("trouble in the soak is told", async () => {
@@ -195,7 +226,10 @@ test("trouble in the soak is told", async () => {
   await change("b");
   await answer(FIRST);
   await answer(FIRST, { isSoaking: true });
-  await answer(FIRST, { isSoaking: false, trouble: "its app died soon after the reload (app, PID 7)" });
+  await answer(FIRST, {
+    isSoaking: false,
+    soakEnd: { is: "trouble", reason: "its app died soon after the reload (app, PID 7)" },
+  });
   assert.ok(
     bench.logged("ERROR The other pods of web hold: its app died soon after the reload (app, PID 7)"),
   );
