@@ -159,8 +159,9 @@ async function ask(
   model: Model,
 ): Promise<Event> {
   const { clock, config } = deps;
-  // Content that is back as it was has passed its check before, and nothing is sent for it.
-  const isToPrepare = asked.question.goneSinceAtMs === null || rendersOutput(config);
+  // Nothing is sent for content that is back as it was, or counts as applied (`--reload-on-start never`).
+  const isUnsent = asked.question.goneSinceAtMs !== null || asked.question.isAdopted === true;
+  const isToPrepare = !isUnsent || rendersOutput(config);
   const prepared: PrepareResult = isToPrepare
     ? await prepareContent(deps, asked.snapshot, deps.aborted)
     : { kind: "ok", written: false };

@@ -31,6 +31,18 @@ test("content that was away and is back as it was is not checked again: no chang
   assert.deepEqual([bench.started, bench.inSync], [0, true]);
 });
 
+test("--reload-on-start never: what the first look finds is neither checked nor sent, also where the check would fail at first", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never", checkCommand: ["check"], retryIntervalMs: 1_000 });
+  bench.prepare = () => Promise.resolve({ kind: "invalid", reason: "the check says no", retry: true });
+  bench.start();
+  await bench.clock.advance(3_000);
+  assert.deepEqual([bench.started, bench.inSync], [0, true]);
+  bench.prepare = () => Promise.resolve({ kind: "ok", written: false });
+  await bench.clock.advance(10_000);
+  assert.deepEqual([bench.triggers.length, bench.started], [0, 0]);
+  assert.ok(bench.logged("Nothing to reload: what is on disk counts as applied"));
+});
+
 test("I6: what wakes the loop before its date takes the timer of that date back", async () => {
   const bench = createLoopBench({ reloadOnStart: "never", retryIntervalMs: 3_600_000 });
   bench.start();
