@@ -124,8 +124,11 @@ export interface RolloutPort {
   /** Says which content is due for a reload here, null where none is. The answer comes with `view`, after a hint. */
   want(digest: string | null): void;
   view(): RolloutView;
-  /** A reload of this content has ended. `wasTriggered` false: its signal had ended the app before, so none was sent. */
-  ended(digest: string, result: Result, wasTriggered: boolean): void;
+  /**
+   * A reload of this content has ended. `isProof` false: a success says nothing of it, since none was sent (its signal had
+   * ended the app before), or the disk held something else before the end.
+   */
+  ended(digest: string, result: Result, isProof: boolean): void;
 }
 
 /** Takes what happened for the Events of this pod; returns at once, whatever becomes of it. */

@@ -99,9 +99,9 @@ export function createRollout(deps: RolloutDeps) {
       await Promise.race([written, clock.sleep(timeoutMs, late.signal)]);
       late.abort("over");
     },
-    ended(digest: string, result: Result, wasTriggered: boolean) {
+    ended(digest: string, result: Result, isProof: boolean) {
       const before = soakUntilMs();
-      tell({ is: "ended", digest, end: endOf(result, wasTriggered) });
+      tell({ is: "ended", digest, end: endOf(result, isProof) });
       if (soakUntilMs() !== before) soak(result.target);
     },
   };
@@ -114,10 +114,10 @@ function viewOf({ wanted, answer, turn, verdict, soakEnd, problem }: TurnState):
 }
 
 /** What the end of a reload means for the group: any outcome but `success` is a rejection, if anything could be sent. */
-function endOf(result: Result, wasTriggered: boolean): TurnEnd {
+function endOf(result: Result, isProof: boolean): TurnEnd {
   const { outcome, code, reason, triggeredAtMs } = result;
-  // Newer content came before the proof, or the app has only started with content whose signal had ended it.
-  if (code === "overtaken" || outcome === "success" && !wasTriggered) return { is: "unproved" };
+  // Newer content came before the proof, or the app may have read other content than this.
+  if (code === "overtaken" || outcome === "success" && !isProof) return { is: "unproved" };
   if (outcome === "success") return { is: "success" };
   if (outcome === "failed" && triggeredAtMs === null && code !== "killed") return { is: "untried" };
   return { is: "rejected", outcome, reason: clipReason(reasonFor(outcome, reason)) };

@@ -98,7 +98,7 @@ export function createLoop(deps: LoopDeps): Loop {
 /** Tells the group of the rollout what came of a reload, and which content is due for one. */
 function tellGroup(rollout: RolloutPort, before: Model, { last, ...after }: Model): void {
   if (last !== null && last !== before.last) {
-    rollout.ended(last.job.digest, last.result, last.job.mayTrigger);
+    rollout.ended(last.job.digest, last.result, last.job.mayTrigger && !after.isUncertain);
   }
   // At the end a turn in which something was sent stays until it runs out.
   if (after.phase.is !== "ended") rollout.want(wantedOf({ last, ...after }));

@@ -180,11 +180,11 @@ test("what the end of a reload means for the group", async () => {
     [{ ...SUCCESS, triggeredAtMs: null }, false, "trying"],
     [{ ...REJECTED, outcome: "failed", code: "overtaken" }, true, "trying"],
   ];
-  for (const [result, wasTriggered, state] of ends) {
+  for (const [result, isProof, state] of ends) {
     await using server = await startFakeKubernetes();
     await using pod = createPod(server, "web-0");
     await untilAnswer(pod, "go");
-    pod.rollout.ended(DIGEST, result, wasTriggered);
+    pod.rollout.ended(DIGEST, result, isProof);
     await until(`${result.outcome} ${result.code}: ${state}`, () => stateOf(server) === state);
     assert.doesNotMatch(JSON.stringify(server.lease(LEASE)), /hunter2/, "no content in the Lease");
   }

@@ -21,14 +21,14 @@ async function inGroup(settings: Parameters<typeof createLoopBench>[0] = {}) {
     soakEnd: null,
     problem: null,
   };
-  const ends: { readonly digest: string; readonly result: Result; readonly wasTriggered: boolean }[] = [];
+  const ends: { readonly digest: string; readonly result: Result; readonly isProof: boolean }[] = [];
   const rollout: RolloutPort = {
     want: (wanted) => {
       if (wanted !== view.wanted) view = { ...view, wanted, turn: { is: "asking" } };
     },
     view: () => view,
-    ended: (digest, result, wasTriggered) => {
-      ends.push({ digest, result, wasTriggered });
+    ended: (digest, result, isProof) => {
+      ends.push({ digest, result, isProof });
       if (view.wanted === digest) view = { ...view, wanted: null };
     },
   };
@@ -181,6 +181,21 @@ test("newer content does not ride on the turn of the content before it: each has
   assert.deepEqual([wanted(), bench.triggers.length], ["c", 1]);
   await answer(FIRST);
   assert.equal(bench.triggers.length, 2);
+});
+
+test("a success after the disk has changed is no proof of what was sent: the app may have read the newer content", async () => {
+  const { bench, answer, change, ends } = await inGroup({ minReloadIntervalMs: 60_000 });
+  const good = bench.onTrigger;
+  bench.onTrigger = () => {
+    bench.write("c");
+    good();
+  };
+  await change("b");
+  await answer(FIRST);
+  await bench.clock.advance(1_000);
+  assert.deepEqual(ends.map(({ digest, result, isProof }) => [digest, result.outcome, isProof]), [
+    ["b", "success", false],
+  ]);
 });
 
 test("a soak is a phase that ends by itself, and says what came of it", async () => {
