@@ -1,11 +1,12 @@
 /**
  * The only loop: it performs an effect, takes the event that comes of it, lets `step` decide what that means, and has it
- * recorded. All that it remembers is one `Model`. It knows no file, process or URL itself; it drives the ports.
+ * recorded. All that it remembers is one `Model`, and when it turned last, for `/healthz`. It knows no file, process or URL itself;
+ * it drives the ports.
  */
 
 import { momentOf } from "../clock.ts";
 import type { Cause, Health } from "../model.ts";
-import type { Random, RolloutPort } from "../ports.ts";
+import type { Clock, Random, RolloutPort } from "../ports.ts";
 import {
   createModel,
   type Effect,
@@ -18,10 +19,13 @@ import {
 } from "../reload/model.ts";
 import { step } from "../reload/step.ts";
 import type { Recorder } from "../record/recorder.ts";
+import { formatMs } from "../text.ts";
 import { createPerform, type EffectDeps } from "./effects.ts";
 import { RELOAD_WORK } from "./garbage_collection.ts";
-import { createHeartbeat } from "./heartbeat.ts";
 import { createMailbox } from "./mailbox.ts";
+
+/** Shortest silence of the loop that counts as dead, whatever the interval. */
+const STALL_MIN_MS = 30_000;
 
 /** The parts that the loop drives. */
 export interface LoopDeps extends Omit<EffectDeps, "mailbox" | "beat" | "stopping" | "aborted"> {
@@ -102,4 +106,26 @@ function tellGroup(rollout: RolloutPort, before: Model, { last, ...after }: Mode
   }
   // At the end a turn in which something was sent stays until it runs out.
   if (after.phase.is !== "ended") rollout.want(wantedOf({ last, ...after }));
+}
+
+/**
+ * Whether the loop still turns: it beats at each event, and an attempt at each of its steps. A process whose loop has stopped
+ * turning must be restarted.
+ */
+export function createHeartbeat(clock: Clock, intervalMs: number) {
+  const limitMs = Math.max(3 * intervalMs, STALL_MIN_MS);
+  let lastAtMs = clock.nowMs();
+  return {
+    /** Progress; the next one may take `mayTakeMs` by a deadline of its own, which is no silence. */
+    beat: (mayTakeMs = 0) => lastAtMs = clock.nowMs() + mayTakeMs,
+    /** Dead after a silence of three intervals, at least `STALL_MIN_MS` (contract: HTTP, `/healthz`). */
+    health(): Health {
+      const silentMs = clock.nowMs() - lastAtMs;
+      if (silentMs <= limitMs) return { ok: true };
+      return {
+        ok: false,
+        reason: `the loop has not turned for ${formatMs(silentMs)}, at most ${formatMs(limitMs)} is normal`,
+      };
+    },
+  };
 }

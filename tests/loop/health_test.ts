@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createHeartbeat } from "../../src/loop/heartbeat.ts";
+import { createHeartbeat } from "../../src/loop/loop.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
 import { test } from "../support/strict.ts";
 
