@@ -33,31 +33,15 @@ export interface Prefetched {
   readonly atMs: number;
 }
 
-/** Holds what is on its way for the next attempt. */
-export interface Prefetcher {
-  /** Asks for the status, unless that was done in the last `freshMs`. */
-  begin(freshMs: number): void;
-  /** For the attempt that begins now; null where nothing was begun. */
-  take(): Prefetched | null;
-}
-
-/** Makes one with nothing on its way. */
-export function createPrefetcher(
+/** Asks for the status of the next attempt ahead, unless it was asked for in the last `freshMs`. */
+export function prefetch(
   { clock, config, probe, aborted }: BaselineDeps & { readonly aborted: AbortSignal },
-): Prefetcher {
+  begun: Prefetched | null,
+  freshMs: number,
+): Prefetched | null {
   const isAsked = config.verify !== "none" && config.trigger !== "none";
-  let begun: Prefetched | null = null;
-  return {
-    begin(freshMs) {
-      if (!isAsked || begun !== null && clock.nowMs() - begun.atMs < freshMs) return;
-      begun = { answer: probe.read(aborted, BASELINE_WAIT_MS), atMs: clock.nowMs() };
-    },
-    take() {
-      const taken = begun;
-      begun = null;
-      return taken;
-    },
-  };
+  if (!isAsked || begun !== null && clock.nowMs() - begun.atMs < freshMs) return begun;
+  return { answer: probe.read(aborted, BASELINE_WAIT_MS), atMs: clock.nowMs() };
 }
 
 /**

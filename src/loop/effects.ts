@@ -4,7 +4,7 @@
  */
 
 import { attemptReload, prepareContent } from "../attempt/attempt.ts";
-import { BASELINE_WAIT_MS, createPrefetcher, FRESH_MS, type Prefetched } from "../attempt/baseline.ts";
+import { BASELINE_WAIT_MS, FRESH_MS, prefetch, type Prefetched } from "../attempt/baseline.ts";
 import { type AttemptDeps, resultOf } from "../attempt/input.ts";
 import { momentOf } from "../clock.ts";
 import { rendersOutput } from "../config.ts";
@@ -49,13 +49,17 @@ export function createPerform(deps: EffectDeps): Perform {
   const { mailbox } = deps;
   /** Ends the verification of the attempt in progress. */
   let overtake = new AbortController();
-  const prefetcher = createPrefetcher(deps);
+  /** The status for the next attempt, on its way. */
+  let begun: Prefetched | null = null;
+  const askAhead = (model: Model, freshMs: number) => {
+    if (reloadOf(model) === null) begun = prefetch(deps, begun, freshMs);
+  };
   /** The next event but the beginning of a volume's update, which leads to no look: the status is asked ahead of the swap. */
   const next = async (untilMs: number, model: Model): Promise<Event> => {
     for (;;) {
       const event = await mailbox.next(untilMs);
       if (event.kind !== "hinted" || event.hint.causes.some((cause) => cause !== "update")) return event;
-      if (reloadOf(model) === null) prefetcher.begin(FORESEE_PAUSE_MS);
+      askAhead(model, FORESEE_PAUSE_MS);
     }
   };
   return (effect, model) => {
@@ -63,19 +67,17 @@ export function createPerform(deps: EffectDeps): Perform {
       case "wait":
         return next(effect.untilMs, model);
       case "look":
-        if (reloadOf(model) !== null) return mailbox.unlessStopped(look(deps, effect, model, () => {}));
         // Kubelet's update has several steps, each with an event, and the swap is one of the last.
-        if (effect.hint.causes.includes("event")) prefetcher.begin(FORESEE_PAUSE_MS);
-        return mailbox.unlessStopped(
-          look(deps, effect, model, () => prefetcher.begin(FRESH_MS)),
-        );
+        if (effect.hint.causes.includes("event")) askAhead(model, FORESEE_PAUSE_MS);
+        return mailbox.unlessStopped(look(deps, effect, model, () => askAhead(model, FRESH_MS)));
       case "ask":
         return mailbox.unlessStopped(ask(deps, effect, model));
       case "check":
         return Promise.resolve(check(deps, effect.afresh, model));
       case "reload":
         overtake = new AbortController();
-        runAttempt(deps, effect.reload, prefetcher.take(), model, overtake.signal);
+        runAttempt(deps, effect.reload, begun, model, overtake.signal);
+        begun = null;
         return next(Infinity, model);
       case "overtake":
         overtake.abort("newer content");
