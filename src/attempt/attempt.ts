@@ -134,7 +134,7 @@ function hasRead(resolution: Resolution, { reload: { job } }: Attempt): boolean 
 async function verifyStarted(attempt: Attempt, target: Target): Promise<Result> {
   const { clock, config } = attempt;
   const nowMs = clock.nowMs();
-  attempt.onSent({ kind: "sent", how: "started", target, atMs: nowMs, isAgain: false });
+  attempt.onSent({ kind: "sent", how: "started", target, atMs: nowMs });
   return await verifyReload(attempt, {
     baseline: null,
     since: { atMs: nowMs, wallMs: wallMsAt(clock, target.startedAtMs) },
@@ -161,7 +161,7 @@ async function attemptUntriggered(attempt: Attempt): Promise<Result> {
   const { changedAtMs } = attempt.reload.job;
   const reading = attempt.lastReading ?? await baselineOf(attempt, attempt.begun, attempt.aborted);
   const nowMs = clock.nowMs();
-  attempt.onSent({ kind: "sent", how: "nothing", target: null, atMs: nowMs, isAgain: false });
+  attempt.onSent({ kind: "sent", how: "first", target: null, atMs: nowMs });
   return await verifyReload(attempt, {
     baseline: openTrigger?.baseline ?? statusIn(reading),
     wasDown: openTrigger?.wasDown === true,
@@ -196,10 +196,9 @@ async function sendAndVerify(
   const unanswered = sent.unanswered ?? null;
   attempt.onSent({
     kind: "sent",
-    how: target === null ? "request" : "signal",
+    how: "first",
     target,
     atMs,
-    isAgain: false,
     ...(unanswered !== null && config.verify !== "none" ? { unanswered } : {}),
   });
   const result = await verifyReload(attempt, {

@@ -41,6 +41,8 @@ export interface Verification {
 /** One verification on its way; what is not `readonly` changes as it goes, and is seen by nobody else. */
 interface Run extends Attempt, Verification {
   readonly process: Target | null;
+  /** Who is watched: signalled, or found started; null where it went long ago, and another one is being verified. */
+  watched: Target | null;
   /** The last trigger. */
   since: Verification["since"];
   /** The first answer, where there was no baseline before the trigger. */
@@ -73,6 +75,7 @@ export async function verifyReload(attempt: Attempt, of: Verification): Promise<
     ...attempt,
     ...of,
     process,
+    watched: process,
     adopted: null,
     triggeredAgainAtMs: null,
     restarted: of.hasStarted === true,
@@ -154,11 +157,6 @@ function givenUp(run: Run): Result | null {
   return null;
 }
 
-/** The process that was signalled, or found started; null where it went long ago, and another one is being verified. */
-function watched({ process, hasStarted, restarted }: Run): Target | null {
-  return restarted && !hasStarted ? null : process;
-}
-
 /**
  * The end to which the death of the process leads; null where it lives. One that goes long after its signal has restarted:
  * the verification goes on with the next one.
@@ -167,7 +165,7 @@ function endedByProcess(run: Run): Result | null {
   const isStopping = run.stopping.aborted;
   const stopped = (what: string) => end(run, "failed", `${what} has ended during the shutdown`, "stopped");
   if (!run.process) return run.isRefused && isStopping ? stopped("the app") : null;
-  const process = watched(run);
+  const process = run.watched;
   if (process === null) return null;
   const nowMs = run.clock.nowMs();
   if (run.target.isAlive(process)) {
@@ -181,6 +179,7 @@ function endedByProcess(run: Run): Result | null {
     return end(run, "failed", reason, "killed");
   }
   run.restarted = true;
+  if (!hasStarted) run.watched = null;
   return null;
 }
 
@@ -239,8 +238,7 @@ async function adoptBaseline(run: Run): Promise<Result | null> {
     return end(run, outcomeOfUnsent(sent.code), sent.message, sent.code);
   }
   const { atMs } = sent;
-  const how = process === null ? "request" : "signal";
-  run.onSent({ kind: "sent", how, target: process, atMs, isAgain: true });
+  run.onSent({ kind: "sent", how: "again", target: process, atMs });
   run.since = sent;
   run.triggeredAgainAtMs = run.lastAliveAtMs = atMs;
   return null;
@@ -258,8 +256,7 @@ async function pause(run: Run, ms: number): Promise<void> {
   run.beat(Math.max(0, ms));
   await clock.sleep(ms, AbortSignal.any([stopping, overtaken]));
   while (clock.nowMs() < untilMs && !aborted.aborted && !overtaken.aborted) {
-    const process = watched(run);
-    if (process !== null && !run.target.isAlive(process)) return;
+    if (run.watched !== null && !run.target.isAlive(run.watched)) return;
     const stepMs = Math.min(STOPPING_PAUSE_MS, untilMs - clock.nowMs());
     await clock.sleep(stepMs, AbortSignal.any([aborted, overtaken]));
   }

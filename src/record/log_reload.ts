@@ -59,19 +59,19 @@ function logBegun({ logger, before, after, begun }: RecordedStep): void {
 }
 
 function logSent({ config, logger }: RecordedStep, event: Event & { kind: "sent" }): void {
-  const { how, target, isAgain, unanswered } = event;
+  const { how, target, unanswered } = event;
   if (unanswered !== undefined) {
     logger.warn(`${unanswered}; the app may have got it all the same: its status is asked`);
   }
-  if (isAgain) {
+  if (how === "again") {
     logger.debug("There was no status before the trigger: triggered once more to prove the reload");
-  } else if (target !== null && how === "signal") {
+  } else if (target !== null && how === "first") {
     logger.info(`Sending ${config.signal} to main process (PID ${target.pid})`, {
       signal: config.signal,
       pid: target.pid,
       process: target.name,
     });
-  } else if (target !== null && how === "started") {
+  } else if (target !== null) {
     logger.info(
       `${target.name} (PID ${target.pid}) started after the change and has read it; verifying without a signal`,
       { pid: target.pid, process: target.name },

@@ -292,11 +292,11 @@ export type Event =
   /** The trigger went out, or there is none to send: the proof is pending from now on. */
   | {
     readonly kind: "sent";
-    readonly how: "signal" | "request" | "started" | "nothing";
+    /** `again`: for want of a baseline; `started`: nothing is sent, since the app has started with this content. */
+    readonly how: "first" | "again" | "started";
+    /** Who is signalled, or has started. */
     readonly target: Target | null;
     readonly atMs: number;
-    /** It went out once more for want of a baseline. */
-    readonly isAgain: boolean;
     /** Why it is not known whether it arrived. */
     readonly unanswered?: string;
   }

@@ -186,7 +186,7 @@ test("without a baseline the first answer becomes one and the trigger goes out o
   await bench.clock.advance(1_500);
   assert.equal(bench.signals(), 2);
   assert.equal(run.result?.outcome, "success");
-  assert.deepEqual(bench.sent.map(({ isAgain }) => isAgain), [false, true]);
+  assert.deepEqual(bench.sent.map(({ how }) => how), ["first", "again"]);
 });
 
 test("an app that is starting is waited for, then signalled", async () => {

@@ -65,7 +65,7 @@ function strayEvents(now: number): readonly Event[] {
     { kind: "looked", ...common, observation: { kind: "replaced", path: "/x", message: "gone" } },
     { kind: "answered", prepared: { kind: "ok", written: false }, resolution: null, reading: null },
     { kind: "checked", alive, found: null },
-    { kind: "sent", how: "nothing", target: null, atMs: now, isAgain: false },
+    { kind: "sent", how: "first", target: null, atMs: now },
     { kind: "ended", result: result("timeout") },
     { kind: "told", reading: READING },
     { kind: "rendered", prepared: { kind: "invalid", reason: "no" } },

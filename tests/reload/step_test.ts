@@ -122,7 +122,7 @@ test("nothing is done beside a trigger that is on its way: a hint is looked at a
   const hint = { causes: ["event"], firstAtMs: 10_001 } as const;
   const hinted = send(begun, { kind: "hinted", hint }, at(10_001));
   assert.equal(hinted[1].do, "wait");
-  const sent = { kind: "sent", how: "request", target: null, atMs: 10_002, isAgain: false } as const;
+  const sent = { kind: "sent", how: "first", target: null, atMs: 10_002 } as const;
   assert.deepEqual(send(hinted, sent, at(10_002))[1], { do: "look", hint });
 });
 

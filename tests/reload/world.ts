@@ -234,8 +234,7 @@ export function report(world: World, isGood: boolean): void {
   if (!running.isSent && (isGood || choices.chance(80))) {
     running.isSent = true;
     if (maySend) world.lastTriggerAtMs = world.nowMs;
-    const how = maySend ? "signal" : "nothing";
-    return world.take({ kind: "sent", how, target: null, atMs: world.nowMs, isAgain: false });
+    return world.take({ kind: "sent", how: "first", target: null, atMs: world.nowMs });
   }
   world.running = null;
   world.take({ kind: "ended", result: resultOf(world, running, maySend, isGood) });
