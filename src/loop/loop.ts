@@ -5,6 +5,7 @@
  */
 
 import { momentOf } from "../clock.ts";
+import { rendersOutput } from "../config.ts";
 import type { Cause, Health } from "../model.ts";
 import type { Clock, Random, RolloutPort } from "../ports.ts";
 import {
@@ -75,8 +76,9 @@ export function createLoop(deps: LoopDeps): Loop {
       [model, effect] = step(before, event, at, config);
       deps.trace?.(before, event, model, effect);
       if (effect.do !== "end") pending = perform(effect, model);
-      // A signal may be due: nothing is logged before it, unless it has to wait for more than one turn.
-      if (effect.do === "reload") await clock.sleep(0);
+      // A signal may be due: nothing is logged before it, unless it has to wait for more than one turn. Rendering is longer,
+      // and writes lines of its own.
+      if (effect.do === "reload" && !rendersOutput(config)) await clock.sleep(0);
       if (deps.rollout !== undefined) tellGroup(deps.rollout, before, model);
       recorder.record(before, event, model, at);
       if (event.kind === "ended") deps.collectGarbage(RELOAD_WORK);

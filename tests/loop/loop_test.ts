@@ -58,6 +58,21 @@ test("I6: what wakes the loop before its date takes the timer of that date back"
   assert.ok(bench.clock.pending() < 5, `${bench.clock.pending()} timers`);
 });
 
+test("the line of a change comes before what rendering it has to say", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never", configEnvsubstFile: "/out/c.yaml" });
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.prepare = async () => {
+    await Promise.resolve();
+    bench.log.push("WARN Left as they are");
+    return { kind: "ok", written: true };
+  };
+  bench.write("b");
+  await bench.clock.advance(2_000);
+  const lines = bench.log.filter((line) => /Config change|Left as they are/.test(line));
+  assert.match(lines.join(), /^INFO Config change detected.*,WARN Left as they are$/);
+});
+
 test("a reload that a shutdown cuts short is no failure", async () => {
   const bench = createLoopBench({ reloadOnStart: "never" });
   bench.start();
