@@ -8,8 +8,8 @@ import type { EventReason } from "../model.ts";
 import type { EventSink } from "../ports.ts";
 import { type Concluded, staleMountsOf, turnOf } from "../reload/model.ts";
 import { shortHash } from "../text.ts";
-import type { RecordedStep } from "./step_facts.ts";
-import { failureText, phaseText } from "./texts.ts";
+import { phaseText } from "./log_rollout.ts";
+import { failureText, type RecordedStep } from "./step_facts.ts";
 
 /** Hands over the Events of one step. */
 export function noteEvents(events: EventSink, { before, after, concluded }: RecordedStep): void {

@@ -2,12 +2,20 @@
 
 import { type Config, rendersOutput } from "../config.ts";
 import { hideUrlSecrets } from "../http/urls.ts";
+import type { Result } from "../model.ts";
 import type { LogFields } from "../ports.ts";
-import { type Concluded, type Event, isInSync, reloadOf } from "../reload/model.ts";
+import {
+  type Concluded,
+  type Event,
+  isInSync,
+  type Job,
+  type Model,
+  reloadOf,
+  turnOf,
+} from "../reload/model.ts";
 import { formatMs, shortHash } from "../text.ts";
-import { changeText, failureText, jobFields, nextText, startText } from "./texts.ts";
-import { goText, isAnnounced } from "./log_rollout.ts";
-import { changesIn, type RecordedStep } from "./step_facts.ts";
+import { phaseText } from "./log_rollout.ts";
+import { changesIn, changeText, failureText, type RecordedStep } from "./step_facts.ts";
 
 /** Writes what one step says of a reload. */
 export function logReload(step: RecordedStep): void {
@@ -23,6 +31,7 @@ export function logReload(step: RecordedStep): void {
   }
   logSync(step);
   logOnce(step);
+  logWaiting(step);
 }
 
 /** What became of the question whether the app has read what is on disk. */
@@ -44,6 +53,31 @@ function logAnswer({ config, logger, before, event, after }: RecordedStep): void
   }
 }
 
+/** The reload that waits for its group; null where none does. */
+function waitingJob({ phase }: Model): Job | null {
+  return phase.is === "waiting" ? phase.job : null;
+}
+
+/** Whether the line with which a reload begins was written when it began to wait for its group. */
+function isAnnounced(before: Model): boolean {
+  return waitingJob(before) !== null || before.pending?.isSpread === true;
+}
+
+/** A reload that is due waits for its group, or is held. */
+function logWaiting({ logger, before, after }: RecordedStep): void {
+  const job = waitingJob(after);
+  if (job === null) return;
+  const known = waitingJob(before);
+  if (known?.digest !== job.digest && !isAnnounced(before)) logger.info(startText(job), jobFields(job));
+  const [text, said] = [phaseText(after), known?.digest === job.digest ? phaseText(before) : ""];
+  if (text === "" || text === said) return;
+  const hash = { new_hash: shortHash(job.digest) };
+  if (turnOf(after) === "held") logger.warn(text, { code: "held", ...hash });
+  else if (turnOf(after) === "unreachable") logger.error(text, { code: "kubernetes-api", ...hash });
+  // Which of the others tries something may change every few seconds.
+  else if (turnOf(before) !== "waiting") logger.info(text, hash);
+}
+
 function logBegun({ logger, before, after, begun }: RecordedStep): void {
   if (begun === null) return;
   const { job, causes, isContinued } = begun;
@@ -56,6 +90,36 @@ function logBegun({ logger, before, after, begun }: RecordedStep): void {
   const text = isAnnounced(before) ? goText(after, job) : startText(job);
   logger.info(text, { ...jobFields(job), causes: causes.join(",") });
   for (const change of changesIn(after)) logger.debug(`File ${changeText(change)}`, { path: change.path });
+}
+
+/** The line with which a reload goes that had to wait for its group. */
+function goText({ rollout }: Model, { digest }: Job): string {
+  const isFirst = rollout?.turn.is === "go" && rollout.turn.isFirst;
+  return `${
+    isFirst ? "Trying this content first in its group" : "Its group has proved this content"
+  } (hash: ${shortHash(digest)})`;
+}
+
+/** The line with which an attempt begins. */
+function startText(job: Pick<Job, "digest" | "oldDigest" | "why" | "attempt">): string {
+  const [oldHash, newHash] = [shortHash(job.oldDigest), shortHash(job.digest)];
+  switch (job.why) {
+    case "start":
+      return `Config found that the app may not have read yet (hash: ${newHash})`;
+    case "revert":
+      return `Config is back to what was applied before (hash: ${newHash}): reloading it to be certain`;
+    case "retry":
+      return `Trying the reload again (hash: ${newHash}, attempt ${job.attempt})`;
+    case "told":
+      return `The app says that its last reload failed: asking it about the content on disk (hash: ${newHash})`;
+    case "change":
+      return `Config change detected (hash: ${oldHash} -> ${newHash})`;
+  }
+}
+
+/** The fields of lines about what is to be reloaded. */
+function jobFields({ digest, oldDigest, attempt }: Pick<Job, "digest" | "oldDigest" | "attempt">) {
+  return { old_hash: shortHash(oldDigest), new_hash: shortHash(digest), attempt };
 }
 
 function logSent({ config, logger }: RecordedStep, event: Event & { kind: "sent" }): void {
@@ -80,7 +144,7 @@ function logSent({ config, logger }: RecordedStep, event: Event & { kind: "sent"
 }
 
 function logOutcome(step: RecordedStep, { job, result }: Concluded): void {
-  const { config, logger, nowMs, before, after } = step;
+  const { config, logger, nowMs, before } = step;
   const fields = {
     outcome: result.outcome,
     ...(result.code === "" ? {} : { code: result.code }),
@@ -91,16 +155,23 @@ function logOutcome(step: RecordedStep, { job, result }: Concluded): void {
     duration_ms: Math.round((nowMs - job.seenAtMs) * 10) / 10,
   };
   if (result.outcome === "success") return logSuccess(step, fields);
-  const end = after.isStopping ? "stopping" : config.once ? "once" : null;
-  const retryAtMs = after.failure?.retryAtMs ?? null;
-  const next = nextText(result, retryAtMs === null ? null : retryAtMs - nowMs, end);
-  logger.error(`${failureText(result, before.failedFor === result.reason)}; ${next}`, fields);
+  const failed = failureText(result, before.failedFor === result.reason);
+  logger.error(`${failed}; ${nextText(step, result)}`, fields);
   if (result.outcome === "timeout" && before.failedFor === null && isDefault(config, "reload-url")) {
     logger.warn(
       `Nothing proved the reload, and ${hideUrlSecrets(config.reloadUrl)} is only the default: ` +
         "is --reload-url right? It is where the app reports its last reload; --verify says in which form",
     );
   }
+}
+
+/** What comes after a failure. */
+function nextText({ config, nowMs, after }: RecordedStep, { code }: Result): string {
+  if (after.isStopping) return "no further try, since config-reloader is being stopped";
+  if (config.once) return "no further try, because of --once";
+  const retryAtMs = after.failure?.retryAtMs ?? null;
+  if (retryAtMs === null) return "nothing was sent; waiting until the content changes";
+  return `next ${code === "killed" ? "look" : "try"} in ${formatMs(retryAtMs - nowMs)}`;
 }
 
 function isDefault({ settings }: Config, name: string): boolean {

@@ -1,50 +1,17 @@
 /**
- * The log lines of a rollout, when a state begins and when it ends: from the models before and after a step. None without
+ * What is said of a rollout: what a reload waits for in its group, and what the group is told of this one. None without
  * `--rollout`.
  */
 
-import { type Job, type Model, turnOf } from "../reload/model.ts";
-import { formatMs, shortHash } from "../text.ts";
+import type { Turn } from "../model.ts";
+import type { Model } from "../reload/model.ts";
+import { formatMs } from "../text.ts";
 import type { RecordedStep } from "./step_facts.ts";
-import { jobFields, phaseText, startText, untoldText } from "./texts.ts";
 
-/** The reload that waits for its group; null where none does. */
-function waitingJob({ phase }: Model): Job | null {
-  return phase.is === "waiting" ? phase.job : null;
-}
-
-/** Whether the line with which a reload begins was written when it began to wait for its group. */
-export function isAnnounced(before: Model): boolean {
-  return waitingJob(before) !== null || before.pending?.isSpread === true;
-}
-
-/** The line with which a reload goes that had to wait for its group. */
-export function goText({ rollout }: Model, { digest }: Job): string {
-  const isFirst = rollout?.turn.is === "go" && rollout.turn.isFirst;
-  return `${
-    isFirst ? "Trying this content first in its group" : "Its group has proved this content"
-  } (hash: ${shortHash(digest)})`;
-}
-
-/** Writes the lines of one step. */
+/** Writes when it begins and when it ends that the others wait for this pod. */
 export function logRollout(step: RecordedStep): void {
-  logWaiting(step);
   logUntold(step);
   logSoak(step);
-}
-
-function logWaiting({ logger, before, after }: RecordedStep): void {
-  const job = waitingJob(after);
-  if (job === null) return;
-  const known = waitingJob(before);
-  if (known?.digest !== job.digest && !isAnnounced(before)) logger.info(startText(job), jobFields(job));
-  const [text, said] = [phaseText(after), known?.digest === job.digest ? phaseText(before) : ""];
-  if (text === "" || text === said) return;
-  const hash = { new_hash: shortHash(job.digest) };
-  if (turnOf(after) === "held") logger.warn(text, { code: "held", ...hash });
-  else if (turnOf(after) === "unreachable") logger.error(text, { code: "kubernetes-api", ...hash });
-  // Which of the others tries something may change every few seconds.
-  else if (turnOf(before) !== "waiting") logger.info(text, hash);
 }
 
 function logUntold({ logger, before, after }: RecordedStep): void {
@@ -65,8 +32,43 @@ function logSoak({ logger, config, before, after }: RecordedStep): void {
   const end = after.rollout?.soakEnd;
   if (end?.is === "proved") logger.info(`The other pods of ${group} may follow`, { group });
   else if (end?.is === "trouble") logger.error(`The other pods of ${group} hold: ${end.reason}`, { group });
-  else {logger.info(
-      `The other pods of ${group} do not follow yet: newer content has come, or another pod has the turn`,
-      { group },
-    );}
+  else {
+    const why = "newer content has come, or another pod has the turn";
+    logger.info(`The other pods of ${group} do not follow yet: ${why}`, { group });
+  }
 }
+
+/** What a reload that is due waits for in its group; empty where none does. */
+export function phaseText({ phase }: Model): string {
+  return phase.is === "waiting" ? turnText(phase.turn) : "";
+}
+
+/** Why the other pods wait for what this one knows already; empty where they do not. */
+export function untoldText({ rollout }: Model): string {
+  const problem = rollout?.problem ?? null;
+  return problem === null ? "" : `The other pods cannot be told of this pod's turn: ${problem}; trying again`;
+}
+
+/** What the answer of the group to a reload that is due means; empty where there is nothing to say. */
+function turnText(turn: Turn): string {
+  switch (turn.is) {
+    case "asking":
+    case "go":
+      return "";
+    case "waiting":
+      return `Waiting for its turn in the rollout: ${turn.pod} tries new content first`;
+    case "held":
+      return `Held: ${turn.pod || "another pod"} tried this content first and ${
+        HELD[turn.outcome] ?? "it was rejected there"
+      }${turn.reason === "" ? "" : `: ${turn.reason}`}`;
+    case "unreachable":
+      return `Nothing is reloaded before the rollout's turn is known: ${turn.message}`;
+  }
+}
+
+const HELD: Readonly<Record<string, string>> = {
+  rejected: "its app rejected it",
+  failed: "its reload failed",
+  timeout: "its app did not prove it",
+  invalid: "it did not pass there",
+};

@@ -1,7 +1,7 @@
-/** One step of the loop as it is recorded: the models before and after it, and which files an attempt is about. Pure. */
+/** One step of the loop as it is recorded, and what more than one kind of record says of it: which files, and why it failed. Pure. */
 
 import type { Config } from "../config.ts";
-import type { FileChange, FileState } from "../model.ts";
+import type { FileChange, FileState, Result } from "../model.ts";
 import type { Logger } from "../ports.ts";
 import type { Concluded, Event, Model, Reload } from "../reload/model.ts";
 
@@ -54,4 +54,41 @@ function differences({ appliedFiles, previousFiles, files }: Files): FileChange[
     changes.push({ path, change: "removed", sizeBytes, oldSizeBytes: sizeBytes });
   }
   return changes;
+}
+
+/** One changed file for the log: `changed /etc/a.yaml (72 bytes, 70 before)`. */
+export function changeText({ path, change, sizeBytes, oldSizeBytes }: FileChange): string {
+  switch (change) {
+    case "added":
+      return `added ${path} (${sizeBytes} bytes)`;
+    case "removed":
+      return `removed ${path} (${sizeBytes} bytes)`;
+    case "changed":
+      return `changed ${path} (${sizeBytes} bytes, ${oldSizeBytes} before)`;
+  }
+}
+
+/**
+ * How an attempt failed. `again`: for the same reason as the one before, so that the way out is not given again.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { resultOf } from "../attempt/input.ts";
+ * const result = resultOf("failed", "connection refused; is the app running?", "trigger-failed");
+ * assert.equal(failureText(result, false), "Reload failed: connection refused; is the app running?");
+ * assert.equal(failureText(result, true), "Reload failed: connection refused");
+ * ```
+ */
+export function failureText(result: Result, again: boolean): string {
+  const reason = again ? result.reason.split("; ", 1)[0]! : result.reason;
+  switch (result.outcome) {
+    case "rejected":
+      return `Reload rejected by the app: ${reason}`;
+    case "invalid":
+      return `Config is invalid: ${reason}`;
+    case "timeout":
+      return reason;
+    default:
+      return `Reload failed: ${reason}`;
+  }
 }

@@ -4,7 +4,7 @@ import type { Config } from "../config.ts";
 import type { RolloutStatus, TargetView } from "../model.ts";
 import { stateOf } from "../reload/look.ts";
 import { isInSync, type Model, type Now, staleMountsOf, turnOf } from "../reload/model.ts";
-import { phaseText, untoldText } from "./texts.ts";
+import { phaseText, untoldText } from "./log_rollout.ts";
 
 /** The part of `/status` that follows from the model as it is now. */
 export function viewOf(

@@ -2,8 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { FileState, Observation, Snapshot } from "../../src/model.ts";
-import { changedPaths, changesIn } from "../../src/record/step_facts.ts";
-import { changeText } from "../../src/record/texts.ts";
+import { changedPaths, changesIn, changeText } from "../../src/record/step_facts.ts";
 import { ampStatus, contentOf, createLoopBench, targetOf } from "../support/loop_bench.ts";
 import { DOWN } from "../support/status.ts";
 import { test } from "../support/strict.ts";
