@@ -60,7 +60,7 @@ const STATE = ["in_sync", "last_successful", "attempts_total", "successes_total"
 test("metrics: at the start, with everything in order", async () => {
   await using scene = await createScene();
   const sidecar = await scene.begin();
-  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
+  await sidecar.metricIs("config_reload_in_sync", 1);
   const all = await scrape(sidecar);
   assertAddsUp(all);
   assert.deepEqual(
@@ -109,7 +109,7 @@ test("metrics: each outcome moves what it must and nothing else; every scrape ad
       "--validate=yaml",
     ],
   });
-  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
+  await sidecar.metricIs("config_reload_in_sync", 1);
   let going = true;
   let scrapes = 0;
   // Without a pause: whatever the moment, a scrape contradicts neither itself nor time.
@@ -124,7 +124,7 @@ test("metrics: each outcome moves what it must and nothing else; every scrape ad
     }
   })();
   const outcome = async (name: string, count: number) => {
-    await sidecar.metricIs(`config_reload_outcomes_total{outcome="${name}"}`, (value) => value === count);
+    await sidecar.metricIs(`config_reload_outcomes_total{outcome="${name}"}`, count);
     return await scrape(sidecar);
   };
   try {
@@ -174,10 +174,10 @@ test("metrics: each outcome moves what it must and nothing else; every scrape ad
 test("metrics: content that is missing, and comes back as it was or new", async () => {
   await using scene = await createScene({ plain: true });
   const sidecar = await scene.begin({ args: ["--delay-interval=0s"] });
-  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
+  await sidecar.metricIs("config_reload_in_sync", 1);
   const before = await scrape(sidecar);
   await Deno.rename(scene.file, `${scene.file}.away`);
-  await sidecar.metricIs("config_reload_in_sync", (value) => value === 0);
+  await sidecar.metricIs("config_reload_in_sync", 0);
   await sidecar.metricIs("config_reload_read_errors_total", (value) => value >= 1);
   const missing = await scrape(sidecar);
   assertAddsUp(missing);
@@ -192,7 +192,7 @@ test("metrics: content that is missing, and comes back as it was or new", async 
     "the last content stays",
   );
   await Deno.rename(`${scene.file}.away`, scene.file);
-  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
+  await sidecar.metricIs("config_reload_in_sync", 1);
 });
 
 test("metrics: process_* are those of /proc", async () => {
@@ -228,7 +228,7 @@ test("metrics: a restart that was required is over when the app has restarted", 
   await using scene = await createScene({ app: { mode: "restart-required" } });
   const sidecar = await scene.begin({ args: ["--process-cmdline=target_app.*" + scene.dir, "--pid=auto"] });
   await scene.swap("version: 1\n");
-  await sidecar.metricIs("config_reload_restart_required", (value) => value === 1);
+  await sidecar.metricIs("config_reload_restart_required", 1);
   assert.equal(await sidecar.metric("config_reload_last_successful"), 1, "it is no failure");
   assert.match(await get(url(sidecar, "/")), /needs a restart/);
   // An end within 2 s would count as killed by the signal, and be looked into anyway.
@@ -237,6 +237,6 @@ test("metrics: a restart that was required is over when the app has restarted", 
   const { port } = scene.app;
   await scene.app.stop();
   await using _again = await startTargetApp({ config: scene.file, port });
-  await sidecar.metricIs("config_reload_restart_required", (value) => value === 0);
+  await sidecar.metricIs("config_reload_restart_required", 0);
   assert.deepEqual(JSON.parse(await get(url(sidecar, "/status"))).restartRequired, []);
 });

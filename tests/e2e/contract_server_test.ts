@@ -5,15 +5,7 @@
 
 import assert from "node:assert/strict";
 import { until } from "../support/poll.ts";
-import {
-  createScene,
-  freePort,
-  get,
-  ready,
-  runProduct,
-  type Sidecar,
-  startSidecar,
-} from "../support/scene.ts";
+import { createScene, freePort, get, runProduct, type Sidecar, startReady } from "../support/scene.ts";
 import { test } from "../support/strict.ts";
 const CERTIFICATES = new URL("../testdata/tls/", import.meta.url).pathname;
 const CA = Deno.readTextFileSync(`${CERTIFICATES}ca.pem`);
@@ -57,11 +49,11 @@ test("/status: version, settings with their sources, files, watcher, target, the
     args: ["--interval=400ms", "--poll-interval=20ms"],
     env: { CONFIG_RELOADER_JITTER: "0s", LOG_LEVEL: "debug", POD_NAME: "web-1", POD_NAMESPACE: "shop" },
   });
-  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
+  await sidecar.metricIs("config_reload_in_sync", 1);
   let hash = "";
   for (let i = 1; i <= 22; i++) {
     hash = await scene.swap(`version: ${i}\n`);
-    await sidecar.metricIs("config_reload_successes_total", (value) => value === i);
+    await sidecar.metricIs("config_reload_successes_total", i);
   }
   const status = JSON.parse(await get(url(sidecar, "/status")));
   assert.match(status.version, /^\d+\.\d+\.\d+$/);
@@ -124,7 +116,7 @@ test("no secret in the log, the pages, the metrics or the arguments, however a r
   };
   const check = await put("check.sh", '#!/bin/sh\ngrep -q BAD "$1" && exit 3\nexit 0\n');
   await Deno.chmod(check, 0o755);
-  const sidecar = await startSidecar({
+  await using sidecar = await startReady({
     args: [
       "--trigger=http",
       "--interval=300ms",
@@ -154,56 +146,51 @@ test("no secret in the log, the pages, the metrics or the arguments, however a r
       EXPANDED: "hunter2-env",
     },
   });
-  try {
-    await ready(sidecar);
-    const auth = { authorization: "Bearer hunter2-bearer" };
-    const page = async (path: string) => await (await fetch(url(sidecar, path), { headers: auth })).text();
-    const outcomes = async (name: string) =>
-      await until(name, async () => (await page("/metrics")).includes(`{outcome="${name}"} 1`));
-    const pages: string[] = [];
-    const keep = async () => {
-      for (const path of ["/", "/status", "/metrics"]) pages.push(await page(path));
-      for (const path of ["/", "/status", "/metrics", "/readyz", "/healthz"]) {
-        pages.push(await (await fetch(url(sidecar, path))).text());
-      }
-    };
-    scene.volume.swap({ "config.yaml": "a: hunter2-content $(EXPANDED) $(UNSET)\n" });
-    await outcomes("success");
-    assert.equal(
-      await Deno.readTextFile(`${scene.dir}/out.yaml`),
-      "a: hunter2-content hunter2-env $(UNSET)\n",
-    );
-    await keep();
-    scene.volume.swap({ "config.yaml": 'a: "hunter2-content" hunter2-content: [\n' });
-    await outcomes("invalid");
-    await keep();
-    scene.volume.swap({ "config.yaml": "a: BAD hunter2-content\n" });
-    await until(
-      "the check command to say no",
-      async () => (await page("/metrics")).includes('{outcome="invalid"} 2'),
-    );
-    answer = () =>
-      new Response("no", { status: 302, headers: { location: "http://x:hunter2-location@y/?z=hunter2-z" } });
-    scene.volume.swap({ "config.yaml": "a: hunter2-content 3\n" });
-    await outcomes("failed");
-    await keep();
-    answer = () => new Response("ok");
-    await scene.app.control({ mode: "down" });
-    await scene.app.stop();
-    scene.volume.swap({ "config.yaml": "a: hunter2-content 4\n" });
-    await outcomes("timeout");
-    await keep();
-    assert.ok(
-      seen.includes("Basic dXNlcjpodW50ZXIyLWJhc2lj hunter2-header ?token=hunter2-query"),
-      seen.join("\n"),
-    );
-    const cmdline = await Deno.readTextFile(`/proc/${sidecar.pid}/cmdline`);
-    for (const text of [...pages, sidecar.log(), cmdline]) {
-      const found = /.{0,80}(hunter2|dXNlcjpodW50).{0,30}/.exec(text);
-      assert.equal(found, null, `a secret is shown: ${found?.[0]}`);
+  const auth = { authorization: "Bearer hunter2-bearer" };
+  const page = async (path: string) => await (await fetch(url(sidecar, path), { headers: auth })).text();
+  const outcomes = async (name: string) =>
+    await until(name, async () => (await page("/metrics")).includes(`{outcome="${name}"} 1`));
+  const pages: string[] = [];
+  const keep = async () => {
+    for (const path of ["/", "/status", "/metrics"]) pages.push(await page(path));
+    for (const path of ["/", "/status", "/metrics", "/readyz", "/healthz"]) {
+      pages.push(await (await fetch(url(sidecar, path))).text());
     }
-  } finally {
-    await sidecar.stop();
+  };
+  scene.volume.swap({ "config.yaml": "a: hunter2-content $(EXPANDED) $(UNSET)\n" });
+  await outcomes("success");
+  assert.equal(
+    await Deno.readTextFile(`${scene.dir}/out.yaml`),
+    "a: hunter2-content hunter2-env $(UNSET)\n",
+  );
+  await keep();
+  scene.volume.swap({ "config.yaml": 'a: "hunter2-content" hunter2-content: [\n' });
+  await outcomes("invalid");
+  await keep();
+  scene.volume.swap({ "config.yaml": "a: BAD hunter2-content\n" });
+  await until(
+    "the check command to say no",
+    async () => (await page("/metrics")).includes('{outcome="invalid"} 2'),
+  );
+  answer = () =>
+    new Response("no", { status: 302, headers: { location: "http://x:hunter2-location@y/?z=hunter2-z" } });
+  scene.volume.swap({ "config.yaml": "a: hunter2-content 3\n" });
+  await outcomes("failed");
+  await keep();
+  answer = () => new Response("ok");
+  await scene.app.control({ mode: "down" });
+  await scene.app.stop();
+  scene.volume.swap({ "config.yaml": "a: hunter2-content 4\n" });
+  await outcomes("timeout");
+  await keep();
+  assert.ok(
+    seen.includes("Basic dXNlcjpodW50ZXIyLWJhc2lj hunter2-header ?token=hunter2-query"),
+    seen.join("\n"),
+  );
+  const cmdline = await Deno.readTextFile(`/proc/${sidecar.pid}/cmdline`);
+  for (const text of [...pages, sidecar.log(), cmdline]) {
+    const found = /.{0,80}(hunter2|dXNlcjpodW50).{0,30}/.exec(text);
+    assert.equal(found, null, `a secret is shown: ${found?.[0]}`);
   }
 });
 
@@ -341,7 +328,7 @@ test("unix sockets for status and trigger; credentials are read afresh at each r
       return Response.json({ healthy: true, status: "success", attempts });
     },
   );
-  const sidecar = await startSidecar({
+  await using sidecar = await startReady({
     args: [
       "--config-file",
       scene.file,
@@ -356,21 +343,16 @@ test("unix sockets for status and trigger; credentials are read afresh at each r
       "--max-backoff=200ms",
     ],
   });
-  try {
-    await ready(sidecar);
-    await scene.swap("version: 1\n");
-    await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
-    assert.ok(asked.includes("POST /-/reload?full=1") && asked.includes("GET /status"), asked.join());
-    wanted = "two";
-    await scene.swap("version: 2\n");
-    await sidecar.metricIs('config_reload_outcomes_total{outcome="rejected"}', (value) => value >= 1);
-    await sidecar.logged("answered HTTP 401");
-    await Deno.writeTextFile(token, "two\n");
-    await sidecar.metricIs("config_reload_successes_total", (value) => value === 2);
-    assert.equal(attempts, 2);
-  } finally {
-    await sidecar.stop();
-  }
+  await scene.swap("version: 1\n");
+  await sidecar.metricIs("config_reload_successes_total", 1);
+  assert.ok(asked.includes("POST /-/reload?full=1") && asked.includes("GET /status"), asked.join());
+  wanted = "two";
+  await scene.swap("version: 2\n");
+  await sidecar.metricIs('config_reload_outcomes_total{outcome="rejected"}', (value) => value >= 1);
+  await sidecar.logged("answered HTTP 401");
+  await Deno.writeTextFile(token, "two\n");
+  await sidecar.metricIs("config_reload_successes_total", 2);
+  assert.equal(attempts, 2);
 });
 
 test("/readyz: ready after the first look even without files; with in-sync only while the app runs what is on disk", async () => {

@@ -6,28 +6,30 @@
 import assert from "node:assert/strict";
 import { createKubeletVolume } from "../support/kubelet.ts";
 import { clearlyLater, until } from "../support/poll.ts";
-import { createScene, get, ready, runProduct, sha256, type Sidecar, startSidecar } from "../support/scene.ts";
+import {
+  createScene,
+  get,
+  runProduct,
+  sha256,
+  type Sidecar,
+  startProgram,
+  startReady,
+  startSidecar,
+} from "../support/scene.ts";
 import { testInDir } from "../support/in_dir.ts";
 import { test } from "../support/strict.ts";
 import { startTargetApp, type TargetApp } from "../support/target_app.ts";
 
-/** Runs the sidecar for `app` while `body` looks at it. */
-async function withSidecar(
+/** Starts the sidecar for `app`, and waits until it is ready. */
+async function startFor(
   app: TargetApp,
   args: readonly string[],
-  body: (sidecar: Sidecar) => Promise<void>,
   env: Record<string, string> = {},
-): Promise<void> {
-  const sidecar = await startSidecar({
+): Promise<Sidecar> {
+  return await startReady({
     args: [`--reload-url=${app.url}`, `--pid=${app.pid}`, "--interval=300ms", ...args],
     env,
   });
-  try {
-    await ready(sidecar);
-    await body(sidecar);
-  } finally {
-    await sidecar.stop();
-  }
 }
 
 testInDir(
@@ -41,26 +43,25 @@ testInDir(
     const args = [`--config-file=${dir}/in.yaml`, `--config-envsubst-file=${dir}/out.yaml`];
     // Refused at first: by the next try, and by the next sidecar, the output is not written anew.
     await app.control({ mode: "reject" });
-    await withSidecar(app, [...args, "--retry-interval=1h", "--max-backoff=1h"], async (sidecar) => {
-      await sidecar.metricIs('config_reload_outcomes_total{outcome="rejected"}', (value) => value === 1);
-      assert.equal(await Deno.readTextFile(`${dir}/out.yaml`), "version: 1\n");
-      sidecar.kill("SIGHUP");
-      await sidecar.metricIs('config_reload_outcomes_total{outcome="rejected"}', (value) => value === 2);
-    }, { VERSION: "1" });
+    const patient = ["--retry-interval=1h", "--max-backoff=1h"];
+    const refused = await startFor(app, [...args, ...patient], { VERSION: "1" });
+    await refused.metricIs('config_reload_outcomes_total{outcome="rejected"}', 1);
+    assert.equal(await Deno.readTextFile(`${dir}/out.yaml`), "version: 1\n");
+    refused.kill("SIGHUP");
+    await refused.metricIs('config_reload_outcomes_total{outcome="rejected"}', 2);
+    await refused.stop();
     await app.control({ mode: "ok" });
-    const hash = await sha256("version: 1\n");
-    await withSidecar(app, args, async (sidecar) => {
-      await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
-      assert.equal((await app.counts()).hash, hash);
-      assert.equal((await app.counts()).signals, 3);
-    }, { VERSION: "1" });
+    const next = await startFor(app, args, { VERSION: "1" });
+    await next.metricIs("config_reload_successes_total", 1);
+    const { hash, signals } = await app.counts();
+    assert.deepEqual([hash, signals], [await sha256("version: 1\n"), 3]);
+    await next.stop();
     // The output is old by now, and the app has read it at its start.
     await clearlyLater();
     await using again = await startTargetApp({ config: `${dir}/out.yaml` });
-    await withSidecar(again, args, async (sidecar) => {
-      await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
-      assert.equal((await again.counts()).signals, 0);
-    }, { VERSION: "1" });
+    await using last = await startFor(again, args, { VERSION: "1" });
+    await last.metricIs("config_reload_in_sync", 1);
+    assert.equal((await again.counts()).signals, 0);
   },
 );
 
@@ -68,25 +69,20 @@ testInDir(
   "--trigger http with --verify none: each change is sent, and the content found at the start, too",
   async (dir) => {
     let requests = 0;
-    const app = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => {
+    await using app = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => {
       requests++;
       return new Response("ok");
     });
     await Deno.writeTextFile(`${dir}/c.yaml`, "version: 0\n");
     const url = `http://127.0.0.1:${app.addr.port}/-/reload`;
-    const sidecar = await startSidecar({
+    await using sidecar = await startSidecar({
       args: [`--config-file=${dir}/c.yaml`, "--trigger=http", `--trigger-url=${url}`, "--verify=none"],
     });
-    try {
-      await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
-      await Deno.writeTextFile(`${dir}/c.yaml`, "version: 1\n");
-      await sidecar.metricIs("config_reload_successes_total", (value) => value === 2);
-      assert.equal(requests, 2);
-      assert.equal(await sidecar.metric("config_reload_in_sync"), 1);
-    } finally {
-      await sidecar.stop();
-      await app.shutdown();
-    }
+    await sidecar.metricIs("config_reload_successes_total", 1);
+    await Deno.writeTextFile(`${dir}/c.yaml`, "version: 1\n");
+    await sidecar.metricIs("config_reload_successes_total", 2);
+    assert.equal(requests, 2);
+    assert.equal(await sidecar.metric("config_reload_in_sync"), 1);
   },
 );
 
@@ -119,38 +115,37 @@ testInDir(
       `--watched-dir=${dir}/dir`,
       `--watched-dir=${dir}/dir/deep`,
     ];
-    await withSidecar(app, args, async (sidecar) => {
-      let reloads = 0;
-      const holds = async (what: string) => {
-        const info = `config_reload_config_info{hash="${await listingHash(files)}"}`;
-        await sidecar.metricIs(info, (value) => value === 1).catch((error) => {
-          throw new Error(`${what}: ${(error as Error).message}`);
-        });
-        await sidecar.metricIs("config_reload_successes_total", (value) => value === reloads);
-        await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
-        assert.equal(await sidecar.metric("config_reload_files"), Object.keys(files).length, what);
-      };
-      const change = async (what: string, act: () => void | Promise<void>) => {
-        await act();
-        reloads++;
-        await holds(what);
-      };
-      const write = (name: string, text: string) => async () => {
-        await Deno.writeTextFile(`${dir}/${name}`, text);
-        files[`${dir}/${name}`] = text;
-      };
-      await holds("at the start");
-      await change("a file that the glob comes to match", write("glob/c.yaml", "new\n"));
-      await change("a file deep in the directory", write("dir/deep/c.txt", "other\n"));
-      await change("a key of the volume", () => {
-        volume.swap({ "key.yaml": "swapped\n" });
-        files[volume.path("key.yaml")] = "swapped\n";
+    await using sidecar = await startFor(app, args);
+    let reloads = 0;
+    const holds = async (what: string) => {
+      const info = `config_reload_config_info{hash="${await listingHash(files)}"}`;
+      await sidecar.metricIs(info, 1).catch((error) => {
+        throw new Error(`${what}: ${(error as Error).message}`);
       });
-      await change("the named file", write("named.json", "[]\n"));
-      await change("a file that goes", async () => {
-        await Deno.remove(`${dir}/glob/a.yaml`);
-        delete files[`${dir}/glob/a.yaml`];
-      });
+      await sidecar.metricIs("config_reload_successes_total", reloads);
+      await sidecar.metricIs("config_reload_in_sync", 1);
+      assert.equal(await sidecar.metric("config_reload_files"), Object.keys(files).length, what);
+    };
+    const change = async (what: string, act: () => void | Promise<void>) => {
+      await act();
+      reloads++;
+      await holds(what);
+    };
+    const write = (name: string, text: string) => async () => {
+      await Deno.writeTextFile(`${dir}/${name}`, text);
+      files[`${dir}/${name}`] = text;
+    };
+    await holds("at the start");
+    await change("a file that the glob comes to match", write("glob/c.yaml", "new\n"));
+    await change("a file deep in the directory", write("dir/deep/c.txt", "other\n"));
+    await change("a key of the volume", () => {
+      volume.swap({ "key.yaml": "swapped\n" });
+      files[volume.path("key.yaml")] = "swapped\n";
+    });
+    await change("the named file", write("named.json", "[]\n"));
+    await change("a file that goes", async () => {
+      await Deno.remove(`${dir}/glob/a.yaml`);
+      delete files[`${dir}/glob/a.yaml`];
     });
   },
 );
@@ -159,7 +154,7 @@ testInDir(
   "flag, prefixed variable, plain variable, default: the first that is not empty counts, and /status says which",
   async (dir) => {
     for (const name of ["a", "b"]) await Deno.writeTextFile(`${dir}/${name}`, name);
-    const sidecar = await startSidecar({
+    await using sidecar = await startReady({
       args: ["--trigger=none", "--log-level=warn"],
       env: {
         CONFIG_FILE: ` ${dir}/a , ${dir}/b,`,
@@ -175,24 +170,19 @@ testInDir(
         CONFIG_RELOADER_SERVICE_HOST: "10.0.0.4",
       },
     });
-    try {
-      await ready(sidecar);
-      const status = JSON.parse(await get(`http://127.0.0.1:${sidecar.port}/status`));
-      const setting = (name: string) => {
-        const { value, source } = status.settings.find((s: { name: string }) => s.name === name);
-        return [value, source];
-      };
-      assert.deepEqual(setting("config-file"), [`${dir}/a,${dir}/b`, "environment"]);
-      assert.deepEqual(setting("interval"), ["7s", "environment"]);
-      assert.deepEqual(setting("log-level"), ["warn", "flag"]);
-      assert.deepEqual(setting("jitter"), ["0s", "default"]);
-      const warned = sidecar.log().split("\n").filter((line) => line.includes("Kubernetes' link"));
-      assert.equal(warned.length, 2, sidecar.log());
-      for (const name of ["CONFIG_RELOADER_METRICS_PORT", "METRICS_PORT"]) {
-        assert.ok(warned.some((line) => line.includes(` ${name}: "tcp://10.0.0.`)), sidecar.log());
-      }
-    } finally {
-      await sidecar.stop();
+    const status = JSON.parse(await get(`http://127.0.0.1:${sidecar.port}/status`));
+    const setting = (name: string) => {
+      const { value, source } = status.settings.find((s: { name: string }) => s.name === name);
+      return [value, source];
+    };
+    assert.deepEqual(setting("config-file"), [`${dir}/a,${dir}/b`, "environment"]);
+    assert.deepEqual(setting("interval"), ["7s", "environment"]);
+    assert.deepEqual(setting("log-level"), ["warn", "flag"]);
+    assert.deepEqual(setting("jitter"), ["0s", "default"]);
+    const warned = sidecar.log().split("\n").filter((line) => line.includes("Kubernetes' link"));
+    assert.equal(warned.length, 2, sidecar.log());
+    for (const name of ["CONFIG_RELOADER_METRICS_PORT", "METRICS_PORT"]) {
+      assert.ok(warned.some((line) => line.includes(` ${name}: "tcp://10.0.0.`)), sidecar.log());
     }
   },
 );
@@ -204,47 +194,49 @@ test("--min-reload-interval: the first change goes at once, later ones coalesce,
   await patient.stop();
   const { signals } = await scene.app.counts();
   const sidecar = await scene.begin({ args: ["--min-reload-interval=3s", "--reload-on-start=never"] });
-  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
+  await sidecar.metricIs("config_reload_in_sync", 1);
   const swappedMs = Date.now();
   await scene.applied(await scene.swap("version: 1\n"));
-  await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
   for (let i = 2; i < 9; i++) await scene.swap(`version: ${i}\n`);
   await scene.applied(await scene.swap("version: 9\n"));
-  await sidecar.metricIs("config_reload_successes_total", (value) => value === 2);
-  await until("the second line", () => sidecar.log().split("Sending SIGHUP").length === 3);
-  const last = sidecar.log().split("\n").findLast((line) => line.includes("Sending SIGHUP"))!;
-  // The first signal came later than the swap, and its line later than that.
-  assert.ok(Date.parse(last.split(" ")[0]!) - swappedMs >= 3_000, sidecar.log());
+  await sidecar.metricIs("config_reload_in_sync", 1);
+  const sent = (await scene.app.counts()).signals - signals;
+  const lines = () => sidecar.log().split("\n").filter((line) => line.includes("Sending SIGHUP"));
+  await until("a line for each signal", () => lines().length === sent);
+  for (const [at, line] of lines().entries()) {
+    // The first signal came later than the swap, and a signal's line later than that.
+    assert.ok(Date.parse(line.split(" ")[0]!) - swappedMs >= 3_000 * at, sidecar.log());
+  }
   await scene.swap("version: 10\n");
   await scene.swap("version: 9\n");
-  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
   const scans = "config_reload_last_scan_timestamp_seconds";
   const untilS = await sidecar.metric(scans) + 4;
   await sidecar.metricIs(scans, (value) => value > untilS);
-  assert.equal((await scene.app.counts()).signals, signals + 2);
+  assert.equal(await sidecar.metric("config_reload_in_sync"), 1);
+  assert.equal((await scene.app.counts()).signals, signals + sent, "none is left to come");
 });
 
 test("SIGHUP during a verification is answered right after it, however long the pause is", async () => {
   await using scene = await createScene({ app: { mode: "ignore" } });
   const pauses = ["--retry-interval=1h", "--max-backoff=1h", "--reload-timeout=2s", "--poll-interval=100ms"];
   const sidecar = await scene.begin({ args: pauses });
-  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
+  await sidecar.metricIs("config_reload_in_sync", 1);
   const hash = await scene.swap("version: 1\n");
   await until("the signal to be ignored", async () => (await scene.app.counts()).signals === 1);
   // It was ignored for good: no later one is, however late the SIGHUP is noticed.
   await scene.app.control({ mode: "ok" });
   sidecar.kill("SIGHUP");
   await scene.applied(hash);
-  await sidecar.metricIs("config_reload_attempts_total", (value) => value === 2);
+  await sidecar.metricIs("config_reload_attempts_total", 2);
 });
 
 test("SIGTERM and SIGINT end what waits (a change, jitter, a pause after a failure, a missing file) at once, and send nothing", async () => {
   await using scene = await createScene();
   const waits: [args: string[], begin: (sidecar: Sidecar) => Promise<unknown>][] = [
-    [[], (sidecar) => sidecar.metricIs("config_reload_in_sync", (value) => value === 1)],
+    [[], (sidecar) => sidecar.metricIs("config_reload_in_sync", 1)],
     [["--jitter=1h"], async (sidecar) => {
       await scene.swap("version: 1\n");
-      await sidecar.metricIs("config_reload_in_sync", (value) => value === 0);
+      await sidecar.metricIs("config_reload_in_sync", 0);
     }],
     [["--retry-interval=1h", "--max-backoff=1h"], async (sidecar) => {
       await scene.app.control({ mode: "reject" });
@@ -299,15 +291,12 @@ test("--once ends with 0 where the app matches, is not there yet, or the output 
     "--reload-on-start=always",
   ]);
   await expect(0, /Nothing to reload/, [...app, "--reload-on-start=never"]);
-  const twins = [1, 2].map(() => new Deno.Command("sleep", { args: ["3662.25"] }).spawn());
+  await using _one = startProgram("sleep", ["3662.25"]);
+  await using _two = startProgram("sleep", ["3662.25"]);
   await expect(1, /2 separate processes match.*because of --once/, [
     ...own,
     "--process-cmdline=sleep 3662.25$",
   ]);
-  for (const twin of twins) {
-    twin.kill("SIGKILL");
-    await twin.status;
-  }
 });
 
 testInDir(
@@ -317,33 +306,24 @@ testInDir(
     await Deno.writeTextFile(`${dir}/c`, "0");
     await Deno.writeTextFile(script, `trap 'echo x >> ${dir}/signals' USR1\nwhile :; do sleep 0.05; done\n`);
     await Deno.symlink("/bin/sh", program);
-    const app = new Deno.Command(program, { args: [script], stdin: "null" }).spawn();
+    await using app = startProgram(program, [script]);
     let wanted = 0;
-    try {
-      for (const signal of ["SIGUSR1", "usr1", "10"]) {
-        const sidecar = await startSidecar({
-          args: [
-            `--config-file=${dir}/c`,
-            `--signal=${signal}`,
-            "--process-name=an-application-with-a-long-name",
-            "--verify=none",
-            "--reload-on-start=always",
-          ],
-        });
-        try {
-          await sidecar.logged(`Sending SIGUSR1 to main process (PID ${app.pid})`);
-          wanted++;
-          await until(
-            "the signal to arrive",
-            async () => (await Deno.readTextFile(`${dir}/signals`).catch(() => "")).length === 2 * wanted,
-          );
-        } finally {
-          await sidecar.stop();
-        }
-      }
-    } finally {
-      app.kill("SIGKILL");
-      await app.status;
+    for (const signal of ["SIGUSR1", "usr1", "10"]) {
+      await using sidecar = await startSidecar({
+        args: [
+          `--config-file=${dir}/c`,
+          `--signal=${signal}`,
+          "--process-name=an-application-with-a-long-name",
+          "--verify=none",
+          "--reload-on-start=always",
+        ],
+      });
+      await sidecar.logged(`Sending SIGUSR1 to main process (PID ${app.pid})`);
+      wanted++;
+      await until(
+        "the signal to arrive",
+        async () => (await Deno.readTextFile(`${dir}/signals`).catch(() => "")).length === 2 * wanted,
+      );
     }
   },
 );
@@ -362,20 +342,19 @@ testInDir(
     await Deno.writeTextFile(`${out}/foreign`, "not ours\n");
     await using app = await startTargetApp({ config: `${out}/foreign` });
     const args = [`--config-file=${dir}/one.yaml`, `--watched-dir=${dir}/in`, `--output-dir=${out}`];
-    await withSidecar(app, args, async (sidecar) => {
-      await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
-      assert.deepEqual([await text("one.yaml"), await text("sub/two.yaml"), await text("three.yaml")], [
-        "zipped: me\n",
-        "two: me $(NOBODY)\n",
-        "three\n",
-      ]);
-      await Deno.remove(`${dir}/in/sub`, { recursive: true });
-      await until("the output to go", async () => await text("sub/two.yaml") === null);
-      assert.equal(await text("foreign"), "not ours\n");
-      assert.equal(sidecar.log().split("$(NOBODY)").length - 1, 1, "told once");
-      await Deno.writeTextFile(`${dir}/in/one.yaml`, "the same name\n");
-      await sidecar.logged('both "');
-      assert.equal(await text("one.yaml"), "zipped: me\n", "the old output stays");
-    }, { WHO: "me" });
+    await using sidecar = await startFor(app, args, { WHO: "me" });
+    await sidecar.metricIs("config_reload_in_sync", 1);
+    assert.deepEqual([await text("one.yaml"), await text("sub/two.yaml"), await text("three.yaml")], [
+      "zipped: me\n",
+      "two: me $(NOBODY)\n",
+      "three\n",
+    ]);
+    await Deno.remove(`${dir}/in/sub`, { recursive: true });
+    await until("the output to go", async () => await text("sub/two.yaml") === null);
+    assert.equal(await text("foreign"), "not ours\n");
+    assert.equal(sidecar.log().split("$(NOBODY)").length - 1, 1, "told once");
+    await Deno.writeTextFile(`${dir}/in/one.yaml`, "the same name\n");
+    await sidecar.logged('both "');
+    assert.equal(await text("one.yaml"), "zipped: me\n", "the old output stays");
   },
 );

@@ -6,15 +6,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { until } from "../support/poll.ts";
-import {
-  createScene,
-  ready,
-  runProduct,
-  type Scene,
-  sha256,
-  type Sidecar,
-  startSidecar,
-} from "../support/scene.ts";
+import { createScene, runProduct, type Scene, sha256, type Sidecar, startSidecar } from "../support/scene.ts";
 import { test } from "../support/strict.ts";
 
 /** A scene whose sidecar is ready. */
@@ -33,11 +25,11 @@ async function nextLook(sidecar: Sidecar): Promise<void> {
 test("20 swaps: exactly 20 signals, 20 successes, in sync, and the contract's texts", async () => {
   await using scene = await createScene();
   const sidecar = await begin(scene);
-  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
+  await sidecar.metricIs("config_reload_in_sync", 1);
   let old = await sha256("version: 0\n");
   for (let i = 1; i <= 20; i++) {
     const hash = await scene.swap(`version: ${i}\n`);
-    await sidecar.metricIs("config_reload_successes_total", (value) => value === i);
+    await sidecar.metricIs("config_reload_successes_total", i);
     await sidecar.logged(`Config change detected (hash: ${old.slice(0, 12)} -> ${hash.slice(0, 12)})`);
     assert.equal((await scene.app.counts()).hash, hash);
     old = hash;
@@ -68,17 +60,6 @@ test("chmod, touch and a swap to the same content lead to no signal", async () =
   assert.equal(await sidecar.metric("config_reload_in_sync"), 1);
 });
 
-test("a failed reload is retried until the app takes it", async () => {
-  await using scene = await createScene({ app: { mode: "reject" } });
-  const sidecar = await begin(scene);
-  const hash = await scene.swap("version: 1\n");
-  await sidecar.metricIs("config_reload_failures_total", (value) => value >= 2);
-  await sidecar.logged("Trying the reload again");
-  await scene.app.control({ mode: "ok" });
-  await scene.applied(hash);
-  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
-});
-
 test("a status URL that is down or hangs does not hold up the signal", async () => {
   await using scene = await createScene({ app: { mode: "hang" } });
   await begin(scene, "--http-timeout=10m", "--reload-timeout=10m");
@@ -93,7 +74,7 @@ test("without a baseline the first answer becomes one and the trigger goes out o
   await scene.swap("version: 1\n");
   await sidecar.logged("Sending SIGHUP");
   await scene.app.control({ mode: "ok" });
-  await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
+  await sidecar.metricIs("config_reload_successes_total", 1);
   assert.equal(await signals(scene), 2);
   assert.equal(await sidecar.metric("config_reload_failures_total"), 0);
 });
@@ -102,33 +83,11 @@ test("plain files: replaced by rename and written in place", async () => {
   await using scene = await createScene({ plain: true });
   const sidecar = await begin(scene);
   await scene.applied(await scene.swap("version: 1\n"));
-  await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
+  await sidecar.metricIs("config_reload_successes_total", 1);
   await Deno.writeTextFile(scene.file, "version: 2, in place\n");
   await scene.applied(await sha256("version: 2, in place\n"));
-  await sidecar.metricIs("config_reload_successes_total", (value) => value === 2);
+  await sidecar.metricIs("config_reload_successes_total", 2);
   assert.equal(await signals(scene), 2);
-});
-
-test("--reload-on-start: always reloads, never does not", async () => {
-  await using scene = await createScene();
-  await scene.swap("version: 1\n");
-  const never = await begin(scene, "--reload-on-start=never");
-  await nextLook(never);
-  assert.equal(await signals(scene), 0);
-  assert.equal(await never.metric("config_reload_in_sync"), 1);
-  await never.stop();
-  const always = await begin(scene, "--reload-on-start=always");
-  await always.metricIs("config_reload_successes_total", (value) => value === 1);
-});
-
-test("an app that dies of the signal: failed, told, and never signalled again with this content", async () => {
-  await using scene = await createScene({ app: { mode: "die" } });
-  const sidecar = await begin(scene, "--reload-timeout=500ms", "--poll-interval=100ms");
-  await scene.swap("version: 1\n");
-  await sidecar.logged("the signal killed it");
-  await sidecar.metricIs("config_reload_failures_total", (value) => value >= 2);
-  assert.equal(sidecar.log().split("Sending SIGHUP").length - 1, 1, sidecar.log());
-  assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
 });
 
 test("--verify none and http: the outcome comes at once; a death soon after is told and counts", async () => {
@@ -136,52 +95,23 @@ test("--verify none and http: the outcome comes at once; a death soon after is t
     await using scene = await createScene({ app: { mode: "die-later" } });
     const sidecar = await begin(scene, `--verify=${mode}`);
     await scene.swap("version: 1\n");
-    await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
+    await sidecar.metricIs("config_reload_successes_total", 1);
     await sidecar.logged("the signal killed it");
-    await sidecar.metricIs("config_reload_in_sync", (value) => value === 0);
-  }
-});
-
-test("a change while nobody may be signalled is told and counted, from the start on", async () => {
-  await using scene = await createScene();
-  // Two that match and are no single tree: that does not pass by itself.
-  const twins = [1, 2].map(() => new Deno.Command("sleep", { args: ["3661.25"] }).spawn());
-  const sidecar = await startSidecar({
-    args: ["--config-file", scene.file, "--reload-url", scene.app.url, "--process-cmdline=sleep 3661.25$"],
-  });
-  try {
-    await ready(sidecar);
-    await sidecar.logged("Target: ");
-    assert.equal(await sidecar.metric("config_reload_attempts_total"), 0, "nothing has changed yet");
-    await scene.swap("version: 1\n");
-    await sidecar.logged("Reload failed: ");
-    assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
-    assert.equal(await sidecar.metric("config_reload_last_successful"), 0);
-    assert.ok(await sidecar.metric("config_reload_failures_total") >= 1);
-  } finally {
-    await sidecar.stop();
-    for (const twin of twins) {
-      twin.kill("SIGKILL");
-      await twin.status;
-    }
+    await sidecar.metricIs("config_reload_in_sync", 0);
   }
 });
 
 test("--trigger none: an app that watches by itself is verified", async () => {
   await using scene = await createScene();
-  const sidecar = await startSidecar({
+  await using sidecar = await startSidecar({
     args: ["--config-file", scene.file, "--reload-url", scene.app.url, "--trigger=none", "--interval=500ms"],
   });
-  try {
-    // A reload before the first status was read could not be told from none.
-    await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
-    await scene.swap("version: 1\n");
-    scene.app.kill("SIGHUP");
-    await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
-    assert.equal(sidecar.log().includes("Sending"), false);
-  } finally {
-    await sidecar.stop();
-  }
+  // A reload before the first status was read could not be told from none.
+  await sidecar.metricIs("config_reload_in_sync", 1);
+  await scene.swap("version: 1\n");
+  scene.app.kill("SIGHUP");
+  await sidecar.metricIs("config_reload_successes_total", 1);
+  assert.equal(sidecar.log().includes("Sending"), false);
 });
 
 test("--validate: while the largest YAML is looked at, /healthz answers within 1 s and SIGTERM ends it", async () => {
@@ -230,7 +160,7 @@ test("--config-envsubst-file: rendered, then triggered; --once renders and exits
   const sidecar = await scene.begin({ args: ["--config-envsubst-file", out], env: { PLACE: "there" } });
   await until("the new text", async () => (await Deno.readTextFile(out)).startsWith("home: there"));
   await scene.swap("place: $(PLACE)\n");
-  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
+  await sidecar.metricIs("config_reload_in_sync", 1);
   assert.equal(await Deno.readTextFile(out), "place: there\n");
   const before = await signals(scene);
   await Deno.remove(out);
@@ -250,7 +180,7 @@ test("--config-envsubst-file beside --watched-dir, as Prometheus is run: a chang
   await scene.swap("place: $(PLACE)\n");
   await sidecar.metricIs("config_reload_successes_total", (value) => value >= 1);
   await until("the rendered text", async () => await Deno.readTextFile(out) === "place: here\n");
-  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
+  await sidecar.metricIs("config_reload_in_sync", 1);
   const before = await signals(scene);
   await Deno.writeTextFile(join(rules, "a.yaml"), "other\n");
   await until("a signal for the rules", async () => await signals(scene) > before);
@@ -298,7 +228,7 @@ test("--log-format json and logfmt carry the fields", async () => {
     await using scene = await createScene();
     const sidecar = await begin(scene, `--log-format=${format}`);
     await scene.swap("version: 1\n");
-    await sidecar.metricIs("config_reload_successes_total", (value) => value === 1);
+    await sidecar.metricIs("config_reload_successes_total", 1);
     await sidecar.logged("Reload successful");
     const log = sidecar.log();
     for (const field of ["old_hash", "new_hash", "pid", "signal", "outcome", "duration_ms"]) {
@@ -318,6 +248,6 @@ test("memory, descriptors and reloads stay exact over many quick swaps", async (
   const fdsBefore = await sidecar.metric("process_open_fds");
   for (let i = 1; i <= 100; i++) scene.volume.swap({ "config.yaml": `version: ${i}\n` });
   await scene.applied(await sha256("version: 100\n"));
-  await sidecar.metricIs("config_reload_in_sync", (value) => value === 1);
+  await sidecar.metricIs("config_reload_in_sync", 1);
   await sidecar.metricIs("process_open_fds", (value) => value <= fdsBefore + 6);
 });

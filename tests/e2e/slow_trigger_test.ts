@@ -4,9 +4,8 @@
  */
 
 import assert from "node:assert/strict";
-import { beside, successes } from "../support/beside.ts";
 import { createKubeletVolume } from "../support/kubelet.ts";
-import type { Sidecar } from "../support/scene.ts";
+import { startReady } from "../support/scene.ts";
 import { test } from "../support/strict.ts";
 
 interface SlowApp extends AsyncDisposable {
@@ -55,46 +54,35 @@ async function startSlowApp(status = 200): Promise<SlowApp> {
   };
 }
 
-async function besideSlowApp(
-  app: SlowApp,
-  args: readonly string[],
-  fn: (sidecar: Sidecar) => Promise<void>,
-): Promise<void> {
-  await beside({ log: () => "" }, [...app.args, ...args], fn);
-}
-
 test("a reload that outlasts --http-timeout is asked for once, and proved by the status", async () => {
   await using app = await startSlowApp();
-  await besideSlowApp(app, ["--http-timeout=300ms"], async (sidecar) => {
-    app.volume.swap({ "app.yaml": "a: 2" });
-    await sidecar.logged("timed out after 300ms; the app may have got it all the same");
-    app.finish();
-    await successes(sidecar, 1);
-    assert.equal(app.posts(), 1);
-    assert.equal(await sidecar.metric("config_reload_failures_total"), 0);
-  });
+  await using sidecar = await startReady({ args: [...app.args, "--http-timeout=300ms"] });
+  app.volume.swap({ "app.yaml": "a: 2" });
+  await sidecar.logged("timed out after 300ms; the app may have got it all the same");
+  app.finish();
+  await sidecar.metricIs("config_reload_successes_total", 1);
+  assert.equal(app.posts(), 1);
+  assert.equal(await sidecar.metric("config_reload_failures_total"), 0);
 });
 
 test("504 from something in between is no failure of the app's", async () => {
   await using app = await startSlowApp(504);
-  await besideSlowApp(app, [], async (sidecar) => {
-    app.volume.swap({ "app.yaml": "a: 2" });
-    await sidecar.logged("504");
-    app.finish();
-    await successes(sidecar, 1);
-    assert.equal(app.posts(), 1);
-  });
+  await using sidecar = await startReady({ args: app.args });
+  app.volume.swap({ "app.yaml": "a: 2" });
+  await sidecar.logged("504");
+  app.finish();
+  await sidecar.metricIs("config_reload_successes_total", 1);
+  assert.equal(app.posts(), 1);
 });
 
 test("where even the reload timeout is over, the retry asks the status before it asks for another reload", async () => {
   await using app = await startSlowApp();
-  const args = ["--http-timeout=300ms", "--reload-timeout=1s", "--retry-interval=1h", "--max-backoff=1h"];
-  await besideSlowApp(app, args, async (sidecar) => {
-    app.volume.swap({ "app.yaml": "a: 2" });
-    await sidecar.metricIs('config_reload_outcomes_total{outcome="timeout"}', (value) => value === 1);
-    app.finish();
-    sidecar.kill("SIGHUP"); // tried again at once
-    await successes(sidecar, 1);
-    assert.equal(app.posts(), 1);
-  });
+  const late = ["--http-timeout=300ms", "--reload-timeout=1s", "--retry-interval=1h", "--max-backoff=1h"];
+  await using sidecar = await startReady({ args: [...app.args, ...late] });
+  app.volume.swap({ "app.yaml": "a: 2" });
+  await sidecar.metricIs('config_reload_outcomes_total{outcome="timeout"}', 1);
+  app.finish();
+  sidecar.kill("SIGHUP"); // tried again at once
+  await sidecar.metricIs("config_reload_successes_total", 1);
+  assert.equal(app.posts(), 1);
 });

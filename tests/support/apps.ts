@@ -1,9 +1,10 @@
 /**
- * Real programs of Debian for the sidecar to look after: Prometheus and nginx, each on loopback ports in a temporary
- * directory, its configuration in a kubelet-style volume. Never started as a system service, never touching one.
+ * Real programs of Debian for the sidecar to look after, each on loopback ports in a temporary directory, its configuration in
+ * a kubelet-style volume, and the sidecar beside them. Never started as a system service, never touching one.
  */
 
-import { freePort, get } from "./scene.ts";
+import assert from "node:assert/strict";
+import { freePort, get, ready, type Sidecar, startSidecar } from "./scene.ts";
 import { createKubeletVolume, type KubeletVolume, type Payload } from "./kubelet.ts";
 import { until } from "./poll.ts";
 
@@ -97,6 +98,39 @@ export async function startApp(recipe: AppRecipe): Promise<App> {
     throw new Error(`${(error as Error).message}\n${log}`);
   }
   return app;
+}
+
+/** `never`, since a second is long for an app that was started only just now. */
+export const ALWAYS: readonly string[] = ["--interval", "500ms", "--reload-on-start", "never"];
+/** The same, with retries that do not keep a test waiting. */
+export const QUICK: readonly string[] = [...ALWAYS, "--retry-interval", "300ms", "--max-backoff", "600ms"];
+
+/** Starts the sidecar with `args` beside an app and runs `fn`; an error has the app's log, too. */
+export async function beside(
+  app: Pick<App, "log">,
+  args: readonly string[],
+  fn: (sidecar: Sidecar) => Promise<void>,
+): Promise<void> {
+  await using sidecar = await startSidecar({ args });
+  try {
+    await ready(sidecar);
+    await fn(sidecar);
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\n--- app:\n${app.log()}`, { cause: error });
+  }
+}
+
+/** Waits until so many reloads are proved, no more, and the app runs what is on disk. */
+export async function successes(sidecar: Sidecar, wanted: number): Promise<void> {
+  await sidecar.metricIs("config_reload_successes_total", (value) => value >= wanted);
+  assert.equal(await sidecar.metric("config_reload_successes_total"), wanted);
+  assert.equal(await sidecar.metric("config_reload_in_sync"), 1);
+}
+
+/** Waits until a reload has ended like this, and the app does not run what is on disk. */
+export async function ended(sidecar: Sidecar, outcome: string): Promise<void> {
+  await sidecar.metricIs(`config_reload_outcomes_total{outcome="${outcome}"}`, (value) => value >= 1);
+  assert.equal(await sidecar.metric("config_reload_in_sync"), 0);
 }
 
 /** @throws with what to install where a program is missing. */

@@ -11,16 +11,18 @@ export async function clearlyLater(): Promise<void> {
 
 /**
  * Polls `probe` every `everyMs` until it returns something other than undefined, null or false, and returns that.
- * @throws after `timeoutMs`, naming `what` and the last value seen.
+ * @throws after `timeoutMs`, or at the first look in vain after `isOver`, naming `what` and the last value seen.
  */
 export async function until<T>(
   what: string,
   probe: () => T | Promise<T>,
-  { timeoutMs = WAIT_MS, everyMs = 10 } = {},
+  { timeoutMs = WAIT_MS, everyMs = 10, isOver = (): boolean => false } = {},
 ): Promise<NonNullable<T>> {
-  const end = performance.now() + timeoutMs;
+  const beganMs = performance.now();
   let last: unknown;
+  let isLast: boolean;
   do {
+    isLast = isOver() || performance.now() > beganMs + timeoutMs;
     try {
       const value = await probe();
       if (value !== undefined && value !== null && value !== false) return value as NonNullable<T>;
@@ -28,9 +30,9 @@ export async function until<T>(
     } catch (error) {
       last = error;
     }
-    await new Promise((resolve) => setTimeout(resolve, everyMs));
-  } while (performance.now() < end);
-  throw new Error(`Waited ${timeoutMs} ms in vain for ${what}; last: ${last}`);
+    if (!isLast) await new Promise((resolve) => setTimeout(resolve, everyMs));
+  } while (!isLast);
+  throw new Error(`Waited ${Math.round(performance.now() - beganMs)} ms in vain for ${what}; last: ${last}`);
 }
 
 /**

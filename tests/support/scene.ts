@@ -20,19 +20,21 @@ export const PRODUCT: readonly string[] = BINARY === null
 /** The tests' own environment, without the variable that the sidecar would warn about. */
 const { CONFIG_RELOADER_BIN: _, ...ENVIRONMENT } = Deno.env.toObject();
 
-/** A running sidecar. */
-export interface Sidecar {
+/** A running sidecar; it is stopped at the end of the scope. */
+export interface Sidecar extends AsyncDisposable {
   readonly pid: number;
   readonly port: number;
   readonly status: Promise<Deno.CommandStatus>;
   /** What it wrote to standard error so far. */
   log(): string;
+  /** It has ended, and nothing more comes of it: what is waited for is looked at once more, and no longer. */
+  isOver(): boolean;
   /** Waits until the log holds `text`. */
   logged(text: string, timeoutMs?: number): Promise<void>;
   /** The value of a metric; labels as in the exposition. */
   metric(name: string): Promise<number>;
-  /** Waits until a metric has a value that passes. */
-  metricIs(name: string, passes: (value: number) => boolean, timeoutMs?: number): Promise<number>;
+  /** Waits until a metric has this value, or one that passes. */
+  metricIs(name: string, wanted: number | ((value: number) => boolean), timeoutMs?: number): Promise<number>;
   /** Milliseconds until `/healthz` answered with 200, by `ownMs`. @throws if they are more than `limitMs`. */
   healthz(limitMs?: number): Promise<number>;
   kill(signal: Deno.Signal): void;
@@ -92,6 +94,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     clearEnv: true,
   }).spawn();
   let log = "";
+  let ended: Deno.CommandStatus | null = null;
+  child.status.then((status) => ended = status);
   let reading: Promise<void> = Promise.resolve();
   if (options.stderr === "closed") await child.stderr.cancel();
   else if (options.stderr !== "ignored") {
@@ -111,62 +115,79 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       child.kill(signal);
     } catch { /* already gone */ }
   };
-  return {
+  const stop = async () => {
+    kill("SIGCONT");
+    kill("SIGTERM");
+    const timer = setTimeout(() => kill("SIGKILL"), WAIT_MS);
+    const status = await child.status;
+    clearTimeout(timer);
+    if (options.stderr === "ignored") await child.stderr.cancel();
+    await reading;
+    return status;
+  };
+  const sidecar: Sidecar = {
     pid: child.pid,
     port,
     status: child.status,
     log: () => log,
+    isOver: () => ended !== null,
     logged: async (text, timeoutMs = WAIT_MS) => {
-      await until(`"${text}" in the log`, () => log.includes(text), { timeoutMs }).catch((error) => {
-        throw new Error(`${(error as Error).message}\n${log}`);
-      });
+      await untilSeen([sidecar], `"${text}" in the log`, () => log.includes(text), timeoutMs);
     },
     metric,
-    metricIs: (name, passes, timeoutMs = WAIT_MS) =>
-      untilWithLog(
-        `${name} to be as wanted`,
-        async () => {
-          const value = await metric(name);
-          if (passes(value)) return { value };
-          throw new Error(`${name} is ${value}`);
-        },
-        timeoutMs,
-        () => log,
-      ).then(({ value }) => value),
+    metricIs: (name, wanted, timeoutMs = WAIT_MS) =>
+      untilSeen([sidecar], `${name} to be as wanted`, async () => {
+        const value = await metric(name);
+        if (typeof wanted === "number" ? value === wanted : wanted(value)) return { value };
+        throw new Error(`${name} is ${value}`);
+      }, timeoutMs).then(({ value }) => value),
     healthz: async (limitMs = 1000) => {
       const took = await ownMs(child.pid, () => get(`http://127.0.0.1:${port}/healthz`, WAIT_MS));
       if (took > limitMs) throw new Error(`/healthz took ${took} ms, at most ${limitMs} are allowed`);
       return took;
     },
     kill,
-    ended: async () => {
-      let code: number | undefined;
-      child.status.then((status) => code = status.code);
-      await untilWithLog("the end", () => code !== undefined, WAIT_MS, () => log);
-      return code!;
-    },
-    stop: async () => {
-      kill("SIGCONT");
-      kill("SIGTERM");
-      const timer = setTimeout(() => kill("SIGKILL"), WAIT_MS);
-      const status = await child.status;
-      clearTimeout(timer);
-      if (options.stderr === "ignored") await child.stderr.cancel();
-      await reading;
-      return status;
-    },
+    ended: async () => (await untilSeen([sidecar], "the end", () => ended)).code,
+    stop,
+    [Symbol.asyncDispose]: async () => void await stop(),
   };
+  return sidecar;
 }
 
-async function untilWithLog<T>(
+/** Polls as `until`; at most once more where all these sidecars have ended. The error has their logs. */
+async function untilSeen<T>(
+  sidecars: readonly Sidecar[],
   what: string,
   probe: () => T | Promise<T>,
-  timeoutMs: number,
-  log: () => string,
-) {
-  return await until(what, probe, { timeoutMs, everyMs: 50 }).catch((error) => {
-    throw new Error(`${(error as Error).message}\n--- the sidecar's log:\n${log()}`);
+  timeoutMs = WAIT_MS,
+): Promise<NonNullable<T>> {
+  const isOver = () => sidecars.length > 0 && sidecars.every((sidecar) => sidecar.isOver());
+  return await until(what, probe, { timeoutMs, everyMs: 20, isOver }).catch((error) => {
+    const logs = sidecars.map((sidecar) => `\n--- a sidecar's log:\n${sidecar.log()}`);
+    throw new Error((error as Error).message + logs.join(""));
   });
+}
+
+/** Starts the sidecar and waits until it is ready. */
+export async function startReady(options: SidecarOptions): Promise<Sidecar> {
+  const sidecar = await startSidecar(options);
+  await ready(sidecar);
+  return sidecar;
+}
+
+/** A program that stands for an app; killed at the end of the scope. */
+export function startProgram(
+  program: string,
+  args: readonly string[],
+): AsyncDisposable & { readonly pid: number } {
+  const child = new Deno.Command(program, { args: [...args], stdin: "null" }).spawn();
+  return {
+    pid: child.pid,
+    [Symbol.asyncDispose]: async () => {
+      child.kill("SIGKILL");
+      await child.status;
+    },
+  };
 }
 
 /** Gets a URL's body; the connection is closed afterwards. @throws unless it is 200 within `timeoutMs`. */
@@ -250,15 +271,11 @@ export async function createScene(
       return await sha256(text);
     },
     applied: async (hash, timeoutMs = WAIT_MS) => {
-      await until(`the app to run ${hash.slice(0, 12)}`, async () => {
+      await untilSeen(sidecars, `the app to run ${hash.slice(0, 12)}`, async () => {
         const counts = await app.counts();
         if (counts.hash === hash) return true;
         throw new Error(`it runs ${counts.hash?.slice(0, 12)}, ${counts.signals} signals, ${counts.status}`);
-      }, { timeoutMs, everyMs: 20 }).catch((error) => {
-        throw new Error(
-          `${(error as Error).message}\n${sidecars.map((sidecar) => sidecar.log()).join("\n---\n")}`,
-        );
-      });
+      }, timeoutMs);
     },
     [Symbol.asyncDispose]: async () => {
       for (const sidecar of sidecars) await sidecar.stop();
@@ -271,12 +288,8 @@ export async function createScene(
 /** Waits until `/readyz` says so. */
 export async function ready(sidecar: Sidecar, timeoutMs = WAIT_MS): Promise<number> {
   const began = performance.now();
-  await untilWithLog(
-    "/readyz",
-    async () => (await get(`http://127.0.0.1:${sidecar.port}/readyz`)) !== "",
-    timeoutMs,
-    sidecar.log,
-  );
+  const url = `http://127.0.0.1:${sidecar.port}/readyz`;
+  await untilSeen([sidecar], "/readyz", async () => (await get(url)) !== "", timeoutMs);
   return performance.now() - began;
 }
 

@@ -4,8 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { type Nginx, startNginx } from "../../support/apps.ts";
-import { beside, QUICK, successes } from "../../support/beside.ts";
+import { beside, type Nginx, QUICK, startNginx, successes } from "../../support/apps.ts";
 import { test } from "../../support/strict.ts";
 import type { Sidecar } from "../../support/scene.ts";
 

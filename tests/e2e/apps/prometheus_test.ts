@@ -4,8 +4,16 @@
  */
 
 import assert from "node:assert/strict";
-import { type App, prometheusConfig, prometheusLabel, startPrometheus } from "../../support/apps.ts";
-import { ALWAYS, beside, QUICK, successes } from "../../support/beside.ts";
+import {
+  ALWAYS,
+  type App,
+  beside,
+  prometheusConfig,
+  prometheusLabel,
+  QUICK,
+  startPrometheus,
+  successes,
+} from "../../support/apps.ts";
 import { test } from "../../support/strict.ts";
 import type { Sidecar } from "../../support/scene.ts";
 
@@ -83,9 +91,9 @@ test("prometheus: a second bad configuration in a row is rejected too, before th
   await beside(app, args, async (sidecar) => {
     const rejected = 'config_reload_outcomes_total{outcome="rejected"}';
     app.volume.swap(prometheusConfig("BAD1"));
-    await sidecar.metricIs(rejected, (value) => value === 1);
+    await sidecar.metricIs(rejected, 1);
     app.volume.swap(prometheusConfig("BAD2"));
-    await sidecar.metricIs(rejected, (value) => value === 2);
+    await sidecar.metricIs(rejected, 2);
     assert.equal(await sidecar.metric('config_reload_outcomes_total{outcome="timeout"}'), 0);
     app.volume.swap(prometheusConfig("v1"));
     await successes(sidecar, 1);

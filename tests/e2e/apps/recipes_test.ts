@@ -6,8 +6,7 @@
 
 import assert from "node:assert/strict";
 import { parse } from "yaml";
-import { type App, type AppRecipe, startApp } from "../../support/apps.ts";
-import { beside, ended, QUICK, successes } from "../../support/beside.ts";
+import { type App, type AppRecipe, beside, ended, QUICK, startApp, successes } from "../../support/apps.ts";
 import { until } from "../../support/poll.ts";
 import { freePort, get, type Sidecar } from "../../support/scene.ts";
 import { test } from "../../support/strict.ts";

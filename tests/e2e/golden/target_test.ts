@@ -1,6 +1,6 @@
 /** Whom the sidecar would signal, and what the log says where it cannot or where that process comes and goes. */
 
-import { requireProgram, requireRoot } from "../../support/scene.ts";
+import { requireProgram, requireRoot, startProgram } from "../../support/scene.ts";
 import { startTargetApp } from "../../support/target_app.ts";
 import { until } from "../../support/poll.ts";
 import { begun, story } from "./golden.ts";
@@ -20,22 +20,17 @@ story("no such process", {}, async ({ scene, start, call }) => {
 });
 
 story("no handler", {}, async ({ scene, start, call }) => {
-  const app = new Deno.Command("sleep", { args: ["3600"] }).spawn();
+  await using app = startProgram("sleep", ["3600"]);
   const startedMs = performance.now();
   call(app.pid, "SLEEP_PID");
-  try {
-    await until("it to be no young process any more", () => performance.now() - startedMs > 5_500);
-    const sidecar = await start([`--pid=${app.pid}`]);
-    await begun(sidecar);
-    await scene.swap("version: 1\n");
-    await sidecar.logged("next try in 10s");
-    sidecar.kill("SIGHUP");
-    await sidecar.logged("next try in 20s");
-    await sidecar.stop();
-  } finally {
-    app.kill();
-    await app.status;
-  }
+  await until("it to be no young process any more", () => performance.now() - startedMs > 5_500);
+  const sidecar = await start([`--pid=${app.pid}`]);
+  await begun(sidecar);
+  await scene.swap("version: 1\n");
+  await sidecar.logged("next try in 10s");
+  sidecar.kill("SIGHUP");
+  await sidecar.logged("next try in 20s");
+  await sidecar.stop();
 });
 
 story("another user", {}, async ({ scene, start }) => {

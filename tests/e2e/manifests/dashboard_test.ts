@@ -14,6 +14,7 @@ import {
   type Scene,
   type Sidecar,
   type SidecarOptions,
+  startProgram,
 } from "../../support/scene.ts";
 import { test } from "../../support/strict.ts";
 import { filled, type Manifest, panels } from "./support.ts";
@@ -120,11 +121,7 @@ test("what the panels show is what happened", async () => {
   requireRoot("a service account is mounted for the rollout's sidecars");
   await using kubernetes = await startFakeKubernetes();
   await using stack = new AsyncDisposableStack();
-  const deaf = new Deno.Command("sleep", { args: ["600"] }).spawn();
-  stack.defer(async () => {
-    deaf.kill();
-    await deaf.status;
-  });
+  const deaf = stack.use(startProgram("sleep", ["600"]));
   const startPod = async (options: Partial<SidecarOptions> = {}): Promise<Pod> => {
     const scene = stack.use(await createScene());
     const rest = ["--retry-interval", "5m", "--max-backoff", "5m", ...options.args ?? []];
@@ -157,7 +154,7 @@ test("what the panels show is what happened", async () => {
   for (const version of [1, 2, 3]) {
     hash = await ok.scene.swap(`version: ${version}\n`);
     await ok.scene.applied(hash);
-    await ok.sidecar.metricIs("config_reload_successes_total", (value) => value === version);
+    await ok.sidecar.metricIs("config_reload_successes_total", version);
   }
   await rejected.scene.swap("REJECT\n");
   missing.scene.volume.swap({ "other.yaml": "" });
