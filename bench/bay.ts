@@ -4,17 +4,18 @@
  */
 
 import { createKubeletVolume, type KubeletVolume, type Payload } from "../tests/support/kubelet.ts";
+import { until } from "../tests/support/poll.ts";
+import { freePort } from "../tests/support/scene.ts";
 import {
   createGroup,
   createPod,
-  freePort,
   type Group,
   isListening,
   type Limits,
   namespacePid,
   path,
-  poll,
   readMemory,
+  sleep,
 } from "./lab.ts";
 import type { Tool, Toolbox } from "./tools.ts";
 
@@ -48,8 +49,6 @@ export interface Bay {
   readonly ready: { ms: number; cpuMs: number } | null;
   /** Changes the content (all files are new inodes; one or all bytes differ) and remembers when. */
   swap(): void;
-  /** Milliseconds from the latest change to the trigger, null while there is none. */
-  latest(): number | null;
   /** Waits for the trigger of the latest change; null after `timeoutMs`. */
   triggered(timeoutMs: number): Promise<number | null>;
   /** Every swap so far with what came of it. */
@@ -84,8 +83,8 @@ export async function createBay(tool: Tool, options: BayOptions): Promise<Bay> {
   const appGroup = createGroup(`${id}-app`);
   const group = createGroup(`${id}-tool`, options.limits);
   const [appPort, metricsPort] = [freePort(), freePort()];
-  pod.spawn([appProgram, String(appPort), signals], { group: appGroup });
-  await poll("the app to listen", async () => await isListening(appPort) || null);
+  pod.spawn([appProgram, String(appPort), signals], appGroup);
+  await until("the app to listen", () => isListening(appPort), { everyMs: 2 });
   const appPid = namespacePid(appGroup.pids()[0]!);
   const place = {
     volume: volumeDir,
@@ -98,10 +97,7 @@ export async function createBay(tool: Tool, options: BayOptions): Promise<Bay> {
   const command = tool.command({ ...place, wholeDirectory: files > 1 });
   const log = path(dir, "log");
   const began = performance.now();
-  const member = pod.spawn([...command, ...(tool.kind === "product" ? options.extra ?? [] : [])], {
-    group,
-    log,
-  });
+  const ended = pod.spawn([...command, ...(tool.kind === "product" ? options.extra ?? [] : [])], group, log);
   const remove = async () => {
     await pod.remove();
     group.remove();
@@ -110,7 +106,7 @@ export async function createBay(tool: Tool, options: BayOptions): Promise<Bay> {
   };
   let ready: Bay["ready"] = null;
   try {
-    ready = await waitUntilReady(tool, { group, metricsPort, began, files, log, member });
+    ready = await waitUntilReady(tool, { group, metricsPort, began, files, log, ended });
   } catch (error) {
     await remove();
     throw error;
@@ -123,14 +119,9 @@ export async function createBay(tool: Tool, options: BayOptions): Promise<Bay> {
     ready,
     log,
     swap: () => void swaps.push(clock(volume.timedSwap(payload(files, ++version)))),
-    latest: () => delaysOf(swaps.slice(-1), signals)[0]?.ms ?? null,
-    triggered: async (timeoutMs) => {
-      try {
-        return await poll("a trigger", bay.latest, { timeoutMs, everyMs: 5 });
-      } catch {
-        return null;
-      }
-    },
+    triggered: (timeoutMs) =>
+      until("a trigger", () => delaysOf(swaps.slice(-1), signals)[0]?.ms, { timeoutMs, everyMs: 5 })
+        .catch(() => null),
     delays: () => delaysOf(swaps, signals),
     memory: () => ({ ...readMemory(group.pids()), workingSetBytes: group.workingSetBytes() }),
     scrape: async () => await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text(),
@@ -141,42 +132,38 @@ export async function createBay(tool: Tool, options: BayOptions): Promise<Bay> {
 
 async function waitUntilReady(
   tool: Tool,
-  { group, metricsPort, began, files, log, member }: {
+  { group, metricsPort, began, files, log, ended }: {
     group: Group;
     metricsPort: number;
     began: number;
     files: number;
     log: string;
-    member: { status: Promise<Deno.CommandStatus> };
+    ended: Promise<Deno.CommandStatus>;
   },
 ): Promise<Bay["ready"]> {
-  let ended: Deno.CommandStatus | null = null;
-  void member.status.then((status) => ended = status);
-  const alive = () => {
-    if (ended) {
-      throw new Error(`${tool.name} ended with ${ended.code}: ${Deno.readTextFileSync(log).slice(-800)}`);
-    }
+  let isEnded = false;
+  ended.then(() => isEnded = true);
+  const wait = (what: string, probe: () => boolean | Promise<boolean>, everyMs: number) => {
+    const timeoutMs = files > 1000 ? 120_000 : 60_000;
+    return until(`${tool.name} to ${what}`, probe, { timeoutMs, everyMs, isOver: () => isEnded }).catch(
+      (error) => {
+        throw new Error(`${error.message}: ${Deno.readTextFileSync(log).slice(-800)}`);
+      },
+    );
   };
-  const timeoutMs = files > 1000 ? 120_000 : 60_000;
   if (!tool.hasMetrics) {
     // It says nothing when it watches: it does once it has an inotify instance and sleeps.
-    await poll(`${tool.name} to watch`, () => {
-      alive();
-      return group.pids().some(hasInotify) || null;
-    }, { timeoutMs });
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await wait("watch", () => group.pids().some(hasInotify), 2);
+    await sleep(300);
     return null;
   }
-  await poll(`${tool.name} to listen`, async () => {
-    alive();
-    return await isListening(metricsPort) || null;
-  }, { timeoutMs, everyMs: 1 });
+  await wait("listen", () => isListening(metricsPort), 1);
   if (tool.kind === "product") {
-    await poll("/readyz", async () => {
-      const response = await fetch(`http://127.0.0.1:${metricsPort}/readyz`).catch(() => null);
-      await response?.body?.cancel();
-      return response?.status === 200 || null;
-    }, { timeoutMs });
+    await wait("be ready", async () => {
+      const response = await fetch(`http://127.0.0.1:${metricsPort}/readyz`);
+      await response.body?.cancel();
+      return response.status === 200;
+    }, 2);
   }
   return { ms: performance.now() - began, cpuMs: group.cpuMs() };
 }

@@ -1,7 +1,8 @@
 /**
  * `deno task bench [--quick] [--only NAME] [--bin PATH]`: builds the peers, runs the cases, prints their tables and
  * writes `bench/results/latest.json` and `docs/benchmarks.md`. Owns the command line and the order of the cases.
- * A run with `--only` or `--quick` prints only, unless `--write` is given.
+ * A run with `--only` or `--quick` prints only, unless `--write` is given; so does one of several builds of this product
+ * (`--bin NAME=PATH` for each), which run beside each other without the peers.
  */
 
 import {
@@ -15,11 +16,12 @@ import {
   QUICK,
   type Row,
 } from "./cases.ts";
-import { createMonotonicClock, makeWorkDir, path, run } from "./lab.ts";
+import { run } from "../tests/support/run.ts";
+import { createMonotonicClock, path } from "./lab.ts";
 import { measureLimits } from "./limits.ts";
 import { renderDocument, renderTable, type Results, type Section } from "./report.ts";
-import { readFlags } from "../scripts/command_line.ts";
-import { buildToolbox, type Toolbox } from "./tools.ts";
+import { readFlags, wholeNumber } from "../scripts/command_line.ts";
+import { buildToolbox, createToolbox, productTool, type Toolbox } from "./tools.ts";
 
 interface Case {
   readonly name: string;
@@ -92,38 +94,34 @@ const CASES: readonly Case[] = [
   },
 ];
 
-interface Options {
-  readonly quick: boolean;
-  readonly only: readonly string[];
-  readonly bin: string | null;
-  readonly write: boolean;
-  readonly allPeers: boolean;
-  readonly tools: readonly string[];
-}
-
 const HELP =
-  `usage: deno task bench [--quick] [--only CASE]… [--bin PATH] [--tool NAME]… [--write] [--all-peers]
+  `usage: deno task bench [--quick] [--only CASE]… [--bin [NAME=]PATH]… [--tool NAME]… [--swaps N] [--write]
 
-Cases: ${
-    CASES.map((one) => one.name).join(", ")
-  }. The product is --bin, or $CONFIG_RELOADER_BIN (a path), or main.ts.
+Cases: ${CASES.map((one) => one.name).join(", ")}.
+The product is --bin, or $CONFIG_RELOADER_BIN (a path), or main.ts; several builds, each with a name, run without the peers.
 Cache of built peers: $BENCH_CACHE, or bench/.cache.`;
 
-function parseOptions(): Options {
-  const given = readFlags(HELP, {
-    "quick": { type: "boolean", default: false },
-    "only": { type: "string", multiple: true, default: [] },
-    "bin": { type: "string" },
-    "tool": { type: "string", multiple: true, default: [] },
-    "write": { type: "boolean", default: false },
-    "all-peers": { type: "boolean", default: false },
+function parseOptions() {
+  const { bin: given, swaps, ...options } = readFlags(HELP, {
+    quick: { type: "boolean", default: false },
+    only: { type: "string", multiple: true, default: [] },
+    bin: { type: "string", multiple: true },
+    tool: { type: "string", multiple: true, default: [] },
+    swaps: { type: "string" },
+    write: { type: "boolean", default: false },
   });
-  for (const name of given.only) if (!CASES.some((one) => one.name === name)) usage(`unknown case ${name}`);
+  for (const name of options.only) if (!CASES.some((one) => one.name === name)) usage(`unknown case ${name}`);
+  const scale = options.quick ? QUICK : FULL;
+  const fromEnvironment = Deno.env.get("CONFIG_RELOADER_BIN");
+  const builds = (given ?? (fromEnvironment ? [fromEnvironment] : [])).map((text) => {
+    const [, name = "", binary = ""] = /^(?:([\w.-]+)=)?(.*)$/.exec(text)!;
+    return { name, binary: Deno.realPathSync(binary) };
+  });
   return {
-    ...given,
-    bin: given.bin ?? Deno.env.get("CONFIG_RELOADER_BIN") ?? null,
-    allPeers: given["all-peers"],
-    tools: given.tool,
+    ...options,
+    builds,
+    scale: swaps === undefined ? scale : { ...scale, swaps: wholeNumber("swaps", swaps) },
+    isWhole: !options.quick && options.only.length + options.tool.length === 0 && builds.length <= 1,
   };
 }
 
@@ -150,20 +148,23 @@ async function describeMachine(): Promise<Record<string, string>> {
   };
 }
 
-async function build(options: Options): Promise<Toolbox> {
+async function build({ builds, tool: wanted }: ReturnType<typeof parseOptions>): Promise<Toolbox> {
   const root = path(import.meta.dirname!, "..");
-  const binary = options.bin === null ? null : await Deno.realPath(options.bin);
-  const product = binary ? [binary] : [Deno.execPath(), "run", "--no-prompt", "-A", path(root, "main.ts")];
+  const cache = Deno.env.get("BENCH_CACHE") ?? path(import.meta.dirname!, ".cache");
   const { version } = JSON.parse(Deno.readTextFileSync(path(root, "deno.json"))) as { version: string };
-  const toolbox = await buildToolbox({
-    cache: Deno.env.get("BENCH_CACHE") ?? path(import.meta.dirname!, ".cache"),
-    product,
-    productVersion: `${version}, ${binary ? "compiled" : "from source"}`,
-    productBinary: binary,
-    allPeers: options.allPeers,
-  });
-  const wanted = (name: string) => options.tools.length === 0 || options.tools.includes(name);
-  return { ...toolbox, tools: toolbox.tools.filter((tool) => wanted(tool.name)) };
+  const source = [Deno.execPath(), "run", "--no-prompt", "-A", path(root, "main.ts")];
+  const products = builds.length === 0
+    ? [productTool(source, `${version}, from source`, null)]
+    : builds.map(({ name, binary }) => {
+      const tool = productTool([binary], `${version}, compiled`, binary);
+      return name === "" ? tool : { ...tool, name };
+    });
+  if (products.length > 1) return await createToolbox(path(cache, "bin"), products);
+  const toolbox = await buildToolbox(cache, products);
+  return {
+    ...toolbox,
+    tools: toolbox.tools.filter(({ name }) => wanted.length === 0 || wanted.includes(name)),
+  };
 }
 
 async function main(): Promise<void> {
@@ -172,19 +173,13 @@ async function main(): Promise<void> {
   say("Building the peers (the first time takes some minutes)");
   const toolbox = await build(options);
   for (const text of toolbox.absent) say(`! not in this run: ${text}`);
-  const dir = makeWorkDir();
-  const context: Context = {
-    dir,
-    toolbox,
-    clock: createMonotonicClock(),
-    scale: options.quick ? QUICK : FULL,
-    say,
-  };
+  const dir = Deno.makeTempDirSync({ prefix: "bench-" });
+  const context: Context = { dir, toolbox, clock: createMonotonicClock(), scale: options.scale, say };
   const sections: Section[] = [];
   try {
     for (const { measure, name, binaryOnly, ...rest } of CASES) {
       if (options.only.length > 0 && !options.only.includes(name)) continue;
-      if (binaryOnly && options.bin === null) {
+      if (binaryOnly && options.builds.length === 0) {
         say(`\n${rest.title}: needs a compiled binary (--bin)`);
         continue;
       }
@@ -196,7 +191,7 @@ async function main(): Promise<void> {
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
-  if (!options.write && (options.quick || options.only.length > 0 || options.tools.length > 0)) return;
+  if (!options.write && !options.isWhole) return;
   await writeResults({
     date: new Date().toISOString().slice(0, 10),
     quick: options.quick,

@@ -4,6 +4,7 @@
  */
 
 import { join } from "node:path";
+import { until } from "../tests/support/poll.ts";
 
 /** `performance.now()` → nanoseconds of CLOCK_MONOTONIC, the clock in which the app notes its signals. */
 export function createMonotonicClock(): (performanceMs: number) => number {
@@ -40,8 +41,6 @@ export interface Group {
   cpuMs(): number;
   /** Usage without the page cache that the kernel would drop first: what kubelet evicts by. */
   workingSetBytes(): number;
-  /** Page cache and anonymous memory charged, as the limit counts it. */
-  usageBytes(): number;
   /** How often the limit was hit, and how often something was killed for it. */
   pressure(): { hits: number; kills: number };
   remove(): void;
@@ -72,7 +71,6 @@ function createGroupV1(name: string, limits: Limits): Group {
     cpuMs: () => number(`${dir("cpuacct")}/cpuacct.usage`) / 1e6,
     workingSetBytes: () =>
       memory("memory.usage_in_bytes") - field(`${dir("memory")}/memory.stat`, "total_inactive_file"),
-    usageBytes: () => memory("memory.usage_in_bytes"),
     pressure: () => ({
       hits: memory("memory.failcnt"),
       kills: field(`${dir("memory")}/memory.oom_control`, "oom_kill"),
@@ -92,7 +90,6 @@ function createGroupV2(name: string, limits: Limits): Group {
     pids: () => pids(`${dir}/cgroup.procs`),
     cpuMs: () => field(`${dir}/cpu.stat`, "usage_usec") / 1e3,
     workingSetBytes: () => number(`${dir}/memory.current`) - field(`${dir}/memory.stat`, "inactive_file"),
-    usageBytes: () => number(`${dir}/memory.current`),
     pressure: () => ({
       hits: field(`${dir}/memory.events`, "max"),
       kills: field(`${dir}/memory.events`, "oom_kill"),
@@ -113,19 +110,9 @@ export function readMemory(processes: readonly number[]): { rssBytes: number; an
 
 /** One PID namespace with a pause process, as a pod with `shareProcessNamespace: true` is. */
 export interface Pod {
-  /** Starts a program in the pod and in `group`; output goes to `log`. */
-  spawn(
-    command: readonly string[],
-    options: { group: Group; log?: string; env?: Record<string, string> },
-  ): Member;
+  /** Starts a program in the pod and in `group`; output goes to `log`. Resolves with its end. */
+  spawn(command: readonly string[], group: Group, log?: string): Promise<Deno.CommandStatus>;
   remove(): Promise<void>;
-}
-
-/** A program running in a pod. */
-export interface Member {
-  /** PID as the machine counts; waits until the program itself runs. */
-  hostPid(): Promise<number>;
-  readonly status: Promise<Deno.CommandStatus>;
 }
 
 /** Makes a pod; `pause` is a program that waits for its end. */
@@ -135,24 +122,22 @@ export async function createPod(pause: string): Promise<Pod> {
     stdin: "null",
     stderr: "null", // it complains when its child is killed, which is how a pod ends
   }).spawn();
-  const child = await poll("the pod's first process", () => {
+  const child = await until("the pod's first process", () => {
     const text = Deno.readTextFileSync(`/proc/${holder.pid}/task/${holder.pid}/children`).trim();
-    return text !== "" && commOf(Number(text)) === "pause" ? text : null;
-  });
+    return text !== "" && Deno.readTextFileSync(`/proc/${text}/comm`) === "pause\n" ? text : null;
+  }, { everyMs: 2 });
   const members: Promise<unknown>[] = [];
   return {
-    spawn(command, { group, log = "/dev/null", env = {} }) {
+    spawn(command, group, log = "/dev/null") {
       const joins = group.joins.map((file) => `echo 0 > ${file}`).join("; ");
       const script = `${joins}; exec "$@" >>${log} 2>&1`;
       const process = new Deno.Command("nsenter", {
         args: ["-t", child, "-p", "-m", "--", "sh", "-c", script, "sh", ...command],
         stdin: "null",
-        env: { HOME: "/", DENO_NO_UPDATE_CHECK: "1", ...env },
+        env: { HOME: "/", DENO_NO_UPDATE_CHECK: "1" },
       }).spawn();
       members.push(process.status);
-      const hostPid = () =>
-        poll(`${command[0]} to start`, () => group.pids().find((pid) => commOf(pid) !== "sh") ?? null);
-      return { hostPid, status: process.status };
+      return process.status;
     },
     async remove() {
       try {
@@ -172,32 +157,9 @@ export function namespacePid(hostPid: number): number {
   return Number(line?.split(/\s+/).at(-1) ?? hostPid);
 }
 
-/** Polls until `probe` gives something; @throws after `timeoutMs`. */
-export async function poll<T>(
-  what: string,
-  probe: () => T | null | Promise<T | null>,
-  { timeoutMs = 20_000, everyMs = 2 } = {},
-): Promise<T> {
-  const end = performance.now() + timeoutMs;
-  for (;;) {
-    const value = await probe();
-    if (value !== null) return value;
-    if (performance.now() > end) throw new Error(`Waited ${timeoutMs} ms in vain for ${what}`);
-    await sleep(everyMs);
-  }
-}
-
 /** Waits. */
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** A port that was free a moment ago. */
-export function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  return port;
 }
 
 /** Whether something listens: a refused connection costs the program under test nothing. */
@@ -208,22 +170,6 @@ export async function isListening(port: number): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** Runs a program and returns its output. @throws with its error output if it fails. */
-export async function run(program: string, args: readonly string[], options: Deno.CommandOptions = {}) {
-  const { code, stdout, stderr } = await new Deno.Command(program, { args: [...args], ...options }).output();
-  if (code !== 0) {
-    throw new Error(
-      `${program} ${args.join(" ")} ended with ${code}: ${new TextDecoder().decode(stderr).slice(-600)}`,
-    );
-  }
-  return new TextDecoder().decode(stdout);
-}
-
-/** A directory of its own for the run. */
-export function makeWorkDir(parent?: string): string {
-  return Deno.makeTempDirSync({ prefix: "bench-", ...(parent ? { dir: parent } : {}) });
 }
 
 /** Joins path parts. */
@@ -258,14 +204,6 @@ function field(file: string, name: string): number {
 
 function pids(file: string): number[] {
   return Deno.readTextFileSync(file).split("\n").filter((line) => line !== "").map(Number);
-}
-
-function commOf(pid: number): string {
-  try {
-    return Deno.readTextFileSync(`/proc/${pid}/comm`).trim();
-  } catch {
-    return "sh";
-  }
 }
 
 function removeGroup(dir: string): void {

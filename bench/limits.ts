@@ -4,9 +4,10 @@
  * each page fault under a limit reads, and throws out, thousands of pages, and the figures show the disk only.
  */
 
-import { createBay } from "./bay.ts";
+import { run } from "../tests/support/run.ts";
+import { type BayOptions, createBay } from "./bay.ts";
 import { type Context, percentile, type Row } from "./cases.ts";
-import { type Limits, path, run, sleep } from "./lab.ts";
+import { type Limits, path, sleep } from "./lab.ts";
 import type { Tool } from "./tools.ts";
 
 const MIB = 1048576;
@@ -24,56 +25,60 @@ export async function measureLimits(context: Context): Promise<Row[]> {
   const tools = context.toolbox.tools.filter((tool) =>
     tool.hasMetrics && tool.sizeBytes !== null && !tool.slow
   );
-  const disk = await createDisk(path(context.dir, "disk.img"), path(context.dir, "disk"));
-  try {
+  return await withDisk(context.dir, async (disk) => {
     const rows: Row[] = [];
     for (const limits of LIMITS.slice(0, context.scale.limits)) {
       for (const tool of tools.filter((tool) => tool.kind === "product" || !limits.products)) {
-        const runs: Figures[] = [];
+        const runs: ColdRun[] = [];
         for (let i = 0; i < context.scale.limitedRuns; i++) {
-          runs.push(await measureOnce(context, tool, limits, disk));
+          runs.push(await measureCold({ ...context, limits }, tool, disk, context.scale.limitedChanges));
         }
         context.say(`  ${limits.name}: ${tool.name} done`);
         rows.push({ tool: tool.name, setting: limits.name, kind: tool.kind, figures: summarise(runs) });
       }
     }
     return rows;
-  } finally {
-    await disk.remove();
-  }
+  });
 }
 
-interface Figures {
-  readonly readyMs: number | null;
-  readonly cpuMs: number | null;
+/** One cold run. */
+export interface ColdRun {
+  /** Null where it did not get that far. */
+  readonly ready: { readonly ms: number; readonly cpuMs: number } | null;
+  /** From each swap to its signal in milliseconds, the first change first; null where none came. */
   readonly delays: readonly (number | null)[];
   readonly workingSetBytes: number;
-  readonly hits: number;
+  readonly kills: number;
 }
 
-async function measureOnce(context: Context, tool: Tool, limits: Limits, disk: Disk): Promise<Figures> {
+/** Starts a fresh copy of the tool's program with a cold page cache, and changes the content so often. */
+export async function measureCold(
+  options: BayOptions & { readonly say: (text: string) => void },
+  tool: Tool,
+  disk: Disk,
+  changes: number,
+): Promise<ColdRun> {
   const copied = await disk.coldCopy(tool.command(NOWHERE)[0]!);
   const moved: Tool = { ...tool, command: (place) => [copied, ...tool.command(place).slice(1)] };
-  const bay = await createBay(moved, { ...context, limits }).catch((error) => {
-    context.say(`  ${(error as Error).message}`);
+  const bay = await createBay(moved, options).catch((error) => {
+    options.say(`  ${(error as Error).message}`);
     return null;
   });
   if (bay === null) {
-    return { readyMs: null, cpuMs: null, delays: [null], workingSetBytes: limits.memoryBytes ?? 0, hits: 0 };
+    return { ready: null, delays: [null], workingSetBytes: options.limits?.memoryBytes ?? 0, kills: 0 };
   }
   try {
     await sleep(4000);
-    for (let i = 0; i < context.scale.limitedChanges; i++) {
+    for (let i = 0; i < changes; i++) {
       bay.swap();
       await bay.triggered(3000);
       await sleep(1300);
     }
     return {
-      readyMs: bay.ready!.ms,
-      cpuMs: bay.ready!.cpuMs,
+      ready: bay.ready,
       delays: bay.delays().map((delay) => delay.ms),
       workingSetBytes: bay.memory().workingSetBytes,
-      hits: bay.group.pressure().hits,
+      kills: bay.group.pressure().kills,
     };
   } finally {
     await bay.remove();
@@ -91,14 +96,15 @@ const NOWHERE = {
   wholeDirectory: false,
 };
 
-function summarise(runs: readonly Figures[]): Row["figures"] {
-  const median = (values: readonly (number | null)[]) =>
-    percentile(values.filter((value) => value !== null), 0.5);
+/** The medians of several cold runs. */
+export function summarise(runs: readonly ColdRun[]) {
+  const median = (values: readonly (number | null | undefined)[]) =>
+    percentile(values.filter((value) => typeof value === "number"), 0.5);
   const later = runs.flatMap((run) => run.delays.slice(1)).filter((delay) => delay !== null);
   return {
-    "ready, ms": median(runs.map((run) => run.readyMs)),
-    "CPU to ready, ms": median(runs.map((run) => run.cpuMs)),
-    "first change, ms": median(runs.map((run) => run.delays[0] ?? null)),
+    "ready, ms": median(runs.map(({ ready }) => ready?.ms)),
+    "CPU to ready, ms": median(runs.map(({ ready }) => ready?.cpuMs)),
+    "first change, ms": median(runs.map((run) => run.delays[0])),
     "p50 ms": percentile(later, 0.5),
     "p99 ms": percentile(later, 0.99),
     "missed": runs.flatMap((run) => run.delays).filter((delay) => delay === null).length,
@@ -106,13 +112,15 @@ function summarise(runs: readonly Figures[]): Row["figures"] {
   };
 }
 
+/** A file system of its own. */
 export interface Disk {
   /** Copies a program to the disk and drops every cached page of it; returns the new path. */
   coldCopy(program: string): Promise<string>;
-  remove(): Promise<void>;
 }
 
-export async function createDisk(image: string, mountPoint: string): Promise<Disk> {
+/** Makes the disk below `dir`, gives it to `work`, removes it. */
+export async function withDisk<T>(dir: string, work: (disk: Disk) => Promise<T>): Promise<T> {
+  const [image, mountPoint] = [path(dir, "disk.img"), path(dir, "disk")];
   await run("truncate", ["-s", "700M", image]);
   await run("mkfs.ext4", ["-q", "-F", image]);
   const device = (await run("losetup", ["-f", "--show", "--direct-io=on", image])).trim();
@@ -121,7 +129,7 @@ export async function createDisk(image: string, mountPoint: string): Promise<Dis
   const mount = () => run("mount", [device, mountPoint]);
   await mount();
   let copies = 0;
-  return {
+  const disk: Disk = {
     async coldCopy(program) {
       for (const entry of Deno.readDirSync(mountPoint)) {
         if (entry.isFile) Deno.removeSync(path(mountPoint, entry.name));
@@ -133,10 +141,12 @@ export async function createDisk(image: string, mountPoint: string): Promise<Dis
       await mount();
       return copy;
     },
-    async remove() {
-      await run("umount", [mountPoint]);
-      await run("losetup", ["-d", device]);
-      Deno.removeSync(image);
-    },
   };
+  try {
+    return await work(disk);
+  } finally {
+    await run("umount", [mountPoint]);
+    await run("losetup", ["-d", device]);
+    Deno.removeSync(image);
+  }
 }

@@ -3,7 +3,8 @@
  * Owns how each is built (pinned versions) and started. It must never give a peer a setting that makes it slower.
  */
 
-import { path, run } from "./lab.ts";
+import { run } from "../tests/support/run.ts";
+import { path } from "./lab.ts";
 
 /** What a tool needs to know of the pod in which it runs. */
 export interface Place {
@@ -39,7 +40,7 @@ export interface Tool {
   readonly version: string;
 }
 
-/** Everything built, and what could not be. */
+/** What takes part in a run, built, and what could not be. */
 export interface Toolbox {
   readonly tools: readonly Tool[];
   readonly app: string;
@@ -54,40 +55,32 @@ const GO_PEERS = {
     version: "v0.85.0",
   },
   "reflex": { module: "github.com/cespare/reflex", command: "", version: "v0.3.1" },
-  // Only with --all-peers: not every module mirror serves these two.
-  "configmap-reload": { module: "github.com/jimmidyson/configmap-reload", command: "", version: "v0.15.0" },
-  "nats-server-config-reloader": {
-    module: "github.com/nats-io/nack",
-    command: "cmd/nats-server-config-reloader",
-    version: "v0.19.1",
-  },
 } as const;
 type GoPeer = keyof typeof GO_PEERS;
 
-/** Builds what is not in the cache yet. `product` is program and arguments of this product. */
-export async function buildToolbox(
-  { cache, product, productVersion, productBinary, allPeers }: {
-    cache: string;
-    product: readonly string[];
-    productVersion: string;
-    productBinary: string | null;
-    allPeers: boolean;
-  },
-): Promise<Toolbox> {
-  const here = import.meta.dirname!;
-  Deno.mkdirSync(path(cache, "bin"), { recursive: true });
-  const c = async (name: string) => {
-    const out = path(cache, "bin", name);
-    await run("cc", ["-O2", "-o", out, path(here, `${name}.c`)]);
-    return out;
-  };
-  const app = await c("app");
-  const least = await c("least");
-  const pause = path(cache, "bin", "pause");
+const HERE = import.meta.dirname!;
+
+/** Compiles one of the programs in C that lie here. */
+async function compileC(dir: string, name: string): Promise<string> {
+  const out = path(dir, name);
+  await run("cc", ["-O2", "-o", out, path(HERE, `${name}.c`)]);
+  return out;
+}
+
+/** The app and the pause process for these tools, compiled into `dir`. */
+export async function createToolbox(dir: string, tools: readonly Tool[]): Promise<Toolbox> {
+  Deno.mkdirSync(dir, { recursive: true });
+  const app = await compileC(dir, "app");
+  const pause = path(dir, "pause");
   Deno.copyFileSync(app, pause);
-  const absent: string[] = allPeers ? [] : [
-    "configmap-reload, nats-server-config-reloader: only with --all-peers, since not every module mirror has them",
-  ];
+  return { tools, app, pause, absent: [] };
+}
+
+/** The products beside the peers; builds what is not in the cache yet. */
+export async function buildToolbox(cache: string, products: readonly Tool[]): Promise<Toolbox> {
+  const { app, pause } = await createToolbox(path(cache, "bin"), products);
+  const least = await compileC(path(cache, "bin"), "least");
+  const absent: string[] = [];
   const go = async (name: GoPeer) => {
     try {
       return await buildGoPeer(cache, name);
@@ -100,8 +93,6 @@ export async function buildToolbox(
   };
   const po = await go("prometheus-config-reloader");
   const reflex = await go("reflex");
-  const configmapReload = allPeers ? await go("configmap-reload") : null;
-  const nats = allPeers ? await go("nats-server-config-reloader") : null;
   const hasInotifywait = await run("sh", ["-c", "command -v inotifywait"]).then(() => true, () => false);
   if (!hasInotifywait) absent.push("inotifywait: install the package inotify-tools");
   return {
@@ -109,13 +100,11 @@ export async function buildToolbox(
     pause,
     absent,
     tools: [
-      productTool(product, productVersion, productBinary),
+      ...products,
       ...(po ? prometheusTools(po) : []),
-      ...(configmapReload ? [configmapReloadTool(configmapReload)] : []),
-      ...(nats ? [natsTool(nats)] : []),
       ...(reflex ? [reflexTool(reflex)] : []),
       ...(hasInotifywait ? [shellTool()] : []),
-      denoLeast(path(here, "least_deno.ts")),
+      denoLeast(path(HERE, "least_deno.ts")),
       cLeast(least),
     ],
   };
@@ -198,46 +187,6 @@ function prometheusTools(binary: string): Tool[] {
     ]),
     tool("defaults", true, []),
   ];
-}
-
-function configmapReloadTool(binary: string): Tool {
-  return {
-    ...BASE,
-    name: "configmap-reload",
-    kind: "peer",
-    setting: "defaults, POST to the app",
-    lacks: "no hash, no verification, no signal",
-    hasMetrics: true,
-    sizeBytes: Deno.statSync(binary).size,
-    version: GO_PEERS["configmap-reload"].version,
-    command: (place) => [
-      binary,
-      `--volume-dir=${place.volume}`,
-      `--webhook-url=http://127.0.0.1:${place.appPort}/-/reload`,
-      `--web.listen-address=127.0.0.1:${place.metricsPort}`,
-    ],
-  };
-}
-
-function natsTool(binary: string): Tool {
-  return {
-    ...BASE,
-    name: "nats-server-config-reloader",
-    kind: "peer",
-    setting: "defaults",
-    lacks: "no verification, no metrics",
-    sizeBytes: Deno.statSync(binary).size,
-    version: GO_PEERS["nats-server-config-reloader"].version,
-    command: (place) => [
-      "sh",
-      "-c",
-      `printf %s ${place.appPid} > ${place.volume}.pid; exec "$@"`,
-      "sh",
-      binary,
-      `-pid=${place.volume}.pid`,
-      `-config=${place.file}`,
-    ],
-  };
 }
 
 function reflexTool(binary: string): Tool {

@@ -306,6 +306,8 @@ testInDir(
     await Deno.writeTextFile(`${dir}/c`, "0");
     await Deno.writeTextFile(script, `trap 'echo x >> ${dir}/signals' USR1\nwhile :; do sleep 0.05; done\n`);
     await Deno.symlink("/bin/sh", program);
+    // Started later than the content, so that it is signalled because it is asked for, and not in doubt.
+    await clearlyLater();
     await using app = startProgram(program, [script]);
     let wanted = 0;
     for (const signal of ["SIGUSR1", "usr1", "10"]) {
