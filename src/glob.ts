@@ -26,6 +26,14 @@ const CLASSES: Readonly<Record<string, string>> = {
   xdigit: "0-9A-Fa-f",
 };
 
+/** What stands inside a bracket: a class, an escaped character, or any other. */
+const MEMBER = String.raw`(?:\[:\w+:\]|\\[^/]|(?!\[:\w+:\])[^\]/\\])`;
+/** What a part is made of: an escaped character, a bracket (a first `]` is a member), `*` or `?`, or any other character. */
+const TOKENS = new RegExp(
+  String.raw`\\([^/])|\[([!^]|(?![!^]))((?:\]|${MEMBER})${MEMBER}*)\]|([*?])|[^]`,
+  "gu",
+);
+
 /**
  * True where the path is a pattern: an unescaped `*`, `?` or a closed bracket.
  * @example
@@ -37,13 +45,7 @@ const CLASSES: Readonly<Record<string, string>> = {
  * ```
  */
 export function isGlob(path: string): boolean {
-  for (let i = 0; i < path.length; i++) {
-    const char = path[i];
-    if (char === "\\") i++;
-    else if (char === "*" || char === "?") return true;
-    else if (char === "[" && bracketEnd(path, i) > 0) return true;
-  }
-  return false;
+  return path.matchAll(TOKENS).some(([, , , inside, wildcard]) => Boolean(inside ?? wildcard));
 }
 
 /**
@@ -110,18 +112,10 @@ function createMatcher(part: string): (name: string) => boolean {
     const literal = unescape(part);
     return (name) => name === literal;
   }
-  let source = "";
-  for (let i = 0; i < part.length; i++) {
-    const char = part[i]!;
-    const end = char === "[" ? bracketEnd(part, i) : -1;
-    if (char === "\\" && i + 1 < part.length) source += RegExp.escape(part[++i]!);
-    else if (char === "*") source += "[^/]*";
-    else if (char === "?") source += "[^/]";
-    else if (end > 0) {
-      source += bracket(part.slice(i + 1, end));
-      i = end;
-    } else source += RegExp.escape(char);
-  }
+  const source = part.replace(TOKENS, (token, escaped, negation, inside, wildcard) => {
+    if (inside !== undefined) return `[${negation && "^/"}${members(inside)}]`;
+    return wildcard === "*" ? "[^/]*" : wildcard === "?" ? "[^/]" : RegExp.escape(escaped ?? token);
+  });
   const expression = new RegExp(`^${source}$`, "su");
   const dotAllowed = part.startsWith(".") || part.startsWith("\\.");
   // A directory that is called `app[prod]` is that directory.
@@ -129,34 +123,13 @@ function createMatcher(part: string): (name: string) => boolean {
     name === part || !name.startsWith("..") && (dotAllowed || !name.startsWith(".")) && expression.test(name);
 }
 
-/** Index of the bracket that closes the one at `start`, -1 where there is none. A first `]` is a member. */
-function bracketEnd(text: string, start: number): number {
-  let i = start + 1;
-  if (text[i] === "!" || text[i] === "^") i++;
-  if (text[i] === "]") i++;
-  for (; i < text.length && text[i] !== "/"; i++) {
-    if (text[i] === "\\") i++;
-    else if (text[i] === "[" && text[i + 1] === ":") {
-      const close = text.indexOf(":]", i + 2);
-      if (close > 0) i = close + 1;
-    } else if (text[i] === "]") return i;
-  }
-  return -1;
-}
-
-/** Turns the inside of a bracket into a regular expression's. */
-function bracket(inside: string): string {
-  const negated = inside.startsWith("!") || inside.startsWith("^");
-  let source = "";
-  for (let i = negated ? 1 : 0; i < inside.length; i++) {
-    const char = inside[i]!;
-    const name = /^\[:(\w+):\]/.exec(inside.slice(i))?.[1];
-    if (name !== undefined && CLASSES[name] !== undefined) {
-      source += CLASSES[name];
-      i += name.length + 3;
-    } else if (char === "-" && i > (negated ? 1 : 0) && i < inside.length - 1) source += "-";
-    else if (char === "\\" && i + 1 < inside.length) source += RegExp.escape(inside[++i]!);
-    else source += RegExp.escape(char);
-  }
-  return negated ? `[^/${source}]` : `[${source}]`;
+/** The inside of a bracket as a regular expression has it. A range whose end comes before its beginning matches nothing. */
+function members(inside: string): string {
+  return inside.replace(
+    /\[:(\w+):\]|\\?([^])(?:-(?!\[:\w+:\])\\?([^]))?/gu,
+    (text, name, from, to = from) => {
+      if (name !== undefined) return CLASSES[name] ?? RegExp.escape(text);
+      return from.codePointAt(0)! <= to.codePointAt(0)! ? `${RegExp.escape(from)}-${RegExp.escape(to)}` : "";
+    },
+  );
 }

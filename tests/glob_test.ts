@@ -17,6 +17,12 @@ test("a path is a pattern where a shell would take it for one", () => {
     ["/etc/**/x", true],
     ["/etc/[]", false],
     ["/etc/[]]", true],
+    ["/etc/[!]", false],
+    ["/etc/[!]]", true],
+    ["/etc/[[:alpha:]", true],
+    ["/etc/[a\\]", false],
+    ["/etc/[a\\/b]", false],
+    ["/etc/a\\", false],
   ];
   for (const [path, expected] of cases) assert.equal(isGlob(path), expected, path);
 });
@@ -79,6 +85,12 @@ test("patterns match what a shell matches", () => {
         "x",
         "[.]",
         "[!]a]",
+        "[c-a]",
+        "[!c-a]",
+        "[c-ab]",
+        "[[:digit:]-a]",
+        "[a-c-]",
+        "[\\]a]",
       ),
       { minLength: 1, maxLength: 4 },
     ).map((parts) => parts.join("")).filter((text) => isGlob(text) && text !== "**");
@@ -108,6 +120,20 @@ test("patterns match what a shell matches", () => {
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
+});
+
+test("no pattern is too odd to be parsed", () => {
+  const piece = fc.constantFrom(..."[]!^-\\:*?/az.", "[:alpha:]", "[:", ":]", "é", "\u{1F600}");
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
+      const path = `/d/${pieces.join("")}`;
+      if (!isGlob(path)) return;
+      const { parts } = parseGlob(path);
+      assert.ok(parts.length > 0);
+      for (const part of parts) assert.ok(part === "**" || typeof part("a") === "boolean");
+    }),
+    { numRuns: 5_000 },
+  );
 });
 
 test("the volume's internals are never matched", () => {
