@@ -80,11 +80,8 @@ export interface Watcher {
 export type Prepare = (snapshot: Snapshot, signal: AbortSignal) => Promise<PrepareResult>;
 /** What came of preparing the content. */
 export type PrepareResult =
-  /**
-   * `written`: an output file was made, replaced or removed now. `output`: when the newest output came to its place; missing
-   * where there is none.
-   */
-  | { readonly kind: "ok"; readonly written: boolean; readonly output?: OutputTime }
+  /** `output`: when the newest output came to its place; missing where there is none. */
+  | { readonly kind: "ok"; readonly output?: OutputTime }
   /** The content is bad: outcome `invalid`. `retry`: it may pass later, although it stays the same. */
   | { readonly kind: "invalid"; readonly reason: string; readonly retry?: true }
   /** The content could not be written: outcome `failed`. */

@@ -139,7 +139,7 @@ async function loadPreparation(
 ): Promise<{ readonly prepare: Prepare; restore(): Promise<void> }> {
   if (!needsPreparing(config)) {
     return {
-      prepare: () => Promise.resolve({ kind: "ok", written: false }),
+      prepare: () => Promise.resolve({ kind: "ok" }),
       restore: () => Promise.resolve(),
     };
   }

@@ -166,7 +166,7 @@ async function ask(
   const isToPrepare = !isUnsent || rendersOutput(config);
   const prepared: PrepareResult = isToPrepare
     ? await prepareContent(deps, asked.snapshot, deps.aborted)
-    : { kind: "ok", written: false };
+    : { kind: "ok" };
   const resolution = config.trigger === "signal" ? deps.target.resolve(knownIn(model)) : null;
   const found = { kind: "answered", prepared, resolution, reading: null } as const;
   if (prepared.kind !== "ok" || asked.question.isAdopted || config.verify === "none") return found;

@@ -21,7 +21,7 @@ export async function runCheckCommand(
   timeoutMs: number,
   stopped: AbortSignal,
   environment: Readonly<Record<string, string>>,
-): Promise<{ readonly kind: "ok" } | PrepareResult & { kind: "invalid" | "failed" }> {
+): Promise<PrepareResult> {
   let child: Deno.ChildProcess;
   try {
     child = new Deno.Command(program!, {

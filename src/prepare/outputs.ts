@@ -194,12 +194,12 @@ async function finish(
   if (gone.length > 0) outputs.removedWallMs = outputs.clock.wallMs();
   const written = gone.length > 0 || staged.some(({ placed }) => placed);
   const wallMs = staged.reduce((newest, { wallMs }) => Math.max(newest, wallMs), outputs.removedWallMs);
-  if (wallMs === -Infinity) return { kind: "ok", written };
+  if (wallMs === -Infinity) return { kind: "ok" };
   // What was written just now may have an earlier time than an output that was written before the clock was set back.
   const isKnown = !written && outputs.newest?.wallMs === wallMs;
   const output = isKnown ? outputs.newest! : monotonic(wallMs, outputs.clock);
   outputs.newest = output;
-  return { kind: "ok", written, output };
+  return { kind: "ok", output };
 }
 
 /**

@@ -52,7 +52,7 @@ export function createPreparation(
         await convert(file, false, () => Promise.resolve());
       }
     }
-    return await check(signal) ?? { kind: "ok", written: false };
+    return await check(signal) ?? { kind: "ok" };
   }
 
   /** Null where the command has nothing against it. */

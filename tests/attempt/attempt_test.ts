@@ -28,7 +28,7 @@ function createBench(config: Partial<Config> = {}) {
     reads: 0,
     onSignal: () => {},
     refused: null as TriggerResult | null,
-    prepared: { kind: "ok", written: false } as Awaited<ReturnType<AttemptDeps["prepare"]>>,
+    prepared: { kind: "ok" } as Awaited<ReturnType<AttemptDeps["prepare"]>>,
     stopping: new AbortController(),
     aborted: new AbortController(),
     overtaken: new AbortController(),
@@ -233,7 +233,7 @@ test("with an output the app must have started after that, not only after the ch
     const bench = createBench({ outputDir: "/out" });
     const output = { wallMs: bench.clock.wallMs() - 5_000, atMs: bench.clock.nowMs() - 5_000 };
     bench.set({
-      prepared: { kind: "ok", written: false, output },
+      prepared: { kind: "ok", output },
       target: { ...bench.target, startedAtMs: bench.clock.nowMs() - 5_000 + startedLaterMs },
       readings: [amp({}), amp({ attempts: AMP.attempts + 1 })],
     });

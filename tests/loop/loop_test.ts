@@ -37,7 +37,7 @@ test("--reload-on-start never: what the first look finds is neither checked nor 
   bench.start();
   await bench.clock.advance(3_000);
   assert.deepEqual([bench.started, bench.inSync], [0, true]);
-  bench.prepare = () => Promise.resolve({ kind: "ok", written: false });
+  bench.prepare = () => Promise.resolve({ kind: "ok" });
   await bench.clock.advance(10_000);
   assert.deepEqual([bench.triggers.length, bench.started], [0, 0]);
   assert.ok(bench.logged("Nothing to reload: what is on disk counts as applied"));
@@ -65,7 +65,7 @@ test("the line of a change comes before what rendering it has to say", async () 
   bench.prepare = async () => {
     await Promise.resolve();
     bench.log.push("WARN Left as they are");
-    return { kind: "ok", written: true };
+    return { kind: "ok" };
   };
   bench.write("b");
   await bench.clock.advance(2_000);
@@ -400,7 +400,7 @@ test("a check command at the start may take its own time: /healthz stays 200", a
   const bench = createLoopBench({ checkCommand: ["check"], httpTimeoutMs: 60_000 });
   bench.prepare = async () => {
     await bench.clock.sleep(50_000);
-    return { kind: "ok", written: false };
+    return { kind: "ok" };
   };
   bench.start();
   await bench.clock.advance(45_000);
@@ -563,7 +563,7 @@ test("a death within 2 s of a signal is seen also where other content has failed
   assert.ok(bench.logged("the signal killed it"));
   [bench.target, bench.reading] = [targetOf(bench.clock.nowMs()), ampStatus(0, "initial")];
   await bench.clock.advance(5_000);
-  bench.prepare = () => Promise.resolve({ kind: "ok", written: false });
+  bench.prepare = () => Promise.resolve({ kind: "ok" });
   bench.write("b");
   await bench.clock.advance(5_000);
   assert.equal(bench.triggers.length, 1, bench.log.join("\n"));

@@ -35,7 +35,7 @@ function listing(dir: string, below = ""): Record<string, string> {
 
 test("with nothing asked for everything is ok", async () => {
   const prepare = createTimeless(BASE, createLog());
-  assert.deepEqual(await prepare(await snapshotOf({ a: "{" }), signal), { kind: "ok", written: false });
+  assert.deepEqual(await prepare(await snapshotOf({ a: "{" }), signal), { kind: "ok" });
 });
 
 testInDir("one file is expanded, written with its mode, and not rewritten", async (dir) => {
@@ -43,17 +43,17 @@ testInDir("one file is expanded, written with its mode, and not rewritten", asyn
   const output = join(dir, "sub", "out.yaml");
   const prepare = createTimeless({ ...BASE, configEnvsubstFile: output }, log, { PREPARE_TEST_SET: "value" });
   const first = await snapshotOf({ "in.yaml": "a: $(PREPARE_TEST_SET) $(PREPARE_TEST_UNSET)" }, 0o440);
-  assert.deepEqual(await prepare(first, signal), { kind: "ok", written: true });
+  assert.deepEqual(await prepare(first, signal), { kind: "ok" });
   assert.equal(Deno.readTextFileSync(output), "a: value $(PREPARE_TEST_UNSET)");
   const info = Deno.statSync(output);
   assert.equal(info.mode! & 0o777, 0o440);
-  assert.deepEqual(await prepare(first, signal), { kind: "ok", written: false });
+  assert.deepEqual(await prepare(first, signal), { kind: "ok" });
   assert.equal(Deno.statSync(output).ino, info.ino);
   assert.deepEqual(log.lines, [
     'Left as they are in "/in/in.yaml", since no such variable is set: $(PREPARE_TEST_UNSET)',
   ]);
   const second = await snapshotOf({ "in.yaml": "b $(PREPARE_TEST_UNSET)" });
-  assert.deepEqual(await prepare(second, signal), { kind: "ok", written: true });
+  assert.deepEqual(await prepare(second, signal), { kind: "ok" });
   assert.equal(log.lines.length, 1, "told once");
   assert.deepEqual(listing(dir), { "sub/out.yaml": "b $(PREPARE_TEST_UNSET)" });
 });
@@ -65,7 +65,6 @@ testInDir("beside a watched directory only the --config-file is written and expa
   const files = { "in.yaml": "a: $(PREPARE_TEST_UNSET)", "rules/b.yaml": "b: $(PREPARE_TEST_OTHER)" };
   assert.deepEqual(await createTimeless(config, log)(await snapshotOf(files), signal), {
     kind: "ok",
-    written: true,
   });
   assert.deepEqual(listing(dir), { "out.yaml": "a: $(PREPARE_TEST_UNSET)" });
   assert.equal(log.lines.length, 1, `nobody expands the other: ${log.lines}`);
@@ -102,7 +101,7 @@ testInDir("the time of the output is that of the newest file, also for the next 
     await snapshotOf({ a: "1" }),
     signal,
   );
-  assert.deepEqual(none, { kind: "ok", written: false }, "there is no output");
+  assert.deepEqual(none, { kind: "ok" }, "there is no output");
 });
 
 testInDir("an output's time is converted once: a step of the wall clock does not move it", async (dir) => {
@@ -126,14 +125,13 @@ testInDir("several files go to a directory; what is gone is removed, what is for
   Deno.writeTextFileSync(join(dir, "foreign"), "f");
   await prepare(await snapshotOf({ "a.yaml": "1", "sub/deep/b.yaml": "2" }), signal);
   assert.deepEqual(listing(dir), { foreign: "f", "a.yaml": "1", "sub/deep/b.yaml": "2" });
-  assert.deepEqual(await prepare(await snapshotOf({ "a.yaml": "1" }), signal), { kind: "ok", written: true });
+  assert.deepEqual(await prepare(await snapshotOf({ "a.yaml": "1" }), signal), { kind: "ok" });
   assert.deepEqual(listing(dir), { foreign: "f", "a.yaml": "1" });
   assert.throws(() => Deno.statSync(join(dir, "sub")), Deno.errors.NotFound);
   // A new process takes over what it finds as it would have written it.
   const next = createTimeless({ ...BASE, outputDir: dir }, createLog());
   assert.deepEqual(await next(await snapshotOf({ "a.yaml": "1", b: "2" }), signal), {
     kind: "ok",
-    written: true,
   });
   await next(await snapshotOf({ b: "2" }), signal);
   assert.deepEqual(listing(dir), { foreign: "f", b: "2" });
@@ -208,7 +206,7 @@ testInDir("validation looks at what would be written", async (dir) => {
     await snapshotOf({ "in.yaml": "a: [1$(PREPARE_TEST_LIST)" }),
     signal,
   );
-  assert.deepEqual(good, { kind: "ok", written: true });
+  assert.deepEqual(good, { kind: "ok" });
 });
 
 testInDir("the check command sees the new output; after a no the old one is back", async (dir) => {
@@ -225,7 +223,6 @@ testInDir("the check command sees the new output; after a no the old one is back
   assert.deepEqual(listing(dir), {}, "there was no old one");
   assert.deepEqual(await prepare(await snapshotOf({ "in.yaml": "good" }), signal), {
     kind: "ok",
-    written: true,
   });
   const { ino } = Deno.statSync(output);
   assert.deepEqual(await prepare(await snapshotOf({ "in.yaml": "bad 1" }), signal), failing);
@@ -233,7 +230,6 @@ testInDir("the check command sees the new output; after a no the old one is back
   assert.equal(Deno.statSync(output).ino, ino, "the very file");
   assert.deepEqual(await prepare(await snapshotOf({ "in.yaml": "good 2" }), signal), {
     kind: "ok",
-    written: true,
   });
   assert.deepEqual(listing(dir), { "out.conf": "good 2" });
 });
@@ -244,7 +240,7 @@ testInDir("what is rendered is what was hashed, whatever the file has become sin
   // A read of it would never end.
   Deno.symlinkSync("/dev/zero", input);
   const prepare = createTimeless({ ...BASE, outputDir: join(dir, "out") }, createLog());
-  assert.deepEqual(await prepare(snapshot, signal), { kind: "ok", written: true });
+  assert.deepEqual(await prepare(snapshot, signal), { kind: "ok" });
   assert.equal(Deno.readTextFileSync(join(dir, "out", "in")), "content");
   const lean = { ...snapshot, files: snapshot.files.map((file) => ({ ...file, bytes: null })) };
   assert.deepEqual(await prepare(lean, signal), {
@@ -287,7 +283,7 @@ testInDir("gzip is unpacked, a damaged one is invalid content", async (dir) => {
     files: snapshot.files.map((file) => ({ ...file, bytes: data })),
   });
   const prepare = createTimeless({ ...BASE, outputDir: dir }, createLog());
-  assert.deepEqual(await prepare(of(bytes), signal), { kind: "ok", written: true });
+  assert.deepEqual(await prepare(of(bytes), signal), { kind: "ok" });
   assert.deepEqual(listing(dir), { "a.gz": "hello $(HOME" });
   const bad = await prepare(of(bytes.slice(0, 20)), signal);
   assert.equal(bad.kind, "invalid");

@@ -251,7 +251,7 @@ test("a check command that fails is retried; content that does not parse waits f
       Promise.resolve(
         tries++ === 0
           ? { kind: "invalid", reason: "a server was away", ...(retry && { retry }) }
-          : { kind: "ok", written: false },
+          : { kind: "ok" },
       );
     bench.write("b");
     await bench.clock.advance(10_000);
@@ -325,7 +325,7 @@ test("the first minute looks who is the target at each look: other containers ma
 
 test("--once ends with one line that says what was reached", async () => {
   const render = createLoopBench({ once: true, configEnvsubstFile: "/out/c.yaml" });
-  render.prepare = () => Promise.resolve({ kind: "ok", written: true });
+  render.prepare = () => Promise.resolve({ kind: "ok" });
   render.start();
   await render.clock.advance(100);
   assert.deepEqual([render.exitCode, render.log.at(-1)], [0, "INFO Wrote /out/c.yaml"]);
@@ -350,7 +350,7 @@ test("--once ends with one line that says what was reached", async () => {
   );
   // Content that came in time is no reason to give up.
   const late = createLoopBench({ once: true, configEnvsubstFile: "/out/c.yaml" });
-  late.prepare = () => Promise.resolve({ kind: "ok", written: true });
+  late.prepare = () => Promise.resolve({ kind: "ok" });
   late.disk = missing.disk;
   late.start();
   await late.clock.advance(500);

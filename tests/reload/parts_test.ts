@@ -51,7 +51,7 @@ function verdictOn(facts: StartFacts): string {
       snapshot: { digest: "a", files: [], changedWallMs: 1_000 },
     },
     {
-      prepared: { kind: "ok", written: false },
+      prepared: { kind: "ok" },
       resolution: target && { kind: "target", target },
       reading: readingOf(status),
     },

@@ -63,7 +63,7 @@ function strayEvents(now: number): readonly Event[] {
     { kind: "looked", ...common, observation: MISSING },
     { kind: "looked", ...common, observation: { kind: "settling", againAtMs: now + 100 } },
     { kind: "looked", ...common, observation: { kind: "replaced", path: "/x", message: "gone" } },
-    { kind: "answered", prepared: { kind: "ok", written: false }, resolution: null, reading: null },
+    { kind: "answered", prepared: { kind: "ok" }, resolution: null, reading: null },
     { kind: "checked", alive, found: null },
     { kind: "sent", how: "first", target: null, atMs: now },
     { kind: "ended", result: result("timeout") },

@@ -85,7 +85,7 @@ test("--once: nobody is there, and that is all; one of several may be the app: a
   for (const [code, is] of [["not-there", "ended"], ["ambiguous", "reloading"]] as const) {
     const answered = {
       kind: "answered",
-      prepared: { kind: "ok", written: false },
+      prepared: { kind: "ok" },
       resolution: { kind: "none", code, message: code, again: true },
       reading: DOWN,
     } as const;

@@ -70,7 +70,7 @@ export function answer(state: State, moment: Moment, policy = POLICY): State {
     state,
     {
       kind: "answered",
-      prepared: { kind: "ok", written: false },
+      prepared: { kind: "ok" },
       resolution: null,
       reading: null,
     },

@@ -153,7 +153,7 @@ export function perform(world: World, isGood: boolean): void {
     }
     case "ask": {
       const prepared = isGood || choices.chance(90)
-        ? { kind: "ok", written: false } as const
+        ? { kind: "ok" } as const
         : { kind: "failed", reason: "no space" } as const;
       const resolution = policy.trigger !== "signal"
         ? null
@@ -192,7 +192,7 @@ export function perform(world: World, isGood: boolean): void {
         reading: isGood ? READING : choices.pick([READING, FAILED, SILENT]),
       });
     case "render":
-      return world.take({ kind: "rendered", prepared: { kind: "ok", written: true } });
+      return world.take({ kind: "rendered", prepared: { kind: "ok" } });
     case "end":
       return;
     default:

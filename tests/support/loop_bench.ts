@@ -67,7 +67,7 @@ export function createLoopBench(
     refused: null as TriggerResult | null,
     /** Why requests that reach the app have no answer; null: they have one. */
     unanswered: null as string | null,
-    prepare: (): Promise<PrepareResult> => Promise.resolve({ kind: "ok", written: false }),
+    prepare: (): Promise<PrepareResult> => Promise.resolve({ kind: "ok" }),
     random: 0,
     /** Monotonic times of signals and requests. */
     triggers: [] as number[],

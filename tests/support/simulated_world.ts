@@ -290,11 +290,11 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
     if (written) [outputWallMs, outputAtMs] = [clock.wallMs(), clock.nowMs()];
     output = snapshot.digest;
     if (written) notice();
-    return { kind: "ok", written, output: { wallMs: outputWallMs, atMs: outputAtMs } };
+    return { kind: "ok", output: { wallMs: outputWallMs, atMs: outputAtMs } };
   };
 
   const prepare: Prepare = (snapshot, signal) =>
-    traits.readsOutput ? render(snapshot, signal) : Promise.resolve({ kind: "ok", written: false });
+    traits.readsOutput ? render(snapshot, signal) : Promise.resolve({ kind: "ok" });
 
   const reader: SnapshotReader = {
     async look({ onLikelyChange, signal }): Promise<Observation> {
