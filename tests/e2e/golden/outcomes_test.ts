@@ -115,7 +115,7 @@ story("invalid", {}, async ({ scene, start }) => {
   await scene.swap("a: [1, 2]\n");
   await yaml.logged("✅ Reload successful");
   await yaml.stop();
-  const json = await start(["--validate=json"]);
+  const json = await start(["--validate=json", "--reload-on-start=auto"]);
   await json.logged("waiting until the content changes");
   await scene.swap('{"password": "SECRET"}\n');
   await json.logged("✅ Reload successful");
@@ -131,10 +131,10 @@ story("check command", {}, async ({ scene, start }) => {
   await scene.swap("nothing of the kind\n");
   await says.logged("next try in");
   await says.stop();
-  const missing = await start(["--check-command=/nonexistent/checker"]);
+  const missing = await start(["--check-command=/nonexistent/checker", "--reload-on-start=auto"]);
   await missing.logged("next try in");
   await missing.stop();
-  const slow = await start(["--check-command=sleep 60", "--http-timeout=200ms"]);
+  const slow = await start(["--check-command=sleep 60", "--http-timeout=200ms", "--reload-on-start=auto"]);
   await slow.logged("next try in");
 });
 
