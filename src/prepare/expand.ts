@@ -85,6 +85,9 @@ const NAME_BYTES_MAX = 256;
 /** So many names without a value are kept: content can hold millions. */
 const UNSET_MAX = 200;
 
+/** The values of variables as bytes, by name. */
+export type Values = ReadonlyMap<string, Uint8Array>;
+
 /**
  * Replaces `$(NAME)` by the variable's value, as Kubernetes and prometheus-config-reloader write it; NAME is letters,
  * digits and underscores. One that is not set stays as it is. What a value holds is not expanded again. `unset`: names
@@ -93,51 +96,49 @@ const UNSET_MAX = 200;
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * const text = new TextEncoder().encode("host: $(HOST), $(NO_SUCH), $HOST\n");
+ * const [bytesOf, textOf] = [new TextEncoder(), new TextDecoder()];
  * const limits = { maxFileSizeBytes: 1_000, maxUnpackedBytes: 1_000 };
- * const { bytes, unset } = expandVariables(text, (name) => name === "HOST" ? "$(X)" : undefined, limits);
- * assert.equal(new TextDecoder().decode(bytes), "host: $(X), $(NO_SUCH), $HOST\n"); // $(X) stays
+ * const values = new Map([["HOST", bytesOf.encode("$(X)")]]);
+ * const { bytes, unset } = expandVariables(bytesOf.encode("host: $(HOST), $(NO_SUCH), $HOST\n"), values, limits);
+ * assert.equal(textOf.decode(bytes), "host: $(X), $(NO_SUCH), $HOST\n"); // $(X) stays
  * assert.deepEqual([...unset], ["NO_SUCH"]);
  * ```
  */
 export function expandVariables(
   bytes: Uint8Array,
-  valueOf: (name: string) => string | undefined,
+  values: Values,
   limits: SizeLimits,
   isUnpacked = false,
 ): { readonly bytes: Uint8Array; readonly unset: ReadonlySet<string> } {
-  const encoded = new Map<string, Uint8Array>();
-  const known = (name: string): Uint8Array | null => {
-    const value = encoded.get(name) ?? valueOf(name);
-    if (typeof value !== "string") return value ?? null;
-    const bytes = new TextEncoder().encode(value);
-    encoded.set(name, bytes);
-    return bytes;
-  };
   const unset = new Set<string>();
   let length = bytes.length;
+  let count = 0;
   // Twice through it: a list of the pieces would take a hundred times the memory of what they stand for.
   for (const { at, end, name } of variablesIn(bytes)) {
-    const value = known(name);
-    if (value !== null) length += value.length - (end - at);
-    else if (unset.size < UNSET_MAX) unset.add(name);
+    const value = values.get(name);
+    if (value !== undefined) {
+      length += value.length - (end - at);
+      count++;
+    } else if (unset.size < UNSET_MAX) unset.add(name);
   }
   if (length > (isUnpacked ? limits.maxUnpackedBytes : limits.maxFileSizeBytes)) {
     throw new Error(tooLarge("expanded", limits, isUnpacked));
   }
-  if (encoded.size === 0) return { bytes, unset };
+  if (count === 0) return { bytes, unset };
   const whole = new Uint8Array(length);
   let [from, to] = [0, 0];
+  const add = (part: Uint8Array) => {
+    whole.set(part, to);
+    to += part.length;
+  };
   for (const { at, end, name } of variablesIn(bytes)) {
-    const value = known(name);
-    if (value === null) continue;
-    for (const part of [bytes.subarray(from, at), value]) {
-      whole.set(part, to);
-      to += part.length;
-    }
+    const value = values.get(name);
+    if (value === undefined) continue;
+    add(bytes.subarray(from, at));
+    add(value);
     from = end;
   }
-  whole.set(bytes.subarray(from), to);
+  add(bytes.subarray(from));
   return { bytes: whole, unset };
 }
 

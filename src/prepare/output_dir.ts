@@ -154,14 +154,6 @@ async function openBelow(parent: OpenDirectory, name: string, make: boolean): Pr
   }
 }
 
-/** A file that is open for reading; null where it cannot be opened, or is none. A link or a FIFO may have come to its name. */
-async function openFile(path: string): Promise<FileHandle | null> {
-  const handle = await open(path, "O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK").catch(() => null);
-  if (handle === null || await handle.stat().then((info) => info.isFile(), () => false)) return handle;
-  await handle.close();
-  return null;
-}
-
 /**
  * The inode of what has the name already, null where nothing has; and when it was written where it has just these bytes
  * and this mode.
@@ -182,7 +174,8 @@ export async function readExisting(
   if (!info.isFile) throw new Error(`${kindOf(info)} is there; remove it`);
   const different = { ino: info.ino ?? 0, sinceWallMs: null };
   if (info.size !== bytes.length || ((info.mode ?? 0) & 0o7777) !== mode) return different;
-  const handle = await openFile(at);
+  // A link or a FIFO may have come to its name meanwhile.
+  const handle = await open(at, "O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK").catch(() => null);
   if (handle === null) return different;
   try {
     const { ino, mtimeMs } = await handle.stat();
@@ -233,25 +226,6 @@ export async function writeNew(
     throw error;
   } finally {
     await handle.close();
-  }
-}
-
-/** Sets the time of a file of our own to now, and gives the one that it has then. Never throws. */
-export async function touch(
-  directory: Pick<OpenDirectory, "at">,
-  name: string,
-  ino: number,
-): Promise<number> {
-  const handle = await openFile(`${directory.at}/${name}`);
-  try {
-    const now = new Date();
-    if ((await handle?.stat())?.ino === ino) await handle?.utimes(now, now);
-    // As it will be read again, up to a millisecond earlier.
-    return (await handle?.stat())?.mtimeMs ?? now.getTime();
-  } catch {
-    return Date.now();
-  } finally {
-    await handle?.close();
   }
 }
 

@@ -1,8 +1,8 @@
 /**
  * Writes what the app shall read to `--config-envsubst-file` or `--output-dir`. The order of one run: all new files
  * beside their places, each synced; the renames; the check; only then the end of the old ones. So an error leaves the
- * old outputs whole. Removes only what this program wrote. Must never copy a file, follow a link, or change the mode or
- * time of anything but its own new files: the app may write there as well.
+ * old outputs whole. Removes only what this program wrote. Must never copy a file, follow a link, or change the mode of
+ * anything but its own new files: the app may write there as well.
  */
 
 import type { Config } from "../config.ts";
@@ -20,19 +20,19 @@ import {
   randomName,
   readExisting,
   reasonOf,
-  touch,
   writeNew,
 } from "./output_dir.ts";
 
+/** The bytes that the app would read; they are gone when it is disposed of. */
+export interface Converted extends Disposable {
+  readonly bytes: Uint8Array;
+}
+
 /**
- * Gives `use` the bytes the app would read, validated; they are gone afterwards. Variables count only in what is `rendered`.
+ * Makes of a file what the app would read, and validates it. Variables count only in what is `rendered`.
  * @throws InvalidContent where the content is at fault
  */
-export type Convert = <T>(
-  file: SnapshotFile,
-  rendered: boolean,
-  use: (bytes: Uint8Array) => Promise<T>,
-) => Promise<T>;
+export type Convert = (file: SnapshotFile, rendered: boolean) => Promise<Converted>;
 
 /** One output on its way. */
 export interface Staged {
@@ -40,14 +40,12 @@ export interface Staged {
   readonly name: string;
   /** The new file under its random name; null where the output is already as it should be. */
   readonly temporary: { readonly name: string; readonly ino: number } | null;
-  /** The old output; null where there was none. */
-  readonly old: { readonly ino: number } | null;
+  /** The old output, and since when it is there where it stays (Unix milliseconds); null where there was none. */
+  readonly old: { readonly ino: number; readonly sinceWallMs: number | null } | null;
   /** A second name of the old output, kept until the new one is good; null where none is kept. */
   backup: string | null;
   /** It has been renamed into place. */
   placed: boolean;
-  /** Wall time at which it came to its place, in milliseconds; `Infinity` before that. */
-  wallMs: number;
 }
 
 /** Lets all others have a turn now and then. @throws once there is no time left */
@@ -68,10 +66,11 @@ interface Outputs extends OutputsDeps {
   identity: Promise<DirectoryIdentity | null>;
   /** Names of the outputs that are there; null before the first run. */
   names: readonly string[] | null;
-  /** Wall time at which outputs were last removed. */
-  removedWallMs: number;
-  /** When the newest output came to its place. */
-  newest: OutputTime | null;
+  /**
+   * When one was last written or removed; null before this process has done so. Then their times on disk tell it, once, since a
+   * step of the wall clock must not move it.
+   */
+  changed: OutputTime | null;
   /** The inputs of what is in place, with the outputs' names. */
   inPlace: ReadonlyMap<SnapshotFile, string>;
 }
@@ -86,8 +85,7 @@ export function createOutputs(deps: OutputsDeps) {
     dir,
     identity,
     names: null,
-    removedWallMs: -Infinity,
-    newest: null,
+    changed: null,
     inPlace: new Map(),
   };
   /** A run and a look at what is missing never overlap. */
@@ -134,20 +132,13 @@ async function writeAll(
   outputs.inPlace = new Map();
   const plan = planOutputs(files, config);
   const wanted = new Set(plan.values());
-  if (outputs.names === null) {
-    await removeLeftovers(root, clock.wallMs());
-    for (const directory of new Set([...wanted].flatMap(directoriesOf))) {
-      const remove = (inner: OpenDirectory) => removeLeftovers(inner, clock.wallMs());
-      // What is not there yet, or is no directory, holds none.
-      await inParent(root, `${directory}/`, false, remove).catch(() => {});
-    }
-    outputs.names = [];
-  }
+  if (outputs.names === null) await removeLeftovers(root, wanted, clock.wallMs());
+  outputs.names ??= [];
   await clearTheWay(root, outputs.names, wanted);
   const staged = await stageAll(outputs, root, files, plan, step);
   let isGood = false;
   try {
-    await place(root, staged, config.checkCommand !== null);
+    await placeAll(outputs, root, staged, config.checkCommand !== null);
     const refused = await check();
     if (refused !== null) return refused;
     isGood = true;
@@ -155,7 +146,35 @@ async function writeAll(
     await settle(root, staged, isGood);
   }
   outputs.inPlace = plan;
-  return await finish(outputs, root, staged);
+  await removeGone(outputs, root, wanted);
+  outputs.changed ??= timeOnDisk(staged, clock);
+  return { kind: "ok", ...(outputs.changed && { output: outputs.changed }) };
+}
+
+/** `place`, remembered. */
+async function placeAll(
+  outputs: Outputs,
+  root: OpenDirectory,
+  staged: readonly Staged[],
+  keepOld: boolean,
+): Promise<void> {
+  await place(root, staged, keepOld).finally(() => {
+    if (staged.some(({ placed }) => placed)) outputs.changed = timeNow(outputs.clock);
+  });
+}
+
+function timeNow(clock: Clock): OutputTime {
+  return { wallMs: clock.wallMs(), atMs: clock.nowMs() };
+}
+
+/** When the newest output came to its place, of those that were there before; null where none was. */
+function timeOnDisk(staged: readonly Staged[], clock: Clock): OutputTime | null {
+  const newest = staged.reduce(
+    (newest, { old }) => Math.max(newest, old?.sinceWallMs ?? -Infinity),
+    -Infinity,
+  );
+  const now = timeNow(clock);
+  return newest === -Infinity ? null : { wallMs: newest, atMs: now.atMs - Math.max(0, now.wallMs - newest) };
 }
 
 /**
@@ -181,33 +200,16 @@ function directoriesOf(name: string): string[] {
   return parts.map((_, i) => parts.slice(0, i + 1).join("/"));
 }
 
-/** Removes what has no input any more, and says what the new outputs mean for the time of the whole. */
-async function finish(
+/** Removes what has no input any more. */
+async function removeGone(
   outputs: Outputs,
   root: OpenDirectory,
-  staged: readonly Staged[],
-): Promise<PrepareResult> {
-  const wanted = new Set(staged.map(({ name }) => name));
+  wanted: ReadonlySet<string>,
+): Promise<void> {
   const gone = outputs.names!.filter((name) => !wanted.has(name));
   outputs.names = [...wanted];
   for (const name of gone) await removeOutput(root, name).catch(() => {});
-  if (gone.length > 0) outputs.removedWallMs = outputs.clock.wallMs();
-  const written = gone.length > 0 || staged.some(({ placed }) => placed);
-  const wallMs = staged.reduce((newest, { wallMs }) => Math.max(newest, wallMs), outputs.removedWallMs);
-  if (wallMs === -Infinity) return { kind: "ok" };
-  // What was written just now may have an earlier time than an output that was written before the clock was set back.
-  const isKnown = !written && outputs.newest?.wallMs === wallMs;
-  const output = isKnown ? outputs.newest! : monotonic(wallMs, outputs.clock);
-  outputs.newest = output;
-  return { kind: "ok", output };
-}
-
-/**
- * A file time is a wall time: after a step of the wall clock one that is converted anew lies in the future, where no app has
- * started after it. So it is converted once, when it is first seen, and kept as long as the same one is reported.
- */
-function monotonic(wallMs: number, clock: Clock): OutputTime {
-  return { wallMs, atMs: clock.nowMs() - Math.max(0, clock.wallMs() - wallMs) };
+  if (gone.length > 0) outputs.changed = timeNow(outputs.clock);
 }
 
 async function restoreMissing(outputs: Outputs): Promise<void> {
@@ -217,7 +219,7 @@ async function restoreMissing(outputs: Outputs): Promise<void> {
   if (plan.size === 0) return;
   await inRoot(outputs, async (root) => {
     const staged = await stageAll(outputs, root, [...plan.keys()], plan, () => Promise.resolve());
-    await place(root, staged, false).finally(() => settle(root, staged, true));
+    await placeAll(outputs, root, staged, false).finally(() => settle(root, staged, true));
   });
   const paths = [...plan.values()].map((name) => `"${joinPath(dir, name)}"`).join(", ");
   logger.warn(`Written again, since it was removed: ${paths}`);
@@ -272,9 +274,8 @@ async function stageAll(
       await step();
       const name = plan.get(file);
       if (name === undefined && config.validate === "none") continue;
-      await convert(file, name !== undefined, async (bytes) => {
-        if (name !== undefined) staged.push(await stage(root, name, bytes, file.mode));
-      });
+      using content = await convert(file, name !== undefined);
+      if (name !== undefined) staged.push(await stage(root, name, content.bytes, file.mode));
     }
     return staged;
   } catch (error) {
@@ -295,9 +296,9 @@ export function stage(
   return inParent(root, name, true, async (parent, base) => {
     try {
       const old = await readExisting(parent, base, bytes, mode);
-      const since = old?.sinceWallMs ?? null;
-      const temporary = since === null ? await writeNew(parent, bytes, mode) : null;
-      return { name, temporary, old, backup: null, placed: false, wallMs: since ?? Infinity };
+      const isThere = old !== null && old.sinceWallMs !== null;
+      const temporary = isThere ? null : await writeNew(parent, bytes, mode);
+      return { name, temporary, old, backup: null, placed: false };
     } catch (error) {
       throw new Error(`Cannot write "${joinPath(parent.shown, base)}": ${reasonOf(error)}`, { cause: error });
     }
@@ -319,11 +320,8 @@ export async function place(root: OpenDirectory, staged: readonly Staged[], keep
           const name = randomName();
           await Deno.link(`${at}/${base}`, `${at}/${name}`).then(() => file.backup = name, () => {});
         }
-        // Its time shall be that of the rename, also for the next process: writing the others may have taken long.
-        const wallMs = await touch({ at }, temporary.name, temporary.ino);
         await Deno.rename(`${at}/${temporary.name}`, `${at}/${base}`);
         file.placed = true;
-        file.wallMs = wallMs;
       } catch (error) {
         throw new Error(`Cannot replace "${joinPath(shown, base)}": ${reasonOf(error)}`, { cause: error });
       }
@@ -366,16 +364,23 @@ async function removeOutput(root: OpenDirectory, name: string): Promise<void> {
 /** A directory of so many bytes has tens of thousands of names, none of them by this program: listing takes memory. */
 const LISTED_BYTES_MAX = 1024 * 1024;
 
-/** Removes new files that a killed process left behind, a minute old. Never throws. */
-async function removeLeftovers(root: OpenDirectory, wallMs: number): Promise<void> {
-  try {
-    if ((await Deno.stat(root.at)).size > LISTED_BYTES_MAX) return;
-    for (const { name, isFile } of await Array.fromAsync(Deno.readDir(root.at))) {
+/** Removes new files, a minute old, that a killed process left where it would have renamed them. Never throws. */
+async function removeLeftovers(
+  root: OpenDirectory,
+  wanted: ReadonlySet<string>,
+  wallMs: number,
+): Promise<void> {
+  const removeIn = async ({ at }: OpenDirectory) => {
+    if ((await Deno.stat(at)).size > LISTED_BYTES_MAX) return;
+    for (const { name, isFile } of await Array.fromAsync(Deno.readDir(at))) {
       if (!isFile || !name.startsWith(OWN_PREFIX) || !name.endsWith(".tmp")) continue;
-      const { mtime } = await Deno.lstat(`${root.at}/${name}`);
-      if (wallMs - (mtime?.getTime() ?? wallMs) > 60_000) await Deno.remove(`${root.at}/${name}`);
+      const { mtime } = await Deno.lstat(`${at}/${name}`);
+      if (wallMs - (mtime?.getTime() ?? wallMs) > 60_000) await Deno.remove(`${at}/${name}`);
     }
-  } catch {
-    // Somebody else was faster.
+  };
+  const directories = [...wanted].flatMap(directoriesOf).map((directory) => `${directory}/`);
+  for (const place of new Set(["", ...directories])) {
+    // What is not there yet, or is no directory, holds none; and somebody else may be faster.
+    await inParent(root, place, false, removeIn).catch(() => {});
   }
 }

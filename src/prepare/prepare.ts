@@ -49,7 +49,7 @@ export function createPreparation(
     if (config.validate !== "none") {
       for (const file of files) {
         await step();
-        await convert(file, false, () => Promise.resolve());
+        using _ = await convert(file, false);
       }
     }
     return await check(signal) ?? { kind: "ok" };
@@ -84,6 +84,9 @@ export function createConvert(
   logger: Pick<Logger, "warn">,
   environment: Environment,
 ): Convert {
+  const values = new Map(
+    Object.entries(environment).map(([name, value]) => [name, new TextEncoder().encode(value)]),
+  );
   const told = new Set<string>();
 
   function tellUnset(path: string, unset: ReadonlySet<string>): void {
@@ -97,34 +100,27 @@ export function createConvert(
     });
   }
 
-  /** `made` takes what it has made, for the end. @throws where the content is at fault */
-  async function read(path: string, input: Uint8Array, rendered: boolean, made: Set<Uint8Array>) {
-    let bytes = await gunzip(input, config);
-    made.add(bytes);
-    if (rendered) {
-      const valueOf = (name: string) => Object.hasOwn(environment, name) ? environment[name] : undefined;
-      const expanded = expandVariables(bytes, valueOf, config, bytes !== input);
-      bytes = expanded.bytes;
-      made.add(bytes);
-      tellUnset(path, expanded.unset);
-    }
-    const problem = await validateContent(path, bytes, config.validate);
-    if (problem !== null) throw new Error(problem);
-    return bytes;
-  }
-
-  return async ({ path, bytes: input }, rendered, use) => {
+  return async ({ path, bytes: input }, rendered) => {
     // The reader keeps them wherever they are converted: nothing is read a second time.
     if (input === null) throw new Error(`Cannot use config file "${path}": its bytes were not kept`);
     const made = new Set<Uint8Array>();
+    // The author of the content decides how much there is of it: it is not left to the collector.
+    const dispose = () => made.forEach((bytes) => bytes !== input && release(bytes));
     try {
-      const bytes = await read(path, input, rendered, made).catch((error) => {
-        throw new InvalidContent(`"${path}" is ${messageOf(error)}`);
-      });
-      return await use(bytes);
-    } finally {
-      // The author of the content decides how much there is of it: it is not left to the collector.
-      for (const bytes of made) if (bytes !== input) release(bytes);
+      let bytes = await gunzip(input, config);
+      made.add(bytes);
+      if (rendered) {
+        const expanded = expandVariables(bytes, values, config, bytes !== input);
+        bytes = expanded.bytes;
+        made.add(bytes);
+        tellUnset(path, expanded.unset);
+      }
+      const problem = await validateContent(path, bytes, config.validate);
+      if (problem !== null) throw new Error(problem);
+      return { bytes, [Symbol.dispose]: dispose };
+    } catch (error) {
+      dispose();
+      throw new InvalidContent(`"${path}" is ${messageOf(error)}`);
     }
   };
 }

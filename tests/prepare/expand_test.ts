@@ -5,6 +5,8 @@ import { test } from "../support/strict.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const limit = (bytes: number) => ({ maxFileSizeBytes: bytes, maxUnpackedBytes: bytes });
+const valuesOf = (values: Record<string, string>) =>
+  new Map(Object.entries(values).map(([name, value]) => [name, bytes(value)]));
 const text = (value: Uint8Array) => new TextDecoder().decode(value);
 
 async function gzip(data: Uint8Array): Promise<Uint8Array> {
@@ -30,7 +32,7 @@ test("variables are expanded once, and unset ones stay", () => {
     ["$(A", "$(A", []],
   ];
   for (const [input, output, unset] of cases) {
-    const found = expandVariables(bytes(input), (name) => values[name], limit(1000));
+    const found = expandVariables(bytes(input), valuesOf(values), limit(1000));
     assert.equal(text(found.bytes), output, input);
     assert.deepEqual([...found.unset], unset, input);
   }
@@ -38,18 +40,20 @@ test("variables are expanded once, and unset ones stay", () => {
 
 test("content that grows past the limit is refused, and a name without end is none", () => {
   const grows = bytes("$(A)".repeat(1000));
-  assert.equal(expandVariables(grows, () => "x".repeat(100), limit(100_000)).bytes.length, 100_000);
+  const long = valuesOf({ A: "x".repeat(100) });
+  assert.equal(expandVariables(grows, long, limit(100_000)).bytes.length, 100_000);
   assert.throws(
-    () => expandVariables(grows, () => "x".repeat(100), limit(99_999)),
+    () => expandVariables(grows, long, limit(99_999)),
     /^Error: expanded larger than --max-file-size \(99999 bytes\)$/,
   );
   const name = "A".repeat(200_000);
-  const found = expandVariables(bytes(`$(${name}) $(B)`), () => "v", limit(1_000_000));
-  assert.equal(text(found.bytes), `$(${name}) v`);
   const longest = "A".repeat(256);
-  assert.equal(text(expandVariables(bytes(`$(${longest})`), () => "v", limit(1000)).bytes), "v");
+  const values = valuesOf({ [name]: "v", [longest]: "v", B: "v" });
+  const found = expandVariables(bytes(`$(${name}) $(B)`), values, limit(1_000_000));
+  assert.equal(text(found.bytes), `$(${name}) v`);
+  assert.equal(text(expandVariables(bytes(`$(${longest})`), values, limit(1000)).bytes), "v");
   const names = Array.from({ length: 5000 }, (_, n) => `$(C${n})`).join("");
-  assert.equal(expandVariables(bytes(names), () => undefined, limit(100_000)).unset.size, 200);
+  assert.equal(expandVariables(bytes(names), new Map(), limit(100_000)).unset.size, 200);
 });
 
 test("bytes that are no text pass unharmed", () => {
@@ -57,7 +61,7 @@ test("bytes that are no text pass unharmed", () => {
     fc.pre(!before.includes(0x24) && !after.includes(0x24));
     const found = expandVariables(
       new Uint8Array([...before, ...bytes("$(A)"), ...after]),
-      () => "v",
+      valuesOf({ A: "v" }),
       limit(1000),
     );
     assert.deepEqual([...found.bytes], [...before, 0x76, ...after]);

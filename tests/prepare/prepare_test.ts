@@ -5,6 +5,7 @@ import type { Logger, Prepare } from "../../src/ports.ts";
 import type { Config } from "../../src/config.ts";
 import { createPreparation } from "../../src/prepare/prepare.ts";
 import { testInDir } from "../support/in_dir.ts";
+import { clearlyLater } from "../support/poll.ts";
 import { test } from "../support/strict.ts";
 import { BASE, createLog, snapshotOf } from "./content.ts";
 
@@ -73,36 +74,40 @@ testInDir("beside a watched directory only the --config-file is written and expa
   assert.equal(broken.kind, "invalid", "validated it is, all the same");
 });
 
-testInDir("the time of the output is that of the newest file, also for the next process", async (dir) => {
-  const config = { ...BASE, outputDir: dir };
-  const { prepare } = createPreparation(config, createLog(), createClock(), {});
-  const timeOf = async (files: Record<string, string>, by = prepare) => {
-    const result = await by(await snapshotOf(files), signal);
-    return (result.kind === "ok" ? result.output?.wallMs : undefined) ??
-      assert.fail(JSON.stringify(result));
-  };
-  const before = Date.now();
-  const first = await timeOf({ a: "1", b: "1" });
-  assert.ok(first >= before && first <= Date.now());
-  const old = new Date(before - 60_000);
-  Deno.utimeSync(join(dir, "a"), old, old);
-  Deno.utimeSync(join(dir, "b"), old, old);
-  assert.equal(await timeOf({ a: "1", b: "1" }), old.getTime(), "nothing was written");
-  assert.equal(
-    await timeOf({ a: "1", b: "1" }, createPreparation(config, createLog(), createClock(), {}).prepare),
-    old.getTime(),
-  );
-  assert.ok(await timeOf({ a: "1", b: "2" }) >= before, "one is new");
-  Deno.utimeSync(join(dir, "b"), old, old);
-  const removed = await timeOf({ b: "2" });
-  assert.ok(removed >= before, "one is gone");
-  assert.equal(await timeOf({ b: "2" }), removed, "and stays so");
-  const none = await createPreparation(BASE, createLog(), createClock(), {}).prepare(
-    await snapshotOf({ a: "1" }),
-    signal,
-  );
-  assert.deepEqual(none, { kind: "ok" }, "there is no output");
-});
+testInDir(
+  "the time of the output is when one was last written or removed, also for the next process",
+  async (dir) => {
+    const config = { ...BASE, outputDir: dir };
+    const create = () => createPreparation(config, createLog(), createClock(), {}).prepare;
+    const prepare = create();
+    const timeOf = async (files: Record<string, string>, by = prepare) => {
+      const result = await by(await snapshotOf(files), signal);
+      return (result.kind === "ok" ? result.output?.wallMs : undefined) ??
+        assert.fail(JSON.stringify(result));
+    };
+    const before = Date.now();
+    const first = await timeOf({ a: "1", b: "1" });
+    assert.ok(first >= before && first <= Date.now());
+    await clearlyLater();
+    assert.equal(await timeOf({ a: "1", b: "1" }), first, "nothing was written");
+    const [old, older] = [60_000, 120_000].map((ago) => new Date(before - ago));
+    Deno.utimeSync(join(dir, "a"), older!, older!);
+    Deno.utimeSync(join(dir, "b"), old!, old!);
+    const next = create();
+    assert.equal(await timeOf({ a: "1", b: "1" }, next), old!.getTime(), "the newest file's");
+    assert.ok(await timeOf({ a: "1", b: "2" }, next) > first, "one is new");
+    await clearlyLater();
+    const removedFrom = Date.now();
+    const removed = await timeOf({ b: "2" }, next);
+    assert.ok(removed >= removedFrom, "one is gone");
+    assert.equal(await timeOf({ b: "2" }, next), removed, "and stays so");
+    const none = await createPreparation(BASE, createLog(), createClock(), {}).prepare(
+      await snapshotOf({ a: "1" }),
+      signal,
+    );
+    assert.deepEqual(none, { kind: "ok" }, "there is no output");
+  },
+);
 
 testInDir("an output's time is converted once: a step of the wall clock does not move it", async (dir) => {
   const real = createClock();

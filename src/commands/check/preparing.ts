@@ -46,7 +46,7 @@ async function checkContent(
   const convert = createConvert(config, { warn }, environment);
   for (const file of snapshot.files) {
     try {
-      await convert(file, renders, () => Promise.resolve());
+      using _ = await convert(file, renders);
     } catch (error) {
       const fix = argsFix(
         "correct the content; where the application understands more than the parser, do not validate it",
