@@ -53,8 +53,6 @@ export interface ProcReader {
 const SOCKET_LINES_BYTES = 256;
 /** A command line may have megabytes; the longest of real programs (Java's class paths) have some ten KiB. */
 const CMDLINE_BYTES_MAX = 64 * 1024;
-/** Most command lines fit into these. */
-const CMDLINE_BYTES = 4096;
 /** Holds the number at the start of a file. The kernel makes only as many lines as are asked for: 15 µs instead of 50. */
 const START_BYTES = 32;
 
@@ -71,13 +69,13 @@ export function createProcReader(root = "/proc"): ProcReader {
       const content = read(`${pid}/status`);
       return content === null ? null : parseStatus(content);
     },
-    argv: (pid) => parseCmdline(readCmdline(`${root}/${pid}/cmdline`)),
+    argv: (pid) => parseCmdline(readStart(`${root}/${pid}/cmdline`, CMDLINE_BYTES_MAX)),
     environ: (pid) => {
       const content = read(`${pid}/environ`);
       return content === null ? null : parseEnviron(content);
     },
     cgroup: (pid) => read(`${pid}/cgroup`) ?? "",
-    mountId: (pid) => firstMountId(readStart(`${root}/${pid}/mountinfo`)),
+    mountId: (pid) => firstMountId(readStart(`${root}/${pid}/mountinfo`, START_BYTES)),
     mountinfo: (pid) => read(`${pid}/mountinfo`),
     exe: (pid) => readLink(`${root}/${pid}/exe`),
     threads: (pid) =>
@@ -129,31 +127,14 @@ function readStat(path: string): ProcessStat | null | "hidden" {
 
 const decoder = new TextDecoder();
 /** Reading is synchronous, so one buffer serves all. */
-const buffer = new Uint8Array(CMDLINE_BYTES);
+const buffer = new Uint8Array(CMDLINE_BYTES_MAX);
 
-/** The first bytes of a file; empty where it is gone. */
-function readStart(path: string): string {
+/** The first bytes of a file, as many as are asked for, by one read; empty where it is gone. */
+function readStart(path: string, bytesMax: number): string {
   return orNull(() => {
     using file = Deno.openSync(path);
-    const piece = buffer.subarray(0, START_BYTES);
+    const piece = buffer.subarray(0, bytesMax);
     return decoder.decode(piece.subarray(0, file.readSync(piece) ?? 0));
-  }) ?? "";
-}
-
-/** The first bytes of a file whose length its owner decides; empty where it is gone. */
-function readCmdline(path: string): string {
-  return orNull(() => {
-    using file = Deno.openSync(path);
-    let length = file.readSync(buffer) ?? 0;
-    if (length < buffer.length) return decoder.decode(buffer.subarray(0, length));
-    const large = new Uint8Array(CMDLINE_BYTES_MAX);
-    large.set(buffer);
-    for (
-      let count;
-      length < large.length && (count = file.readSync(large.subarray(length)));
-      length += count
-    );
-    return decoder.decode(large.subarray(0, length));
   }) ?? "";
 }
 
