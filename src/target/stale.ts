@@ -5,6 +5,7 @@
  */
 
 import type { Config } from "../config.ts";
+import { isPattern, parseGlob } from "../glob.ts";
 import type { AppMounts, StaleMount } from "../model.ts";
 import type { TargetPort } from "../ports.ts";
 import { type Mount, mountOf, parseMountinfo, sameVolume, staleReason } from "../proc/mountinfo.ts";
@@ -81,20 +82,8 @@ export function watchedMounts(config: Config, own: readonly Mount[]): Mount[] {
   return [...found];
 }
 
-/** A file that is there is what it is, whatever characters it has; else a pattern stands for what is in its directory. */
-function withoutPattern(path: string): string {
-  const wild = path.search(/[*?[]/);
-  return wild < 0 || exists(path) ? path : `${path.slice(0, path.lastIndexOf("/", wild))}/*`;
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
+/** A pattern stands for what is in its directory. */
+const withoutPattern = (path: string) => isPattern(path) ? joinPath(parseGlob(path).base, "*") : path;
 
 /** The path with its directory's links followed; the last part stays, since a key is a link into the volume. */
 function withoutLinks(path: string): string {

@@ -110,6 +110,7 @@ test("watchedMounts: of files, globs and directories, through links", async () =
       watchedMounts(createTestConfig({ configFiles: [], ...more }), brackets).map(({ root }) => root);
     assert.deepEqual(named({ watchedDirs: [`${dir}/app[prod]`] }), [VOLUME], "a path, never a pattern");
     assert.deepEqual(named({ configFiles: [`${dir}/app[prod]/a*.yaml`] }), [VOLUME], "a file of that name");
+    assert.deepEqual(named({ configFiles: [`${dir}/app\\[prod]/*.yaml`] }), [VOLUME], "an escaped bracket");
     const braces = parse(["/", "/"], ["/y", "/{braces}"]);
     const config = createTestConfig({ configFiles: ["/{braces}/x/config.yaml"] });
     assert.equal(watchedMounts(config, braces)[0]?.mountPoint, "/{braces}", "are no wildcards");
