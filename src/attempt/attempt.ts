@@ -18,6 +18,9 @@ import { outcomeOfUnsent, verifyReload } from "./verification.ts";
 /** Pause between two looks for a target that is still starting, in milliseconds. */
 const STARTING_PAUSE_MS = 50;
 
+/** A trigger that comes later than this after the look that led to it has another look before it. */
+const LOOK_AGAIN_MS = 500;
+
 /** Makes one attempt. Never throws for what the app, the disk or the process table do. */
 export async function attemptReload(attempt: Attempt): Promise<Result> {
   const { config } = attempt;
@@ -180,6 +183,10 @@ async function sendAndVerify(
   const baseline = statusIn(await baselineOf(attempt, begun, aborted));
   if (aborted.aborted) {
     return resultOf("failed", "stopped before the trigger was sent", "stopped", { target });
+  }
+  // The app reads what is there when it is told to, and that must be what was checked, and what its group knows of.
+  if (clock.nowMs() - attempt.begunAtMs > LOOK_AGAIN_MS && !await attempt.isOnDisk()) {
+    return resultOf("failed", "the content changed before it was sent", "overtaken", { target });
   }
   const sent = await send();
   if (sent.kind === "not-sent") {

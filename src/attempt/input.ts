@@ -34,6 +34,9 @@ export interface Attempt extends AttemptDeps {
   readonly provedToken: string | null;
   /** A trigger with this content that the app may still be at; null where there is none. */
   readonly openTrigger: OpenTrigger | null;
+  readonly begunAtMs: number;
+  /** Looks whether the disk still holds the content of this attempt. */
+  readonly isOnDisk: () => Promise<boolean>;
   /** Tells that the trigger went out, or that there is none to send. */
   readonly onSent: (event: Event & { kind: "sent" }) => void;
   /** SIGTERM has come: finish soon, and at once when the app is gone. */

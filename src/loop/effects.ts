@@ -195,6 +195,11 @@ async function runAttempt(
       lastReading: model.reading,
       provedToken: model.provedToken?.digest === reload.job.digest ? model.provedToken.token : null,
       openTrigger: openTriggerFor(model.openTrigger, reload.job),
+      begunAtMs: deps.clock.nowMs(),
+      isOnDisk: async () => {
+        const now = await deps.reader.look({ signal: deps.aborted });
+        return now.kind === "content" && now.snapshot.digest === reload.job.digest;
+      },
       onSent: mailbox.post,
       overtaken,
     });

@@ -102,6 +102,8 @@ function createBench(config: Partial<Config> = {}) {
     provedToken: null,
     openTrigger: null,
     onSent: (event) => void bench.sent.push(event),
+    begunAtMs: 0,
+    isOnDisk: () => Promise.resolve(true),
     overtaken: bench.overtaken.signal,
     ...given,
     stopping: bench.stopping.signal,

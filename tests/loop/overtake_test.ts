@@ -210,3 +210,39 @@ test("the time out of sync counts from when the content differed", async () => {
   await bench.clock.advance(500);
   assert.ok(bench.logged("In sync again after 12s"), bench.log.join("\n"));
 });
+
+test("content that comes while a retry asks about the trigger before it is not signalled under the old one's name", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never", reloadTimeoutMs: 1_000, retryIntervalMs: 1_000 });
+  bench.start();
+  await bench.clock.advance(1_000);
+  const good = bench.onTrigger;
+  bench.onTrigger = () => {}; // it hangs
+  bench.write("b");
+  await bench.clock.advance(2_100);
+  assert.deepEqual(
+    [bench.outcomes, bench.started, bench.triggers.length],
+    [["timeout"], 2, 1],
+    "the retry asks first",
+  );
+  bench.write("c");
+  bench.onTrigger = good;
+  await bench.clock.advance(5_000);
+  assert.deepEqual([bench.triggers.length, bench.inSync, bench.loop.model().applied], [2, true, "c"]);
+});
+
+test("what a slow check has passed is not sent where the disk holds other content by then", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never", checkCommand: ["check"] });
+  bench.start();
+  await bench.clock.advance(1_000);
+  const checked: string[] = [];
+  bench.prepare = async () => {
+    checked.push(bench.loop.model().disk!);
+    await bench.clock.sleep(2_000);
+    return { kind: "ok" };
+  };
+  bench.write("b");
+  await bench.clock.advance(1_000);
+  bench.write("c");
+  await bench.clock.advance(10_000);
+  assert.deepEqual([checked, bench.triggers.length, bench.outcomes], [["b", "c"], 1, ["success"]]);
+});
