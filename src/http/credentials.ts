@@ -6,7 +6,7 @@
 import type { CredentialFiles } from "../config.ts";
 import { readSecretFile } from "../secret_file.ts";
 import { basicAuthorization } from "./urls.ts";
-import { NO_TLS, type TlsMaterial } from "./request.ts";
+import type { TlsMaterial } from "./request.ts";
 
 /** What one request needs. */
 export interface Credentials {
@@ -33,7 +33,6 @@ export function readCredentials(files: CredentialFiles): Credentials {
   if (basicAuthFile !== null) headers.push(["authorization", readBasic(basicAuthFile)]);
   if (bearerTokenFile !== null) headers.push(["authorization", readBearer(bearerTokenFile)]);
   if (headerFile !== null) headers.push(...readHeaders(headerFile));
-  if (caFile === null && clientCertFile === null && clientKeyFile === null) return { headers, tls: NO_TLS };
   const ca = readPem(caFile, "CA file", CERTIFICATE);
   const clientCert = readPem(clientCertFile, "client certificate file", CERTIFICATE);
   const clientKey = readPem(clientKeyFile, "client key file", /-----BEGIN [A-Z ]*PRIVATE KEY-----/);

@@ -16,8 +16,7 @@ export interface Destination {
 }
 
 /**
- * Takes a URL apart.
- * @throws Error that names what is wrong, without the URL's secrets.
+ * Takes a URL apart that the command line has accepted; `unix:/path/to.sock:/uri` is as nginx writes it.
  * @example
  * ```ts
  * import assert from "node:assert/strict";
@@ -26,39 +25,20 @@ export interface Destination {
  * ```
  */
 export function parseDestination(text: string): Destination {
-  if (text.startsWith("unix:")) return parseUnix(text);
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    throw new Error(
-      `"${hideUrlSecrets(text)}" is no URL; wanted http://host:port/path, https://… or unix:/socket:/path`,
-    );
-  }
-  if (url.protocol !== "http:" && url.protocol !== "https:") {
-    throw new Error(`"${hideUrlSecrets(text)}" must start with http://, https:// or unix:/`);
-  }
+  const [, socket = null, uri] = /^unix:(\/[^:]+):(\/.*)$/.exec(text) ?? [];
+  const url = new URL(socket === null ? text : `http://localhost${uri}`);
   const hasUser = url.username !== "" || url.password !== "";
   const authorization = hasUser ? basicAuthorization(decode(url.username), decode(url.password)) : null;
   if (hasUser) url.username = url.password = "";
   const { href } = url;
   // An app may listen on one family only, and /etc/hosts may know the other one only.
-  const otherUrl = url.hostname === "localhost" ? href.replace("//localhost", "//[::1]") : null;
-  return { url: href, otherUrl, socket: null, authorization };
-}
-
-/** `unix:/path/to.sock:/uri`, as nginx writes it; without `:/uri` the URI is `/`. */
-function parseUnix(text: string): Destination {
-  const rest = text.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
-  const cut = rest.indexOf(":/");
-  const path = cut < 0 ? rest : rest.slice(0, cut);
-  if (!path.startsWith("/")) {
-    throw new Error(
-      `"${hideUrlSecrets(text)}" must name a socket by its absolute path: unix:/path/to.sock:/uri`,
-    );
-  }
-  const url = new URL(cut < 0 ? "/" : rest.slice(cut + 1), "http://localhost");
-  return { url: url.href, otherUrl: null, socket: path, authorization: null };
+  const hasOther = socket === null && url.hostname === "localhost";
+  return {
+    url: href,
+    otherUrl: hasOther ? href.replace("//localhost", "//[::1]") : null,
+    socket,
+    authorization,
+  };
 }
 
 /**

@@ -313,14 +313,11 @@ test("every failure keeps its reason", async () => {
     ],
     [`unix:${dir}/none.sock:/`, "socket", /^no such socket$/],
     [`unix:${dir}/file:/`, "refused", /^connection refused$/],
-    ["ftp://me:secret@host/", "other", /must start with http/],
-    ["not a url", "other", /is no URL/],
   ];
   for (const [url, code, message] of cases) {
     const error = await failureOf(get(url));
     assert.match(error.message, message, url);
     if (code !== "unreachable") assert.equal(error.code, code, url);
-    assert.ok(!error.message.includes("secret"));
   }
   await Deno.remove(dir, { recursive: true });
 });

@@ -1,7 +1,7 @@
-/** The table of ports is what Deno's `fetch` refuses, no more and no less. */
+/** What `fetch` is asked for, and the table of ports: what Deno's `fetch` refuses, no more and no less. */
 
 import assert from "node:assert/strict";
-import { refusedPortOf } from "../../src/http/urls.ts";
+import { parseDestination, refusedPortOf } from "../../src/http/urls.ts";
 import { test } from "../support/strict.ts";
 
 test("the ports of the table are those that fetch refuses", async () => {
@@ -23,4 +23,11 @@ test("the ports of the table are those that fetch refuses", async () => {
   assert.equal(refusedPortOf("https://[::1]:6697/x?y=1"), 6697);
   assert.equal(refusedPortOf("http://localhost/"), null);
   assert.equal(refusedPortOf("https://localhost/"), null);
+});
+
+test("what follows a unix socket is a path, whatever it looks like", () => {
+  for (const path of ["/", "//", "//host/x", "///x", "/%", "/:/a@b"]) {
+    const { url, socket, authorization } = parseDestination(`unix:/run/a.sock:${path}`);
+    assert.deepEqual([url, socket, authorization], [`http://localhost${path}`, "/run/a.sock", null]);
+  }
 });

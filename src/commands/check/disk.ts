@@ -3,7 +3,7 @@
  * everything once as a running sidecar does; changes nothing.
  */
 
-import { baseName, isWithin, parentOf } from "../../paths.ts";
+import { baseName, isWithin, joinPath, parentOf } from "../../paths.ts";
 import type { Config } from "../../config.ts";
 import type { FileState, Observation, Snapshot, StaleMount } from "../../model.ts";
 import type { Clock, SnapshotReader } from "../../ports.ts";
@@ -54,7 +54,7 @@ async function checkPaths(
   const mounts = parseMountinfo(await Deno.readTextFile("/proc/self/mountinfo").catch(() => ""));
   for (const path of [...config.configFiles, ...config.watchedDirs]) {
     const base = isPattern(path) ? parseGlob(path).base : path;
-    const real = await Deno.realPath(parentOf(base)).then((dir) => `${dir}/${baseName(base)}`, () => base);
+    const real = await Deno.realPath(parentOf(base)).then((dir) => joinPath(dir, baseName(base)), () => base);
     // What never changes, or cannot be read, has a finding already.
     const isTold = stale.some(({ mountPoint }) => isWithin(real, mountPoint)) ||
       broken.some((file) => file.path === path || file.path === directoryOf(path));
