@@ -3,7 +3,7 @@
  * since both rotate; bounds each request in time and its answer in size. Must never put the token or a body into a message.
  */
 
-import { createSender, NO_TLS } from "../http/request.ts";
+import { createSender } from "../http/request.ts";
 import { messageOf, plainReason } from "../text.ts";
 import type { JsonObject } from "./lease.ts";
 
@@ -121,7 +121,7 @@ export function createKubernetesApi(
       url: `${place.url}/apis/${resource.group}/v1${inNamespace}/${resource.plural}${ofName}`,
       method: METHODS[verb],
       headers: [["accept", JSON_TYPE], ["authorization", `Bearer ${token}`], ["content-type", JSON_TYPE]],
-      tls: { ...NO_TLS, caCerts: [ca] },
+      tls: { caCerts: [ca] },
       timeoutMs,
       isRepeatable: verb === "get",
       ...(bodyIn && { body: JSON.stringify(bodyIn(namespace)) }),

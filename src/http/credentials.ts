@@ -6,12 +6,12 @@
 import type { CredentialFiles } from "../config.ts";
 import { readSecretFile } from "../secret_file.ts";
 import { basicAuthorization } from "./urls.ts";
-import type { TlsMaterial } from "./request.ts";
+import type { TlsOptions } from "./request.ts";
 
 /** What one request needs. */
 export interface Credentials {
   readonly headers: readonly (readonly [string, string])[];
-  readonly tls: TlsMaterial;
+  readonly tls: TlsOptions;
 }
 
 /** Headers that decide how the message is framed and where it goes; a file must not change them. */
@@ -33,10 +33,14 @@ export function readCredentials(files: CredentialFiles): Credentials {
   if (basicAuthFile !== null) headers.push(["authorization", readBasic(basicAuthFile)]);
   if (bearerTokenFile !== null) headers.push(["authorization", readBearer(bearerTokenFile)]);
   if (headerFile !== null) headers.push(...readHeaders(headerFile));
-  const ca = readPem(caFile, "CA file", CERTIFICATE);
-  const clientCert = readPem(clientCertFile, "client certificate file", CERTIFICATE);
-  const clientKey = readPem(clientKeyFile, "client key file", /-----BEGIN [A-Z ]*PRIVATE KEY-----/);
-  return { headers, tls: { caCerts: ca === null ? [] : [ca], clientCert, clientKey } };
+  const pem = (path: string | null, what: string, wanted: RegExp) => path && readPem(path, what, wanted);
+  const caCert = pem(caFile, "CA file", CERTIFICATE);
+  const cert = pem(clientCertFile, "client certificate file", CERTIFICATE);
+  const key = pem(clientKeyFile, "client key file", /-----BEGIN [A-Z ]*PRIVATE KEY-----/);
+  return {
+    headers,
+    tls: { ...(caCert && { caCerts: [caCert] }), ...(cert && { cert }), ...(key && { key }) },
+  };
 }
 
 function readBasic(path: string): string {
@@ -73,9 +77,7 @@ function readHeaders(path: string): [string, string][] {
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----/;
 
-/** Null where there is no such file. */
-function readPem(path: string | null, what: string, wanted: RegExp): string | null {
-  if (path === null) return null;
+function readPem(path: string, what: string, wanted: RegExp): string {
   const text = readText(path, what);
   if (!wanted.test(text)) throw new Error(`Cannot use ${what} "${path}": it holds no PEM block of that kind`);
   return text;

@@ -13,16 +13,8 @@ const BODY_BYTES_MAX = 1024 * 1024;
 /** An unused connection is closed after this time, so that the app never has to wait for it when it stops. */
 const IDLE_MS = 10_000;
 
-/** TLS material in PEM; empty texts are never passed. */
-export interface TlsMaterial {
-  /** Trusted in addition to the built-in authorities. */
-  readonly caCerts: readonly string[];
-  readonly clientCert: string | null;
-  readonly clientKey: string | null;
-}
-
-/** Neither a further authority nor a certificate of ours. */
-export const NO_TLS: TlsMaterial = { caCerts: [], clientCert: null, clientKey: null };
+/** Authorities that are trusted in addition to the built-in ones, and a certificate of ours; in PEM, as Deno takes them. */
+export type TlsOptions = Pick<Deno.CreateHttpClientOptions, "caCerts"> & Partial<Deno.TlsCertifiedKeyPem>;
 
 /** One request. */
 export interface HttpRequest {
@@ -30,9 +22,9 @@ export interface HttpRequest {
   readonly url: string;
   readonly method: string;
   /** Sent after, and instead of, the client's own headers of the same name. */
-  readonly headers: readonly (readonly [string, string])[];
+  readonly headers?: readonly (readonly [string, string])[];
   readonly body?: string;
-  readonly tls: TlsMaterial;
+  readonly tls?: TlsOptions;
   /** One deadline over connect, headers and body. */
   readonly timeoutMs: number;
   /** Default BODY_BYTES_MAX. */
@@ -74,19 +66,17 @@ export function createSender(): Sender {
     kept = null;
   }
 
-  function clientFor({ socket }: Destination, tls: TlsMaterial): Deno.HttpClient {
+  function clientFor({ socket }: Destination, tls: TlsOptions = {}): Deno.HttpClient {
     const key = JSON.stringify([socket, tls]);
     if (kept?.key === key) return kept.client;
     close();
-    const { caCerts, clientCert, clientKey } = tls;
     const client = Deno.createHttpClient({
       // HTTP/1.1 is what every app speaks.
       http2: false,
       poolMaxIdlePerHost: 1,
       poolIdleTimeout: IDLE_MS,
-      caCerts: [...caCerts],
-      ...(clientCert !== null && clientKey !== null ? { cert: clientCert, key: clientKey } : {}),
-      ...(socket === null ? {} : { proxy: { transport: "unix", path: socket } }),
+      ...tls,
+      ...(socket !== null && { proxy: { transport: "unix", path: socket } }),
     });
     kept = { key, client };
     return client;
@@ -193,7 +183,7 @@ function headersOf(request: HttpRequest, { authorization }: Destination): Record
     "accept-encoding": "identity",
   };
   if (authorization !== null) headers.authorization = authorization;
-  for (const [name, value] of request.headers) headers[name.toLowerCase()] = byteString(value);
+  for (const [name, value] of request.headers ?? []) headers[name.toLowerCase()] = byteString(value);
   return headers;
 }
 

@@ -22,10 +22,7 @@ async function withFile(content: string | Uint8Array, fn: (path: string) => void
 }
 
 test("nothing is read where nothing is configured", () => {
-  assert.deepEqual(readCredentials(NONE), {
-    headers: [],
-    tls: { caCerts: [], clientCert: null, clientKey: null },
-  });
+  assert.deepEqual(readCredentials(NONE), { headers: [], tls: {} });
 });
 
 const GOOD: readonly [field: keyof CredentialFiles, content: string, headers: [string, string][]][] = [
@@ -70,7 +67,7 @@ test("a header file beats the other files", async () => {
 test("certificates and keys are taken as they are", async () => {
   await withFile(CERT + KEY, (path) => {
     const { tls } = readCredentials({ ...NONE, caFile: path, clientCertFile: path, clientKeyFile: path });
-    assert.deepEqual(tls, { caCerts: [CERT + KEY], clientCert: CERT + KEY, clientKey: CERT + KEY });
+    assert.deepEqual(tls, { caCerts: [CERT + KEY], cert: CERT + KEY, key: CERT + KEY });
   });
 });
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { HttpError } from "../../src/http/errors.ts";
-import { createSender, type HttpRequest, NO_TLS, sendRequest } from "../../src/http/request.ts";
+import { createSender, type HttpRequest, sendRequest } from "../../src/http/request.ts";
 import { createHostileServer } from "../support/hostile_server.ts";
 import { until, WAIT_MS } from "../support/poll.ts";
 import { freePort } from "../support/scene.ts";
@@ -12,7 +12,7 @@ const PEM = "tests/testdata/tls/";
 const NEVER = new AbortController().signal;
 
 function get(url: string, more: Partial<HttpRequest> = {}, signal = NEVER) {
-  return sendRequest({ url, method: "GET", headers: [], tls: NO_TLS, timeoutMs: 20_000, ...more }, signal);
+  return sendRequest({ url, method: "GET", timeoutMs: 20_000, ...more }, signal);
 }
 
 async function failureOf(promise: Promise<unknown>): Promise<HttpError> {
@@ -136,7 +136,7 @@ test("sends what is asked, once each, and nothing that changes the framing", asy
 
 /** A status read, as the probe sends it. */
 function read(url: string, more: Partial<HttpRequest> = {}): HttpRequest {
-  return { url, method: "GET", headers: [], tls: NO_TLS, timeoutMs: 20_000, isRepeatable: true, ...more };
+  return { url, method: "GET", timeoutMs: 20_000, isRepeatable: true, ...more };
 }
 const OK = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -182,7 +182,7 @@ test("new certificates are used by the next request", async () => {
   }, () => new Response("ok"));
   const { send, close } = createSender();
   const ask = (caCerts: string[]) =>
-    send(read(`https://localhost:${server.addr.port}/`, { tls: { ...NO_TLS, caCerts } }), NEVER);
+    send(read(`https://localhost:${server.addr.port}/`, { tls: { caCerts } }), NEVER);
   assert.match((await failureOf(ask([]))).message, /unknown authority/);
   assert.equal((await ask([Deno.readTextFileSync(`${PEM}ca.pem`)])).status, 200);
   assert.match((await failureOf(ask([]))).message, /unknown authority/);
@@ -337,7 +337,7 @@ for (const [cert, ca, result] of TLS_CASES) {
       key: Deno.readTextFileSync(`${PEM}${cert}.key`),
       onListen: () => {},
     }, () => new Response("ok"));
-    const tls = { ...NO_TLS, caCerts: ca ? [Deno.readTextFileSync(`${PEM}ca.pem`)] : [] };
+    const tls = { caCerts: ca ? [Deno.readTextFileSync(`${PEM}ca.pem`)] : [] };
     for (const host of ["localhost", "127.0.0.1"]) {
       const outcome = await get(`https://${host}:${server.addr.port}/`, { tls })
         .then(({ status }) => String(status), (error) => error.message);

@@ -76,7 +76,7 @@ test("credentials are read afresh at each read; what is wrong with them is the r
   await probe.read(NEVER);
   await Deno.writeTextFile(path, "two");
   await probe.read(NEVER);
-  assert.deepEqual(send.requests.map(({ headers }) => headers[0]![1]), ["Bearer one", "Bearer two"]);
+  assert.deepEqual(send.requests.map(({ headers }) => headers![0]![1]), ["Bearer one", "Bearer two"]);
   await Deno.remove(path);
   assert.deepEqual(await probe.read(NEVER), {
     kind: "error",
