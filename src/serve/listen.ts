@@ -4,11 +4,8 @@ import type { Config } from "../config.ts";
 import { readSecretFile } from "../secret_file.ts";
 import { plainReason } from "../text.ts";
 
-/** PEM texts. */
-export interface TlsFiles {
-  readonly cert: string;
-  readonly key: string;
-}
+/** Certificate and key, in PEM. */
+export type TlsFiles = Deno.TlsCertifiedKeyPem;
 
 /** A server that listens. */
 export type Listening = Pick<Deno.HttpServer<Deno.NetAddr>, "addr" | "finished" | "shutdown">;
