@@ -61,6 +61,8 @@ export interface FileState {
   readonly error: string | null;
   /** The kind of `error`; missing where there is none. */
   readonly fault?: FileFault;
+  /** It is no part of the content, whatever it is: a dangling link in a directory, or a FIFO. */
+  readonly leftOut?: true;
 }
 
 /** A file of a snapshot with its bytes. */

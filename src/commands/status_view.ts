@@ -61,7 +61,7 @@ export function nextStep(view: Recorded, config: Config, pod: Pod): NextStep | n
   if (view.rollout?.state === "held") {
     return { say: "fix the content, or let every pod take it as it is", ...prove(config.rolloutGroup) };
   }
-  const broken = view.files.find((file) => file.error !== null);
+  const broken = view.files.find((file) => file.error !== null && !file.leftOut);
   if (broken !== undefined) {
     // Without a look at the disk, which may hang: `check` has one, and more to say.
     return fileFix(broken) ?? {

@@ -129,7 +129,7 @@ export function noteContent(model: Model, { snapshot, skipped }: Content, now: N
     // Bytes must not live on in the status; ten thousand files without any are not copied.
     files: skipped.length === 0 && files.every(({ bytes }) => bytes === null)
       ? files
-      : [...files, ...skipped].map(stateOf),
+      : [...files, ...skipped.map((file) => ({ ...file, leftOut: true } as const))].map(stateOf),
     previousFiles: model.appliedFiles !== null || model.disk === null ? null : before,
     lastLookAtMs: now.nowMs,
     lastScanWallMs: now.wallMs,
@@ -259,8 +259,8 @@ function noteProblems(
 }
 
 /** What the status has of a file. */
-export function stateOf({ path, digest, sizeBytes, error, fault }: FileState): FileState {
-  return { path, digest, sizeBytes, error, ...(fault && { fault }) };
+export function stateOf({ path, digest, sizeBytes, error, fault, leftOut }: FileState): FileState {
+  return { path, digest, sizeBytes, error, ...(fault && { fault }), ...(leftOut && { leftOut }) };
 }
 
 /** Takes the content on disk as what the app runs, without a reload. */

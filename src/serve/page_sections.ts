@@ -3,7 +3,7 @@
 import { html } from "hono/html";
 import type { Setting } from "../config.ts";
 import type { FileChange, FileState, Proof, ReloadRecord, StatusView } from "../model.ts";
-import { formatMs, plural } from "../text.ts";
+import { escapeUnsafe, formatMs, plural } from "../text.ts";
 import {
   badge,
   capitalize,
@@ -46,15 +46,21 @@ export function isWeak(proof: Proof | null): boolean {
 
 /** What is on disk and in the app, and the files; those that cannot be read come first. */
 export function content(view: StatusView): Html {
-  const broken = view.files.filter((file) => file.error !== null);
-  const shown = [...broken, ...view.files.filter((file) => file.error === null)].slice(0, FILES_SHOWN_MAX);
+  const leftOut = view.files.filter((file) => file.leftOut);
+  const broken = view.files.filter((file) => file.error !== null && !file.leftOut);
+  const good = view.files.filter((file) => file.error === null);
+  const shown = [...broken, ...leftOut, ...good].slice(0, FILES_SHOWN_MAX);
   const hidden = view.files.length - shown.length;
-  const count = plural(view.files.length, "file");
+  const counts = [
+    plural(broken.length + good.length, "file"),
+    broken.length > 0 && `${broken.length} cannot be read`,
+    leftOut.length > 0 && `${leftOut.length} left out`,
+  ].filter(Boolean);
   return section(
     "content",
     "Configuration",
     facts({ "On disk": onDisk(view, broken), "In the app": digest(view.appliedDigest, "not known yet") }),
-    html`<h3 class="small soft">${count}${broken.length > 0 ? `, ${broken.length} cannot be read` : ""}</h3>
+    html`<h3 class="small soft">${counts.join(", ")}</h3>
 <ul class="files">${shown.map(fileItem)}</ul>`,
     hidden > 0 &&
       html`<p class="soft">and ${hidden} more, all of them in <a href="/status">the JSON</a></p>`,
@@ -70,13 +76,14 @@ function onDisk(view: StatusView, broken: readonly FileState[]): Html {
   return html`${known} last read ${time(lastScanWallMs, view)}, <strong>${now}</strong>`;
 }
 
-function fileItem({ path, error, fault, digest: hash, sizeBytes }: FileState): Html {
+function fileItem({ path, error, fault, leftOut, digest: hash, sizeBytes }: FileState): Html {
+  const unread = fault === "missing" ? "✗ missing" : "✗ cannot be read";
   const state = error === null
     ? html`${badge("good", "✓ read")}
 <span class="soft small">${digest(hash, "")}, ${renderBytes(sizeBytes)}</span>`
-    : html`${badge("bad", fault === "missing" ? "✗ missing" : "✗ cannot be read")}
+    : html`${leftOut ? badge("wait", "– left out") : badge("bad", unread)}
 <p class="reason small">${capitalize(error)}</p>`;
-  return html`<li><code>${path}</code><br>${state}</li>`;
+  return html`<li><code>${escapeUnsafe(path)}</code><br>${state}</li>`;
 }
 
 function digest(value: string | null, otherwise: string): Html {
@@ -162,7 +169,7 @@ function changes(changed: readonly FileChange[]): Html | null {
   const hidden = changed.length - CHANGES_SHOWN_MAX;
   return html`<ul class="changes small">${
     changed.slice(0, CHANGES_SHOWN_MAX).map((file) =>
-      html`<li>${file.change} <code>${file.path}</code> (${sizes(file)})</li>`
+      html`<li>${file.change} <code>${escapeUnsafe(file.path)}</code> (${sizes(file)})</li>`
     )
   }${hidden > 0 && html`<li class="soft">and ${hidden} more</li>`}</ul>`;
 }

@@ -31,6 +31,15 @@ test("nothing is wrong: no step", () => {
   assert.equal(step(goodView()), "");
   assert.equal(step(goodView({ target: null, proof: "assumed-at-start" })), "");
   assert.equal(step(goodView({ inSync: false, reloads: [] })), "", "at the start");
+  const fault = {
+    path: "/etc/amp/pipe",
+    digest: null,
+    sizeBytes: 0,
+    error: "a FIFO",
+    fault: "other",
+  } as const;
+  const leftOut = [...goodView().files, { ...fault, leftOut: true } as const];
+  assert.equal(step(goodView({ files: leftOut })), "", "a file that is no part of the content");
 });
 
 const [lastReload] = rejectedView().reloads;

@@ -67,6 +67,14 @@ test("content that appears after it was missing at the start is a change, whatev
   assert.equal(reloadAt(missing, content("a"), at(10)).why, "start");
 });
 
+test("what is left out of the content is marked as that, and is no reason to be out of sync", () => {
+  const pipe = { path: "/c/pipe", digest: null, sizeBytes: 0, error: "a FIFO", fault: "other" } as const;
+  const seen = content("a");
+  const [model] = answer(look(INITIAL, { ...seen, skipped: [pipe] } as Observation, at(0)), at(0));
+  assert.deepEqual(model.files, [{ ...pipe, leftOut: true }]);
+  assert.ok(isInSync(model));
+});
+
 test("an app that is not there yet is asked at each look, about what is on disk then", () => {
   const auto = { ...POLICY, reloadOnStart: "auto" } as const;
   const waiting = answer(look(INITIAL, content("a"), at(0), auto), at(0), auto);

@@ -141,6 +141,27 @@ const STATES: readonly (readonly [string, StatusView, string, RegExp[]])[] = [
     /✗ problem Several processes could be meant: .* Code ambiguous/,
     /poll No inotify watches left .* Last look none yet/,
   ]],
+  [
+    "a file that is left out, and one with a line end in its name",
+    goodView({
+      files: [
+        { ...goodView().files[0]!, path: "/etc/amp/new\nline.yaml" },
+        {
+          path: "/etc/amp/pipe",
+          digest: null,
+          sizeBytes: 0,
+          error: "a FIFO, not a regular file",
+          fault: "other",
+          leftOut: true,
+        },
+      ],
+    }),
+    "good",
+    [
+      /On disk 9b74c9897bac In the app/,
+      /1 file, 1 left out \/etc\/amp\/pipe – left out A FIFO, not a regular file \/etc\/amp\/new\\nline\.yaml ✓ read/,
+    ],
+  ],
   ["weak proof", weakView(), "wait", [
     /The app is taken to run what is on disk\..*Accepted: HTTP 200, which proves little\. Name how the app reports .*--verify=http/,
   ]],
