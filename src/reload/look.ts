@@ -31,7 +31,7 @@ export function decide(model: Model, observation: Observation, hint: Hint, now: 
       const again = `looking again at least every ${formatMs(config.intervalMs)}`;
       const problems = bad.map(({ path, text }) => ({ path, text: `${text}; ${again}` }));
       const seen = noteProblems({ ...model, files: observation.files }, problems, now);
-      return block(seen, bad[0]?.text ?? "the content cannot be read", hint, now);
+      return block(seen, bad[0]!.text, hint, now);
     }
     case "replaced": {
       const { path, message } = observation;

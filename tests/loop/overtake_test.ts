@@ -25,6 +25,9 @@ test("2 s after the trigger newer content goes on in the same attempt: sent and 
   const { bench, sent } = await silentFor("b");
   await bench.clock.advance(3_000);
   const before = bench.clock.nowMs();
+  const [running] = bench.status().reloads;
+  assert.deepEqual([running?.newHash, running?.outcome], ["b", "in progress"]);
+  assert.equal(running?.startedWallMs, bench.clock.wallMs() - 3_000);
   bench.write("c");
   await bench.clock.advance(1_000);
   assert.deepEqual(sent, ["b", "c"]);
@@ -32,8 +35,22 @@ test("2 s after the trigger newer content goes on in the same attempt: sent and 
   assert.deepEqual([bench.started, bench.outcomes], [1, ["success"]]);
   assert.equal(bench.inSync, true);
   assert.ok(bench.logged("Config change detected (hash: a -> c)"), bench.log.join("\n"));
-  assert.equal(bench.status().reloads.length, 1);
-  assert.equal(bench.status().reloads[0]!.newHash, "c");
+  const [{ newHash, startedWallMs } = assert.fail(), ...others] = bench.status().reloads;
+  assert.deepEqual([newHash, startedWallMs, others], ["c", running.startedWallMs, []]);
+});
+
+test("a SIGHUP while a proof is pending leads to another try right after the attempt, also where newer content overtakes it", async () => {
+  const { bench, sent } = await silentFor("b");
+  const { onTrigger } = bench;
+  bench.onTrigger = () => {
+    onTrigger();
+    if (sent.at(-1) === "c") bench.reading = ampStatus(bench.triggers.length + 1, "validation_failed");
+  };
+  bench.loop.hint("signal");
+  await bench.clock.advance(3_000);
+  bench.write("c");
+  await bench.clock.advance(3_000);
+  assert.deepEqual(sent, ["b", "c", "c"], "the pause before a retry is 5 s");
 });
 
 test("the applied content comes back while a proof is pending: it is said to be back, and is no change to itself", async () => {

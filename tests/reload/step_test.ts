@@ -351,6 +351,15 @@ test("content cannot have come before the last look that saw other content, what
   assert.equal(reloadAt(state, content("b", WALL_MS + 64_990), at(65_000)).changedAtMs, 64_990);
 });
 
+test("a step of the wall clock makes no content newer: its time is compared as the disk tells it", () => {
+  const [model] = look(running("a"), content("a"), at(60_000));
+  const isBack = { ...at(65_000), wallMs: WALL_MS - 3_600_000 };
+  assert.equal(
+    look([model, { do: "wait", untilMs: 0 }], content("a"), isBack)[0].changedAtMs,
+    model.changedAtMs,
+  );
+});
+
 test("settling waits, and the change counts from its first sign", () => {
   const settling = look(running("a"), { kind: "settling", againAtMs: 300 }, at(100, { hintAtMs: 90 }));
   assert.deepEqual(settling[1], { do: "wait", untilMs: 300 });
