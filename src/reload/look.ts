@@ -272,21 +272,12 @@ export function adopt(model: Model): Model {
     appliedFiles: model.files,
     // Content that was away and came back was proved before.
     proof: model.disk === model.applied && model.proof !== null ? model.proof : "assumed-at-start",
-    awaySinceAtMs: null,
     question: null,
-    pending: null,
   };
 }
 
 /** The app could not be asked yet. What it runs is not known until then. */
 export function waitForApp(model: Model, phase: Phase & { is: "asking" }): Model {
   const { changedFrom: _, ...question } = phase.question;
-  return {
-    ...model,
-    phase: { is: "absent" },
-    applied: null,
-    awaySinceAtMs: null,
-    question,
-    pending: null,
-  };
+  return { ...model, phase: { is: "absent" }, applied: null, question };
 }

@@ -87,6 +87,16 @@ test("an app that is not there yet is asked at each look, about what is on disk 
   assert.deepEqual(questionOf(changed), { digest: "b", goneSinceAtMs: null, changedFrom: "a" });
 });
 
+test("content that is back while the app is away is not in sync before the app can be asked", () => {
+  const back = look(look(running("a"), MISSING, at(10), SIGNALS), content("a"), at(20), SIGNALS);
+  assert.deepEqual(questionOf(back), { digest: "a", goneSinceAtMs: 0 });
+  const resolution = { kind: "none", code: "not-there", message: "nobody", again: true } as const;
+  const answered = { kind: "answered", prepared: { kind: "ok" }, resolution, reading: null } as const;
+  const waiting = send(back, answered, at(20), SIGNALS);
+  assert.equal(phaseOf(waiting).is, "absent");
+  assert.ok(!isInSync(waiting[0]));
+});
+
 test("--once: nobody is there, and that is all; one of several may be the app: an attempt waits, and fails if none is", () => {
   const policy = { ...POLICY, reloadOnStart: "auto", trigger: "signal", once: true } as const;
   const asked = look(INITIAL, content("a"), at(0), policy);
