@@ -42,6 +42,9 @@ export function outOfSyncReason(model: Model): string {
       : "the app is not there yet";
   }
   if (model.phase.is === "waiting") return phaseText(model) || "waiting for the turn in the rollout";
+  if (model.phase.is === "due" && model.failure?.digest !== model.disk) {
+    return "the content on disk has changed; its reload waits for --jitter or --min-reload-interval";
+  }
   if (model.failure !== null) return model.failure.reason;
   return "the content on disk has changed and is being reloaded";
 }

@@ -476,6 +476,11 @@ test("/status tells a next try only where there will be one: not while the conte
   bench.write("c");
   await bench.clock.advance(100);
   assert.deepEqual([bench.outcomes.length, bench.status().nextRetryWallMs], [1, null]);
+  assert.equal(
+    bench.status().outOfSyncReason,
+    "the content on disk has changed; its reload waits for --jitter or --min-reload-interval",
+    "neither that it is being reloaded, nor the reason of the content before it",
+  );
 });
 
 function jsonStatus(token: string): StatusReading {
