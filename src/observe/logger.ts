@@ -1,12 +1,12 @@
 /**
- * The structured log of this process, by LogTape: levels, formatters, and a bounded queue before standard error, which a
- * pipe that nobody reads fills without stopping the loop. Logging never throws and never waits. Callers hide secrets first.
+ * The structured log of this process, by LogTape: levels, and a bounded queue before standard error, which a pipe that
+ * nobody reads fills without stopping the loop. Logging never throws and never waits. Callers hide secrets first.
  *
- * The form of a line is the product's, so LogTape's formatters get it from `renderText`, `renderJson`, `renderLogfmt`: its
- * own JSON and logfmt have other keys. Its stream sink is not used: it wakes up ten times a second, 109 ms of CPU a minute.
+ * The form of a line is the product's: LogTape's JSON and logfmt have other keys. Its stream sink is not used: it wakes up
+ * ten times a second, 109 ms of CPU a minute.
  */
 
-import { configureSync, fromAsyncSink, getLogger, getTextFormatter, type LogRecord } from "@logtape/logtape";
+import { configureSync, fromAsyncSink, getLogger, type LogRecord } from "@logtape/logtape";
 import type { LogFormat, LogLevel } from "../config.ts";
 import type { LogFields, Logger } from "../ports.ts";
 import { escapeUnsafe } from "../text.ts";
@@ -71,11 +71,10 @@ function cut(value: unknown): unknown {
 
 /** One write at a time; what does not fit is dropped and counted, and the next line that comes out says how many. */
 function createQueue(format: LogFormat, sink: ByteSink, wallMs: () => number) {
-  const render = FORMATTERS[format];
   const encoder = new TextEncoder();
   let dropped = 0;
-  const write = async (text: string) => {
-    let bytes = encoder.encode(text);
+  const write = async (record: LogRecord) => {
+    let bytes = encoder.encode(`${FORMATS[format](record)}\n`);
     while (bytes.length > 0) bytes = bytes.subarray(await sink.write(bytes));
   };
   const push = fromAsyncSink(async (record) => {
@@ -84,10 +83,10 @@ function createQueue(format: LogFormat, sink: ByteSink, wallMs: () => number) {
       if (count > 0) {
         const text = `${count} log lines were dropped: standard error did not take them`;
         const note = toRecord("warning", text, { dropped: count }, wallMs());
-        await write(render({ ...note, category: record.category }));
+        await write({ ...note, category: record.category });
         dropped -= count;
       }
-      await write(render(record));
+      await write(record);
     } catch {
       // Closed pipe or full disk: this line is lost, and the next one tries again.
       dropped++;
@@ -102,52 +101,35 @@ function createQueue(format: LogFormat, sink: ByteSink, wallMs: () => number) {
   return { push, flush };
 }
 
-/** What LogTape hands to the function that puts a line together. */
-interface Parts {
-  readonly timestamp: string | null;
-  readonly level: string;
-  readonly record: LogRecord;
-}
-
-/** The last of the three makes the line; LogTape adds the time, the level and the newline. */
-const formatter = (format: (parts: Parts) => string) =>
-  getTextFormatter({
-    timestamp: "rfc3339",
-    level: (level) => level === "warning" ? "warn" : level,
-    sanitize: false,
-    format,
-  });
-const FORMATTERS = {
-  text: formatter(renderText),
-  json: formatter(renderJson),
-  logfmt: formatter(renderLogfmt),
+/** How each format writes a record, without the newline. */
+const FORMATS: Readonly<Record<LogFormat, (record: LogRecord) => string>> = {
+  text: renderText,
+  json: (record) => escapeUnsafe(JSON.stringify(fieldsOf(record))),
+  logfmt: (record) =>
+    Object.entries(fieldsOf(record)).map(([name, value]) => `${name}=${quoteValue(String(value))}`).join(" "),
 };
+
+/** All fields, those of every line first, which no other may replace. */
+function fieldsOf({ timestamp, level, rawMessage, properties }: LogRecord): Record<string, unknown> {
+  const fixed = {
+    time: new Date(timestamp).toISOString(),
+    level: level === "warning" ? "warn" : level,
+    msg: rawMessage,
+  };
+  return { ...fixed, ...properties, ...fixed };
+}
 
 /**
  * `2026-11-24T08:00:00.123Z INFO  message`. The message says it all; only debug lines add the fields whose value the
  * message does not hold.
  */
-function renderText({ timestamp, level, record }: Parts): string {
-  const message = String(record.rawMessage);
+function renderText(record: LogRecord): string {
+  const { time, level, msg } = fieldsOf(record);
+  const message = String(msg);
   const fields = level !== "debug" ? [] : Object.entries(record.properties)
     .filter(([, value]) => value !== null && !message.includes(String(value)))
     .map(([name, value]) => ` ${name}=${quoteValue(String(value))}`);
-  return `${timestamp} ${level.toUpperCase().padEnd(5)} ${escapeUnsafe(message)}${fields.join("")}`;
-}
-
-/** All fields, those of every line first, which no other may replace. */
-function fieldsOf({ timestamp, level, record }: Parts): Record<string, unknown> {
-  const fixed = { time: timestamp, level, msg: record.rawMessage };
-  return { ...fixed, ...record.properties, ...fixed };
-}
-
-function renderJson(parts: Parts): string {
-  return escapeUnsafe(JSON.stringify(fieldsOf(parts)));
-}
-
-function renderLogfmt(parts: Parts): string {
-  return Object.entries(fieldsOf(parts)).map(([name, value]) => `${name}=${quoteValue(String(value))}`)
-    .join(" ");
+  return `${time} ${String(level).toUpperCase().padEnd(5)} ${escapeUnsafe(message)}${fields.join("")}`;
 }
 
 /** A value as logfmt has it: bare where no parser can misread it, else in double quotes, as Go's writers do it. */
