@@ -6,7 +6,16 @@
 
 import assert from "node:assert/strict";
 import { parse } from "yaml";
-import { type App, type AppRecipe, beside, ended, QUICK, startApp, successes } from "../../support/apps.ts";
+import {
+  ALWAYS,
+  type App,
+  type AppRecipe,
+  beside,
+  ended,
+  QUICK,
+  startApp,
+  successes,
+} from "../../support/apps.ts";
 import { until } from "../../support/poll.ts";
 import { freePort, get, type Sidecar } from "../../support/scene.ts";
 import { test } from "../../support/strict.ts";
@@ -42,6 +51,19 @@ function postgres(program: string): string {
   return `${root}/15/bin/${program}`;
 }
 
+/** Another way to do the same: flags that are put on top, and do not name the program where it is told by HTTP. */
+interface Variant {
+  readonly name: string;
+  readonly byHttp?: boolean;
+  readonly flags: (url: string) => string[];
+}
+
+const BY_HTTP: Variant = {
+  name: "by HTTP",
+  byHttp: true,
+  flags: (url) => ["--trigger", "http", "--trigger-url", `${url}/-/reload`],
+};
+
 interface Case {
   readonly heading: string;
   readonly program: string;
@@ -61,8 +83,8 @@ interface Case {
   readonly proof: readonly string[];
   /** How bad content ends; null where nobody can say. */
   readonly bad: "rejected" | "timeout" | null;
-  /** Where an HTTP request reloads it too, which is tried as well: of those whose answer proves nothing. */
-  readonly http?: string;
+  /** What else is tried, beside what the page has. */
+  readonly variants?: readonly Variant[];
   /** Whether the program itself says that it runs this content. */
   readonly runs: (app: App, label: string) => Promise<boolean>;
 }
@@ -73,7 +95,11 @@ const CASES: readonly Case[] = [
     program: "prometheus",
     pagePort: 9090,
     key: "prometheus.yml",
-    more: (dir, port) => [`--storage.tsdb.path=${dir}/data`, `--web.listen-address=127.0.0.1:${port}`],
+    more: (dir, port) => [
+      `--storage.tsdb.path=${dir}/data`,
+      `--web.listen-address=127.0.0.1:${port}`,
+      "--web.enable-lifecycle",
+    ],
     content: (label) =>
       label === "BAD"
         ? "global: ]["
@@ -81,6 +107,14 @@ const CASES: readonly Case[] = [
     ready: "/-/ready",
     proof: ["time"],
     bad: "rejected",
+    variants: [
+      BY_HTTP,
+      { name: "asked by its metrics", flags: (url) => ["--reload-url", `${url}/metrics`] },
+      {
+        name: "asked by its metrics, of that format alone",
+        flags: (url) => ["--reload-url", `${url}/metrics`, "--verify", "prometheus"],
+      },
+    ],
     runs: async ({ url }, label) => (await get(`${url}/api/v1/status/config`)).includes(`version: ${label}`),
   },
   {
@@ -127,7 +161,7 @@ const CASES: readonly Case[] = [
     // Its time is in whole seconds: two loads in one are told apart by the count.
     proof: ["time", "counter"],
     bad: "rejected",
-    http: "/-/reload",
+    variants: [BY_HTTP],
     runs: async ({ url }, label) => (await get(`${url}/api/v1/rules`)).includes(`"${label}"`),
   },
   {
@@ -145,7 +179,7 @@ const CASES: readonly Case[] = [
     // Its time is in whole seconds: two loads in one are told apart by the count.
     proof: ["time", "counter"],
     bad: "rejected",
-    http: "/-/reload",
+    variants: [BY_HTTP],
     runs: async ({ url }, label) => (await get(`${url}/targets`)).includes(label),
   },
   {
@@ -280,6 +314,17 @@ function ours(container: Container, dir: string, pagePort: number, port: number)
   );
 }
 
+const AS_ON_THE_PAGE: Variant = { name: "as on the page", flags: () => [] };
+
+/** The sidecar's arguments of the page, with what the variant puts in their place. */
+function argsOf(of: Case, sidecar: Container, app: App, { byHttp, flags }: Variant): string[] {
+  const own = flags(app.url);
+  const page = ours(sidecar, app.dir, of.pagePort, app.port).filter((arg) =>
+    !["--process-name", ...own].includes(arg.split("=")[0]!)
+  );
+  return [...page, ...own, ...(byHttp ? [] : ["--process-name", app.name])];
+}
+
 async function start(of: Case, app: Container): Promise<App> {
   return await startApp({
     program: of.program,
@@ -331,24 +376,49 @@ async function changes(of: Case, app: App, sidecar: Sidecar): Promise<void> {
 }
 
 for (const of of CASES) {
-  for (const trigger of of.http === undefined ? ["as on the page"] : ["as on the page", "by HTTP"]) {
-    test(`recipe ${of.heading}, ${trigger}: good, ${of.bad === null ? "" : "bad, back, "}good`, async () => {
+  for (const variant of [AS_ON_THE_PAGE, ...of.variants ?? []]) {
+    test(`recipe ${of.heading}, ${variant.name}: good, ${of.bad === null ? "" : "bad, back, "}good`, async () => {
       const pod = podOf(of.heading);
       await using app = await start(of, pod.app);
-      const args = [
-        ...ours(pod.sidecar, app.dir, of.pagePort, app.port).filter((arg) =>
-          !arg.startsWith("--process-name")
-        ),
-        ...(trigger === "by HTTP"
-          ? ["--trigger", "http", "--trigger-url", `${app.url}${of.http}`]
-          : ["--process-name", app.name]),
-        ...["--reload-timeout", "6s"],
-        ...QUICK,
-      ];
+      const args = [...argsOf(of, pod.sidecar, app, variant), ...["--reload-timeout", "6s"], ...QUICK];
       await beside(app, args, (sidecar) => changes(of, app, sidecar));
     });
   }
 }
+
+test("recipe Prometheus: several reloads within a second of its clock are each proved", async () => {
+  const [of] = CASES as [Case];
+  const pod = podOf(of.heading);
+  await using app = await start(of, pod.app);
+  const args = [...argsOf(of, pod.sidecar, app, AS_ON_THE_PAGE), ...QUICK, "--min-reload-interval", "0s"];
+  await beside(app, args, async (sidecar) => {
+    for (let i = 1; i <= 6; i++) {
+      app.volume.swap({ [of.key]: of.content(`v${i}`, app.dir, app.port) });
+      await successes(sidecar, i);
+      assert.ok(await of.runs(app, `v${i}`));
+    }
+    assert.equal(await sidecar.metric("config_reload_failures_total"), 0);
+  });
+});
+
+test("recipe Prometheus: a second bad configuration in a row is rejected too, before the timeout", async () => {
+  const [of] = CASES as [Case];
+  const pod = podOf(of.heading);
+  await using app = await start(of, pod.app);
+  const byMetrics: Variant = {
+    name: "",
+    flags: (url) => ["--reload-url", `${url}/metrics`, "--retry-interval", "5m"],
+  };
+  await beside(app, [...argsOf(of, pod.sidecar, app, byMetrics), ...ALWAYS], async (sidecar) => {
+    for (const count of [1, 2]) {
+      app.volume.swap({ [of.key]: `# ${count}\nglobal: ][` });
+      await sidecar.metricIs('config_reload_outcomes_total{outcome="rejected"}', count);
+    }
+    assert.equal(await sidecar.metric('config_reload_outcomes_total{outcome="timeout"}'), 0);
+    app.volume.swap({ [of.key]: of.content("v1", app.dir, app.port) });
+    await successes(sidecar, 1);
+  });
+});
 
 test("recipe dnsmasq: hosts files are read again, dnsmasq.conf is not", async () => {
   const pod = podOf("dnsmasq");
