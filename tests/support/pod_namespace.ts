@@ -57,7 +57,7 @@ export interface PodSidecar {
   resolve(
     config?: PodConfig,
     previous?: Target,
-  ): Promise<{ resolution: Resolution; trace: Record<string, string>; tookUs: number }>;
+  ): Promise<{ resolution: Resolution; trace: Record<string, string> }>;
   preflight(config?: PodConfig): Promise<TargetView>;
   send(target: Target, config?: PodConfig): Promise<TriggerResult>;
   isAlive(target: Target, config?: PodConfig): Promise<boolean>;
@@ -73,6 +73,8 @@ export interface PodSidecar {
 export interface Pod {
   /** Directory that every user may read. */
   readonly dir: string;
+  /** A file there, to be watched. */
+  readonly config: string;
   start(options: StartOptions): Promise<PodProcess>;
   /** Puts `actor.c` there under a name without starting it; the path. */
   install(name: string): Promise<string>;
@@ -155,6 +157,8 @@ export async function createPod({ pause = {}, cgroups = true }: PodOptions = {})
   await Deno.chmod(dir, 0o755);
   const bin = join(dir, "bin");
   await Deno.mkdir(bin);
+  const config = join(dir, "config.yaml");
+  await Deno.writeTextFile(config, "v: 1\n");
   const cgroup = cgroups ? join(cgroupRoot(), `config-reloader-test-${crypto.randomUUID()}`) : null;
   if (cgroup) await Deno.mkdir(cgroup);
   const containers = new Map<string, Container>();
@@ -282,6 +286,7 @@ export async function createPod({ pause = {}, cgroups = true }: PodOptions = {})
 
   return {
     dir,
+    config,
     start,
     install: program,
     nextPid: async (pid) => {

@@ -31,11 +31,9 @@ async function answer(request: any): Promise<unknown> {
   switch (verb) {
     case "resolve": {
       const notes = new Map<number, string>();
-      const began = performance.now();
       const resolution = port.resolve(previous, notes);
-      const tookUs = (performance.now() - began) * 1000;
       const trace = Object.fromEntries([...notes].map(([pid, note]) => [pid, note.split("): ", 2)[1]!]));
-      return { resolution, trace, tookUs };
+      return { resolution, trace };
     }
     case "preflight":
       return port.preflight(port.resolve(null));
