@@ -5,16 +5,15 @@
 
 import { createKubeletVolume, type KubeletVolume } from "./kubelet.ts";
 import { clearlyLater, ownMs, until, WAIT_MS } from "./poll.ts";
+import { attempt, type Ran, ROOT } from "./run.ts";
 import { startTargetApp, type TargetApp, type TargetAppOptions } from "./target_app.ts";
-
-const ROOT = new URL("../../", import.meta.url).pathname;
 
 /** The compiled binary under test, or null where the program runs from source. */
 export const BINARY: string | null = Deno.env.get("CONFIG_RELOADER_BIN") ?? null;
 
 /** Program and first arguments of the product. */
 export const PRODUCT: readonly string[] = BINARY === null
-  ? [Deno.execPath(), "run", "--no-prompt", "--quiet", "-A", `${ROOT}main.ts`]
+  ? [Deno.execPath(), "run", "--no-prompt", "--quiet", "-A", `${ROOT}/main.ts`]
   : [BINARY];
 
 /** The tests' own environment, without the variable that the sidecar would warn about. */
@@ -62,15 +61,9 @@ export async function runProduct(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
   prefix: readonly string[] = [],
-): Promise<{ code: number; out: string; err: string }> {
+): Promise<Ran> {
   const [program, ...rest] = [...prefix, ...PRODUCT, ...args];
-  const { code, stdout, stderr } = await new Deno.Command(program!, {
-    args: rest,
-    env: { CONFIG_RELOADER_BIN: "", ...env },
-    stdin: "null",
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, out: text(stdout), err: text(stderr) };
+  return await attempt(program!, rest, { env: { CONFIG_RELOADER_BIN: "", ...env } });
 }
 
 /** Starts the sidecar; does not wait until it is ready. */
@@ -370,12 +363,4 @@ export function requireRoot(why: string): void {
 export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
-}
-
-/** Runs a program to its end. @throws with what it said if it fails. */
-export async function run(program: string, args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await new Deno.Command(program, { args: [...args] }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  if (code !== 0) throw new Error(`${program} ${args.join(" ")} ended with ${code}: ${text(stderr)}`);
-  return text(stdout);
 }

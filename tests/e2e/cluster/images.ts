@@ -5,6 +5,7 @@
 
 import { bundle, readRevision, ROOT } from "../../../scripts/bundle.ts";
 import { V8_FLAGS } from "../../../scripts/v8_flags.ts";
+import { attempt, run } from "../../support/run.ts";
 
 /** Image with the product: the binary in `CONFIG_RELOADER_BIN`, else the bundle and this machine's Deno. */
 export const PRODUCT_IMAGE = "localhost/config-reloader:e2e";
@@ -12,8 +13,6 @@ export const PRODUCT_IMAGE = "localhost/config-reloader:e2e";
 export const APP_IMAGE = "localhost/target-app:e2e";
 /** The same files, but what it starts is `examples/demo-app`, as the Dockerfile's target `demo-app` has it. */
 export const DEMO_IMAGE = "localhost/demo-app:e2e";
-
-const decoder = new TextDecoder();
 
 /** What starts Deno in the image without a binary. */
 const BUNDLED = [
@@ -33,27 +32,6 @@ export const PRODUCT_COMMAND: readonly string[] = Deno.env.get("CONFIG_RELOADER_
   ? ["/config-reloader"]
   : BUNDLED;
 
-/** Runs a program to its end and returns what it printed. @throws where it fails, with its standard error. */
-export async function run(program: string, args: readonly string[], stdin?: string): Promise<string> {
-  const child = new Deno.Command(program, {
-    args: [...args],
-    stdin: stdin === undefined ? "null" : "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  if (stdin !== undefined) {
-    const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(stdin)).then(() => writer.close()).catch(() => {});
-  }
-  const { code, stdout, stderr } = await child.output();
-  if (code !== 0) {
-    throw new Error(
-      `${program} ${args.join(" ")}: exit code ${code}: ${decoder.decode(stderr)}${decoder.decode(stdout)}`,
-    );
-  }
-  return decoder.decode(stdout);
-}
-
 /** Copies a program and the shared libraries it is linked with into the root of an image. */
 export async function addProgram(root: string, program: string, as: string): Promise<void> {
   await Deno.mkdir(`${root}${as.slice(0, as.lastIndexOf("/"))}`, { recursive: true });
@@ -66,9 +44,9 @@ export async function addProgram(root: string, program: string, as: string): Pro
 
 /** Absolute paths of the shared libraries and the loader of a program, as ldd tells them; none of a static one. */
 export async function sharedLibraries(program: string): Promise<string[]> {
-  const { stdout, stderr } = await new Deno.Command("ldd", { args: [program] }).output();
-  if (decoder.decode(stderr).includes("not a dynamic executable")) return [];
-  return [...decoder.decode(stdout).matchAll(/(\/\S+)/g)].map(([, path]) => path!);
+  const { out, err } = await attempt("ldd", [program]);
+  if (err.includes("not a dynamic executable")) return [];
+  return [...out.matchAll(/(\/\S+)/g)].map(([, path]) => path!);
 }
 
 interface ImageConfig {

@@ -4,7 +4,8 @@
  */
 
 import { until, WAIT_MS } from "../../support/poll.ts";
-import { APP_IMAGE, load, packApps, packProduct, PRODUCT_COMMAND, PRODUCT_IMAGE, run } from "./images.ts";
+import { run } from "../../support/run.ts";
+import { APP_IMAGE, load, packApps, packProduct, PRODUCT_COMMAND, PRODUCT_IMAGE } from "./images.ts";
 
 export { APP_IMAGE, DEMO_IMAGE, PRODUCT_IMAGE } from "./images.ts";
 
@@ -22,7 +23,7 @@ export function kubectl(args: readonly string[], stdin?: string): Promise<string
       "The cluster tests need a Kubernetes cluster: set KUBECONFIG, and CLUSTER_LOAD where it is not kind",
     );
   }
-  return run("kubectl", args, stdin);
+  return run("kubectl", args, stdin === undefined ? {} : { stdin });
 }
 
 let images: Promise<void> | undefined;

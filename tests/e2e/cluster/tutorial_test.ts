@@ -6,11 +6,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "../../support/strict.ts";
+import { attempt, ROOT, run } from "../../support/run.ts";
 import { freePort } from "../../support/scene.ts";
 import { PRODUCT_COMMAND } from "./images.ts";
 import { DEMO_IMAGE, loadImages, PRODUCT_IMAGE } from "./support.ts";
-
-const ROOT = new URL("../../../", import.meta.url).pathname;
 
 interface Step {
   readonly script: string;
@@ -37,7 +36,7 @@ function patternOf(line: string): RegExp {
 
 /** The repository as the tutorial has it, but with the images of this test: the manifests alone. */
 async function prepareManifests(dir: string): Promise<void> {
-  await new Deno.Command("cp", { args: ["-r", `${ROOT}k8s`, dir] }).output();
+  await run("cp", ["-r", `${ROOT}/k8s`, dir]);
   const path = `${dir}/k8s/base/kustomization.yaml`;
   const image = (name: string, as: string) =>
     `  - { name: ${name}, newName: ${as.split(":")[0]}, newTag: ${as.split(":")[1]} }`;
@@ -55,7 +54,7 @@ function replaceNames(script: string, port: number): string {
 }
 
 test("the tutorial, command by command", async () => {
-  const steps = readSteps(await Deno.readTextFile(`${ROOT}docs/tutorial.md`));
+  const steps = readSteps(await Deno.readTextFile(`${ROOT}/docs/tutorial.md`));
   assert.ok(steps.length >= 8, "the tutorial has its blocks");
   await loadImages();
   const dir = await Deno.makeTempDir({ prefix: "tutorial-" });
@@ -67,30 +66,22 @@ test("the tutorial, command by command", async () => {
     const script = steps.map((step, index) => `echo "@@@ ${index}"\n${replaceNames(step.script, port)}`).join(
       "",
     );
-    const { code, stdout, stderr } = await new Deno.Command("timeout", {
-      // What runs in the background holds the pipe: it ends with the shell.
-      args: [
-        "-k",
-        "5",
-        "240",
-        "bash",
-        "-euo",
-        "pipefail",
-        "-c",
-        `exec 2>&1\ntrap 'kill $(jobs -p) || true' EXIT\n${script}`,
-      ],
-      cwd: dir,
-      env: { KUBECONFIG: kubeconfig },
-      stdin: "null",
-    }).output();
-    const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+    // What runs in the background holds the pipe: it ends with the shell.
+    const whole = `exec 2>&1\ntrap 'kill $(jobs -p) || true' EXIT\n${script}`;
+    const args = ["-k", "5", "240", "bash", "-euo", "pipefail", "-c", whole];
+    const { code, out, err } = await attempt("timeout", args, { cwd: dir, env: { KUBECONFIG: kubeconfig } });
+    const output = out + err;
     assert.equal(code, 0, output);
     const outputs = output.split(/^@@@ \d+\n/m).slice(1).map((text) => text.trimEnd().split("\n"));
     steps.forEach((step, index) => assertHolds(outputs[index]!, step));
   } finally {
-    await new Deno.Command("kubectl", {
-      args: ["delete", "namespace", `tutorial-${Deno.pid}`, "--ignore-not-found", "--wait=false"],
-    }).output();
+    await attempt("kubectl", [
+      "delete",
+      "namespace",
+      `tutorial-${Deno.pid}`,
+      "--ignore-not-found",
+      "--wait=false",
+    ]);
     await Deno.remove(dir, { recursive: true });
   }
 });

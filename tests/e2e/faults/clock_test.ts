@@ -4,7 +4,8 @@
  */
 
 import assert from "node:assert/strict";
-import { createScene, requireProgram, run } from "../../support/scene.ts";
+import { run } from "../../support/run.ts";
+import { createScene, requireProgram } from "../../support/scene.ts";
 import { test } from "../../support/strict.ts";
 
 for (const [name, step] of [["back", -7200], ["forward", 7200]] as const) {

@@ -4,7 +4,8 @@
  */
 
 import assert from "node:assert/strict";
-import { createScene, get, inject, requireRoot, run, sha256 } from "../../support/scene.ts";
+import { run } from "../../support/run.ts";
+import { createScene, get, inject, requireRoot, sha256 } from "../../support/scene.ts";
 import { until } from "../../support/poll.ts";
 import { test } from "../../support/strict.ts";
 

@@ -1,7 +1,8 @@
 /** Standard error that nobody reads, and one that is closed: the loop must not block, and no line is lost for it. */
 
 import assert from "node:assert/strict";
-import { createScene, run } from "../../support/scene.ts";
+import { run } from "../../support/run.ts";
+import { createScene } from "../../support/scene.ts";
 import { test } from "../../support/strict.ts";
 
 /** What a pipe holds, pipe(7). */

@@ -3,8 +3,7 @@
  * machine. Needs root, buildah, podman and runc. Must never reach for a registry.
  */
 
-/** Repository root. */
-export const ROOT = decodeURIComponent(new URL("../../..", import.meta.url).pathname).replace(/\/$/, "");
+import { attempt, ROOT } from "../../support/run.ts";
 
 /** The compiled binary under test. @throws where `CONFIG_RELOADER_BIN` is not set. */
 export function binaryUnderTest(): string {
@@ -39,18 +38,13 @@ export async function createContainers(): Promise<Containers> {
   await Deno.writeTextFile(`${dir}/containers.conf`, CONTAINERS_CONF);
   const store = ["--root", `${dir}/store`, "--runroot", `${dir}/run`, "--storage-driver", "vfs"];
   const run = async (program: string, args: readonly string[]) => {
-    const { code, stdout, stderr } = await new Deno.Command(program, {
-      args: [...store, ...args],
+    const { code, out, err } = await attempt(program, [...store, ...args], {
       env: { CONTAINERS_CONF: `${dir}/containers.conf`, TMPDIR: dir },
-      stdin: "null",
-    }).output().catch((cause) => {
-      throw new Error(`This test needs ${program}: apt-get install buildah podman runc`, { cause });
+      from: "the packages buildah, podman and runc",
     });
-    const decoder = new TextDecoder();
     // a container's own output may be on either stream
-    const text = decoder.decode(stdout) + decoder.decode(stderr);
-    if (code !== 0) throw new Error(`${program} ${args.join(" ")}: exit code ${code}: ${text}`);
-    return text;
+    if (code !== 0) throw new Error(`${program} ${args.join(" ")}: exit code ${code}: ${out}${err}`);
+    return out + err;
   };
   const bud = (args: readonly string[]) =>
     run("buildah", ["bud", "--isolation", "chroot", "--pull-never", ...args]);

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { parse } from "yaml";
-import { type Manifest, ROOT, run } from "./support.ts";
+import { ROOT } from "../../support/run.ts";
+import { type Manifest, run } from "./support.ts";
 import { test } from "../../support/strict.ts";
 
 test("hadolint has nothing to say about the Dockerfile", async () => {

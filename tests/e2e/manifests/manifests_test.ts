@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import { parse, stringify } from "yaml";
 import { CRD_REQUIRED, unknownFields } from "./crd_fields.ts";
-import { build, find, type Manifest, ROOT, run } from "./support.ts";
+import { ROOT } from "../../support/run.ts";
+import { build, find, type Manifest, run } from "./support.ts";
 import { test } from "../../support/strict.ts";
 
 const SIDECARS = ["config-reloader", "native-sidecar"];

@@ -6,17 +6,8 @@
 import assert from "node:assert/strict";
 import { CATALOGUE } from "../../../src/observe/catalogue.ts";
 import { DOCS_URL } from "../../../src/version.ts";
-import {
-  build,
-  dashboard,
-  filled,
-  find,
-  type Manifest,
-  MONITORING,
-  panels,
-  promtool,
-  ROOT,
-} from "./support.ts";
+import { ROOT } from "../../support/run.ts";
+import { build, dashboard, filled, find, type Manifest, MONITORING, panels, promtool } from "./support.ts";
 import { test } from "../../support/strict.ts";
 
 /** Metric names in an expression or text, without the suffixes of a histogram. */

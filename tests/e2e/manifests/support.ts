@@ -4,56 +4,23 @@
  */
 
 import { parseAllDocuments, stringify } from "yaml";
-
-/** Repository root. */
-export const ROOT = decodeURIComponent(new URL("../../..", import.meta.url).pathname).replace(/\/$/, "");
+import { attempt, type Ran, ROOT, type RunOptions } from "../../support/run.ts";
 
 /** Any Kubernetes object. */
 // deno-lint-ignore no-explicit-any -- manifests are walked freely in tests
 export type Manifest = Record<string, any>;
 
 const HOW: Readonly<Record<string, string>> = {
-  kustomize: "go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.1",
-  "kubernetes-validate": "pip install -r .ci/requirements.txt",
-  hadolint: "pip install -r .ci/requirements.txt",
-  actionlint: "go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.7",
-  promtool: "apt-get install prometheus",
+  kustomize: "it with go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.1",
+  "kubernetes-validate": "it with pip install -r .ci/requirements.txt",
+  hadolint: "it with pip install -r .ci/requirements.txt",
+  actionlint: "it with go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.7",
+  promtool: "the package prometheus",
 };
 
-/** What a tool printed and how it ended. */
-export interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Runs a tool to its end. @throws where it is not installed, with the command that installs it. */
-export async function run(
-  tool: string,
-  args: string[],
-  options: { cwd?: string; stdin?: string } = {},
-): Promise<Ran> {
-  let child: Deno.ChildProcess;
-  try {
-    child = new Deno.Command(tool, {
-      args,
-      cwd: options.cwd ?? ROOT,
-      stdin: options.stdin === undefined ? "null" : "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new Error(`This test needs ${tool}: ${HOW[tool] ?? "install it"}`);
-  }
-  if (options.stdin !== undefined) {
-    const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(options.stdin));
-    await writer.close();
-  }
-  const { code, stdout, stderr } = await child.output();
-  const decoder = new TextDecoder();
-  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
+/** Runs a tool to its end. @throws where it is not installed, with how to install it */
+export function run(tool: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  return attempt(tool, args, { cwd: ROOT, from: HOW[tool]!, ...options });
 }
 
 /** A kustomization written for one test, in a directory beside the repository's `k8s`, removed at the end. */
