@@ -3,33 +3,65 @@
  * client coped; tests do.
  */
 
+/** What is sent, and what comes then: the next request, the end, silence until the client ends it, or ever more. */
+interface Answer {
+  readonly sends: readonly (string | (() => Promise<Uint8Array>))[];
+  readonly then: "keep" | "close" | "hang" | {
+    readonly repeat: (i: number) => string;
+    readonly pauseMs: number;
+  };
+}
+
+const OK = "HTTP/1.1 200 OK\r\n";
+const keep = (...sends: Answer["sends"]): Answer => ({ sends, then: "keep" });
+const close = (...sends: Answer["sends"]): Answer => ({ sends, then: "close" });
+const endless = (begin: string, repeat: (i: number) => string, pauseMs = 0): Answer => ({
+  sends: [begin],
+  then: { repeat, pauseMs },
+});
+const json = (text: string) => keep(`${OK}content-length: ${text.length}\r\n\r\n${text}`);
+
+/** An AMP status, healthy and unchanged for ever: what a stale 200 looks like. */
+const STALE_STATUS = '{"healthy":true,"status":"success","attempts":3}';
+
+/** By path without the slash. */
+const ANSWERS: Readonly<Record<string, Answer>> = {
+  "no-answer": { sends: [], then: "hang" },
+  "half-head": close(`${OK}content-le`),
+  "half-body": close(`${OK}content-length: 500\r\n\r\n${STALE_STATUS}`),
+  "half-chunk": close(`${OK}transfer-encoding: chunked\r\n\r\nff\r\n${STALE_STATUS}`),
+  "drip": endless(`${OK}content-length: ${STALE_STATUS.length}\r\n\r\n`, () => "x", 1000),
+  "huge": endless(`${OK}content-length: ${300 * 1024 * 1024}\r\n\r\n`, () => "x".repeat(65536)),
+  "endless-head": endless(OK, (i) => `x-${i}: ${"y".repeat(1000)}\r\n`),
+  "huge-headers": close(`${OK}x: ${"y".repeat(1024 * 1024)}\r\ncontent-length: 0\r\n\r\n`),
+  "endless-interim": endless("", () => "HTTP/1.1 100 Continue\r\n\r\n"),
+  "gzip-bomb": close(`${OK}content-type: application/json\r\ncontent-encoding: gzip\r\n\r\n`, gzipBomb),
+  "chunk-flood": endless(`${OK}transfer-encoding: chunked\r\n\r\n`, () => "1\r\nx\r\n".repeat(5_000)),
+  "redirect": keep(
+    "HTTP/1.1 302 Found\r\nlocation: http://me:secret@127.0.0.1:9/?token=secret\r\ncontent-length: 0\r\n\r\n",
+  ),
+  // Sent by the kernel: see `serve`.
+  "reset": close(),
+  "close": close(),
+  "no-content": keep("HTTP/1.1 204 No Content\r\n\r\n"),
+  "truncated-json": json(STALE_STATUS.slice(0, 30)),
+  "wrong-types": json('{"healthy":"yes","status":7,"attempts":"3","restart_required":5,"data":[]}'),
+  "deep-json": json(`{"a":${"[".repeat(400_000)}`),
+  "wide-json": json(`{"status":"success","attempts":3,"a":[${"{},".repeat(300_000)}0]}`),
+  // An overlong and a lone byte inside the status text.
+  "bad-utf8": keep(
+    `${OK}content-length: ${STALE_STATUS.length + 2}\r\n\r\n${STALE_STATUS.slice(0, 30)}`,
+    () => Promise.resolve(Uint8Array.of(0xc0, 0xff)),
+    STALE_STATUS.slice(30),
+  ),
+  "bad-chunk": close(`${OK}transfer-encoding: chunked\r\n\r\nxyz\r\nabc\r\n0\r\n\r\n`),
+  "bad-length": close(`${OK}content-length: -5\r\n\r\nabc`),
+  "greeting": keep("-ERR unknown command 'GET'\r\n"),
+  "empty": keep(`${OK}content-length: 0\r\n\r\n`),
+};
+
 /** Everything that `createHostileServer` serves, as path without the slash. */
-export const HOSTILE_KINDS = [
-  "no-answer",
-  "half-head",
-  "half-body",
-  "half-chunk",
-  "drip",
-  "huge",
-  "endless-head",
-  "huge-headers",
-  "endless-interim",
-  "gzip-bomb",
-  "chunk-flood",
-  "redirect",
-  "reset",
-  "close",
-  "no-content",
-  "truncated-json",
-  "wrong-types",
-  "deep-json",
-  "wide-json",
-  "bad-utf8",
-  "bad-chunk",
-  "bad-length",
-  "greeting",
-  "empty",
-] as const;
+export const HOSTILE_KINDS: readonly string[] = Object.keys(ANSWERS);
 /** Those that only a deadline ends; all others end by themselves, however slow the machine is. */
 export const TIMES_OUT: ReadonlySet<string> = new Set([
   "no-answer",
@@ -37,8 +69,6 @@ export const TIMES_OUT: ReadonlySet<string> = new Set([
   "endless-interim",
   "chunk-flood",
 ]);
-
-export type HostileKind = typeof HOSTILE_KINDS[number];
 
 /** The server. */
 export interface HostileServer {
@@ -49,9 +79,6 @@ export interface HostileServer {
   /** Closes the port and every connection. */
   close(): Promise<void>;
 }
-
-/** An AMP status, healthy and unchanged for ever: what a stale 200 looks like. */
-const STALE_STATUS = '{"healthy":true,"status":"success","attempts":3}';
 
 /** Starts it on a port of 127.0.0.1 (0: a free one). `/stale` answers STALE_STATUS. */
 export function createHostileServer(port = 0): HostileServer {
@@ -110,118 +137,19 @@ async function serve(conn: Deno.Conn, requests: string[]): Promise<void> {
 
 /** Answers; true where the connection ends with it. */
 async function answer(conn: Deno.Conn, path: string): Promise<boolean> {
-  const send = (text: string) => sendAll(conn, new TextEncoder().encode(text));
-  const json = (text: string) =>
-    send(`HTTP/1.1 200 OK\r\ncontent-length: ${byteLength(text)}\r\n\r\n${text}`);
-  switch (path as HostileKind | "stale") {
-    case "stale":
-      await json(STALE_STATUS);
-      return false;
-    case "no-answer":
-      return await forever(conn);
-    case "half-head":
-      await send("HTTP/1.1 200 OK\r\ncontent-le");
-      return true;
-    case "half-body":
-      await send(`HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n${STALE_STATUS}`);
-      return true;
-    case "half-chunk":
-      await send(`HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nff\r\n${STALE_STATUS}`);
-      return true;
-    case "drip":
-      await send(`HTTP/1.1 200 OK\r\ncontent-length: ${STALE_STATUS.length}\r\n\r\n`);
-      return await repeat(conn, () => "x", 1000);
-    case "huge":
-      await send(`HTTP/1.1 200 OK\r\ncontent-length: ${300 * 1024 * 1024}\r\n\r\n`);
-      return await repeat(conn, () => "x".repeat(65536), 0);
-    case "endless-head":
-      await send("HTTP/1.1 200 OK\r\n");
-      return await repeat(conn, (i) => `x-${i}: ${"y".repeat(1000)}\r\n`, 0);
-    case "huge-headers":
-      await send(`HTTP/1.1 200 OK\r\nx: ${"y".repeat(1024 * 1024)}\r\ncontent-length: 0\r\n\r\n`);
-      return true;
-    case "endless-interim":
-      return await repeat(conn, () => "HTTP/1.1 100 Continue\r\n\r\n", 0);
-    case "gzip-bomb":
-      await send("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\n\r\n");
-      await sendAll(conn, await gzipBomb());
-      return true;
-    case "chunk-flood":
-      await send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
-      return await repeat(conn, () => "1\r\nx\r\n".repeat(5_000), 0);
-    case "bad-utf8":
-      await send(`HTTP/1.1 200 OK\r\ncontent-length: ${STALE_STATUS.length + 2}\r\n\r\n`);
-      // An overlong and a lone byte inside the status text.
-      await sendAll(conn, Uint8Array.from([...STALE_STATUS.slice(0, 30)].map((c) => c.charCodeAt(0))));
-      await sendAll(conn, Uint8Array.from([0xc0, 0xff]));
-      await send(STALE_STATUS.slice(30));
-      return false;
-    case "redirect":
-      await send(
-        "HTTP/1.1 302 Found\r\nlocation: http://me:secret@127.0.0.1:9/?token=secret\r\ncontent-length: 0\r\n\r\n",
-      );
-      return false;
-    default:
-      return await answerMore(path, send, json);
-  }
-}
-
-/** The kinds that need no loop. */
-async function answerMore(
-  path: string,
-  send: (text: string) => Promise<void>,
-  json: (text: string) => Promise<void>,
-): Promise<boolean> {
-  switch (path as HostileKind) {
-    case "no-content":
-      await send("HTTP/1.1 204 No Content\r\n\r\n");
-      return false;
-    case "truncated-json":
-      await json(STALE_STATUS.slice(0, 30));
-      return false;
-    case "wrong-types":
-      await json('{"healthy":"yes","status":7,"attempts":"3","restart_required":5,"data":[]}');
-      return false;
-    case "deep-json":
-      await json(`{"a":${"[".repeat(400_000)}`);
-      return false;
-    case "wide-json":
-      await json(`{"status":"success","attempts":3,"a":[${"{},".repeat(300_000)}0]}`);
-      return false;
-    case "bad-chunk":
-      await send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\nabc\r\n0\r\n\r\n");
-      return true;
-    case "bad-length":
-      await send("HTTP/1.1 200 OK\r\ncontent-length: -5\r\n\r\nabc");
-      return true;
-    case "greeting":
-      await send("-ERR unknown command 'GET'\r\n");
-      return false;
-    case "empty":
-      await send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
-      return false;
-    default:
-      // `close`: nothing is said at all.
-      return true;
-  }
-}
-
-/** Sends until the client goes away; true, so that the connection then ends. */
-async function repeat(conn: Deno.Conn, part: (i: number) => string, pauseMs: number): Promise<boolean> {
+  const { sends, then } = path === "stale" ? json(STALE_STATUS) : ANSWERS[path] ?? close();
+  const send = async (part: string | Uint8Array) => {
+    const bytes = typeof part === "string" ? new TextEncoder().encode(part) : part;
+    for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
+  };
+  for (const part of sends) await send(typeof part === "string" ? part : await part());
+  if (then === "hang") { while ((await conn.read(new Uint8Array(1024))) !== null) { /* nothing is said */ } }
+  if (typeof then === "string") return then !== "keep";
+  // Until the client goes away.
   for (let i = 0;; i++) {
-    await sendAll(conn, new TextEncoder().encode(part(i)));
-    if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    await send(then.repeat(i));
+    if (then.pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, then.pauseMs));
   }
-}
-
-/** Keeps the connection open until the client closes it. */
-async function forever(conn: Deno.Conn): Promise<boolean> {
-  while ((await conn.read(new Uint8Array(1024))) !== null) { /* nothing is said */ }
-  return true;
-}
-
-async function sendAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
 }
 
 /** 200 MB of zeros, packed into 200 KB: a gzip file may have several members (RFC 1952, 2.2). */
@@ -231,8 +159,4 @@ async function gzipBomb(): Promise<Uint8Array> {
   const bomb = new Uint8Array(200 * member.length);
   for (let i = 0; i < 200; i++) bomb.set(member, i * member.length);
   return bomb;
-}
-
-function byteLength(text: string): number {
-  return new TextEncoder().encode(text).length;
 }
