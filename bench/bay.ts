@@ -80,8 +80,8 @@ export async function createBay(tool: Tool, options: BayOptions): Promise<Bay> {
     ? createPlainVolume(volumeDir, payload(files, version))
     : createKubeletVolume(volumeDir, payload(files, version));
   const pod = await createPod(toolbox.pause);
-  const appGroup = createGroup(`${id}-app`);
-  const group = createGroup(`${id}-tool`, options.limits);
+  const appGroup = createGroup();
+  const group = createGroup(options.limits);
   const [appPort, metricsPort] = [freePort(), freePort()];
   pod.spawn([appProgram, String(appPort), signals], appGroup);
   await until("the app to listen", () => isListening(appPort), { everyMs: 2 });
@@ -100,8 +100,8 @@ export async function createBay(tool: Tool, options: BayOptions): Promise<Bay> {
   const ended = pod.spawn([...command, ...(tool.kind === "product" ? options.extra ?? [] : [])], group, log);
   const remove = async () => {
     await pod.remove();
-    group.remove();
-    appGroup.remove();
+    group[Symbol.dispose]();
+    appGroup[Symbol.dispose]();
     Deno.removeSync(dir, { recursive: true });
   };
   let ready: Bay["ready"] = null;

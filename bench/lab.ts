@@ -33,30 +33,40 @@ export interface Limits {
   readonly cpuMillis?: number;
 }
 
-/** A control group that accounts for the CPU and the memory of what runs in it. */
-export interface Group {
-  /** Files into which a process writes `0` to join. */
-  readonly joins: readonly string[];
+/** A control group that accounts for the CPU and the memory of what runs in it. It goes at the end of the scope. */
+export interface Group extends Disposable {
+  /** Put before a program, which runs in the group then, and that alone. */
+  readonly enter: readonly string[];
   pids(): number[];
   cpuMs(): number;
   /** Usage without the page cache that the kernel would drop first: what kubelet evicts by. */
   workingSetBytes(): number;
-  /** How often the limit was hit, and how often something was killed for it. */
-  pressure(): { hits: number; kills: number };
-  remove(): void;
+  /** How often something was killed for its memory. */
+  kills(): number;
 }
+
+/** Joins the groups by these files. */
+const entering = (files: readonly string[]) => [
+  "sh",
+  "-c",
+  `${files.map((file) => `echo 0 > ${file}`).join("; ")}; exec "$@"`,
+  "sh",
+];
 
 const V1 = "/sys/fs/cgroup/cpuacct";
 const V2 = "/sys/fs/cgroup/cgroup.controllers";
 
+let groups = 0;
+
 /** Makes a group. @throws where there are no control groups to write to (not root). */
-export function createGroup(name: string, limits: Limits = {}): Group {
+export function createGroup(limits: Limits = {}): Group {
+  const name = `bench-${Deno.pid}-${++groups}`;
   return exists(V2) ? createGroupV2(name, limits) : createGroupV1(name, limits);
 }
 
 function createGroupV1(name: string, limits: Limits): Group {
   if (!exists(V1)) throw new Error(`Cannot find control groups at ${V1} or ${V2}`);
-  const dir = (controller: string) => `/sys/fs/cgroup/${controller}/bench-${Deno.pid}-${name}`;
+  const dir = (controller: string) => `/sys/fs/cgroup/${controller}/${name}`;
   const controllers = ["cpuacct", "memory", "cpu"];
   for (const controller of controllers) Deno.mkdirSync(dir(controller));
   if (limits.memoryBytes) write(`${dir("memory")}/memory.limit_in_bytes`, limits.memoryBytes);
@@ -66,35 +76,29 @@ function createGroupV1(name: string, limits: Limits): Group {
   }
   const memory = (file: string) => number(`${dir("memory")}/${file}`);
   return {
-    joins: controllers.map((controller) => `${dir(controller)}/cgroup.procs`),
+    enter: entering(controllers.map((controller) => `${dir(controller)}/cgroup.procs`)),
     pids: () => pids(`${dir("memory")}/cgroup.procs`),
     cpuMs: () => number(`${dir("cpuacct")}/cpuacct.usage`) / 1e6,
     workingSetBytes: () =>
       memory("memory.usage_in_bytes") - field(`${dir("memory")}/memory.stat`, "total_inactive_file"),
-    pressure: () => ({
-      hits: memory("memory.failcnt"),
-      kills: field(`${dir("memory")}/memory.oom_control`, "oom_kill"),
-    }),
-    remove: () => controllers.forEach((controller) => removeGroup(dir(controller))),
+    kills: () => field(`${dir("memory")}/memory.oom_control`, "oom_kill"),
+    [Symbol.dispose]: () => controllers.forEach((controller) => removeGroup(dir(controller))),
   };
 }
 
 function createGroupV2(name: string, limits: Limits): Group {
-  const dir = `/sys/fs/cgroup/bench-${Deno.pid}-${name}`;
+  const dir = `/sys/fs/cgroup/${name}`;
   write("/sys/fs/cgroup/cgroup.subtree_control", "+cpu +memory");
   Deno.mkdirSync(dir);
   if (limits.memoryBytes) write(`${dir}/memory.max`, limits.memoryBytes);
   if (limits.cpuMillis) write(`${dir}/cpu.max`, `${limits.cpuMillis * 100} 100000`);
   return {
-    joins: [`${dir}/cgroup.procs`],
+    enter: entering([`${dir}/cgroup.procs`]),
     pids: () => pids(`${dir}/cgroup.procs`),
     cpuMs: () => field(`${dir}/cpu.stat`, "usage_usec") / 1e3,
     workingSetBytes: () => number(`${dir}/memory.current`) - field(`${dir}/memory.stat`, "inactive_file"),
-    pressure: () => ({
-      hits: field(`${dir}/memory.events`, "max"),
-      kills: field(`${dir}/memory.events`, "oom_kill"),
-    }),
-    remove: () => removeGroup(dir),
+    kills: () => field(`${dir}/memory.events`, "oom_kill"),
+    [Symbol.dispose]: () => removeGroup(dir),
   };
 }
 
@@ -129,10 +133,9 @@ export async function createPod(pause: string): Promise<Pod> {
   const members: Promise<unknown>[] = [];
   return {
     spawn(command, group, log = "/dev/null") {
-      const joins = group.joins.map((file) => `echo 0 > ${file}`).join("; ");
-      const script = `${joins}; exec "$@" >>${log} 2>&1`;
+      const logged = ["sh", "-c", `exec "$@" >>${log} 2>&1`, "sh", ...command];
       const process = new Deno.Command("nsenter", {
-        args: ["-t", child, "-p", "-m", "--", "sh", "-c", script, "sh", ...command],
+        args: ["-t", child, "-p", "-m", "--", ...group.enter, ...logged],
         stdin: "null",
         env: { HOME: "/", DENO_NO_UPDATE_CHECK: "1" },
       }).spawn();

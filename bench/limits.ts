@@ -78,7 +78,7 @@ export async function measureCold(
       ready: bay.ready,
       delays: bay.delays().map((delay) => delay.ms),
       workingSetBytes: bay.memory().workingSetBytes,
-      kills: bay.group.pressure().kills,
+      kills: bay.group.kills(),
     };
   } finally {
     await bay.remove();

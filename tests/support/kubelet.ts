@@ -24,6 +24,8 @@ let counter = 0;
 
 /** Creates the volume in `dir` (made if it is missing). */
 export function createKubeletVolume(dir: string, payload: Payload): KubeletVolume {
+  // What is no key of the payload is removed there: /dev, given by mistake, has lost its links in that way.
+  if (dirname(dir) === "/") throw new Error(`"${dir}" is no directory for a volume`);
   Deno.mkdirSync(dir, { recursive: true });
   const timedSwap = (next: Payload): number => {
     const old = readLink(join(dir, "..data"));

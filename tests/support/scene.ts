@@ -286,6 +286,20 @@ export async function ready(sidecar: Sidecar, timeoutMs = WAIT_MS): Promise<numb
   return performance.now() - began;
 }
 
+/** So many zeros as gzip: a thousandth of that. */
+export async function gzipZeros(sizeBytes: number): Promise<Uint8Array> {
+  const pieceBytes = 1048576;
+  let left = sizeBytes;
+  const zeros = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    pull: (controller) => {
+      if (left <= 0) return controller.close();
+      controller.enqueue(new Uint8Array(Math.min(left, pieceBytes)));
+      left -= pieceBytes;
+    },
+  }, { highWaterMark: 0 });
+  return await new Response(zeros.pipeThrough(new CompressionStream("gzip"))).bytes();
+}
+
 /** SHA-256 of a text as 64 hex digits. */
 export async function sha256(text: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));

@@ -1,7 +1,8 @@
 /**
  * Runs the scripts of `tests/testdata/watch`: steps on a real directory, with the real reader and watcher under a small
- * loop, and what must be seen of them. `README.txt` there tells the language. As a program it runs one script in a
- * process of its own: `watch_script.ts inotify|poll FILE`, for those that mount or could freeze.
+ * loop, and what must be seen of them. `README.txt` there tells the language. It registers them as tests, in both watch
+ * methods. As a program it runs one script in a process of its own: `watch_script.ts inotify|poll FILE`, for those that mount or
+ * could freeze.
  */
 
 import { Buffer } from "node:buffer";
@@ -14,6 +15,8 @@ import { createSnapshotReader, type ReaderConfig } from "../../src/watch/reader.
 import { createWatcher, type WatcherConfig } from "../../src/watch/watcher.ts";
 import { createKubeletVolume, type KubeletVolume } from "./kubelet.ts";
 import { until } from "./poll.ts";
+import { attempt, run } from "./run.ts";
+import { STRICT } from "./strict.ts";
 
 export type Method = "inotify" | "poll";
 
@@ -194,7 +197,7 @@ function createRun(script: Script, method: Method, root: string) {
     mkdir: ([path]) => Deno.mkdirSync(at(path!), { recursive: true }),
     chmod: ([mode, path]) => Deno.chmodSync(at(path!), parseInt(mode!, 8)),
     touch: ([path]) => Deno.utimeSync(at(path!), new Date(), new Date()),
-    sh: ([command]) => shell(command!, root),
+    sh: ([command]) => run("sh", ["-ec", command!], { cwd: root }),
     many: async ([dir, count]) => {
       Deno.mkdirSync(at(dir!), { recursive: true });
       // Thousands of files take seconds: the scripts beside this one have deadlines.
@@ -288,11 +291,6 @@ function createRun(script: Script, method: Method, root: string) {
   };
 }
 
-async function shell(command: string, cwd: string): Promise<void> {
-  const { success, stderr } = await new Deno.Command("sh", { args: ["-ec", command], cwd }).output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
-}
-
 /** Rewrites a file in place, truncating it first, with 5 ms between two writes; the last content is `end`. */
 async function churn(path: string, ms: number): Promise<void> {
   const end = performance.now() + ms;
@@ -323,6 +321,90 @@ function digestOfPairs(
   if (isSingle) return files[0]!.digest;
   files.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
   return sha(files.map(({ path, digest }) => `${digest}  ${path}\n`).join(""));
+}
+
+const DIR = new URL("../testdata/watch/", import.meta.url).pathname;
+/** Scripts at once: they mostly wait. */
+const CONCURRENCY = 6;
+
+/** All of them, or those that `WATCH_SCRIPT=name` names. */
+function readScripts(): Script[] {
+  const wanted = Deno.env.get("WATCH_SCRIPT") ?? "";
+  return [...Deno.readDirSync(DIR)].map(({ name }) => name).sort()
+    .filter((name) => name.endsWith(".txt") && name !== "README.txt" && name.includes(wanted))
+    .map((name) => parseScript(name, Deno.readTextFileSync(DIR + name)));
+}
+
+/** Registers the scripts of these kinds; `""` are those that need nothing. */
+export function registerScripts(kinds: readonly Script["as"][]): void {
+  const scripts = readScripts();
+  for (const method of ["inotify", "poll"] as const) {
+    for (const as of kinds) {
+      const group = scripts.filter((script) => script.as === as && (script.only ?? method) === method);
+      Deno.test({
+        ...STRICT,
+        name: `scripts by ${method}${as === "" ? "" : `, each in a process of its own (${as})`}`,
+        fn: async (t) => {
+          const results = await runAll(
+            group,
+            (script) => as === "" ? runScript(script, method) : runApart(script, method),
+          );
+          for (const { script, error } of results) {
+            await t.step(`${script.file}: ${script.name}`, () => {
+              if (error !== null) throw error;
+            });
+          }
+        },
+      });
+    }
+  }
+}
+
+async function runAll(group: readonly Script[], run: (script: Script) => Promise<void>) {
+  const results: { script: Script; error: unknown }[] = [];
+  let next = 0;
+  const worker = async () => {
+    while (next < group.length) {
+      const script = group[next++]!;
+      results.push({ script, error: await run(script).then(() => null, (error) => error) });
+    }
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
+  return results.sort((a, b) => a.script.file < b.script.file ? -1 : 1);
+}
+
+/**
+ * Mounts need root and `unshare`; the user's scripts root and `setpriv` (both in Debian's util-linux), which takes away
+ * what lets root read everything; limits a user namespace, which has its own. Another user ID would not do: it may not be allowed to run this very `deno`.
+ */
+async function runApart(script: Script, method: Method): Promise<void> {
+  const wrap = {
+    mounts: ["unshare", "-m", "--propagation", "private"],
+    user: ["setpriv", "--bounding-set=-dac_override,-dac_read_search"],
+    limits: ["unshare", "-U", "-r", "-m"],
+    fifo: ["env"],
+    "": ["env"],
+  }[script.as];
+  const cache = Deno.makeTempDirSync({ prefix: "watch_cache_" });
+  try {
+    Deno.chmodSync(cache, 0o777);
+    const deno = [
+      Deno.execPath(),
+      "run",
+      "-A",
+      "--no-check",
+      "--no-config",
+      "--no-lock",
+      import.meta.filename!,
+    ];
+    const args = ["-s", "KILL", "40", ...wrap, ...deno, method, DIR + script.file];
+    const { code, err } = await attempt("timeout", args, { env: { DENO_DIR: cache, NO_COLOR: "1" } });
+    if (code !== 0) {
+      throw new Error(`needs root, unshare and setpriv; exit code ${code} (137: it hung)\n${err}`);
+    }
+  } finally {
+    Deno.removeSync(cache, { recursive: true });
+  }
 }
 
 if (import.meta.main) {

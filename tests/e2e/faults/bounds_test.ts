@@ -5,23 +5,10 @@
 
 import assert from "node:assert/strict";
 import { createGroup, readMemory } from "../../../bench/lab.ts";
-import { BINARY, createScene, requireRoot } from "../../support/scene.ts";
+import { BINARY, createScene, gzipZeros, requireRoot } from "../../support/scene.ts";
 import { STRICT, test } from "../../support/strict.ts";
 
 const MIB = 1048576;
-
-/** `sizeBytes` zeros as gzip: a thousandth of that. */
-async function createBomb(sizeBytes: number): Promise<Uint8Array> {
-  let left = sizeBytes;
-  const zeros = new ReadableStream<Uint8Array<ArrayBuffer>>({
-    pull: (controller) => {
-      if (left <= 0) return controller.close();
-      controller.enqueue(new Uint8Array(Math.min(left, MIB)));
-      left -= MIB;
-    },
-  }, { highWaterMark: 0 });
-  return await new Response(zeros.pipeThrough(new CompressionStream("gzip"))).bytes();
-}
 
 const rows = (row: string, sizeBytes: number) => row.repeat(Math.ceil(sizeBytes / row.length));
 
@@ -31,9 +18,9 @@ const WITHIN = "just within the limit";
 
 /** Content, the flag that looks at it, and how the log begins to say what is wrong with it; empty where nothing is. */
 const CASES: readonly [string, () => Promise<Uint8Array> | string, string, string][] = [
-  ["40 MB of zeros as gzip", () => createBomb(40e6), "--config-envsubst-file=OUT", UNPACKED],
-  ["1 GB of zeros as gzip", () => createBomb(1e9), "--validate=json", UNPACKED],
-  ["8 MiB as gzip, variables", () => createBomb(8 * MIB), "--config-envsubst-file=OUT", ""],
+  ["40 MB of zeros as gzip", () => gzipZeros(40e6), "--config-envsubst-file=OUT", UNPACKED],
+  ["1 GB of zeros as gzip", () => gzipZeros(1e9), "--validate=json", UNPACKED],
+  ["8 MiB as gzip, variables", () => gzipZeros(8 * MIB), "--config-envsubst-file=OUT", ""],
   ["as much as --max-file-size", () => rows("a", 16 * MIB), "--config-envsubst-file=OUT", ""],
   ["variables", () => rows("$(LONG)", 900_000), "--config-envsubst-file=OUT", ""],
   ["JSON lists", () => `[${rows("[],", 1_000_000)}`, "--validate=json", "no valid JSON"],
@@ -55,39 +42,32 @@ test("content that takes memory stays within 50 MiB (160 from source), and what 
       ...STRICT,
       name: what,
       fn: async () => {
-        const group = createGroup(`bounds-${crypto.randomUUID().slice(0, 8)}`, {
-          memoryBytes: (BINARY ? 50 : 160) * MIB,
+        using group = createGroup({ memoryBytes: (BINARY ? 50 : 160) * MIB });
+        await using scene = await createScene();
+        const sidecar = await scene.begin({
+          prefix: group.enter,
+          args: [flag.replace("OUT", `${scene.dir}/out.yaml`)],
+          env: { LONG: "x".repeat(60) },
         });
+        await scene.applied(await scene.swap('{"version": 1}\n'));
+        const anonymous = () => readMemory([sidecar.pid]).anonymousBytes;
+        const before = anonymous();
+        let peak = before;
+        const timer = setInterval(() => peak = Math.max(peak, anonymous()), 3);
         try {
-          await using scene = await createScene();
-          const joins = group.joins.map((file) => `echo 0 > ${file}`).join("; ");
-          const sidecar = await scene.begin({
-            prefix: ["sh", "-c", `${joins}; exec "$@"`, "sh"],
-            args: [flag.replace("OUT", `${scene.dir}/out.yaml`)],
-            env: { LONG: "x".repeat(60) },
-          });
-          await scene.applied(await scene.swap('{"version": 1}\n'));
-          const anonymous = () => readMemory([sidecar.pid]).anonymousBytes;
-          const before = anonymous();
-          let peak = before;
-          const timer = setInterval(() => peak = Math.max(peak, anonymous()), 3);
-          try {
-            scene.volume.swap({ "config.yaml": await create() });
-            if (reason === "") {
-              await sidecar.metricIs("config_reload_successes_total", (value) => value >= 2);
-            } else await sidecar.logged(reason);
-          } finally {
-            clearInterval(timer);
-          }
-          const limit = (BINARY ? 0 : 40) + (flag === "--validate=yaml" ? 26 : 24);
-          const grown = (peak - before) / MIB;
-          assert.ok(grown < limit, `${grown.toFixed(1)} MiB more at the peak, at most ${limit}`);
-          await sidecar.healthz();
-          await scene.applied(await scene.swap('{"version": 2}\n'));
-          assert.equal(group.pressure().kills, 0);
+          scene.volume.swap({ "config.yaml": await create() });
+          if (reason === "") {
+            await sidecar.metricIs("config_reload_successes_total", (value) => value >= 2);
+          } else await sidecar.logged(reason);
         } finally {
-          group.remove();
+          clearInterval(timer);
         }
+        const limit = (BINARY ? 0 : 40) + (flag === "--validate=yaml" ? 26 : 24);
+        const grown = (peak - before) / MIB;
+        assert.ok(grown < limit, `${grown.toFixed(1)} MiB more at the peak, at most ${limit}`);
+        await sidecar.healthz();
+        await scene.applied(await scene.swap('{"version": 2}\n'));
+        assert.equal(group.kills(), 0);
       },
     });
   }

@@ -13,6 +13,7 @@ import { createRandom } from "../../support/random.ts";
 import {
   BINARY,
   get,
+  gzipZeros,
   PRODUCT,
   ready,
   requireProgram,
@@ -72,11 +73,6 @@ function leaksIn(dir: string, originals: ReadonlySet<number | null>): string[] {
   };
   look(dir);
   return found;
-}
-
-async function createBomb(): Promise<Uint8Array> {
-  const zeros = new Blob([new Uint8Array(40 * MIB)]).stream();
-  return await new Response(zeros.pipeThrough(new CompressionStream("gzip"))).bytes();
 }
 
 interface Stage {
@@ -152,15 +148,13 @@ async function startWriter(dir: string, seed: number) {
 }
 
 /** The sidecar as UID 65532 in a control group; a copy of the program, which that user can reach. */
-async function startConfined(stage: Stage, joins: readonly string[], reloadUrl: string): Promise<Sidecar> {
+async function startConfined(stage: Stage, enter: readonly string[], reloadUrl: string): Promise<Sidecar> {
   requireProgram("setpriv", "the package util-linux");
-  const join = joins.map((file) => `echo 0 > ${file}`).join("; ");
-  const user = asUser(UID).join(" ");
   const program = `${stage.dir}/program`;
   await Deno.copyFile(BINARY ?? Deno.execPath(), program);
   await Deno.chmod(program, 0o755);
   return await startSidecar({
-    prefix: ["sh", "-c", `${join}; exec ${user} "$@"`, "sh"],
+    prefix: [...enter, ...asUser(UID)],
     product: [program, ...PRODUCT.slice(1)],
     env: { HOME: "/nonexistent", SECRET: TOKEN },
     args: [
@@ -188,7 +182,7 @@ async function play(
 ): Promise<void> {
   const { dir, volume } = stage;
   const random = createRandom(seed);
-  const bomb = await createBomb();
+  const bomb = await gzipZeros(40 * MIB);
   const before = [factsOf(`${dir}/secrets`), factsOf(`${dir}/elsewhere`)];
   const originals = new Set(before.flat().map(({ ino }) => ino));
   let playing = true;
@@ -269,23 +263,21 @@ test("a hostile writer changes nothing outside, learns nothing, and neither kill
       ...STRICT,
       name: `HOSTILE_SEED=${seed}`,
       fn: async () => {
-        const group = createGroup(`hostile-${crypto.randomUUID().slice(0, 8)}`, {
-          memoryBytes: (BINARY ? 50 : 224) * MIB,
-        });
+        using group = createGroup({ memoryBytes: (BINARY ? 50 : 224) * MIB });
         const dir = await Deno.makeTempDir({ prefix: "hostile-" });
         let sidecar: Sidecar | null = null;
         let played: string[] = [];
         try {
           const stage = createStage(dir);
-          sidecar = await startConfined(stage, group.joins, url);
+          sidecar = await startConfined(stage, group.enter, url);
           await ready(sidecar);
           await until("the first output", () => Deno.statSync(`${stage.output}/app.yaml`).isFile);
           await play(stage, sidecar, seed, (all) => played = all);
           await recover(stage, sidecar);
-          assert.equal(group.pressure().kills, 0, "killed for its memory");
+          assert.equal(group.kills(), 0, "killed for its memory");
         } catch (error) {
           throw new Error(
-            `HOSTILE_SEED=${seed}: ${(error as Error).message}\nkills: ${group.pressure().kills}; played: ${
+            `HOSTILE_SEED=${seed}: ${(error as Error).message}\nkills: ${group.kills()}; played: ${
               played.join(", ")
             }\n` +
               `${sidecar?.log().slice(-5_000)}`,
@@ -293,7 +285,6 @@ test("a hostile writer changes nothing outside, learns nothing, and neither kill
           );
         } finally {
           await sidecar?.stop();
-          group.remove();
           await Deno.remove(dir, { recursive: true });
         }
       },

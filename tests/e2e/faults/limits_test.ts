@@ -4,12 +4,13 @@
  */
 
 import assert from "node:assert/strict";
-import { createGroup, type Group, type Limits } from "../../../bench/lab.ts";
+import { createGroup, type Group } from "../../../bench/lab.ts";
 import { until, WAIT_MS } from "../../support/poll.ts";
-import { BINARY, createScene, get, ready, requireRoot, type Scene } from "../../support/scene.ts";
+import { BINARY, createScene, get, ready, requireRoot, runProduct } from "../../support/scene.ts";
 import { test } from "../../support/strict.ts";
 
 const MIB = 1048576;
+const WHY = "it makes a control group";
 
 const CPU_MILLIS = 50;
 
@@ -22,85 +23,65 @@ const START_CPU_MS = 3_000 * CPU_MILLIS / 1_000;
 const START_PER_VERSION = 5;
 
 /** What `--version` takes of the processor, in milliseconds; the best of three. */
-async function versionCpuMs(
-  [program = "", ...args]: string[],
-  binary: string,
-  group: Group,
-): Promise<number> {
+async function versionCpuMs(group: Group): Promise<number> {
   let bestMs = Infinity;
   for (let i = 0; i < 3; i++) {
     const before = group.cpuMs();
-    await new Deno.Command(program, { args: [...args, binary, "--version"], stdout: "null" }).output();
+    await runProduct(["--version"], {}, group.enter);
     bestMs = Math.min(bestMs, group.cpuMs() - before);
   }
   return bestMs;
 }
 
-async function inGroup(
-  limits: Limits,
-  body: (scene: Scene, prefix: string[], group: Group) => Promise<void>,
-) {
-  requireRoot("it makes a control group");
-  const group = createGroup(`faults-${crypto.randomUUID().slice(0, 8)}`, limits);
-  try {
-    await using scene = await createScene();
-    const joins = group.joins.map((file) => `echo 0 > ${file}`).join("; ");
-    await body(scene, ["sh", "-c", `${joins}; exec "$@"`, "sh"], group);
-  } finally {
-    group.remove();
-  }
-}
-
 test("in 32 MiB (128 from source) under scrapes and changes: nothing is killed, no change is missed", async () => {
-  await inGroup({ memoryBytes: (BINARY ? 32 : 128) * MIB }, async (scene, prefix, group) => {
-    const sidecar = await scene.begin({ prefix });
-    let loading = true;
-    const failed: string[] = [];
-    const load = (async () => {
-      const paths = ["/metrics", "/status", "/", "/metrics"];
-      const read = (path: string) =>
-        get(`http://127.0.0.1:${sidecar.port}${path}`).catch((error) => failed.push(`${path}: ${error}`));
-      while (loading) await Promise.all(paths.map(read));
-    })();
-    try {
-      for (let i = 1; i <= 40; i++) {
-        await scene.applied(await scene.swap(`version: ${i}\n${"# filler\n".repeat(2000)}`));
-      }
-    } finally {
-      loading = false;
-      await load;
+  requireRoot(WHY);
+  using group = createGroup({ memoryBytes: (BINARY ? 32 : 128) * MIB });
+  await using scene = await createScene();
+  const sidecar = await scene.begin({ prefix: group.enter });
+  let loading = true;
+  const failed: string[] = [];
+  const load = (async () => {
+    const paths = ["/metrics", "/status", "/", "/metrics"];
+    const read = (path: string) =>
+      get(`http://127.0.0.1:${sidecar.port}${path}`).catch((error) => failed.push(`${path}: ${error}`));
+    while (loading) await Promise.all(paths.map(read));
+  })();
+  try {
+    for (let i = 1; i <= 40; i++) {
+      await scene.applied(await scene.swap(`version: ${i}\n${"# filler\n".repeat(2000)}`));
     }
-    assert.deepEqual(failed, [], "no request fails");
-    await sidecar.metricIs("config_reload_successes_total", 40);
-    assert.equal(group.pressure().kills, 0);
-    assert.equal((await scene.app.counts()).signals, 40);
-    await sidecar.healthz();
-  });
+  } finally {
+    loading = false;
+    await load;
+  }
+  assert.deepEqual(failed, [], "no request fails");
+  await sidecar.metricIs("config_reload_successes_total", 40);
+  assert.equal(group.kills(), 0);
+  assert.equal((await scene.app.counts()).signals, 40);
+  await sidecar.healthz();
 });
 
 test("in 50 thousandths of a core and 50 MiB (64 from source): ready in time, changes reloaded, /healthz within 1 s", async () => {
-  await inGroup(
-    { memoryBytes: (BINARY ? 50 : 64) * MIB, cpuMillis: CPU_MILLIS },
-    async (scene, prefix, group) => {
-      const sidecar = await scene.start({ prefix });
-      // The promise is of the binary; from source the program is compiled at each start.
-      await ready(sidecar, 2 * WAIT_MS);
-      const startMs = group.cpuMs();
-      if (BINARY) {
-        const limitMs = Math.max(START_CPU_MS, START_PER_VERSION * await versionCpuMs(prefix, BINARY, group));
-        assert.ok(startMs < limitMs, `ready after ${startMs} ms of the processor, at most ${limitMs}`);
-      }
-      for (let i = 1; i <= 5; i++) {
-        await scene.applied(await scene.swap(`version: ${i}\n`));
-        // Not by a metric: to ask for it takes of the same processor time.
-        await until("the proof", () => sidecar.log().split("✅").length === i + 1);
-      }
-      assert.equal((await scene.app.counts()).signals, 5, sidecar.log());
-      // By the clock on the wall, since waiting for a processor is what this limit makes.
-      await until("/healthz within 1 s", () => get(`http://127.0.0.1:${sidecar.port}/healthz`, 1000));
-      assert.equal(group.pressure().kills, 0);
-    },
-  );
+  requireRoot(WHY);
+  using group = createGroup({ memoryBytes: (BINARY ? 50 : 64) * MIB, cpuMillis: CPU_MILLIS });
+  await using scene = await createScene();
+  const sidecar = await scene.start({ prefix: group.enter });
+  // The promise is of the binary; from source the program is compiled at each start.
+  await ready(sidecar, 2 * WAIT_MS);
+  const startMs = group.cpuMs();
+  if (BINARY) {
+    const limitMs = Math.max(START_CPU_MS, START_PER_VERSION * await versionCpuMs(group));
+    assert.ok(startMs < limitMs, `ready after ${startMs} ms of the processor, at most ${limitMs}`);
+  }
+  for (let i = 1; i <= 5; i++) {
+    await scene.applied(await scene.swap(`version: ${i}\n`));
+    // Not by a metric: to ask for it takes of the same processor time.
+    await until("the proof", () => sidecar.log().split("✅").length === i + 1);
+  }
+  assert.equal((await scene.app.counts()).signals, 5, sidecar.log());
+  // By the clock on the wall, since waiting for a processor is what this limit makes.
+  await until("/healthz within 1 s", () => get(`http://127.0.0.1:${sidecar.port}/healthz`, 1000));
+  assert.equal(group.kills(), 0);
 });
 
 /** Opens `perSecond` connections for `forMs`, sends `request` on each, and keeps them. */
@@ -122,37 +103,33 @@ async function flood(port: number, request: string, perSecond: number, forMs: nu
   return conns;
 }
 
+const ASK = "GET /healthz HTTP/1.1\r\nHost: x\r\n";
 for (
   const [name, request] of [
     ["2,000 new connections a second that say nothing, in 50 MiB: nothing is killed, reloads go on", ""],
-    [
-      "2,000 new connections a second that ask and stay, in 50 MiB: nothing is killed, reloads go on",
-      "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
-    ],
-    [
-      "2,000 new connections a second that ask and go, in 50 MiB: nothing is killed, reloads go on",
-      "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    ],
+    ["the same that ask and stay", `${ASK}\r\n`],
+    ["the same that ask and go", `${ASK}Connection: close\r\n\r\n`],
   ] as const
 ) {
   test(name, async () => {
+    requireRoot(WHY);
     // The 50 MiB of the manifests; from source the program alone needs more.
-    await inGroup({ memoryBytes: (BINARY ? 50 : 128) * MIB }, async (scene, prefix, group) => {
-      const sidecar = await scene.begin({ prefix });
-      const flooding = flood(sidecar.port, request, 2_000, 5_000);
-      for (let i = 1; i <= 4; i++) await scene.applied(await scene.swap(`version: ${i}\n`));
-      const conns = await flooding;
-      try {
-        await until("the clients to be shed and a probe to be answered", async () => {
-          const open = [...Deno.readDirSync(`/proc/${sidecar.pid}/fd`)].length;
-          return open < 950 && await sidecar.healthz() > 0;
-        });
-        await scene.applied(await scene.swap("version: 5\n"));
-        assert.equal((await scene.app.counts()).signals, 5);
-        assert.equal(group.pressure().kills, 0);
-      } finally {
-        for (const conn of conns) conn.close();
-      }
-    });
+    using group = createGroup({ memoryBytes: (BINARY ? 50 : 128) * MIB });
+    await using scene = await createScene();
+    const sidecar = await scene.begin({ prefix: group.enter });
+    const flooding = flood(sidecar.port, request, 2_000, 5_000);
+    for (let i = 1; i <= 4; i++) await scene.applied(await scene.swap(`version: ${i}\n`));
+    const conns = await flooding;
+    try {
+      await until("the clients to be shed and a probe to be answered", async () => {
+        const open = [...Deno.readDirSync(`/proc/${sidecar.pid}/fd`)].length;
+        return open < 950 && await sidecar.healthz() > 0;
+      });
+      await scene.applied(await scene.swap("version: 5\n"));
+      assert.equal((await scene.app.counts()).signals, 5);
+      assert.equal(group.kills(), 0);
+    } finally {
+      for (const conn of conns) conn.close();
+    }
   });
 }

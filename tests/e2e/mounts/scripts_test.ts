@@ -1,5 +1,5 @@
 /** The scripts of `tests/testdata/watch` with mounts, other users and limits: need root, unshare and setpriv. */
 
-import { registerScripts } from "../../support/watch_scripts.ts";
+import { registerScripts } from "../../support/watch_script.ts";
 
 registerScripts(["user", "mounts", "limits"]);
