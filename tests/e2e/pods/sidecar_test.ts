@@ -32,19 +32,13 @@ async function startSidecar(pod: Pod, appPort: number) {
     setup: `exec 2>${file}`,
   });
   const log = () => Deno.readTextFileSync(file);
+  const metrics = async () => await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  // Ready it is already while the file that was just written settles: what is written then is no change.
   await until(
-    "the sidecar to be ready",
-    () =>
-      fetch(`http://127.0.0.1:${port}/readyz`).then(async (answer) => {
-        await answer.body?.cancel();
-        return answer.ok;
-      }, () => false),
+    "the content to be known",
+    async () => (await metrics()).includes("config_reload_config_info{hash="),
   );
-  return {
-    log,
-    count: (text: string) => log().split(text).length - 1,
-    metrics: async () => await (await fetch(`http://127.0.0.1:${port}/metrics`)).text(),
-  };
+  return { log, count: (text: string) => log().split(text).length - 1, metrics };
 }
 
 const write = (pod: Pod, text: string) => Deno.writeTextFile(`${pod.dir}/etc/config.yaml`, text);
