@@ -194,11 +194,12 @@ export type Status =
   }
   | {
     readonly format: "prometheus";
+    /** Of all families. */
     readonly successful: boolean;
     /** Time of the last successful reload, in whole seconds where the app cuts it; null where the app has none yet. */
     readonly successWallMs: number | null;
-    /** Each family of metrics by itself; missing where the answer was runtime info, which is a single one. */
-    readonly families?: readonly ReloadFamily[];
+    /** Each family of metrics by itself; runtime info is a single one. */
+    readonly families: readonly ReloadFamily[];
   }
   | {
     readonly format: "json";

@@ -36,7 +36,19 @@ export function readRuntimeInfo(value: unknown): Status | string {
   const data = isObject(value) && isObject(value.data) ? value.data : {};
   const { reloadConfigSuccess: successful, lastConfigTime } = data;
   if (typeof successful !== "boolean") return "not runtime info: it has no data.reloadConfigSuccess";
-  return { format: "prometheus", successful, successWallMs: parseTime(lastConfigTime) };
+  const successWallMs = parseTime(lastConfigTime) ?? 0;
+  return statusOf([{ prefix: "", successful, successWallMs, reloads: null, errors: null }]);
+}
+
+/** Good where each family is; of their times the oldest counts: only then each of them is newer than the baseline. */
+function statusOf(families: readonly ReloadFamily[]): PrometheusStatus {
+  const times = families.map(({ successWallMs }) => successWallMs).filter((time) => time !== null);
+  return {
+    format: "prometheus",
+    successful: families.every(({ successful }) => successful),
+    successWallMs: times.length === 0 ? null : Math.min(...times) || null,
+    families,
+  };
 }
 
 /** Names end like this; what stands before is the family's prefix. */
@@ -62,17 +74,7 @@ function parseMetrics(answer: Answer): StatusReading {
     const where = answer.truncated ? "in the first 1 MiB of the metrics" : "among the metrics";
     return unusable(answer, `no metric ending in ${SUCCESSFUL} ${where}`);
   }
-  const times = families.map(({ successWallMs }) => successWallMs).filter((time) => time !== null);
-  const successWallMs = times.length === 0 ? null : Math.min(...times) || null;
-  return {
-    kind: "status",
-    status: {
-      format: "prometheus",
-      successful: families.every(({ successful }) => successful),
-      successWallMs,
-      families,
-    },
-  };
+  return { kind: "status", status: statusOf(families) };
 }
 
 function addSample(found: Map<string, Found>, { name, value }: Sample): void {
@@ -86,7 +88,6 @@ function addSample(found: Map<string, Found>, { name, value }: Sample): void {
   if (flag !== undefined) family.successful = value === 1 && family.successful !== false;
   else if (time !== undefined) {
     const ms = Number.isFinite(value) && value > 0 ? value * 1000 : 0;
-    // The oldest counts: only then each of them is newer than the baseline.
     family.successWallMs = Math.min(family.successWallMs ?? Infinity, ms);
   } else if (count !== undefined) family.reloads = (family.reloads ?? 0) + value;
   else if (errors !== undefined) family.errors = (family.errors ?? 0) + value;
@@ -129,7 +130,7 @@ export function earliestTriggerWallMs(baseline: Status | null, nowWallMs: number
   // Prometheus cuts its time (web/web.go: time.Unix(int64(…), 0)). One that is whole by chance costs a second at most.
   if (baseline.successWallMs % 1000 !== 0) return nowWallMs;
   // A counter tells two reloads in one second apart.
-  if (baseline.families?.every(({ reloads }) => reloads !== null)) return nowWallMs;
+  if (baseline.families.every(({ reloads }) => reloads !== null)) return nowWallMs;
   const nextMs = baseline.successWallMs + SECOND_MS;
   // A time in the future means that the clock was set back: waiting for it could take for ever.
   return nextMs > nowWallMs && nextMs - nowWallMs <= SECOND_MS ? nextMs : nowWallMs;
@@ -156,8 +157,8 @@ export function judgePrometheus(status: PrometheusStatus, context: JudgeContext)
       ? success("restarted")
       : pending(`the app has restarted and ${REJECTED_BY_PROMETHEUS}`);
   }
-  const baseline = context.baseline?.format === "prometheus" ? familiesOf(context.baseline) : null;
-  const families = familiesOf(status).map((family) => ({
+  const baseline = context.baseline?.format === "prometheus" ? context.baseline.families : null;
+  const families = status.families.map((family) => ({
     family,
     before: baseline?.find(({ prefix }) => prefix === family.prefix) ?? null,
   }));
@@ -207,13 +208,6 @@ function judgeFamily(family: ReloadFamily, before: ReloadFamily | null, context:
     return context.sinceTriggerMs >= COUNTED_MS ? "counter" : "counting";
   }
   return successWallMs === null && reloads === null ? "flag" : "none";
-}
-
-/** Runtime info is a single family, that tells a time. */
-function familiesOf(status: PrometheusStatus): readonly ReloadFamily[] {
-  const { families, successful, successWallMs } = status;
-  return families ??
-    [{ prefix: "", successful, successWallMs: successWallMs ?? 0, reloads: null, errors: null }];
 }
 
 /** Strictly newer than the baseline; or, where the clock was set back meanwhile, another time and after the trigger. */

@@ -7,7 +7,7 @@ import type { Resolution, Result, Status, StatusReading, Target, TriggerResult }
 import type { Event, Job } from "../../src/reload/model.ts";
 import { createTestConfig } from "../support/config.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
-import { type Amp, amp as ampStatus, DOWN } from "../support/status.ts";
+import { type Amp, amp as ampStatus, DOWN, prometheus as prometheusStatus } from "../support/status.ts";
 import { test } from "../support/strict.ts";
 
 const AMP = ampStatus();
@@ -416,8 +416,7 @@ test("a second trigger that the app refuses is a rejection, too, and counts as o
 test("without a baseline, an app that tells whole seconds is triggered again in the next second, and proved", async () => {
   const bench = createBench();
   const seconds = (wallMs: number) => Math.floor(wallMs / 1000) * 1000;
-  const prometheus = (successWallMs: number) =>
-    reading({ format: "prometheus", successful: true, successWallMs });
+  const prometheus = (successWallMs: number) => reading(prometheusStatus(true, successWallMs));
   const first = bench.clock.wallMs() + 300;
   await bench.clock.advance(300);
   bench.set({ readings: [DOWN, prometheus(seconds(first))] });
@@ -433,8 +432,7 @@ test("without a baseline, an app that tells whole seconds is triggered again in 
 
 test("SIGTERM does not hurry a trigger that waits for the next whole second: it could not be proved", async () => {
   const bench = createBench();
-  const prometheus = (successWallMs: number) =>
-    reading({ format: "prometheus", successful: true, successWallMs });
+  const prometheus = (successWallMs: number) => reading(prometheusStatus(true, successWallMs));
   const second = bench.clock.wallMs();
   await bench.clock.advance(300);
   bench.set({ readings: [prometheus(second)] });
@@ -518,7 +516,7 @@ test("a trigger that waits for the next whole second is not early where a sleep 
       const sleep = bench.clock.sleep;
       bench.clock.sleep = (ms, signal) => sleep(ms > 1 ? ms * 0.99 : ms, signal);
       const successWallMs = bench.clock.wallMs();
-      const now = reading({ format: "prometheus", successful: true, successWallMs });
+      const now = reading(prometheusStatus(true, successWallMs));
       bench.set({ readings: [...first, now] });
       const run = bench.start();
       await bench.clock.advance(35_000);

@@ -14,7 +14,7 @@ import { TARGET_CODES, type TargetCode } from "../../src/codes.ts";
 import type { StatusReading } from "../../src/model.ts";
 import { createSnapshotReader } from "../../src/watch/reader.ts";
 import { createTestConfig } from "../support/config.ts";
-import { type Amp, amp as ampStatus } from "../support/status.ts";
+import { type Amp, amp as ampStatus, prometheus as prometheusStatus } from "../support/status.ts";
 import { test } from "../support/strict.ts";
 
 const ESCAPE = String.fromCharCode(27);
@@ -49,7 +49,7 @@ function amp(more: Partial<Amp>): StatusReading {
   return { kind: "status", status: ampStatus({ attempts: 1, ...more }) };
 }
 function prometheus(successful: boolean): StatusReading {
-  return { kind: "status", status: { format: "prometheus", successful, successWallMs: 1 } };
+  return { kind: "status", status: prometheusStatus(successful, 1) };
 }
 function http(code: number): StatusReading {
   return { kind: "status", status: { format: "http", code } };

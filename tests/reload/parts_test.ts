@@ -5,7 +5,7 @@ import { nextRetryDelayMs } from "../../src/reload/look.ts";
 import { START_MARGIN_MS } from "../../src/reload/process.ts";
 import { decideStart } from "../../src/reload/start.ts";
 import { formatMs, shortHash } from "../../src/text.ts";
-import { amp } from "../support/status.ts";
+import { amp, prometheus } from "../support/status.ts";
 import { test } from "../support/strict.ts";
 import { targetOf } from "../target/fake_table.ts";
 
@@ -23,7 +23,7 @@ test("retry pauses double and never pass the longest", () => {
   ));
 });
 
-const PROMETHEUS = { format: "prometheus", successful: true, successWallMs: 2_000 } as const;
+const PROMETHEUS = prometheus(true, 2_000);
 const AMP = amp({ status: "initial", attempts: 0 });
 
 /** What is known of an app that is asked about content that came at 1,000 ms of both clocks. It is 5,000 now. */

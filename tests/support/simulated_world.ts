@@ -14,6 +14,7 @@ import type {
   TargetPort,
 } from "../../src/ports.ts";
 import type { SeededRandom } from "./random.ts";
+import { prometheus } from "./status.ts";
 
 /** How the app behaves; every field is independent of the others. */
 export interface AppTraits {
@@ -253,10 +254,10 @@ export function createWorld(clock: Clock, random: SeededRandom, traits: AppTrait
           lastReloadWallMs: traits.trigger === "none" ? reloadedWallMs : null,
         };
       case "prometheus":
-        return { format: "prometheus", successful: healthy, successWallMs };
+        return prometheus(healthy, successWallMs);
       case "seconds": {
         const seconds = Math.floor(successWallMs / 1_000) * 1_000;
-        return { format: "prometheus", successful: healthy, successWallMs: seconds };
+        return prometheus(healthy, seconds);
       }
       case "json":
         return { format: "json", ok: healthy, token: `${starts}.${attempts}` };

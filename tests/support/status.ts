@@ -18,5 +18,14 @@ export function amp(more: Partial<Amp> = {}): Amp {
   };
 }
 
+/** The status of an app of Prometheus's kind. */
+export type Prometheus = Extract<Status, { format: "prometheus" }>;
+
+/** A Prometheus with one family, that tells a time. */
+export function prometheus(successful: boolean, successWallMs: number | null): Prometheus {
+  const family = { prefix: "", successful, successWallMs: successWallMs ?? 0, reloads: null, errors: null };
+  return { format: "prometheus", successful, successWallMs, families: [family] };
+}
+
 /** What a status URL without a server says. */
 export const DOWN: StatusReading = { kind: "error", reason: "connection refused" };

@@ -8,6 +8,7 @@ import type { Answer } from "../../src/verify/answer.ts";
 import { parseAuto, parseHttp } from "../../src/verify/http.ts";
 import { findPointer, parseJsonStatus } from "../../src/verify/json.ts";
 import { parsePrometheus } from "../../src/verify/prometheus.ts";
+import { prometheus } from "../support/status.ts";
 import { test } from "../support/strict.ts";
 
 function answer(text: string | Uint8Array<ArrayBuffer>, code = 200, truncated = false): Answer {
@@ -115,11 +116,10 @@ test("a reason shows one short line of a body, without control characters", () =
 });
 
 test("prometheus: runtime info", () => {
-  assert.deepEqual(statusOf(parsePrometheus(answer(JSON.stringify(RUNTIME_INFO)))), {
-    format: "prometheus",
-    successful: true,
-    successWallMs: Date.UTC(2026, 7, 1, 10),
-  });
+  assert.deepEqual(
+    statusOf(parsePrometheus(answer(JSON.stringify(RUNTIME_INFO)))),
+    prometheus(true, Date.UTC(2026, 7, 1, 10)),
+  );
 });
 
 test("prometheus: runtime info without a time yet, and with a finer one", () => {
@@ -128,7 +128,7 @@ test("prometheus: runtime info without a time yet, and with a finer one", () => 
       parsePrometheus(answer(JSON.stringify({ data: { reloadConfigSuccess: false, lastConfigTime } }))),
     );
   for (const none of [undefined, null, "", "0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "soon", 5]) {
-    assert.deepEqual(of(none), { format: "prometheus", successful: false, successWallMs: null });
+    assert.deepEqual(of(none), prometheus(false, null));
   }
   const fine = of("2026-08-01T12:00:00.5+02:00");
   assert.ok(fine.format === "prometheus" && fine.successWallMs === Date.UTC(2026, 7, 1, 10, 0, 0, 500));
@@ -144,7 +144,7 @@ test("prometheus: the text format, under any prefix, with labels and times", () 
   );
   assert.deepEqual(statusOf(parsePrometheus(answer(other))), {
     ...status,
-    families: [{ ...status.families![0], prefix: "alertmanager" }],
+    families: [{ ...status.families[0], prefix: "alertmanager" }],
   });
   const failed = statusOf(parsePrometheus(answer(METRICS.replace("successful 1", "successful 0"))));
   assert.ok(failed.format === "prometheus" && !failed.successful);
@@ -208,7 +208,7 @@ for (const [what, page, families] of FAMILIES) {
 test("prometheus: a hostile page of families is bounded", () => {
   const page = Array.from({ length: 5_000 }, (_, i) => `x${i}_config_last_reload_successful 1\n`).join("");
   const status = statusOf(parsePrometheus(answer(page)));
-  assert.ok(status.format === "prometheus" && status.families!.length === 100);
+  assert.ok(status.format === "prometheus" && status.families.length === 100);
 });
 
 test("prometheus: a value that was cut off is never used", () => {

@@ -6,18 +6,13 @@ import { type Proof, PROOFS, type ReloadFamily, type Status, type Verdict } from
 import { judge } from "../../src/verify/judge.ts";
 import { earliestTriggerWallMs, STILL_FAILED_MS } from "../../src/verify/prometheus.ts";
 import type { JudgeContext } from "../../src/verify/verdict.ts";
-import { type Amp, amp as ampStatus } from "../support/status.ts";
+import { type Amp, amp as ampStatus, prometheus as prom } from "../support/status.ts";
 import { test } from "../support/strict.ts";
 
 type Of<F extends Status["format"]> = Extract<Status, { format: F }>;
 
 const amp = (attempts: number, status = "success", more: Partial<Amp> = {}): Status =>
   ampStatus({ attempts, status, ...more });
-const prom = (successful: boolean, successWallMs: number | null): Status => ({
-  format: "prometheus",
-  successful,
-  successWallMs,
-});
 /** A page of metrics with one family, or several. */
 const page = (...families: Partial<ReloadFamily>[]): Status => {
   const whole = families.map((family, index) => ({
@@ -438,11 +433,8 @@ const anyAmp = fc.record({
   restartRequired: fc.array(fc.string(), { maxLength: 2 }),
   lastReloadWallMs: fc.constant(null),
 });
-const anyProm = fc.record({
-  format: fc.constant("prometheus" as const),
-  successful: fc.boolean(),
-  successWallMs: fc.option(fc.integer({ min: T - 3000, max: T + 3000 })),
-});
+const anyProm = fc.tuple(fc.boolean(), fc.option(fc.integer({ min: T - 3000, max: T + 3000 })))
+  .map(([successful, successWallMs]) => prom(successful, successWallMs));
 const anyJson = fc.record({
   format: fc.constant("json" as const),
   ok: fc.option(fc.boolean()),
@@ -476,10 +468,7 @@ test("no success, no settling, while counter, token or time are what they were",
         if (status.format === "amp") Object.assign(status, { attempts: before });
         if (status.format === "prometheus" && baseline.format === "prometheus") {
           // That it was failed and is good would be a proof by itself.
-          Object.assign(status, {
-            successWallMs: before,
-            successful: status.successful && baseline.successful,
-          });
+          Object.assign(status, prom(status.successful && baseline.successful, baseline.successWallMs));
         }
         if (status.format === "json") Object.assign(status, { token: before });
         const { kind } = judge(status, contextOf({ baseline, settled, sinceTriggerMs }));
@@ -549,7 +538,7 @@ test("a trigger waits for nothing else", () => {
   // A counter tells two reloads in one second apart.
   assert.equal(
     earliestTriggerWallMs(
-      { ...prom(true, T - 500) as Of<"prometheus">, families: (VM as Of<"prometheus">).families! },
+      { ...prom(true, T - 500), families: (VM as Of<"prometheus">).families },
       now,
     ),
     now,
