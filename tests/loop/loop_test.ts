@@ -683,3 +683,21 @@ test("the first step of an update asks the app ahead: the swap then needs no ans
     assert.deepEqual([bench.outcomes, atSignal], [["success"], reads]);
   }
 });
+
+test("--trigger none: what the app said at the end of a reload is what the next one has to differ from", async () => {
+  const bench = createLoopBench({ trigger: "none", verify: "json" });
+  bench.reading = jsonStatus("1");
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.write("b");
+  await bench.clock.advance(100);
+  bench.reading = jsonStatus("2");
+  await bench.clock.advance(1_000);
+  assert.deepEqual(bench.outcomes, ["success"]);
+  bench.write("c");
+  await bench.clock.advance(1_000);
+  assert.deepEqual([bench.outcomes, bench.inSync], [["success"], false]);
+  bench.reading = jsonStatus("3");
+  await bench.clock.advance(1_000);
+  assert.deepEqual([bench.outcomes, bench.inSync], [["success", "success"], true]);
+});

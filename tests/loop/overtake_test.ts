@@ -77,7 +77,29 @@ test("content that settles beside a reload has a cause in its record", async () 
   bench.disk = contentOf("c", bench.clock.wallMs());
   await bench.clock.advance(5_000);
   const [last] = bench.status().reloads;
-  assert.deepEqual([last?.newHash, last?.causes.length !== 0], ["c", true], JSON.stringify(last));
+  assert.deepEqual([last?.newHash, last?.causes], ["c", ["settle"]]);
+});
+
+test("what was overtaken by content that cannot be read any more has failed, and says so", async () => {
+  const { bench } = await silentFor("b");
+  await bench.clock.advance(500);
+  bench.write("c");
+  await bench.clock.advance(1_400);
+  bench.disk = {
+    kind: "unreadable",
+    files: [{ path: "/c", digest: null, sizeBytes: 0, error: "no such file" }],
+  };
+  await bench.clock.advance(1_000);
+  assert.deepEqual([bench.triggers.length, bench.outcomes], [1, ["failed"]]);
+  const reason = "the content changed before its reload was proved, and cannot be read now";
+  assert.ok(bench.logged(`ERROR Reload failed: ${reason}; next try in 5s`), bench.log.join("\n"));
+  // What the app has refused meanwhile it has refused for its own reason.
+  const refused = (await silentFor("b")).bench;
+  await refused.clock.advance(500);
+  refused.disk = bench.disk;
+  refused.reading = ampStatus(2, "validation_failed");
+  await refused.clock.advance(1_000);
+  assert.ok(refused.logged("ERROR Reload rejected by the app: validation_failed; next try in 5s"));
 });
 
 test("newer content that comes sooner waits for the 2 s, and no longer", async () => {
