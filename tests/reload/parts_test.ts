@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Status } from "../../src/model.ts";
 import { nextRetryDelayMs } from "../../src/reload/look.ts";
-import { START_MARGIN_MS } from "../../src/reload/process.ts";
+import { isSameProcess, START_MARGIN_MS } from "../../src/reload/process.ts";
 import { decideStart } from "../../src/reload/start.ts";
 import { formatMs, shortHash } from "../../src/text.ts";
 import { amp, prometheus } from "../support/status.ts";
@@ -152,6 +152,14 @@ const START_CASES: [string, StartFacts, string][] = [
 for (const [name, facts, verdict] of START_CASES) {
   test(`at the start: ${name}: ${verdict}`, () => assert.equal(verdictOn(facts), verdict));
 }
+
+test("a process is the same by its number and its start", () => {
+  const process = targetOf(7);
+  assert.ok(isSameProcess(process, { ...process, name: "another", handled: false }));
+  for (const other of [targetOf(8), { ...process, startTicks: 1 }, { ...process, pid: 8 }, null]) {
+    assert.ok(!isSameProcess(process, other));
+  }
+});
 
 test("durations and hashes as people read them", () => {
   const cases: [number, string][] = [

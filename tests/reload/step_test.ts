@@ -346,6 +346,16 @@ test("a death after the app has rejected the content: that content is deadly, an
   assert.equal(reloadAt(dead, content("a"), at(5_300)).mayTrigger, true);
 });
 
+test("a trigger that the app may still be at is known over a try that sends nothing, and until the app has said no", () => {
+  const open = tried(running("a"), "b", 0, "timeout", { isOpen: true });
+  assert.deepEqual([open[0].openTrigger?.digest, open[0].openTrigger?.sinceAtMs], ["b", 0]);
+  const unsent = tried(open, "b", 10_000, "failed", { triggeredAtMs: null });
+  assert.equal(unsent[0].openTrigger, open[0].openTrigger);
+  assert.equal(tried(unsent, "b", 60_000, "rejected", { triggeredAtMs: null })[0].openTrigger, null);
+  assert.equal(tried(unsent, "b", 60_000, "failed")[0].openTrigger, null, "sent anew");
+  assert.equal(tried(unsent, "b", 60_000, "success")[0].openTrigger, null);
+});
+
 test("deadly contents are remembered up to a bound", () => {
   let state = running("a");
   for (let i = 0; i < 3 * KILLED_MAX; i++) {
