@@ -42,3 +42,28 @@ test("/status: an app that sees the content through stale mounts only is not in 
   const { target } = bench.status();
   assert.deepEqual([target?.ok, target?.code, target?.message], [false, "stale-mount", message]);
 });
+
+test("Events: each state that begins is one; a stale mount is told once, and never what the content is", async () => {
+  const notes: string[] = [];
+  const bench = createLoopBench({ reloadOnStart: "never", validate: "yaml" }, {
+    events: { add: (reason, note) => void notes.push(`${reason}: ${note}`) },
+  });
+  bench.ownStaleMounts = [{
+    container: "sidecar",
+    reason: "replaced",
+    mountPoint: "/c",
+    message: "/c is stale",
+  }];
+  bench.start();
+  await bench.clock.advance(20_000);
+  bench.write("good");
+  await bench.clock.advance(1_000);
+  bench.prepare = () => Promise.resolve({ kind: "invalid", reason: "line 1: password" });
+  bench.write("bad");
+  await bench.clock.advance(1_000);
+  assert.deepEqual(notes, [
+    "ConfigMountStale: /c is stale",
+    "ConfigReloaded: Reload successful (hash: good, proof: counter)",
+    "ConfigReloadFailed: Config is invalid (hash: bad); the sidecar's log says why",
+  ]);
+});
