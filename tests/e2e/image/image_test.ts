@@ -100,6 +100,9 @@ test("the images", async (t) => {
       assert.equal(config.User, "65532:65532");
       assert.deepEqual(config.Entrypoint, ["/config-reloader"]);
       assert.deepEqual(Object.keys(config.ExposedPorts), ["9091/tcp"]);
+      for (const variable of ["DENO_DIR=/nonexistent", "HOME=/nonexistent", "PATH=/"]) {
+        assert.ok(config.Env.some((one: string) => one.startsWith(variable)), `${config.Env}`);
+      }
       assert.equal(config.Labels["org.opencontainers.image.licenses"], "Apache-2.0");
       assert.equal(config.Labels["org.opencontainers.image.title"], "config-reloader");
     });

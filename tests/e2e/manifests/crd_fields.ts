@@ -4,43 +4,18 @@
  * where no cluster with these definitions is at hand. Must never hold a field that the reference does not.
  */
 
-const METADATA = ["name", "namespace", "labels", "annotations"];
-const LIMITS = ["sampleLimit", "targetLimit", "labelLimit", "labelNameLengthLimit", "labelValueLengthLimit"];
-const MONITOR = [
-  ...LIMITS,
-  "jobLabel",
-  "podTargetLabels",
-  "selector",
-  "namespaceSelector",
-  "scrapeProtocols",
-  "keepDroppedTargets",
-  "attachMetadata",
-  "scrapeClass",
-  "bodySizeLimit",
-];
-const ENDPOINT = [
-  "port",
-  "targetPort",
-  "path",
-  "scheme",
-  "params",
-  "interval",
-  "scrapeTimeout",
-  "tlsConfig",
-  "bearerTokenSecret",
-  "honorLabels",
-  "honorTimestamps",
-  "trackTimestampsStaleness",
-  "basicAuth",
-  "oauth2",
-  "authorization",
-  "metricRelabelings",
-  "relabelings",
-  "proxyUrl",
-  "followRedirects",
-  "enableHttp2",
-  "filterRunning",
-];
+const words = (text: string) => text.split(" ");
+const METADATA = words("name namespace labels annotations");
+const MONITOR = words(
+  "sampleLimit targetLimit labelLimit labelNameLengthLimit labelValueLengthLimit jobLabel " +
+    "podTargetLabels selector namespaceSelector scrapeProtocols keepDroppedTargets attachMetadata " +
+    "scrapeClass bodySizeLimit",
+);
+const ENDPOINT = words(
+  "port targetPort path scheme params interval scrapeTimeout tlsConfig bearerTokenSecret " +
+    "honorLabels honorTimestamps trackTimestampsStaleness basicAuth oauth2 authorization " +
+    "metricRelabelings relabelings proxyUrl followRedirects enableHttp2 filterRunning",
+);
 
 /** Allowed keys by kind and path; `[]` stands for any element of a list. */
 const CRD_FIELDS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
