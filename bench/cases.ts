@@ -7,25 +7,10 @@ import { type Bay, type BayOptions, createBay } from "./bay.ts";
 import { sleep } from "./lab.ts";
 import type { Tool } from "./tools.ts";
 
-/** Rounds and seconds; `--quick` has its own. */
-export interface Scale {
-  readonly swaps: number;
-  /** Pause between the start and the idle minute. */
-  readonly settleSeconds: number;
-  readonly idleSeconds: number;
-  readonly changes: number;
-  readonly reloads: number;
-  readonly scrapes: number;
-  readonly starts: number;
-  readonly manyFiles: number;
-  /** How many of the limits are tried. */
-  readonly limits: number;
-  readonly limitedChanges: number;
-  readonly limitedRuns: number;
-}
-
-export const FULL: Scale = {
+/** Rounds and seconds of a full run. */
+export const FULL = {
   swaps: 200,
+  /** Pause between the start and the idle minute. */
   settleSeconds: 65,
   idleSeconds: 60,
   changes: 15,
@@ -33,10 +18,12 @@ export const FULL: Scale = {
   scrapes: 10_000,
   starts: 15,
   manyFiles: 10_000,
+  /** How many of the limits are tried. */
   limits: Infinity,
   limitedChanges: 15,
   limitedRuns: 2,
 };
+export type Scale = typeof FULL;
 export const QUICK: Scale = {
   swaps: 4,
   settleSeconds: 5,

@@ -25,8 +25,15 @@ export interface RunSummary {
   readonly outcomes: Readonly<Record<Outcome, number>>;
 }
 
-/** What the simulation knew at a time. */
-type Era = "signals" | "amp" | "formats" | "tokens" | "now";
+/**
+ * What the simulation knew at a time, so that seeds of then still show what they showed: signals alone; AMP alone, but also
+ * requests, apps that watch by themselves, outputs, files that are written; the other formats, but of apps that watch by
+ * themselves those with a time alone; those, too; newer content that overtakes a pending proof, and requests without an answer.
+ */
+const ERAS = ["signals", "amp", "formats", "tokens", "now"] as const;
+export type Era = typeof ERAS[number];
+/** Whether it knew in `era` what came in `first`. */
+const knows = (era: Era, first: Era) => ERAS.indexOf(era) >= ERAS.indexOf(first);
 
 const CONTENTS = ["a", "b", "c", "bad1", "bad2", null];
 const MORE_CONTENTS = [...CONTENTS, "invalid"];
@@ -35,8 +42,7 @@ const MORE_CONTENTS = [...CONTENTS, "invalid"];
 const QUIET_MS = 60_000 + 30_000 + 5_000 + 5_000 + 10_000;
 
 /**
- * Runs the simulation of `seed`. `era`: as it was when it knew signals alone, AMP alone, of apps without a trigger
- * AMP and Prometheus alone, or no request without an answer, so that seeds of that time still show what they showed.
+ * Runs the simulation of `seed`, as it was in `era`.
  * `trace` gets a line for each step of the loop, and each line of the log.
  * @throws AssertionError naming the seed where an invariant does not hold.
  */
@@ -46,14 +52,11 @@ export async function simulate(
   trace: ((line: string) => void) | null = null,
 ): Promise<RunSummary> {
   const random = createRandom(seed);
-  const known = era === "signals" ? createTraits(random) : createMoreTraits(random, era);
-  // Of a stream of its own: the seeds that are kept show what they showed.
-  const isFrail = (era === "tokens" || era === "now") && known.trigger === "signal" &&
-    createRandom(seed + 1e9).chance(0.2);
-  const losesAnswers = era === "now" && known.trigger === "http" && createRandom(seed + 2e9).chance(0.5)
-    ? 0.3
-    : 0;
-  const traits = { ...known, diesOfRejecting: isFrail ? 0.5 : 0, losesAnswers };
+  const known = createTraits(random, era);
+  // Of streams of their own: the seeds that are kept show what they showed.
+  const isFrail = knows(era, "tokens") && known.trigger === "signal" && createRandom(seed + 1e9).chance(0.2);
+  const isLossy = knows(era, "now") && known.trigger === "http" && createRandom(seed + 2e9).chance(0.5);
+  const traits = { ...known, diesOfRejecting: isFrail ? 0.5 : 0, losesAnswers: isLossy ? 0.3 : 0 };
   const run = createRun(random, traits, era === "signals", trace);
   try {
     await run.start();
@@ -70,9 +73,9 @@ export async function simulate(
   return { seed, traits, ...run.summary() };
 }
 
-function createTraits(random: SeededRandom): AppTraits {
+function createTraits(random: SeededRandom, era: Era): AppTraits {
   const sometimes = (p: number) => random.chance(0.3) ? p : 0;
-  return {
+  const traits: AppTraits = {
     reloadMsMax: random.pick([5, 200, 3_000, 40_000]),
     lies: random.chance(0.1),
     diesOfSignal: sometimes(0.4),
@@ -86,10 +89,7 @@ function createTraits(random: SeededRandom): AppTraits {
     readsOutput: false,
     settleMsMax: 0,
   };
-}
-
-function createMoreTraits(random: SeededRandom, era: Era): AppTraits {
-  const traits = createTraits(random);
+  if (era === "signals") return traits;
   const trigger = random.pick(["signal", "signal", "signal", "http", "none"] as const);
   const known = ["amp", "amp", "amp", "prometheus"] as const;
   const isOld = era === "formats" && trigger === "none";
