@@ -12,6 +12,8 @@ export interface KubeletVolume {
   readonly dir: string;
   /** Path of a key as the app sees it. */
   path(key: string): string;
+  /** The directory that holds the payload now: what a subPath mount shows. */
+  payload(): string;
   /** Publishes a payload in kubelet's order of steps; the swap itself is one rename. */
   swap(payload: Payload): void;
   /** As `swap`, but returns the moment just before the rename that swaps, in `performance.now` milliseconds. */
@@ -19,6 +21,9 @@ export interface KubeletVolume {
   /** kubelet's tear-down: everything is gone and the directory is made anew (another inode). */
   replace(payload: Payload): void;
 }
+
+/** Where kubelet has the volumes of ConfigMaps, below a pod's directory: the mounts of those are known by it. */
+export const VOLUMES = "volumes/kubernetes.io~configmap";
 
 let counter = 0;
 
@@ -55,6 +60,7 @@ export function createKubeletVolume(dir: string, payload: Payload): KubeletVolum
   return {
     dir,
     path: (key) => join(dir, key),
+    payload: () => join(dir, Deno.readLinkSync(join(dir, "..data"))),
     swap: (next) => void timedSwap(next),
     timedSwap,
     replace: (next) => {

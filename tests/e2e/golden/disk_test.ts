@@ -1,7 +1,8 @@
 /** What the log says where the content is missing, cannot be read or is not what it should be, and of the end of that. */
 
 import { ready, requireProgram, requireRoot } from "../../support/scene.ts";
-import { begun, story } from "./golden.ts";
+import { createKubeletVolume, VOLUMES } from "../../support/kubelet.ts";
+import { begun, mounting, story } from "./golden.ts";
 
 story("the file comes late", {}, async ({ scene, startBare }) => {
   const file = `${scene.dir}/late/config.yaml`;
@@ -77,12 +78,10 @@ story("the sidecar's volume was replaced", {}, async ({ scene, start }) => {
 story("the sidecar's mount is a subPath", {}, async ({ scene, startBare }) => {
   requireRoot("it mounts");
   requireProgram("unshare", "the package util-linux");
-  const payload = `${scene.dir}/volumes/kubernetes.io~configmap/config/..2026_11_24_08_16_55.1234567890`;
-  await Deno.mkdir(payload, { recursive: true });
-  await Deno.writeTextFile(`${payload}/config.yaml`, "version: 0\n");
+  const volume = createKubeletVolume(`${scene.dir}/${VOLUMES}/config`, { "config.yaml": "version: 0\n" });
   const etc = `${scene.dir}/etc`;
   await Deno.mkdir(etc);
-  const prefix = ["unshare", "--mount", "sh", "-c", `mount --bind ${payload} ${etc} && exec "$@"`, "sh"];
+  const prefix = mounting(volume.payload(), etc);
   const app = [`--pid=${scene.app.pid}`, `--reload-url=${scene.app.url}`, "--reload-on-start=never"];
   const sidecar = await startBare([`--config-file=${etc}/config.yaml`, ...app], { prefix });
   await sidecar.logged("subPath");

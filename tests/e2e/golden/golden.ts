@@ -91,6 +91,11 @@ function sortLines(text: string): string {
   return [lines[0], ...lines.slice(1).sort(), ""].join("\n");
 }
 
+/** Put before a program, for which `from` is mounted at `to`. */
+export const mounting = (from: string, to: string) => [
+  ...["unshare", "--mount", "sh", "-c", `mount --bind ${from} ${to} && exec "$@"`, "sh"],
+];
+
 /** Waits until the sidecar has taken what is on disk for what the app runs. */
 export async function begun(sidecar: Sidecar): Promise<void> {
   await sidecar.logged("counts as applied");

@@ -3,7 +3,8 @@
 import { requireProgram, requireRoot, startProgram } from "../../support/scene.ts";
 import { startTargetApp } from "../../support/target_app.ts";
 import { until } from "../../support/poll.ts";
-import { begun, story } from "./golden.ts";
+import { createKubeletVolume, VOLUMES } from "../../support/kubelet.ts";
+import { begun, mounting, story } from "./golden.ts";
 
 const USER = ["setpriv", "--reuid=65532", "--regid=65532", "--clear-groups"];
 
@@ -115,23 +116,16 @@ story("the app's mount is stale", {}, async ({ scene, startBare, call }) => {
   requireRoot("it mounts");
   requireProgram("unshare", "the package util-linux");
   // As kubelet does it: the sidecar has the whole volume mounted, the app one payload of it (subPath).
-  const volume = `${scene.dir}/volumes/kubernetes.io~configmap/config`;
-  const payload = `${volume}/..2026_11_24_08_16_55.1234567890`;
-  await Deno.mkdir(payload, { recursive: true });
-  await Deno.writeTextFile(`${payload}/config.yaml`, "version: 0\n");
-  await Deno.symlink(payload.slice(payload.lastIndexOf("/") + 1), `${volume}/..data`);
-  await Deno.symlink("..data/config.yaml", `${volume}/config.yaml`);
+  const volume = createKubeletVolume(`${scene.dir}/${VOLUMES}/config`, { "config.yaml": "version: 0\n" });
   const etc = `${scene.dir}/etc`;
   await Deno.mkdir(etc);
-  const mounted = (
-    from: string,
-  ) => ["unshare", "--mount", "sh", "-c", `mount --bind ${from} ${etc} && exec "$@"`, "sh"];
-  await using app = await startTargetApp({ config: `${etc}/config.yaml`, prefix: mounted(payload) });
+  const prefix = mounting(volume.payload(), etc);
+  await using app = await startTargetApp({ config: `${etc}/config.yaml`, prefix });
   call(app.pid, "BLIND_PID");
   call(`127.0.0.1:${app.port}`, "BLIND_APP");
   const file = `--config-file=${etc}/config.yaml`;
   const args = [file, `--pid=${app.pid}`, `--reload-url=${app.url}`, "--reload-on-start=always"];
-  const sidecar = await startBare(args, { prefix: mounted(volume) });
+  const sidecar = await startBare(args, { prefix: mounting(volume.dir, etc) });
   await sidecar.logged("next try in 5s");
   await sidecar.stop();
 });

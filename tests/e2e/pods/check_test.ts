@@ -10,6 +10,7 @@ import {
   type PodSidecar,
   podTest,
 } from "../../support/pod_namespace.ts";
+import { createKubeletVolume, VOLUMES } from "../../support/kubelet.ts";
 import { freePort } from "../../support/scene.ts";
 
 const USER = 65532;
@@ -22,17 +23,12 @@ const AMP = {
   last_reload: "2026-11-24T08:00:00Z",
 };
 
-/** A volume with one file, as kubelet lays it out. */
+/** A volume with one file, and a place to mount it. */
 async function makeVolume(pod: Pod): Promise<{ volume: string; payload: string; mounted: string }> {
-  const volume = `${pod.dir}/pods/1/volumes/kubernetes.io~configmap/cfg`;
-  const payload = `${volume}/..2026_11_24_08_16_55.1234567890`;
+  const volume = createKubeletVolume(`${pod.dir}/${VOLUMES}/cfg`, { "config.yaml": "v: 1\n" });
   const mounted = `${pod.dir}/etc`;
-  await Deno.mkdir(payload, { recursive: true });
   await Deno.mkdir(mounted);
-  await Deno.writeTextFile(`${payload}/config.yaml`, "v: 1\n");
-  await Deno.symlink("..2026_11_24_08_16_55.1234567890", `${volume}/..data`);
-  await Deno.symlink("..data/config.yaml", `${volume}/config.yaml`);
-  return { volume, payload, mounted };
+  return { volume: volume.dir, payload: volume.payload(), mounted };
 }
 
 podTest("check: all is well, word for word; nobody is signalled and nothing changes", {}, async (pod) => {

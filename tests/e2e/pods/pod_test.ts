@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import type { Resolution, Target } from "../../../src/model.ts";
 import { type Pod, type PodProcess, type PodSidecar, podTest } from "../../support/pod_namespace.ts";
+import { createKubeletVolume, VOLUMES } from "../../support/kubelet.ts";
 import { until } from "../../support/poll.ts";
 
 const USER = 65532;
@@ -508,17 +509,19 @@ podTest("pod: --pid-file is read afresh, and waited for while it is of no use", 
 });
 
 podTest("pod: the app's own mounts are looked at", {}, async (pod) => {
-  const volume = `${pod.dir}/pods/1/volumes/kubernetes.io~configmap/cfg`;
-  const payload = `${volume}/..2026_11_24_08_16_55.1234567890`;
-  await Deno.mkdir(payload, { recursive: true });
-  await Deno.writeTextFile(`${payload}/config.yaml`, "v: 1\n");
+  const volume = createKubeletVolume(`${pod.dir}/${VOLUMES}/cfg`, { "config.yaml": "v: 1\n" });
   await Deno.mkdir(`${pod.dir}/etc`);
   const mount = (from: string) => `mount --bind ${from} ${pod.dir}/etc`;
   const config = { configFiles: [`${pod.dir}/etc/config.yaml`] };
-  const whole = await pod.start({ program: "whole", args: ["handle"], uid: 1000, setup: mount(volume) });
-  const sub = await pod.start({ program: "sub", args: ["handle"], uid: 1000, setup: mount(payload) });
+  const whole = await pod.start({ program: "whole", args: ["handle"], uid: 1000, setup: mount(volume.dir) });
+  const sub = await pod.start({
+    program: "sub",
+    args: ["handle"],
+    uid: 1000,
+    setup: mount(volume.payload()),
+  });
   const without = await pod.start({ program: "without", args: ["handle"], uid: 1000 });
-  const sidecar = await pod.sidecar({ uid: USER, setup: mount(volume) });
+  const sidecar = await pod.sidecar({ uid: USER, setup: mount(volume.dir) });
   const mounts = async (process: PodProcess) => {
     const settings = { ...config, pid: process.pid };
     return await sidecar.staleMounts(targetOf((await sidecar.resolve(settings)).resolution), settings);
@@ -536,9 +539,8 @@ podTest("pod: the app's own mounts are looked at", {}, async (pod) => {
   ]]);
   assert.match(blind.stale[0]!.message, /sub \(PID \d+\).*subPath.*without subPath/);
   // The volume is made anew, and only the sidecar gets to see that: it was started again.
-  await Deno.remove(volume, { recursive: true });
-  await Deno.mkdir(payload, { recursive: true });
-  const restarted = await pod.sidecar({ uid: USER, container: "sidecar2", setup: mount(volume) });
+  volume.replace({ "config.yaml": "v: 1\n" });
+  const restarted = await pod.sidecar({ uid: USER, container: "sidecar2", setup: mount(volume.dir) });
   const settings = { ...config, pid: whole.pid };
   const replaced = await restarted.staleMounts(
     targetOf((await restarted.resolve(settings)).resolution),
