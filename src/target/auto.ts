@@ -43,16 +43,12 @@ export interface AutoOptions {
   readonly previous: Target | null;
 }
 
-/** Chooses without being told which process is meant (contract: choosing the target). */
+/** Chooses without being told which process is meant: the contract's paragraph, sentence by sentence. */
 export function selectAuto(table: ProcessTable, options: AutoOptions, notes: Notes): Selection {
   if (isWholeMachine(table)) return hostInit(table);
   const { candidates, otherContainers, waitFor } = findCandidates(table, options, notes);
-  const known = findKnown(table, options);
-  const isAmong = candidates.some((one) => one === known || known !== null && isAncestor(table, one, known));
-  // It listened when it was chosen: what has come since cannot change the choice.
-  if (known !== null && (options.mustListen || isAmong)) {
-    return { kind: "process", stat: known, reason: options.previous!.reason };
-  }
+  const known = findKnown(table, options, candidates);
+  if (known !== null) return { kind: "process", stat: known, reason: options.previous!.reason };
   const [only, ...others] = candidates;
   if (only === undefined) return waitFor ?? nobody(table, otherContainers);
   const chosen = others.length > 0 ? breakTie(table, candidates, options) : onlyOne(table, only, options);
@@ -107,14 +103,19 @@ const startedBy = (main: ProcessStat) => `started by ${main.comm} (PID ${main.pi
  * The target of before, where exactly that process still lives: a debug container may have come since, or its port be
  * closed for a moment. No process that only starts others: those come after it.
  */
-function findKnown(table: ProcessTable, { previous, signal }: AutoOptions): ProcessStat | null {
+function findKnown(
+  table: ProcessTable,
+  { previous, signal, mustListen }: AutoOptions,
+  candidates: readonly ProcessStat[],
+): ProcessStat | null {
   const stat = previous && table.processes.get(previous.pid);
   if (!stat || stat.startTicks !== previous.startTicks || stat.comm !== previous.comm) return null;
   // It may have become a process that only starts others, by exec.
   if (isWrapper(stat, signal) || isSupervisor(table, stat)) return null;
   // `check` may have it from a sidecar that was told by name, also of one in their own container.
-  if (table.container(stat.pid) === ownContainer(table)) return null;
-  return ruleAgainst(table, stat) === null ? stat : null;
+  if (table.container(stat.pid) === ownContainer(table) || ruleAgainst(table, stat) !== null) return null;
+  // One that listened when it was chosen stays, whatever has come since.
+  return mustListen || candidates.some((one) => one === stat || isAncestor(table, one, stat)) ? stat : null;
 }
 
 function onlyOne(table: ProcessTable, stat: ProcessStat, { port, mustListen }: AutoOptions): Selection {
