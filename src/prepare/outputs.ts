@@ -51,16 +51,12 @@ export interface Staged {
 /** Lets all others have a turn now and then. @throws once there is no time left */
 type Step = () => Promise<void>;
 
-/** What the outputs are made with. */
-interface OutputsDeps {
+/** What outputs are made with, and what is remembered between two runs. */
+interface Outputs {
   readonly config: Config;
   readonly convert: Convert;
   readonly clock: Clock;
   readonly logger: Pick<Logger, "warn">;
-}
-
-/** The same, and what is remembered between two runs. */
-interface Outputs extends OutputsDeps {
   readonly dir: string;
   /** The directory of the start; null where it could not be made then. */
   identity: Promise<DirectoryIdentity | null>;
@@ -76,14 +72,13 @@ interface Outputs extends OutputsDeps {
 }
 
 /** Makes the one way to the outputs, and their directory now: one that comes later may be somebody else's. */
-export function createOutputs(deps: OutputsDeps) {
+export function createOutputs(deps: Pick<Outputs, "config" | "convert" | "clock" | "logger">) {
   const { config, logger } = deps;
   const dir = config.outputDir ?? parentOf(config.configEnvsubstFile!);
-  const identity = makeOutputDirectory(dir).catch(() => null);
   const outputs: Outputs = {
     ...deps,
     dir,
-    identity,
+    identity: makeOutputDirectory(dir).catch(() => null),
     names: null,
     changed: null,
     inPlace: new Map(),

@@ -13,7 +13,7 @@ import { judgeHandler, STARTING_MS } from "./handler.ts";
 import { describe, isDead, none, type Notes } from "./rules.ts";
 import { select } from "./select.ts";
 import { denoKill, identityProblem, maySignal, permissionText, sendSignal } from "./send.ts";
-import { createAppMountsReader } from "./stale.ts";
+import { createAppMountsReader } from "./app_mounts.ts";
 import { readTable } from "./table.ts";
 import { messageOf, processText } from "../text.ts";
 import { isWrapperName } from "./tree.ts";

@@ -7,7 +7,7 @@ import type { Config } from "../../config.ts";
 import type { Resolution, Target } from "../../model.ts";
 import { mountOf, parseMountinfo, sameVolume } from "../../proc/mountinfo.ts";
 import type { ProcReader } from "../../proc/reader.ts";
-import { judgeMounts, watchedMounts } from "../../target/stale.ts";
+import { judgeMounts, watchedMounts } from "../../target/app_mounts.ts";
 import type { TargetFinder } from "../../target/target.ts";
 import { processText } from "../../text.ts";
 import { type Finding, findingsIn } from "./finding.ts";

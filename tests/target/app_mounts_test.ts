@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Target } from "../../src/model.ts";
 import { type Mount, parseMountinfo } from "../../src/proc/mountinfo.ts";
 import { createProcReader } from "../../src/proc/reader.ts";
-import { createAppMountsReader, judgeMounts, watchedMounts } from "../../src/target/stale.ts";
+import { createAppMountsReader, judgeMounts, watchedMounts } from "../../src/target/app_mounts.ts";
 import { createTestConfig } from "../support/config.ts";
 import { test } from "../support/strict.ts";
 
