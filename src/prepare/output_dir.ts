@@ -17,13 +17,17 @@ export interface DirectoryIdentity {
   readonly isLink: boolean;
 }
 
-/** An open directory. */
-export interface OpenDirectory {
+/** An open directory; disposing of it closes it. */
+export interface OpenDirectory extends AsyncDisposable {
   /** The way to it that no rename and no link can change: `/proc/self/fd/N`. */
   readonly at: string;
   /** Its path for people. */
   readonly shown: string;
-  close(): Promise<void>;
+}
+
+/** The directory that a file is in, and the file's name there. */
+export interface Parent extends OpenDirectory {
+  readonly name: string;
 }
 
 const PIECE_BYTES = 64 * 1024;
@@ -110,32 +114,23 @@ export async function openOutputDirectory(dir: string, atStart: DirectoryIdentit
 }
 
 function directoryOf(handle: FileHandle, shown: string): OpenDirectory {
-  return { at: `/proc/self/fd/${handle.fd}`, shown, close: () => handle.close() };
+  return { at: `/proc/self/fd/${handle.fd}`, shown, [Symbol.asyncDispose]: () => handle.close() };
 }
 
 /**
- * Runs `act` in the directory that `path` below `root` is in, with its own name there; `make` makes what is missing.
+ * Opens the directory that `path` below `root` is in; `make` makes what is missing.
  * @throws where a link or a file is on the way to it
  */
-export async function inParent<T>(
-  root: OpenDirectory,
-  path: string,
-  make: boolean,
-  act: (parent: OpenDirectory, name: string) => Promise<T>,
-): Promise<T> {
+export async function openParent(root: OpenDirectory, path: string, make: boolean): Promise<Parent> {
   const parts = path.split("/");
   const name = parts.pop()!;
-  let current = root;
-  try {
-    for (const part of parts) {
-      const next = await openBelow(current, part, make);
-      if (current !== root) await current.close();
-      current = next;
-    }
-    return await act(current, name);
-  } finally {
-    if (current !== root) await current.close();
+  // The root stays open.
+  let parent: OpenDirectory = { ...root, [Symbol.asyncDispose]: () => Promise.resolve() };
+  for (const part of parts) {
+    await using above = parent;
+    parent = await openBelow(above, part, make);
   }
+  return { ...parent, name };
 }
 
 async function openBelow(parent: OpenDirectory, name: string, make: boolean): Promise<OpenDirectory> {
@@ -160,12 +155,11 @@ async function openBelow(parent: OpenDirectory, name: string, make: boolean): Pr
  * @throws where it is not a regular file: a link, a FIFO or a directory is neither opened nor replaced
  */
 export async function readExisting(
-  directory: OpenDirectory,
-  name: string,
+  parent: Parent,
   bytes: Uint8Array,
   mode: number,
 ): Promise<{ readonly ino: number; readonly sinceWallMs: number | null } | null> {
-  const at = `${directory.at}/${name}`;
+  const at = `${parent.at}/${parent.name}`;
   const info = await Deno.lstat(at).catch((error) => {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;

@@ -13,10 +13,10 @@ import { messageOf } from "../text.ts";
 import {
   type DirectoryIdentity,
   inodeOf,
-  inParent,
   makeOutputDirectory,
   type OpenDirectory,
   openOutputDirectory,
+  openParent,
   randomName,
   readExisting,
   reasonOf,
@@ -97,7 +97,7 @@ export function createOutputs(deps: Pick<Outputs, "config" | "convert" | "clock"
      * and is null where it has nothing against it. @throws with path and reason; the old outputs stay then
      */
     write: (files: readonly SnapshotFile[], step: Step, check: () => Promise<PrepareResult | null>) =>
-      inTurn(() => inRoot(outputs, (root) => writeAll(outputs, root, files, step, check))),
+      inTurn(() => writeAll(outputs, files, step, check)),
     /** Writes again what somebody has removed since. Never throws. */
     restore: () =>
       inTurn(() => restoreMissing(outputs)).then(() => "", messageOf).then((problem) => {
@@ -107,23 +107,22 @@ export function createOutputs(deps: Pick<Outputs, "config" | "convert" | "clock"
   };
 }
 
-/** Runs `act` in the directory of the outputs. */
-async function inRoot<T>(outputs: Outputs, act: (root: OpenDirectory) => Promise<T>): Promise<T> {
+/** Opens the directory of the outputs. */
+async function openRoot(outputs: Outputs): Promise<OpenDirectory> {
   // A link that comes after the start is somebody else's, also where there was no directory then.
   const known = await outputs.identity ?? { ...await makeOutputDirectory(outputs.dir), isLink: false };
   outputs.identity = Promise.resolve(known);
-  const root = await openOutputDirectory(outputs.dir, known);
-  return await act(root).finally(() => root.close());
+  return await openOutputDirectory(outputs.dir, known);
 }
 
 async function writeAll(
   outputs: Outputs,
-  root: OpenDirectory,
   files: readonly SnapshotFile[],
   step: Step,
   check: () => Promise<PrepareResult | null>,
 ): Promise<PrepareResult> {
   const { config, clock } = outputs;
+  await using root = await openRoot(outputs);
   outputs.inPlace = new Map();
   const plan = planOutputs(files, config);
   const wanted = new Set(plan.values());
@@ -212,10 +211,9 @@ async function restoreMissing(outputs: Outputs): Promise<void> {
   const plan = new Map<SnapshotFile, string>();
   for (const [file, name] of inPlace) if (await isMissing(joinPath(dir, name))) plan.set(file, name);
   if (plan.size === 0) return;
-  await inRoot(outputs, async (root) => {
-    const staged = await stageAll(outputs, root, [...plan.keys()], plan, () => Promise.resolve());
-    await placeAll(outputs, root, staged, false).finally(() => settle(root, staged, true));
-  });
+  await using root = await openRoot(outputs);
+  const staged = await stageAll(outputs, root, [...plan.keys()], plan, () => Promise.resolve());
+  await placeAll(outputs, root, staged, false).finally(() => settle(root, staged, true));
   const paths = [...plan.values()].map((name) => `"${joinPath(dir, name)}"`).join(", ");
   logger.warn(`Written again, since it was removed: ${paths}`);
 }
@@ -280,7 +278,7 @@ async function stageAll(
 }
 
 /** Writes `bytes` beside its place. @throws with path and reason; nothing is left behind then */
-export function stage(
+export async function stage(
   root: OpenDirectory,
   name: string,
   bytes: Uint8Array,
@@ -288,16 +286,16 @@ export function stage(
 ): Promise<Staged> {
   // Whoever may write the input must not get a program with this process's rights out of it.
   const mode = inputMode & 0o777;
-  return inParent(root, name, true, async (parent, base) => {
-    try {
-      const old = await readExisting(parent, base, bytes, mode);
-      const isThere = old !== null && old.sinceWallMs !== null;
-      const temporary = isThere ? null : await writeNew(parent, bytes, mode);
-      return { name, temporary, old, backup: null, placed: false };
-    } catch (error) {
-      throw new Error(`Cannot write "${joinPath(parent.shown, base)}": ${reasonOf(error)}`, { cause: error });
-    }
-  });
+  await using parent = await openParent(root, name, true);
+  try {
+    const old = await readExisting(parent, bytes, mode);
+    const isThere = old !== null && old.sinceWallMs !== null;
+    const temporary = isThere ? null : await writeNew(parent, bytes, mode);
+    return { name, temporary, old, backup: null, placed: false };
+  } catch (error) {
+    const path = joinPath(parent.shown, parent.name);
+    throw new Error(`Cannot write "${path}": ${reasonOf(error)}`, { cause: error });
+  }
 }
 
 /**
@@ -308,51 +306,52 @@ export async function place(root: OpenDirectory, staged: readonly Staged[], keep
   for (const file of staged) {
     const { temporary, old } = file;
     if (temporary === null) continue;
-    await inParent(root, file.name, false, async ({ at, shown }, base) => {
-      try {
-        if (keepOld && old !== null) {
-          // A hard link is never a copy; where the file system has none, or forbids it, the old output is lost.
-          const name = randomName();
-          await Deno.link(`${at}/${base}`, `${at}/${name}`).then(() => file.backup = name, () => {});
-        }
-        await Deno.rename(`${at}/${temporary.name}`, `${at}/${base}`);
-        file.placed = true;
-      } catch (error) {
-        throw new Error(`Cannot replace "${joinPath(shown, base)}": ${reasonOf(error)}`, { cause: error });
+    await using parent = await openParent(root, file.name, false);
+    const { at, name } = parent;
+    try {
+      if (keepOld && old !== null) {
+        // A hard link is never a copy; where the file system has none, or forbids it, the old output is lost.
+        const backup = randomName();
+        await Deno.link(`${at}/${name}`, `${at}/${backup}`).then(() => file.backup = backup, () => {});
       }
-    });
+      await Deno.rename(`${at}/${temporary.name}`, `${at}/${name}`);
+      file.placed = true;
+    } catch (error) {
+      const path = joinPath(parent.shown, name);
+      throw new Error(`Cannot replace "${path}": ${reasonOf(error)}`, { cause: error });
+    }
   }
 }
 
 /** Ends it: drops the old outputs where the new ones are `good`, else puts them back. Never throws. */
 export async function settle(root: OpenDirectory, staged: readonly Staged[], good: boolean): Promise<void> {
-  for (const file of staged) {
-    await inParent(root, file.name, false, (parent, base) => settleFile(parent, base, file, good))
-      .catch(() => {});
-  }
+  for (const file of staged) await settleFile(root, file, good).catch(() => {});
 }
 
-async function settleFile(parent: OpenDirectory, base: string, file: Staged, good: boolean): Promise<void> {
+async function settleFile(root: OpenDirectory, file: Staged, good: boolean): Promise<void> {
   const { temporary, old, backup, placed } = file;
   if (temporary === null) return;
-  const remove = (name: string) => Deno.remove(`${parent.at}/${name}`).catch(() => {});
+  await using parent = await openParent(root, file.name, false);
+  const { at, name } = parent;
+  const remove = (name: string) => Deno.remove(`${at}/${name}`).catch(() => {});
   file.backup = null;
   if (!placed) await remove(temporary.name);
   const isToRestore = placed && !good;
   // Only what was written: somebody else's file stays.
-  if (isToRestore && old === null && await inodeOf(parent, base) === temporary.ino) await remove(base);
+  if (isToRestore && old === null && await inodeOf(parent, name) === temporary.ino) await remove(name);
   if (backup === null) return;
   // Another file may have come to its name, or had the output's name when the link was made.
   if (isToRestore && await inodeOf(parent, backup) === old?.ino) {
-    await Deno.rename(`${parent.at}/${backup}`, `${parent.at}/${base}`).catch(() => {});
+    await Deno.rename(`${at}/${backup}`, `${at}/${name}`).catch(() => {});
   } else await remove(backup);
 }
 
 /** Removes an output, and the directories that are empty then. @throws where it is gone already */
 async function removeOutput(root: OpenDirectory, name: string): Promise<void> {
   for (const path of [name, ...directoriesOf(name).reverse()]) {
+    await using parent = await openParent(root, path, false);
     // Not recursive: a directory that holds anything stays.
-    await inParent(root, path, false, (parent, entry) => Deno.remove(`${parent.at}/${entry}`));
+    await Deno.remove(`${parent.at}/${parent.name}`);
   }
 }
 
@@ -365,17 +364,20 @@ async function removeLeftovers(
   wanted: ReadonlySet<string>,
   wallMs: number,
 ): Promise<void> {
-  const removeIn = async ({ at }: OpenDirectory) => {
-    if ((await Deno.stat(at)).size > LISTED_BYTES_MAX) return;
-    for (const { name, isFile } of await Array.fromAsync(Deno.readDir(at))) {
-      if (!isFile || !name.startsWith(OWN_PREFIX) || !name.endsWith(".tmp")) continue;
-      const { mtime } = await Deno.lstat(`${at}/${name}`);
-      if (wallMs - (mtime?.getTime() ?? wallMs) > 60_000) await Deno.remove(`${at}/${name}`);
-    }
-  };
   const directories = [...wanted].flatMap(directoriesOf).map((directory) => `${directory}/`);
   for (const place of new Set(["", ...directories])) {
     // What is not there yet, or is no directory, holds none; and somebody else may be faster.
-    await inParent(root, place, false, removeIn).catch(() => {});
+    await removeLeftoversIn(root, place, wallMs).catch(() => {});
+  }
+}
+
+async function removeLeftoversIn(root: OpenDirectory, place: string, wallMs: number): Promise<void> {
+  await using directory = await openParent(root, place, false);
+  const { at } = directory;
+  if ((await Deno.stat(at)).size > LISTED_BYTES_MAX) return;
+  for (const { name, isFile } of await Array.fromAsync(Deno.readDir(at))) {
+    if (!isFile || !name.startsWith(OWN_PREFIX) || !name.endsWith(".tmp")) continue;
+    const { mtime } = await Deno.lstat(`${at}/${name}`);
+    if (wallMs - (mtime?.getTime() ?? wallMs) > 60_000) await Deno.remove(`${at}/${name}`);
   }
 }

@@ -54,14 +54,13 @@ for (const { name, old, before, after, good, want } of CASES) {
   testInDir(`an output, ${name}`, async (dir) => {
     if (old) Deno.writeTextFileSync(`${dir}/a`, "old");
     const { ino } = old ? Deno.statSync(`${dir}/a`) : { ino: null };
-    const root = await openOutputDirectory(dir, await makeOutputDirectory(dir));
+    await using root = await openOutputDirectory(dir, await makeOutputDirectory(dir));
     const staged = await stage(root, "a", bytes("new"), 0o644);
     before?.(dir, staged);
     await place(root, [staged], true);
     assert.equal(Deno.readTextFileSync(`${dir}/a`), "new");
     after?.(dir, staged);
     await settle(root, [staged], good);
-    await root.close();
     const left = [...Deno.readDirSync(dir)].map((
       { name },
     ) => [name, Deno.readTextFileSync(`${dir}/${name}`)]);
@@ -73,7 +72,7 @@ for (const { name, old, before, after, good, want } of CASES) {
 testInDir(
   "an output that cannot be replaced is named with the reason, and nothing of it is left",
   async (dir) => {
-    const root = await openOutputDirectory(dir, await makeOutputDirectory(dir));
+    await using root = await openOutputDirectory(dir, await makeOutputDirectory(dir));
     const staged = await stage(root, "sub/a", bytes("new"), 0o644);
     Deno.mkdirSync(`${dir}/sub/a`);
     await assert.rejects(
@@ -81,7 +80,6 @@ testInDir(
       new Error(`Cannot replace "${dir}/sub/a": a directory is there`),
     );
     await settle(root, [staged], false);
-    await root.close();
     assert.deepEqual([...Deno.readDirSync(`${dir}/sub`)].map(({ name }) => name), ["a"]);
   },
 );
