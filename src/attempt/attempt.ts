@@ -34,7 +34,7 @@ export async function attemptReload(attempt: Attempt): Promise<Result> {
   }
   // An app that started before the output came has not read it, whenever the content behind it changed.
   const changedAtMs = Math.max(job.changedAtMs, prepared.output?.atMs ?? -Infinity);
-  const reload = { snapshot, job: { ...job, changedAtMs } };
+  const reload = { ...attempt.reload, job: { ...job, changedAtMs } };
   return await trigger({ ...attempt, reload });
 }
 
@@ -184,8 +184,10 @@ async function sendAndVerify(
   if (aborted.aborted) {
     return resultOf("failed", "stopped before the trigger was sent", "stopped", { target });
   }
-  // The app reads what is there when it is told to, and that must be what was checked, and what its group knows of.
-  if (clock.nowMs() - attempt.begunAtMs > LOOK_AGAIN_MS && !await attempt.isOnDisk()) {
+  // The app reads what is there when it is told to, and that must be what was checked, and what its group knows of. Once:
+  // what changes faster than it can be checked is sent all the same.
+  const isLate = clock.nowMs() - attempt.begunAtMs > LOOK_AGAIN_MS && !attempt.reload.isContinued;
+  if (isLate && !await attempt.isOnDisk()) {
     return resultOf("failed", "the content changed before it was sent", "overtaken", { target });
   }
   const sent = await send();

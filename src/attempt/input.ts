@@ -21,7 +21,7 @@ export interface AttemptDeps {
 
 /** One attempt: its effects, and what it is about. */
 export interface Attempt extends AttemptDeps {
-  readonly reload: Pick<Reload, "job" | "snapshot">;
+  readonly reload: Pick<Reload, "job" | "snapshot" | "isContinued">;
   /** Paths of the files that differ from what the app runs; none where that is not known. */
   readonly changed: () => readonly string[];
   /** What was begun before and while the content was read; null where nothing was. */

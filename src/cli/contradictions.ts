@@ -24,8 +24,8 @@ const COUNTS_ONLY_WITH:
   ];
 
 /**
- * The flags that name the target, of which one may be given. Without signals, too: whether the app lives and restarts is
- * watched.
+ * The flags that name the target, of which one may be given. They are no contradiction to a trigger that needs no target: a
+ * manifest may set them for all its variants.
  */
 export const SELECTORS = ["pid", "pid-file", "process-name", "process-cmdline"] as const;
 

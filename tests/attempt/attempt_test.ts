@@ -93,6 +93,7 @@ function createBench(config: Partial<Config> = {}) {
         mayTrigger: true,
         ...more,
       },
+      isContinued: false,
       snapshot: { digest: "b", files: [], changedWallMs: clock.wallMs() },
     },
     changed: () => [],

@@ -285,3 +285,18 @@ test("what a slow check has passed is not sent where the disk holds other conten
   await bench.clock.advance(10_000);
   assert.deepEqual([checked, bench.triggers.length, bench.outcomes], [["b", "c"], 1, ["success"]]);
 });
+
+test("content that changes faster than a slow check is sent all the same, sooner or later", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never", checkCommand: ["check"] });
+  bench.start();
+  await bench.clock.advance(1_000);
+  bench.prepare = async () => {
+    await bench.clock.sleep(1_000);
+    return { kind: "ok" };
+  };
+  for (let i = 0; i < 40; i++) {
+    bench.write(`busy ${i}`);
+    await bench.clock.advance(300);
+  }
+  assert.ok(bench.triggers.length >= 2, `${bench.triggers.length} triggers in 12 s`);
+});
