@@ -21,7 +21,7 @@ import {
   reloadOf,
 } from "../reload/model.ts";
 import { openTriggerFor } from "../reload/outcome.ts";
-import { isSameProcess, isStillToCome } from "../reload/process.ts";
+import { isStillToCome } from "../reload/process.ts";
 import { decideStart } from "../reload/start.ts";
 import { changedPaths } from "../record/step_facts.ts";
 import type { Mailbox } from "./mailbox.ts";
@@ -129,11 +129,8 @@ async function look(
 }
 
 function liveness({ target }: EffectDeps, { known, signalled }: Model): Liveness {
-  const process = known?.target ?? null;
-  const isKnownAlive = process === null ? null : target.isAlive(process);
-  if (signalled === null) return { known: isKnownAlive, signalled: null };
-  const isSame = isSameProcess(signalled.target, process);
-  return { known: isKnownAlive, signalled: isSame ? isKnownAlive : target.isAlive(signalled.target) };
+  const isAlive = (process: Target | null | undefined) => process ? target.isAlive(process) : null;
+  return { known: isAlive(known?.target), signalled: isAlive(signalled?.target) };
 }
 
 /** Who would be signalled now, whether it could be, and what it can see. Signals nobody. */

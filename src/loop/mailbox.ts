@@ -22,7 +22,7 @@ export interface Mailbox {
 /** Makes an empty mailbox. */
 export function createMailbox(clock: Clock): Mailbox {
   let hint: Hint | null = null;
-  let posted: Event[] = [];
+  const posted: Event[] = [];
   let wake = () => {};
   let stopWork = (_: Event) => {};
   let stopped: "no" | "came" | "taken" = "no";
@@ -32,11 +32,8 @@ export function createMailbox(clock: Clock): Mailbox {
       stopped = "taken";
       return { kind: "stop" };
     }
-    if (posted.length > 0) {
-      const [first, ...others] = posted;
-      posted = others;
-      return first!;
-    }
+    const first = posted.shift();
+    if (first !== undefined) return first;
     if (hint === null) return null;
     const taken = hint;
     hint = null;

@@ -231,7 +231,7 @@ export interface Model {
   readonly outOfSyncSinceAtMs: number | null;
   /** Since when `isInSync` has its value. */
   readonly syncSinceWallMs: number;
-  /** Contents whose signal ended the app: never signalled again. Newest last, `KILLED_MAX` at most. */
+  /** Contents whose signal ended the app: never signalled again. Newest last, 16 at most. */
   readonly killed: readonly string[];
   readonly restartRequired: readonly string[];
   /** What the app said when it was last asked between two attempts, or last in one. */
@@ -330,9 +330,6 @@ export type Effect =
   | { readonly do: "read-status" }
   | { readonly do: "render"; readonly snapshot: Snapshot }
   | { readonly do: "end"; readonly code: number };
-
-/** How many deadly contents are remembered. */
-export const KILLED_MAX = 16;
 
 /** The model before the first look. */
 export function createModel(now: Pick<Now, "nowMs" | "wallMs">): Model {

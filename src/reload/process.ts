@@ -8,7 +8,7 @@ import type { Config } from "../config.ts";
 import type { Resolution, Result, Target } from "../model.ts";
 import { formatMs } from "../text.ts";
 import { retryDate } from "./look.ts";
-import { KILLED_MAX, type Liveness, type Model, type Now, type Signalled } from "./model.ts";
+import type { Liveness, Model, Now, Signalled } from "./model.ts";
 
 /** A process that dies within this time after the signal died of it (contract: choosing the target). */
 const DEATH_WINDOW_MS = 2_000;
@@ -18,6 +18,8 @@ const DEATH_WINDOW_MS = 2_000;
  */
 const BLAME_MAX_MS = DEATH_WINDOW_MS + 5_500;
 
+/** How many deadly contents are remembered. */
+export const KILLED_MAX = 16;
 /**
  * The kernel stamps files with a clock that ticks 100 to 1000 times a second, so a change may be up to 10 ms later
  * than the file says: an app that started less than this after it may in truth have started before. (The start of a

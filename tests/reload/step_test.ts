@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import type { Observation } from "../../src/model.ts";
 import type { Config } from "../../src/config.ts";
-import { isInSync, KILLED_MAX, type Model } from "../../src/reload/model.ts";
+import { isInSync, type Model } from "../../src/reload/model.ts";
+import { KILLED_MAX } from "../../src/reload/process.ts";
 import { outOfSyncReason } from "../../src/record/view.ts";
 import { targetOf } from "../target/fake_table.ts";
 import {
@@ -336,6 +337,14 @@ test("a process that outlives the 2 s did not die of the signal, nor does one of
   assert.equal(state[0].signalled, null);
   assert.deepEqual(die(state, at(2_200), SIGNALS)[0].killed, []);
   assert.deepEqual(die(done, at(60_000), SIGNALS)[0].killed, []);
+});
+
+test("a death after other content has failed leaves that its own next try", () => {
+  const done = tried(running("a"), "b", 0, "success", { target }, SIGNALS);
+  const invalid = tried(done, "c", 1_100, "invalid", { target: null, triggeredAtMs: null }, SIGNALS);
+  const dead = die(invalid, at(1_200), SIGNALS);
+  assert.deepEqual(dead[0].killed, ["b"]);
+  assert.deepEqual([dead[0].failure, phaseOf(dead)], [invalid[0].failure, { is: "blocked", why: "invalid" }]);
 });
 
 test("a death after the app has rejected the content: that content is deadly, and not what ran before it", () => {
