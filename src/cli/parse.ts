@@ -7,7 +7,7 @@ import type { CheckInput, Config, RunningSidecar, TakenSettings } from "../confi
 import { orList } from "../text.ts";
 import { refuseContradictions, SELECTORS } from "./contradictions.ts";
 import { findFlag, FLAG_NAMES, type FlagName, PEER_FLAGS } from "./flags.ts";
-import { type Environment, readEnvironment, resolveConfig } from "./resolve.ts";
+import { type Environment, type Given, readEnvironment, resolveConfig } from "./resolve.ts";
 import { quote, suggestion, UsageError } from "./usage_error.ts";
 
 /** What the command line asks for. */
@@ -29,8 +29,7 @@ const BARE_SWITCHES = ["--help", "-h", "--version", RUN_CHECKS];
 
 /** What stands on the command line. */
 interface Tokens {
-  /** Texts given for each flag, in order. */
-  readonly flags: Map<FlagName, string[]>;
+  readonly flags: Map<FlagName, Given>;
   readonly words: string[];
   /** Which of `--help` and `--version` came first; either wins over any mistake. */
   asked: "help" | "version" | null;
@@ -65,7 +64,7 @@ export function parseCommandLine(
     }
     if (known !== "run") return resolveQuestion(known, tokens, environment, cwd, running);
     const variables = readEnvironment(environment);
-    const config = resolveConfig(flags, variables.flags, cwd);
+    const config = resolveConfig(new Map([...variables.flags, ...flags]), cwd);
     refuseContradictions(config);
     return { kind: "run", config, warnings: variables.warnings };
   } catch (error) {
@@ -86,18 +85,18 @@ function resolveQuestion(
   const isOfUse = theirs !== null && theirs.mistake === null && theirs.words.every((word) => word === "run");
   const environment = isOfUse ? running!.environment ?? ownEnvironment : ownEnvironment;
   const { warnings, flags: variables } = readEnvironment(environment);
-  const flags = isOfUse ? theirs.flags : own.flags;
+  const given = new Map(variables);
   let taken: TakenSettings | null = null;
   if (isOfUse) {
-    const drop = (name: FlagName) => [flags, variables].forEach((map) => map.delete(name));
     // How its log is written says nothing about how this is to be shown.
-    drop("log-format");
-    taken = { pid: running!.pid, flags: flags.size, variables: variables.size };
+    for (const map of [theirs.flags, variables, given]) map.delete("log-format");
+    taken = { pid: running!.pid, flags: theirs.flags.size, variables: variables.size };
+    for (const [name, flag] of theirs.flags) given.set(name, flag);
     // Another way to name the target takes the place of theirs, and does not contradict it.
-    if (SELECTORS.some((name) => own.flags.has(name))) SELECTORS.forEach(drop);
-    for (const [name, texts] of own.flags) flags.set(name, texts);
+    if (SELECTORS.some((name) => own.flags.has(name))) SELECTORS.forEach((name) => given.delete(name));
   }
-  const config = resolveConfig(flags, variables, cwd);
+  for (const [name, flag] of own.flags) given.set(name, flag);
+  const config = resolveConfig(given, cwd);
   // A health check may have been given half of the settings: that is no fault there. Where it is told whom to ask, nobody's
   // settings decide that.
   if (command === "healthcheck") {
@@ -125,7 +124,7 @@ function unknownCommand(word: string, flags: Tokens["flags"]): string {
 
 function unexpectedWord(word: string, flags: Tokens["flags"]): string {
   const isBoolean = /^(?:true|false|0|1)$/i.test(word);
-  const name = [...flags].find(([, texts]) => texts[0] === "true")?.[0];
+  const name = [...flags].find(([, { texts }]) => texts[0] === "true")?.[0];
   const hint = isBoolean && name ? `, want --${name}=${word}` : ", want flags only";
   return `unexpected argument ${quote(word)}${hint}`;
 }
@@ -170,7 +169,7 @@ function takeFlag(found: Tokens, arg: string, next: string | undefined): boolean
   const text = takesNext ? next! : equals < 0 ? "true" : arg.slice(equals + 1);
   const given = found.flags.get(name);
   if (given && !flag.repeatable) found.mistake ??= `--${name}: ${quote(text)} is a second value, want one`;
-  found.flags.set(name, [...given ?? [], text]);
+  found.flags.set(name, { texts: [...given?.texts ?? [], text] });
   return takesNext;
 }
 

@@ -19,10 +19,11 @@ import { quote, suggestion, UsageError } from "./usage_error.ts";
 /** The environment as `Deno.env.toObject()` gives it. */
 export type Environment = Readonly<Record<string, string>>;
 
-/** What the environment says about each flag, several texts only where it is repeatable; and what was passed over. */
-interface EnvironmentTexts {
-  readonly flags: Map<FlagName, { readonly variable: string; readonly texts: readonly string[] }>;
-  readonly warnings: string[];
+/** A flag as the user gave it, with several texts only where it is repeatable. */
+export interface Given {
+  readonly texts: readonly string[];
+  /** The environment variable; missing where it was given on the command line. */
+  readonly variable?: string;
 }
 
 /** Packed content needs memory twice, and a sidecar has 50 MiB. */
@@ -39,8 +40,8 @@ const LINK_NAME = /_PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?$|_SERVICE
  * Reads the variables of all flags: `CONFIG_RELOADER_…` comes before the original's plain name, and an empty one counts as
  * unset. Service links of Kubernetes are left out, other unknown names reported.
  */
-export function readEnvironment(environment: Environment): EnvironmentTexts {
-  const found: EnvironmentTexts = { flags: new Map(), warnings: [] };
+export function readEnvironment(environment: Environment) {
+  const found = { flags: new Map<FlagName, Given>(), warnings: [] as string[] };
   const unknown: string[] = [];
   for (const [variable, text] of Object.entries(environment)) {
     if (!variable.startsWith(VARIABLE_PREFIX) || text === "") continue;
@@ -61,7 +62,12 @@ export function readEnvironment(environment: Environment): EnvironmentTexts {
 }
 
 /** Adds one variable, unless an earlier one has set the flag. */
-function take({ flags, warnings }: EnvironmentTexts, name: FlagName, variable: string, text: string): void {
+function take(
+  { flags, warnings }: ReturnType<typeof readEnvironment>,
+  name: FlagName,
+  variable: string,
+  text: string,
+): void {
   const flag = FLAGS[name];
   if (flag.port && LINK_VALUE.test(text)) {
     warnings.push(
@@ -78,34 +84,27 @@ function take({ flags, warnings }: EnvironmentTexts, name: FlagName, variable: s
  * Parses every value.
  * @throws {UsageError} with the whole message, flag or variable first
  */
-export function resolveConfig(
-  given: ReadonlyMap<FlagName, readonly string[]>,
-  environment: EnvironmentTexts["flags"],
-  cwd: string,
-): Config {
-  const isGiven = (name: FlagName) => given.has(name) || environment.has(name);
+export function resolveConfig(given: ReadonlyMap<FlagName, Given>, cwd: string): Config {
   const values: Record<string, unknown> = {};
   const settings = FLAG_NAMES.map((name): Setting => {
     const flag = FLAGS[name];
-    const variable = environment.get(name)?.variable;
-    const texts = given.get(name) ?? environment.get(name)?.texts;
-    const label = given.has(name) ? `--${name}` : variable ?? "";
+    const { texts, variable } = given.get(name) ?? {};
     // The default file counts only where nothing else is to be watched.
-    const byDefault = name === "config-file" && isGiven("watched-dir") ? undefined : flag.default;
-    const parsed = texts?.map((text) => parseValue(flag, label, text, cwd)) ??
+    const byDefault = name === "config-file" && given.has("watched-dir") ? undefined : flag.default;
+    const parsed = texts?.map((text) => parseValue(flag, variable ?? `--${name}`, text, cwd)) ??
       (byDefault === undefined ? [] : [flag.parse(byDefault, "/")]);
     values[fieldOf(name)] = flag.repeatable ? [...new Set(parsed)] : parsed[0] ?? null;
     const value = texts?.map((text, at) => showValue(flag, text, parsed[at])).join(",") ?? byDefault ?? "";
-    if (given.has(name)) return { name, value, source: "flag" };
-    return variable ? { name, value, source: "environment", variable } : { name, value, source: "default" };
+    if (variable !== undefined) return { name, value, source: "environment", variable };
+    return { name, value, source: texts === undefined ? "default" : "flag" };
   });
   // The default of the first pause gives way to a longest one that is shorter.
-  if (!isGiven("retry-interval") && Number(values.retryIntervalMs) > Number(values.maxBackoffMs)) {
+  if (!given.has("retry-interval") && Number(values.retryIntervalMs) > Number(values.maxBackoffMs)) {
     const { value } = settings[FLAG_NAMES.indexOf("max-backoff")]!;
     values.retryIntervalMs = values.maxBackoffMs;
     settings[FLAG_NAMES.indexOf("retry-interval")] = { name: "retry-interval", value, source: "default" };
   }
-  const maxUnpackedBytes = isGiven("max-file-size") ? values.maxFileSizeBytes : MAX_UNPACKED_BYTES_DEFAULT;
+  const maxUnpackedBytes = given.has("max-file-size") ? values.maxFileSizeBytes : MAX_UNPACKED_BYTES_DEFAULT;
   return { ...values, maxUnpackedBytes, settings } as unknown as Config;
 }
 

@@ -3,7 +3,7 @@
 import { resolveConfig } from "../../src/cli/resolve.ts";
 import type { Config } from "../../src/config.ts";
 
-const DEFAULTS: Config = { ...resolveConfig(new Map(), new Map(), "/"), metricsPort: 0, settings: [] };
+const DEFAULTS: Config = { ...resolveConfig(new Map(), "/"), metricsPort: 0, settings: [] };
 
 /** The defaults, with any free port, and `more` laid over them. */
 export function createTestConfig(more: Partial<Config> = {}): Config {
