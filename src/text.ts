@@ -61,6 +61,21 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/**
+ * At most `lengthMax` characters of a text from elsewhere, in one line, with nothing that could command a terminal.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * assert.equal(printable("bad\x1b[2J\nvalue", 40), "bad [2J value");
+ * assert.equal(printable("0123456789", 5), "0123…");
+ * ```
+ */
+export function printable(text: string, lengthMax: number): string {
+  const clean = text.slice(0, lengthMax * 4).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\ufffd]+/gu, " ").trim();
+  const characters = [...clean];
+  return characters.length > lengthMax ? `${characters.slice(0, lengthMax - 1).join("")}…` : clean;
+}
+
 /** C0, DEL, C1, line and paragraph separators, and the marks that turn the direction of text around. */
 const UNSAFE =
   // deno-lint-ignore no-control-regex -- these are what must not reach a terminal

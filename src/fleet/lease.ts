@@ -3,6 +3,8 @@
  * returned and renders what is written. Pure. Tolerates any nonsense, since a person may edit it; must never hold content.
  */
 
+import { printable } from "../text.ts";
+
 /** What the group knows of one content. */
 export interface Trial {
   /** SHA-256 as 64 hex digits. */
@@ -124,15 +126,6 @@ function fieldsOf({ digest, state, ...more }: Trial): Readonly<Record<string, st
   return Object.fromEntries(Object.entries(fields).filter(([, text]) => text !== ""));
 }
 
-/** A reason as the Lease may hold it: one line of printable characters, at most `REASON_LENGTH_MAX`. */
-export function clipReason(reason: string): string {
-  const clean = reason.slice(0, REASON_LENGTH_MAX * 4).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ").trim();
-  const characters = [...clean];
-  return characters.length <= REASON_LENGTH_MAX
-    ? clean
-    : `${characters.slice(0, REASON_LENGTH_MAX - 1).join("")}…`;
-}
-
 function parseTrial(fields: Readonly<Record<string, unknown>>): Trial | null {
   const digest = textOf(fields["hash"]);
   const state = textOf(fields["state"]);
@@ -146,8 +139,8 @@ function parseTrial(fields: Readonly<Record<string, unknown>>): Trial | null {
     digest,
     state: state as Trial["state"],
     pod,
-    outcome: isRejected ? clipReason(textOf(fields["outcome"])).slice(0, 32) : "",
-    reason: isRejected ? clipReason(textOf(fields["reason"])) : "",
+    outcome: isRejected ? printable(textOf(fields["outcome"]), 32) : "",
+    reason: isRejected ? printable(textOf(fields["reason"]), REASON_LENGTH_MAX) : "",
     renewTime: state === "trying" ? textOf(fields["renewTime"]).slice(0, 40) : "",
   };
 }

@@ -5,7 +5,8 @@
 
 import type { Result, RolloutView, Target } from "../model.ts";
 import type { Clock, Random } from "../ports.ts";
-import { clipReason } from "./lease.ts";
+import { printable } from "../text.ts";
+import { REASON_LENGTH_MAX } from "./lease.ts";
 import { stepTurn } from "./protocol.ts";
 import {
   dueAtMs,
@@ -80,7 +81,9 @@ export function createRollout(deps: RolloutDeps) {
       await clock.sleep(Math.max(0, Math.min(lookMs, untilMs - clock.nowMs())), stopping);
       if (stopping.aborted) return;
       const trouble = await deps.checkApp(target, stopping);
-      if (soakUntilMs() === untilMs) tell({ is: "soaked", trouble: trouble && clipReason(trouble) });
+      if (soakUntilMs() === untilMs) {
+        tell({ is: "soaked", trouble: trouble && printable(trouble, REASON_LENGTH_MAX) });
+      }
     }
   }
 
@@ -120,7 +123,7 @@ function endOf(result: Result, isProof: boolean): TurnEnd {
   if (code === "overtaken" || outcome === "success" && !isProof) return { is: "unproved" };
   if (outcome === "success") return { is: "success" };
   if (outcome === "failed" && triggeredAtMs === null && code !== "killed") return { is: "untried" };
-  return { is: "rejected", outcome, reason: clipReason(reasonFor(outcome, reason)) };
+  return { is: "rejected", outcome, reason: printable(reasonFor(outcome, reason), REASON_LENGTH_MAX) };
 }
 
 /** What a check says of content may quote it, and the Lease must hold none. */

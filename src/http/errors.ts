@@ -3,6 +3,8 @@
  * must never put a header, a body or the user and password of a URL into a message.
  */
 
+import { printable } from "../text.ts";
+
 /**
  * What kind of failure it was; stable, for tests and for callers that tell them apart. After `timeout` and `broken` the
  * request may have reached the app; after all others it has not, or the app has answered.
@@ -78,20 +80,4 @@ export function toHttpError(thrown: unknown): HttpError {
   // A connection that was never made has carried no request.
   const hasNotArrived = phase === "Connect" && (code === "broken" || code === "timeout");
   return new HttpError(hasNotArrived ? "unreachable" : code, message, { cause: thrown });
-}
-
-/**
- * At most `lengthMax` characters of `text`, in one line, with nothing that could command a terminal.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * assert.equal(printable("bad\x1b[2J\nvalue", 40), "bad [2J value");
- * assert.equal(printable("0123456789", 5), "0123…");
- * ```
- */
-export function printable(text: string, lengthMax: number): string {
-  // deno-lint-ignore no-control-regex -- control characters are exactly what has to go
-  const clean = text.slice(0, lengthMax * 4).replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufffd]+/g, " ")
-    .trim();
-  return clean.length > lengthMax ? `${clean.slice(0, lengthMax - 1)}…` : clean;
 }

@@ -3,8 +3,8 @@
  * body, keep more than one connection, or read more of a body than it is asked to.
  */
 
-import { formatMs } from "../text.ts";
-import { HttpError, printable, toHttpError } from "./errors.ts";
+import { formatMs, printable } from "../text.ts";
+import { HttpError, toHttpError } from "./errors.ts";
 import { type Destination, hideUrlSecrets, parseDestination } from "./urls.ts";
 
 /** Longest body that is kept of an answer; a longer one is cut. Contract: "a body is cut at 1 MiB". */

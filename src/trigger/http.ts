@@ -9,9 +9,9 @@ import { hideUrlSecrets } from "../http/urls.ts";
 import type { Config } from "../config.ts";
 import type { HttpRequest, HttpResponse, SendRequest } from "../http/request.ts";
 import { readCredentials } from "../http/credentials.ts";
-import { HttpError, printable } from "../http/errors.ts";
+import { HttpError } from "../http/errors.ts";
 import type { Clock, HttpTrigger } from "../ports.ts";
-import { messageOf } from "../text.ts";
+import { messageOf, printable } from "../text.ts";
 
 /** So much of an answer's first line is told: a reason, not a page. */
 const REASON_LENGTH_MAX = 200;

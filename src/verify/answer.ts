@@ -3,7 +3,7 @@
  * are not usable; must never show more of a body than its first words.
  */
 
-import { printable } from "../http/errors.ts";
+import { printable } from "../text.ts";
 import type { Status, StatusReading } from "../model.ts";
 
 /** An answer; its body is decoded only as far as a format needs it, since 1 MiB of text is 1 MiB more of memory. */

@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
-  clipReason,
   findTrial,
   freeTrial,
   type JsonObject,
@@ -63,9 +62,14 @@ test("who writes something else does not renew another pod's turn", () => {
 });
 
 test("a reason is one line of at most 256 printable characters", () => {
-  assert.equal(clipReason(" bad\n\u001b[31mvalue\u202e "), "bad [31mvalue");
-  assert.equal([...clipReason("🙂".repeat(400))].length, 256);
-  assert.equal(clipReason("x".repeat(256)), "x".repeat(256));
+  const reasonOf = (reason: string) => {
+    const fields = { hash: "a".repeat(64), state: "rejected", reason };
+    const named = Object.entries(fields).map(([name, text]) => [`config-reloader/${name}`, text]);
+    return parseLease({ metadata: { annotations: Object.fromEntries(named) } }).current!.reason;
+  };
+  assert.equal(reasonOf(" bad\n\u001b[31mvalue\u202e "), "bad [31mvalue");
+  assert.equal([...reasonOf("🙂".repeat(400))].length, 256);
+  assert.equal(reasonOf("x".repeat(256)), "x".repeat(256));
 });
 
 test("any object at all can be read", () => {
