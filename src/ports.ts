@@ -55,7 +55,7 @@ export type WriteOut = (text: string) => Promise<void>;
 export interface SnapshotReader {
   /**
    * Looks at the disk once. Never throws: what goes wrong is an observation.
-   * `onLikelyChange` is called, once at most and before anything is hashed, as soon as a look finds signs that the
+   * `onLikelyChange` is called, before anything is hashed, as soon as a look finds signs that the
    * content differs from the last content it returned and will be decided by this look: the caller then reads
    * the baseline meanwhile.
    */

@@ -14,7 +14,6 @@ const PARTS = 4;
 const HUNG_MAX = 8;
 /** Questions at once. Deno has 32 threads for all of them, and name lookups need some too. */
 const CONCURRENCY = 8;
-const LATE = Symbol("late");
 
 /** There was no answer in time, or there is none yet to the same question asked before. */
 export class NoAnswer extends Error {
@@ -23,13 +22,13 @@ export class NoAnswer extends Error {
   }
 }
 
-/** The disk as one look sees it. What fails throws as in Deno, and `NoAnswer` besides. */
+/** The disk. What fails throws as in Deno, and `NoAnswer` besides. */
 export interface Disk {
   /**
    * No network is behind the watched paths: stat and its like run on the calling thread, 4 µs instead of 20. Opening never
-   * does, since that is what hangs where a FIFO took a file's place.
+   * does, since that is what hangs where a FIFO took a file's place. False until somebody knows.
    */
-  readonly local: boolean;
+  isLocal: boolean;
   stat(path: string): Promise<Deno.FileInfo>;
   lstat(path: string): Promise<Deno.FileInfo>;
   readLink(path: string): Promise<string>;
@@ -39,77 +38,68 @@ export interface Disk {
   ask<T>(name: string, question: () => Promise<T>): Promise<T>;
 }
 
-/** Makes disks that share what hangs. */
-export interface DiskTimeout {
-  on(local: boolean): Disk;
-  /** To be called when a look is over: an idle process is not woken for what nobody waits for. */
-  rest(): void;
-}
-
-/** Makes the timeout; `answerMsMax` is for tests. */
-export function createDiskTimeout(
-  clock: Pick<Clock, "nowMs" | "timer">,
-  answerMsMax: number = ANSWER_MS_MAX,
-): DiskTimeout {
-  const hung = new Set<string>();
-  let timer: { readonly over: Promise<typeof LATE>; readonly end: () => void } | null = null;
-
-  const arm = (ms: number) => {
-    const { promise: over, resolve } = Promise.withResolvers<typeof LATE>();
-    let disarm = () => {};
-    const end = () => {
-      disarm();
-      timer = null;
-      resolve(LATE);
-    };
-    const pass = (parts: number) => {
-      if (parts === 0) end();
-      else disarm = clock.timer(ms / PARTS, () => pass(parts - 1));
-    };
-    pass(PARTS);
-    return { over, end };
-  };
-
-  const ask = async <T>(name: string, question: () => Promise<T>): Promise<T> => {
-    if (hung.has(name) || hung.size >= HUNG_MAX) throw new NoAnswer();
-    const lateAtMs = clock.nowMs() + answerMsMax;
-    const answer = question();
-    // One timer for all: a look asks thousands of questions. Who asked after it was armed waits for the next one.
-    for (let leftMs = answerMsMax; leftMs >= 1; leftMs = lateAtMs - clock.nowMs()) {
-      timer ??= arm(leftMs);
-      const first = await Promise.race([answer, timer.over]);
-      if (first !== LATE) return first;
-    }
-    hung.add(name);
-    const forget = () => void hung.delete(name);
-    answer.then(forget, forget);
-    throw new NoAnswer();
-  };
-
-  const remote: Disk = {
-    local: false,
-    stat: (path) => ask(`stat ${path}`, () => Deno.stat(path)),
-    lstat: (path) => ask(`lstat ${path}`, () => Deno.lstat(path)),
-    readLink: (path) => ask(`readlink ${path}`, () => Deno.readLink(path)),
-    realPath: (path) => ask(`realpath ${path}`, () => Deno.realPath(path)),
-    list: (path) => ask(`list ${path}`, () => Array.fromAsync(Deno.readDir(path))),
+/** Makes the disk; `answerMsMax` is for tests. */
+export function createDisk(clock: Pick<Clock, "timer">, answerMsMax: number = ANSWER_MS_MAX): Disk {
+  const ask = createAsk(clock, answerMsMax);
+  const disk: Disk = {
+    isLocal: false,
+    stat: (path) =>
+      disk.isLocal ? Promise.try(Deno.statSync, path) : ask(`stat ${path}`, () => Deno.stat(path)),
+    lstat: (path) =>
+      disk.isLocal ? Promise.try(Deno.lstatSync, path) : ask(`lstat ${path}`, () => Deno.lstat(path)),
+    readLink: (path) =>
+      disk.isLocal
+        ? Promise.try(Deno.readLinkSync, path)
+        : ask(`readlink ${path}`, () => Deno.readLink(path)),
+    realPath: (path) =>
+      disk.isLocal
+        ? Promise.try(Deno.realPathSync, path)
+        : ask(`realpath ${path}`, () => Deno.realPath(path)),
+    list: (path) =>
+      disk.isLocal
+        ? Promise.try(() => Array.from(Deno.readDirSync(path)))
+        : ask(`list ${path}`, () => Array.fromAsync(Deno.readDir(path))),
     ask,
   };
-  return {
-    on: (local) => local ? { ...LOCAL, ask } : remote,
-    rest: () => timer?.end(),
-  };
+  return disk;
 }
 
-/** On the calling thread; a rejection where Deno throws. */
-const LOCAL: Omit<Disk, "ask"> = {
-  local: true,
-  stat: (path) => Promise.try(Deno.statSync, path),
-  lstat: (path) => Promise.try(Deno.lstatSync, path),
-  readLink: (path) => Promise.try(Deno.readLinkSync, path),
-  realPath: (path) => Promise.try(Deno.realPathSync, path),
-  list: (path) => Promise.try(() => Array.from(Deno.readDirSync(path))),
-};
+/**
+ * One timer for all questions, of which a look asks thousands. It counts parts of the timeout while any are open; to who
+ * asked in the middle of a part it counts as a whole one.
+ */
+function createAsk(clock: Pick<Clock, "timer">, answerMsMax: number): Disk["ask"] {
+  const open = new Set<{ partsLeft: number; readonly giveUp: () => void }>();
+  const hung = new Set<string>();
+  let disarm = () => {};
+  const arm = () => {
+    disarm = clock.timer(answerMsMax / PARTS, () => {
+      arm();
+      for (const question of open) if (--question.partsLeft === 0) question.giveUp();
+    });
+  };
+  return async (name, question) => {
+    if (hung.has(name) || hung.size >= HUNG_MAX) throw new NoAnswer();
+    const answer = question();
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const giveUp = () => {
+      hung.add(name);
+      const forget = () => void hung.delete(name);
+      answer.then(forget, forget);
+      reject(new NoAnswer());
+    };
+    const asked = { partsLeft: PARTS, giveUp };
+    if (open.size === 0) arm();
+    open.add(asked);
+    try {
+      return await Promise.race([answer, late]);
+    } finally {
+      open.delete(asked);
+      // An idle process is not woken for what nobody waits for.
+      if (open.size === 0) disarm();
+    }
+  };
+}
 
 /** The answer, or null for any failure. */
 export function orNull<T>(answer: Promise<T>): Promise<T | null> {

@@ -31,7 +31,7 @@ export interface FileProblem {
 const DIRECTORY = "a directory, not a regular file; use --watched-dir";
 
 /** What the kernel shows of itself: read by accident it never ends, or shows what is nobody's business. */
-export const KERNEL_DIRS = ["/proc", "/sys", "/dev"] as const;
+const KERNEL_DIRS = ["/proc", "/sys", "/dev"] as const;
 
 /** True for the answer of a look that went well. */
 export function isStat(found: FileStat | FileProblem): found is FileStat {
@@ -113,7 +113,12 @@ function changeTime(ctimeMs: number, mtimeMs: number): number {
   return second === ctimeMs ? mtimeMs : ctimeMs + 999;
 }
 
-/** The words for a link into one of `KERNEL_DIRS`. */
+/** Which of the kernel's directories a link at `path` leads into; null where that is none, or `path` lies there itself. */
+export function kernelDirOf(path: string, realPath: string): string | null {
+  return KERNEL_DIRS.find((dir) => isWithin(realPath, dir) && !isWithin(path, dir)) ?? null;
+}
+
+/** The words for a link into one of the kernel's directories. */
 export function leadsToKernel(dir: string): string {
   return `a link that leads to ${dir} is not followed`;
 }

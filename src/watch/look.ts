@@ -3,54 +3,58 @@
  * meanwhile. Takes the look before as a value and gives the next one; a look is never changed afterwards. Judges nothing.
  */
 
-import type { FileState } from "../model.ts";
-import { isWithin } from "../paths.ts";
+import { joinPath } from "../paths.ts";
 import { sortPaths } from "./digest.ts";
-import { type Disk, forEachLimited, orNull } from "./disk.ts";
-import { isSameStat, isStat, isUnchangedSync, leadsOutside, statFile } from "./file_stat.ts";
-import { createFile, type FileLook, isTrusted, readAll, type ReadOptions } from "./read_files.ts";
+import { forEachLimited, orNull } from "./disk.ts";
+import { isSameStat, isStat, isUnchangedSync, statFile } from "./file_stat.ts";
 import {
   type Candidate,
-  type ListingMemory,
+  type Listing,
   listSources,
+  type NoListing,
   type Source,
   type SourceConfig,
-} from "./sources.ts";
+} from "./listing.ts";
+import { createFile, type FileLook, isTrusted, readAll, type ReadOptions } from "./read_files.ts";
 
 /** After so many files it is asked whether others must have their turn. */
 const SLICE_FILES = 32;
 
 /** Everything that one look found. */
-export interface Look extends ListingMemory {
+export interface Look extends Listing {
   /** By path, in the order of paths. */
   readonly files: ReadonlyMap<string, FileLook>;
   /** All there is to watch is one named file: its digest is that of the content. */
   readonly single: boolean;
-  /** What keeps the content from being complete, besides files. */
-  readonly errors: readonly FileState[];
 }
 
 /** How to look. */
 export interface LookOptions extends ReadOptions {
   readonly config: SourceConfig;
   readonly sources: readonly Source[];
-  readonly nowMs: number;
   /** Lets others have their turn, where it is time. */
   readonly pause: () => Promise<void>;
   /** Is called before anything is hashed: with the volumes, and whether a plain file has other times than before. */
   readonly onTimes: (volumes: Look["volumes"], plainMoved: boolean) => void;
 }
 
-/** `torn`: a volume was swapped meanwhile, look again. `replacedDir`: a volume was torn down under its mount. */
-export type LookResult = Look | "torn" | { readonly replacedDir: string };
-
-/** Looks once. Throws nothing that the disk does. */
-export async function takeLook(before: Look | null, options: LookOptions): Promise<LookResult> {
-  const { config, sources, disk, full } = options;
-  const memory = before !== null && full ? { ...before, isPlain: false } : before;
-  const { replacedDir, torn, ...listed } = await listSources(config, sources, disk, memory, options);
-  if (replacedDir !== null) return { replacedDir };
-  if (torn) return "torn";
+/**
+ * Looks once; where `only` is given, at these files that the look before has found, and not at what came or went meanwhile.
+ * Throws nothing that the disk does.
+ */
+export async function takeLook(
+  before: Look | null,
+  only: readonly string[] | null,
+  options: LookOptions,
+): Promise<Look | NoListing> {
+  const { config, sources, disk, full, wallMs } = options;
+  if (before !== null && only !== null) {
+    const read = await readPaths(only, before, before, options);
+    return read === "torn" ? read : { ...before, files: replaceFiles(before.files, read) };
+  }
+  const known = before !== null && full ? { ...before, isPlain: false } : before;
+  const listed = await listSources(config, sources, disk, known, wallMs);
+  if (listed === "torn" || "replacedDir" in listed) return listed;
   const isSameList = listed.candidates === before?.candidates;
   // Sorting ten thousand paths costs more than asking for their times.
   const paths = isSameList ? [...before.files.keys()] : sortPaths([...listed.candidates.keys()]);
@@ -58,7 +62,7 @@ export async function takeLook(before: Look | null, options: LookOptions): Promi
   if (read === "torn") return "torn";
   // A link to what was a file, or nothing, may lead to a directory now.
   if (isSameList && before.isPlain && read.values().some((file) => isNewProblem(file, before))) {
-    return takeLook({ ...before, isPlain: false }, options);
+    return takeLook({ ...before, isPlain: false }, null, options);
   }
   const files = isSameList
     ? replaceFiles(before.files, read)
@@ -69,16 +73,6 @@ export async function takeLook(before: Look | null, options: LookOptions): Promi
 
 function isNewProblem({ path, problem }: FileLook, before: Look): boolean {
   return problem !== null && problem.error !== before.files.get(path)?.problem?.error;
-}
-
-/** Looks once more only at `paths`, which the look before has found: what came or went meanwhile is not seen. */
-export async function lookAgain(
-  before: Look,
-  paths: readonly string[],
-  options: LookOptions,
-): Promise<Look | "torn"> {
-  const read = await readPaths(paths, before, before, options);
-  return read === "torn" ? read : { ...before, files: replaceFiles(before.files, read) };
 }
 
 /** With the files of `read` in their places; the same value where nothing is new. */
@@ -92,7 +86,7 @@ function replaceFiles(files: Look["files"], read: Look["files"]): Look["files"] 
 /** Of all files of `paths` those that have changed, or may have: a file that is not among them is as it was before. */
 async function readPaths(
   paths: readonly string[],
-  { candidates, volumes }: ListingMemory,
+  { candidates, volumes }: Listing,
   before: Look | null,
   options: LookOptions,
 ): Promise<Look["files"] | "torn"> {
@@ -101,8 +95,7 @@ async function readPaths(
   // What the caller begins now goes on beside the disk's answers.
   options.onTimes(volumes, stated.some((file) => isMoved(file, before)));
   const read = await reading;
-  const isOne = candidates.size === 1 && candidates.values().every(({ named }) => named) &&
-    read.every(({ problem }) => problem === null);
+  const isOne = candidates.size === 1 && read.every(({ named, problem }) => named && problem === null);
   if (!isOne && await isTorn(read, volumes, options.disk)) return "torn";
   return new Map(read.map((file) => [file.path, file]));
 }
@@ -110,12 +103,12 @@ async function readPaths(
 /** Looks at the times of every file; gives those that have to be looked into. */
 async function statAll(
   paths: readonly string[],
-  candidates: ListingMemory["candidates"],
+  candidates: Listing["candidates"],
   before: Look | null,
   { disk, pause, full, limits }: LookOptions,
 ): Promise<FileLook[]> {
   const one = (path: string) => statOne(candidates.get(path)!, before?.files.get(path) ?? null, disk);
-  if (!disk.local) {
+  if (!disk.isLocal) {
     const files: FileLook[] = new Array(paths.length);
     await forEachLimited([...paths.keys()], async (i) => void (files[i] = await one(paths[i]!)));
     return files;
@@ -133,52 +126,44 @@ async function statAll(
   return files;
 }
 
-function isUnchanged(known: FileLook, candidate: Candidate): boolean {
-  return known.problem === null && known.stat !== null && known.roots === null &&
-    known.readPath === candidate.readPath && isUnchangedSync(known.readPath, known.stat);
+function isUnchanged(known: FileLook, { realPath, problem }: Candidate): boolean {
+  return known.problem === null && known.stat !== null && problem === null && known.realPath === realPath &&
+    isUnchangedSync(realPath, known.stat);
 }
 
 /** A plain file has other times than before. */
 function isMoved(file: FileLook, before: Look | null): boolean {
-  if (file.volume !== null) return false;
+  if (file.payload !== null) return false;
   const known = before?.files.get(file.path);
   return known !== file && !isSameStat(known?.stat ?? null, file.stat);
 }
 
-async function statOne(candidate: Candidate, before: FileLook | null, disk: Disk): Promise<FileLook> {
-  if (candidate.roots !== null) {
-    const real = await orNull(disk.realPath(candidate.readPath));
-    const isInside = real === null || candidate.roots.some((root) => isWithin(real, root));
-    if (!isInside) return createFile(candidate, leadsOutside(real!));
-    candidate = { ...candidate, readPath: real ?? candidate.readPath };
-  }
-  const stat = await statFile(disk, candidate.readPath, before?.stat ?? null);
-  if (isStat(stat)) {
-    const { readPath, volume } = candidate;
-    const isSame = before !== null && before.problem === null && before.stat === stat &&
-      before.readPath === readPath && before.volume?.target === volume?.target;
-    return isSame ? before : { ...createFile(candidate), stat };
-  }
-  const beside = stat.kind === "missing" && candidate.volume !== null
-    ? await findBeside(candidate, disk)
-    : null;
-  return beside === null ? createFile(candidate, stat) : await statOne(beside, before, disk);
-}
-
-/** A file that is mounted by itself into a volume's directory is no key of the volume: it is read where it is. */
-async function findBeside(candidate: Candidate, disk: Disk): Promise<Candidate | null> {
-  const info = await orNull(disk.lstat(candidate.path));
-  return info === null || info.isSymlink ? null : { ...candidate, readPath: candidate.path, volume: null };
+async function statOne(
+  candidate: Candidate,
+  before: FileLook | null,
+  disk: LookOptions["disk"],
+): Promise<FileLook> {
+  if (candidate.problem !== null) return createFile(candidate, candidate.problem);
+  const stat = await statFile(disk, candidate.realPath, before?.stat ?? null);
+  if (!isStat(stat)) return createFile(candidate, stat);
+  const isSame = before !== null && before.problem === null && before.stat === stat &&
+    before.realPath === candidate.realPath;
+  return isSame ? before : { ...createFile(candidate), stat };
 }
 
 /**
  * True where a volume was swapped while it was read. A single file is whole whatever happened: it was opened once, and
  * payload files never change. Around a swap the old payload is being removed, so several files may be a mixture.
  */
-async function isTorn(read: readonly FileLook[], volumes: Look["volumes"], disk: Disk): Promise<boolean> {
-  for (const { dir, target } of volumes.values()) {
-    if (await orNull(disk.readLink(`${dir}/..data`)) !== target) return true;
+async function isTorn(
+  read: readonly FileLook[],
+  volumes: Look["volumes"],
+  disk: LookOptions["disk"],
+): Promise<boolean> {
+  for (const [dir, target] of volumes) {
+    if (await orNull(disk.readLink(joinPath(dir, "..data"))) !== target) return true;
   }
-  return volumes.size > 0 &&
-    read.some(({ volume, named, problem }) => volume !== null && !named && problem?.kind === "missing");
+  return read.some(({ payload, named, problem }) =>
+    payload !== null && !named && problem?.kind === "missing"
+  );
 }

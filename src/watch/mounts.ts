@@ -6,8 +6,8 @@
 import type { StaleMount } from "../model.ts";
 import { isWithin, parentOf } from "../paths.ts";
 import { type Mount, mountOf, parseMountinfo, staleReason } from "../proc/mountinfo.ts";
-import { type Disk, type DiskTimeout, orNull } from "./disk.ts";
-import { baseOf, type Source } from "./sources.ts";
+import { type Disk, orNull } from "./disk.ts";
+import { baseOf, type Source } from "./listing.ts";
 
 /** File systems whose times come from elsewhere, and whose stat(2) may take as long as the network does. */
 const NETWORK = /^(nfs|cifs|smb|9p|ceph|fuse|glusterfs|lustre|afs|virtiofs|gfs2|ocfs2|beegfs|prl_fs|vboxsf)/;
@@ -16,7 +16,7 @@ const NETWORK = /^(nfs|cifs|smb|9p|ceph|fuse|glusterfs|lustre|afs|virtiofs|gfs2|
 interface MountView {
   readonly stale: readonly StaleMount[];
   /** No watched path is on a network file system. */
-  readonly local: boolean;
+  readonly isLocal: boolean;
   /** Mounts of one file each, no directory: where that is moved or replaced, they keep the old one for ever. */
   readonly fileMounts: readonly Mount[];
 }
@@ -54,7 +54,7 @@ async function readMounts(
     const reason = staleReason(mount) ?? (isMoved ? "replaced" : null);
     if (reason !== null) stale.push(describeStale(mount, reason, isFile));
   }
-  return { stale, local: ![...concerned].some((mount) => NETWORK.test(mount.fsType)), fileMounts };
+  return { stale, isLocal: ![...concerned].some((mount) => NETWORK.test(mount.fsType)), fileMounts };
 }
 
 async function isFileAt(path: string): Promise<boolean> {
@@ -84,8 +84,6 @@ function describeStale(mount: Mount, reason: StaleMount["reason"], isFile: boole
 
 /** The own mounts as they were read last. */
 export interface OwnMounts {
-  /** The disk as these mounts make it. */
-  disk(): Disk;
   stale(): readonly StaleMount[];
   /** Reads them if that was never done. */
   begin(): Promise<void>;
@@ -95,16 +93,14 @@ export interface OwnMounts {
   describeReplaced(path: string): Promise<string>;
 }
 
-/** Knows none yet. */
-export function createOwnMounts(sources: readonly Source[], timeout: DiskTimeout): OwnMounts {
+/** Knows none yet. What it finds also tells `disk` whether it is local. */
+export function createOwnMounts(sources: readonly Source[], disk: Disk): OwnMounts {
   let view: MountView | null = null;
-  const disk = () => timeout.on(view?.local ?? false);
   const refresh = async () => {
-    const asked = disk().ask("/proc/self/mountinfo", () => readMounts(sources, view));
-    view = await orNull(asked) ?? view;
+    view = await orNull(disk.ask("/proc/self/mountinfo", () => readMounts(sources, view))) ?? view;
+    disk.isLocal = view?.isLocal ?? false;
   };
   return {
-    disk,
     stale: () => view?.stale ?? [],
     begin: async () => {
       if (view === null) await refresh();

@@ -17,7 +17,7 @@ import {
   statFile,
   tooLarge,
 } from "./file_stat.ts";
-import type { Candidate } from "./sources.ts";
+import type { Candidate } from "./listing.ts";
 
 /** A file changed within this time before it was read may change again without a new time: it is read again next time. */
 const FRESH_MS = 2_000;
@@ -41,6 +41,15 @@ export interface FileLook extends Candidate {
   readonly stable: boolean;
   /** Wall time at which it was read. */
   readonly readWallMs: number;
+}
+
+/** Bounds of reading. */
+interface ReadLimits {
+  readonly sizeBytesMax: number;
+  /** Something later needs the bytes. */
+  readonly keepBytes: boolean;
+  /** What is read is written elsewhere: it must be the very file at its path, and none that a link leads to meanwhile. */
+  readonly inPlace: boolean;
 }
 
 /** How the files of a look are read. */
@@ -68,7 +77,7 @@ export async function readAll(files: readonly FileLook[], options: ReadOptions):
     const file = read[i]!;
     if (file.problem !== null) continue;
     const isKnown = file.digest !== null && isTrusted(file) && (!limits.keepBytes || file.bytes !== null);
-    if (full || !disk.local || !isKnown) due.push(i);
+    if (full || !disk.isLocal || !isKnown) due.push(i);
   }
   await forEachLimited(due, async (i) => {
     read[i] = await readOne(read[i]!, options);
@@ -96,28 +105,26 @@ function boundBytes(files: readonly FileLook[], sizeBytesMax: number): FileLook[
 }
 
 async function readOne(file: FileLook, { disk, limits, wallMs, collect }: ReadOptions): Promise<FileLook> {
-  const { stat, readPath, roots } = file;
+  const { stat, realPath } = file;
   if (stat === null) return file;
   // What is kept is most likely the same still: no second copy of it is made to see that.
   const isKept = file.bytes !== null;
-  let found = await readFile(disk, readPath, stat, isKept ? { ...limits, keepBytes: false } : limits);
-  if (isKept && found.kind === "content") {
+  let found = await readFile(disk, realPath, stat, isKept ? { ...limits, keepBytes: false } : limits);
+  if (isKept && "digest" in found) {
     if (found.digest === file.digest) found = { ...found, bytes: file.bytes };
-    else found = await readFile(disk, readPath, stat, limits);
+    else found = await readFile(disk, realPath, stat, limits);
   }
-  if (found.kind !== "content") return { ...file, digest: null, bytes: null, problem: found };
-  if (roots !== null && !await isStillAt(disk, readPath, found.stat)) {
+  if (!("digest" in found)) return { ...file, digest: null, bytes: null, problem: found };
+  if (limits.inPlace && !await isStillAt(disk, realPath, found.stat)) {
     const error = "it was replaced while it was being read";
     return { ...file, digest: null, bytes: null, problem: problem("failed", error), stable: false };
   }
   collect(READ_WORK + found.stat.sizeBytes / READ_BYTES_PER_WORK);
-  const { digest, bytes, stable } = found;
-  const isSame = file.digest === digest && file.stable === stable && isSameStat(found.stat, stat) &&
-    bytes === file.bytes;
+  const isSame = file.digest === found.digest && file.stable === found.stable &&
+    isSameStat(found.stat, stat) && found.bytes === file.bytes;
   // The same value, so that the next comparison is one of references; but its times may be trusted from now on.
   if (isSame && isTrusted(file)) return file;
-  const statNow = isSameStat(found.stat, stat) ? stat : found.stat;
-  return { ...file, digest, bytes, stable, stat: statNow, readWallMs: wallMs };
+  return { ...file, ...found, stat: isSameStat(found.stat, stat) ? stat : found.stat, readWallMs: wallMs };
 }
 
 /** Whether what was opened is the very file that `path`, which has no links in it, names. */
@@ -126,24 +133,11 @@ async function isStillAt(disk: Disk, path: string, { ino, dev }: FileStat): Prom
   return real === path && info !== null && info.ino === ino && info.dev === dev;
 }
 
-/** A file that was read. */
-export interface FileContent {
-  readonly kind: "content";
-  readonly stat: FileStat;
-  readonly digest: string;
-  readonly bytes: Uint8Array | null;
-  /** False where the file changed while it was read. */
-  readonly stable: boolean;
-}
-
-/** Bounds of one read. */
-export interface ReadLimits {
-  readonly sizeBytesMax: number;
-  readonly keepBytes: boolean;
-}
+/** What reading a file finds. */
+type FileContent = Pick<FileLook, "bytes" | "stable"> & { readonly stat: FileStat; readonly digest: string };
 
 /** Reads a file that `statFile` found to be regular just before; `stat` is what that has found. Never throws. */
-export async function readFile(
+async function readFile(
   disk: Disk,
   path: string,
   stat: FileStat,
@@ -163,18 +157,18 @@ export async function readFile(
 
 async function readOpened(disk: Disk, path: string, limits: ReadLimits): Promise<FileContent | FileProblem> {
   using file = await Deno.open(path);
-  const stat = async () => checkStat(disk.local ? file.statSync() : await file.stat(), path);
+  const stat = async () => checkStat(disk.isLocal ? file.statSync() : await file.stat(), path);
   const before = await stat();
   if (!isStat(before)) return before;
   if (before.sizeBytes > limits.sizeBytesMax) return tooLarge(before.sizeBytes, limits.sizeBytesMax);
   const read = before.sizeBytes > WHOLE_BYTES_MAX
     ? await hashPieces(file, before.sizeBytes, limits.keepBytes)
-    : await hashWhole(file, before.sizeBytes, limits, disk.local && before.sizeBytes <= PIECE_BYTES);
+    : await hashWhole(file, before.sizeBytes, limits, disk.isLocal && before.sizeBytes <= PIECE_BYTES);
   if (read === null) return tooLarge(before.sizeBytes, limits.sizeBytesMax);
   const after = await stat();
   const stable = isStat(after) && after.mtimeMs === before.mtimeMs && after.sizeBytes === before.sizeBytes &&
     read.length === after.sizeBytes;
-  return { kind: "content", stat: before, digest: read.digest, bytes: read.bytes, stable };
+  return { stat: before, digest: read.digest, bytes: read.bytes, stable };
 }
 
 interface Hashed {

@@ -4,18 +4,17 @@
  */
 
 import { momentOf } from "../clock.ts";
-import { type Config, usesBytes } from "../config.ts";
+import { type Config, rendersOutput, usesBytes } from "../config.ts";
 import type { Observation } from "../model.ts";
 import type { Clock, SnapshotReader } from "../ports.ts";
 import { messageOf } from "../text.ts";
-import { compareLook } from "./comparison.ts";
-import { createDiskTimeout } from "./disk.ts";
+import { createDisk } from "./disk.ts";
 import { fileError } from "./file_stat.ts";
-import { lookAgain, type LookOptions, takeLook } from "./look.ts";
+import { isLikelyChange, judgeLook, NOTHING_YET, type Reading } from "./judge.ts";
+import { createSources, type SourceConfig } from "./listing.ts";
+import { type LookOptions, takeLook } from "./look.ts";
 import { createOwnMounts, type OwnMounts } from "./mounts.ts";
-import { isLikelyChange, judgeLook, NOTHING_YET, type Reading } from "./observation.ts";
-import type { Places } from "./plan.ts";
-import { createSources, type SourceConfig } from "./sources.ts";
+import type { Plan } from "./plan.ts";
 
 /** A volume that is swapped while it is read is read again so often in one look. */
 const TRIES_MAX = 5;
@@ -32,13 +31,10 @@ const NAMED_MAX = 100;
 /** What of the configuration the reader needs. */
 export type ReaderConfig = SourceConfig & Pick<Config, "delayIntervalMs" | "maxFileSizeBytes" | "validate">;
 
-/** Takes the plan of what is to be watched, after each look that found it. */
-export type TakePlaces = (places: Places) => void;
-
 /** The reader, with what the watcher needs of it. */
 export interface WatchedReader extends SnapshotReader {
   /** Calls `take` with the plan of each look from now on, and with the last one where there is one. */
-  onPlaces(take: TakePlaces): void;
+  onPlan(take: (plan: Plan) => void): void;
   /** Takes the paths of an event; none where events got lost. */
   noteEvent(paths: readonly string[]): void;
 }
@@ -67,29 +63,31 @@ export function createSnapshotReader(
   collect: (work: number) => void = () => {},
 ): WatchedReader {
   const sources = createSources(config.configFiles, config.watchedDirs);
-  const limits = { sizeBytesMax: config.maxFileSizeBytes, keepBytes: usesBytes(config) };
-  const timeout = createDiskTimeout(clock);
-  const mounts = createOwnMounts(sources, timeout);
-  const always = { config, sources, limits, collect, clock, mounts, pause: createPause(clock) };
+  const limits = {
+    sizeBytesMax: config.maxFileSizeBytes,
+    keepBytes: usesBytes(config),
+    inPlace: rendersOutput(config),
+  };
+  const disk = createDisk(clock);
+  const mounts = createOwnMounts(sources, disk);
+  const always = { config, sources, limits, collect, clock, disk, mounts, pause: createPause(clock) };
   let reading = NOTHING_YET;
-  let events: Set<string> | null = new Set();
-  let takePlaces: TakePlaces = () => {};
+  let named: Set<string> | null = new Set();
+  let takePlan: (plan: Plan) => void = () => {};
   let running: Promise<unknown> = Promise.resolve();
 
   const look = async (onLikelyChange: () => void): Promise<Observation> => {
     const before = reading;
-    const named = events;
-    events = new Set();
+    const context = { ...always, named, onLikelyChange };
+    named = new Set();
     try {
-      const [observation, next] = await readDisk(before, { ...always, named, onLikelyChange });
+      const [observation, next] = await readDisk(before, context);
       reading = next;
-      if (next.last !== null && next.last !== before.last) takePlaces(next.last.places);
+      if (next.last !== null && next.last !== before.last) takePlan(next.last.plan);
       return observation;
     } catch (error) {
       // A fault of this program, or of the disk that nobody thought of: an error state, never a dead loop.
       return { kind: "unreadable", files: [fileError(sources[0]?.path ?? "", messageOf(error))] };
-    } finally {
-      timeout.rest();
     }
   };
 
@@ -100,13 +98,13 @@ export function createSnapshotReader(
       return unlessAborted(looking, signal);
     },
     staleMounts: mounts.stale,
-    onPlaces: (take) => {
-      takePlaces = take;
-      if (reading.last !== null) take(reading.last.places);
+    onPlan: (take) => {
+      takePlan = take;
+      if (reading.last !== null) take(reading.last.plan);
     },
     noteEvent: (paths) => {
-      if (paths.length === 0 || events === null || events.size > NAMED_MAX) events = null;
-      else for (const path of paths) events.add(path);
+      if (paths.length === 0 || named === null || named.size > NAMED_MAX) named = null;
+      else for (const path of paths) named.add(path);
     },
   };
 }
@@ -125,7 +123,7 @@ async function unlessAborted(looking: Promise<Observation>, signal: AbortSignal)
 }
 
 /** What is needed for a look beside what is remembered. */
-interface ReadContext extends Pick<LookOptions, "sources" | "limits" | "collect" | "pause"> {
+interface ReadContext extends Pick<LookOptions, "sources" | "limits" | "collect" | "pause" | "disk"> {
   readonly config: ReaderConfig;
   readonly clock: Clock;
   readonly mounts: OwnMounts;
@@ -136,27 +134,20 @@ interface ReadContext extends Pick<LookOptions, "sources" | "limits" | "collect"
 
 /** Looks until something can be said: what that is, and what is remembered then. */
 async function readDisk(reading: Reading, context: ReadContext): Promise<[Observation, Reading]> {
-  const { config, clock, mounts, onLikelyChange } = context;
-  const { delayIntervalMs } = config;
+  const { config: { delayIntervalMs }, clock, mounts } = context;
   const { waiting } = reading;
   // Hints come with every event of a busy writer; until the date there is nothing to learn.
   if (waiting !== null && clock.nowMs() < waiting.settling.againAtMs - 1) return [waiting.told, reading];
   await mounts.begin();
-  let told = false;
   const onTimes: LookOptions["onTimes"] = (...found) => {
-    if (told || !isLikelyChange(reading, delayIntervalMs, clock.nowMs(), ...found)) return;
-    told = true;
-    onLikelyChange();
+    if (isLikelyChange(reading, delayIntervalMs, ...found)) context.onLikelyChange();
   };
   let suspects = suspectsOf(reading, delayIntervalMs, context.named);
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     const isComplete = suspects === null;
     const moment = momentOf(clock);
     const full = isComplete && moment.nowMs - reading.fullAtMs >= FULL_EVERY_MS;
-    const options = { ...context, ...moment, disk: mounts.disk(), full, onTimes };
-    const look = suspects === null || reading.last === null
-      ? await takeLook(reading.last, options)
-      : await lookAgain(reading.last, suspects, options);
+    const look = await takeLook(reading.last, suspects, { ...context, ...moment, full, onTimes });
     suspects = null;
     if (look === "torn") continue;
     if ("replacedDir" in look) {
@@ -164,11 +155,9 @@ async function readDisk(reading: Reading, context: ReadContext): Promise<[Observ
       const message = await mounts.describeReplaced(path);
       return [{ kind: "replaced", path, message }, { ...reading, waiting: null }];
     }
-    const comparison = compareLook(look, reading);
     await mounts.check();
     const before = full ? { ...reading, fullAtMs: moment.nowMs } : reading;
-    const how = { delayIntervalMs, clock, disk: mounts.disk() };
-    const [observation, next] = await judgeLook(before, look, comparison, how);
+    const [observation, next] = await judgeLook(before, look, { delayIntervalMs, clock, disk: context.disk });
     // What counts is always seen by a complete look.
     if (isComplete || observation.kind === "settling") return [observation, next];
   }

@@ -1,129 +1,168 @@
 /**
- * Finds the atomically swapped volumes around watched paths and pins them: everything beneath `..data` is read through
- * the payload directory it points to at one moment. Knows which directories were volumes at the last look, so that one
- * that is torn down is an error and not an empty directory.
+ * Goes along paths as the kernel does, link by link, and finds the atomically swapped volumes on the way: everything
+ * beneath `..data` is pinned to the payload directory that it points to at one moment. Notes for the plan where something
+ * on the way may change. Reads no file and lists no directory.
  */
 
-import type { FileState } from "../model.ts";
+import { isWithin, joinPath, parentOf } from "../paths.ts";
 import { type Disk, orNull } from "./disk.ts";
-import { fileError } from "./file_stat.ts";
+import { type Names, planDir, type PlanDraft } from "./plan.ts";
 
-/** kubelet tears a failed volume down within 2 ms; a directory that is without `..data` for so long is a plain one. */
-const LOST_MS_MAX = 10_000;
+/** As the kernel: more links in one path are a loop (path_resolution(7)). */
+const LINKS_MAX = 40;
+/** kubelet tears a failed volume down within 2 ms; a directory that has been without `..data` for so long is a plain one. */
+const TEARDOWN_MS_MAX = 1_000;
 
-/** A volume as one look sees it. */
-export interface Volume {
-  /** The directory that holds `..data`. */
-  readonly dir: string;
-  /** What `..data` points to, as it stands there. */
-  readonly target: string;
-}
+/** Atomically swapped volumes: what `..data` points to, by the directory that holds it. */
+export type Volumes = ReadonlyMap<string, string>;
 
-/** A directory as watched, and where it is at this moment. */
-export interface Place {
-  readonly path: string;
-  /** Without links in it; for a directory of a volume beneath the payload directory. */
-  readonly readPath: string;
-  /** Set beneath a payload directory. */
-  readonly volume: Volume | null;
-}
-
-/** A directory once seen with `..data`: its inode, and since when it is without. */
-export interface KnownVolume {
-  readonly ino: number;
-  readonly lostAtMs: number | null;
-}
-
-/** Finds volumes during one look, and gathers what it finds. */
-export interface VolumeFinder {
-  readonly volumes: Map<string, Volume>;
-  /** For the next look. */
-  readonly known: Map<string, KnownVolume>;
-  readonly errors: FileState[];
-  /** A directory without links: torn down under its mount. */
+/** What one look notes on its way. */
+export interface Survey {
+  readonly disk: Disk;
+  readonly wallMs: number;
+  /** Those of the look before. */
+  readonly volumesBefore: Volumes;
+  readonly volumes: Map<string, string>;
+  readonly plan: PlanDraft;
+  /** Where the links on the way lead, but for those that swap a volume. */
+  readonly links: Map<string, string>;
+  /** A volume is being swapped or torn down at this moment. */
+  torn: boolean;
+  /** A directory without links: a volume that was torn down under its mount. */
   replacedDir: string | null;
-  /** The volume in `dir`, null where it is none. Asked once a look. */
-  at(dir: string): Promise<Volume | null>;
-  /** The nearest volume in a directory above `path`; `"lost"` where that is one that has its own error now. */
-  above(path: string): Promise<Volume | null | "lost">;
-  /** To be called for an empty directory: none at all, if it was torn down under its mount. */
-  checkLinks(dir: string): Promise<void>;
 }
 
-/** Makes the finder of one look; `before` is what the look before has known. */
-export function createVolumeFinder(
-  disk: Disk,
-  before: ReadonlyMap<string, KnownVolume>,
-  nowMs: number,
-): VolumeFinder {
-  const asked = new Map<string, Volume | null>();
-  const lost = new Set<string>();
-
-  /** `..data` was there and is not: torn down under the mount, about to be made anew, or a plain directory now. */
-  const lose = async (dir: string, volume: KnownVolume): Promise<void> => {
-    const info = await orNull(disk.stat(dir));
-    if (info === null) return;
-    const lostAtMs = volume.lostAtMs ?? nowMs;
-    if (info.nlink === 0) finder.replacedDir = dir;
-    else if (info.ino !== volume.ino || nowMs - lostAtMs > LOST_MS_MAX) return void finder.known.delete(dir);
-    else finder.errors.push(fileError(dir, "the volume has no ..data: it is being replaced"));
-    finder.known.set(dir, { ...volume, lostAtMs });
-    lost.add(dir);
-  };
-
-  const at = async (dir: string): Promise<Volume | null> => {
-    const found = asked.get(dir);
-    if (found !== undefined) return found;
-    const target = await orNull(disk.readLink(`${dir}/..data`));
-    const volume = target === null ? null : { dir, target };
-    asked.set(dir, volume);
-    const known = finder.known.get(dir);
-    if (volume === null) {
-      if (known !== undefined) await lose(dir, known);
-      return null;
-    }
-    finder.volumes.set(dir, volume);
-    const ino = known?.ino ?? (await orNull(disk.stat(dir)))?.ino ?? 0;
-    finder.known.set(dir, { ino, lostAtMs: null });
-    return volume;
-  };
-
-  const finder: VolumeFinder = {
+/** Nothing noted yet. */
+export function createSurvey(disk: Disk, wallMs: number, volumesBefore: Volumes): Survey {
+  return {
+    disk,
+    wallMs,
+    volumesBefore,
     volumes: new Map(),
-    known: new Map(before),
-    errors: [],
+    plan: { dirs: new Map(), missing: false },
+    links: new Map(),
+    torn: false,
     replacedDir: null,
-    at,
-    above: async (path) => {
-      let isLost = false;
-      for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1)) {
-        const dir = path.slice(0, slash);
-        const volume = await at(dir);
-        if (volume !== null) return volume;
-        isLost ||= lost.has(dir);
-      }
-      return isLost ? "lost" : null;
-    },
-    checkLinks: async (dir) => {
-      if ((await orNull(disk.stat(dir)))?.nlink === 0) finder.replacedDir = dir;
-    },
   };
-  return finder;
 }
 
-/**
- * The path beneath the payload directory; also of a path that was itself given through `..data`.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * const volume = { dir: "/etc/app", target: "..2026_11_24_08_16_55.1234567890" };
- * assert.equal(pinPath("/etc/app/x.yaml", volume), "/etc/app/..2026_11_24_08_16_55.1234567890/x.yaml");
- * assert.equal(pinPath("/etc/app/..data/x.yaml", volume), pinPath("/etc/app/x.yaml", volume));
- * ```
- */
-export function pinPath(path: string, { dir, target }: Volume): string {
-  const inside = path.slice(dir.length);
-  const key = inside === "/..data" || inside.startsWith("/..data/") ? inside.slice("/..data".length) : inside;
-  // kubelet's target is a bare name; others may use an absolute path.
-  return (target.startsWith("/") ? target : `${dir}/${target}`) + key;
+/** Where something is at this moment. */
+export interface Place {
+  /** As watched. */
+  readonly path: string;
+  /** Without links; in a volume beneath the payload directory. */
+  readonly realPath: string;
+  /** The payload directory that it lies beneath; null outside of volumes. */
+  readonly payload: string | null;
+}
+
+/** Where a path ends. */
+export interface PathEnd extends Omit<Place, "path"> {
+  /** Null where nothing is there, or nobody can say what. */
+  readonly info: Deno.FileInfo | null;
+}
+
+/** Where paths start that are not relative. */
+export const ROOT: Place = { path: "/", realPath: "/", payload: null };
+
+/** What `..data` in `dir` points to; null where it is no volume. The same answer all through one look. */
+export async function readVolume(survey: Survey, dir: string): Promise<string | null> {
+  const { disk, volumes } = survey;
+  const target = volumes.get(dir) ?? await orNull(disk.readLink(joinPath(dir, "..data")));
+  if (target !== null) volumes.set(dir, target);
+  else await noteLost(survey, dir);
+  return target;
+}
+
+/** Of a directory that was a volume at the look before: kubelet is at work there, or has torn it down under its mount. */
+async function noteLost(survey: Survey, dir: string): Promise<void> {
+  if (!survey.volumesBefore.has(dir)) return;
+  const info = await orNull(survey.disk.stat(dir));
+  if (info === null) return;
+  if (info.nlink === 0) survey.replacedDir = dir;
+  else if (Math.abs(survey.wallMs - (info.mtime?.getTime() ?? 0)) < TEARDOWN_MS_MAX) survey.torn = true;
+}
+
+/** The payload directory; kubelet's target is a bare name, others may use an absolute path. */
+export function payloadOf(dir: string, target: string): string {
+  return target.startsWith("/") ? target : joinPath(dir, target);
+}
+
+/** Goes along `path` to its end, through all links. A relative one starts in `from`, which has no links in it. */
+export async function follow(
+  survey: Survey,
+  path: string,
+  from: Omit<Place, "path"> = ROOT,
+): Promise<PathEnd> {
+  const { disk, links } = survey;
+  let rest = partsOf(path);
+  let { realPath, payload } = from;
+  /** Of `realPath`, where it is known. */
+  let info: Deno.FileInfo | null = null;
+  for (let count = 0; rest.length > 0;) {
+    const [part, ...after] = rest;
+    rest = after;
+    if (part === "..") {
+      [realPath, info] = [parentOf(realPath), null];
+      continue;
+    }
+    const isPinned = payload !== null && isWithin(realPath, payload);
+    const note = (names: Names) => isPinned ? undefined : noteDir(survey, realPath, names, info);
+    const next = joinPath(realPath, part!);
+    const found = await orNull(disk.lstat(next));
+    // A key's link comes and goes after the swap: what the payload says counts.
+    const volume = !isPinned && (found === null || part === "..data")
+      ? await readVolume(survey, realPath)
+      : null;
+    const target = volume !== null
+      ? part === "..data" ? volume : `${volume}/${part}`
+      : found?.isSymlink
+      ? await orNull(disk.readLink(next))
+      : null;
+    const isMissing = target === null && (found === null || found.isSymlink);
+    // A file is watched by its name, and so are links and what is not there yet.
+    if (isMissing || target !== null || rest.length === 0 && !found!.isDirectory) {
+      await note(new Set([part!]));
+    }
+    if (isMissing) {
+      survey.plan.missing ||= rest.length > 0;
+      return { realPath: [next, ...rest].join("/"), payload: isPinned ? payload : null, info: null };
+    }
+    if (target === null) {
+      [realPath, info] = [next, found];
+      continue;
+    }
+    if (++count > LINKS_MAX) return { realPath: next, payload: null, info: null };
+    if (volume !== null) payload = payloadOf(realPath, volume);
+    else if (!isPinned) links.set(next, target);
+    if (target.startsWith("/")) [realPath, info] = ["/", null];
+    rest = [...partsOf(target), ...rest];
+  }
+  info ??= await orNull(disk.lstat(realPath));
+  return { realPath, payload: payload !== null && isWithin(realPath, payload) ? payload : null, info };
+}
+
+/** Notes that names in a directory matter. */
+export async function noteDir(
+  survey: Survey,
+  dir: string,
+  names: Names,
+  info: Deno.FileInfo | null = null,
+): Promise<void> {
+  const isNew = info === null && !survey.plan.dirs.has(dir);
+  planDir(survey.plan, dir, names, isNew ? await orNull(survey.disk.stat(dir)) : info);
+}
+
+/** The place where a path ends; as `given` where it ends in nothing, so that the words for that can be found. */
+export function placeAt(path: string, given: string, { realPath, payload, info }: PathEnd): Place {
+  return info === null ? { path, realPath: given, payload: null } : { path, realPath, payload };
+}
+
+/** A name below a place. */
+export function below({ path, realPath, payload }: Place, name: string): Place {
+  return { path: joinPath(path, name), realPath: joinPath(realPath, name), payload };
+}
+
+function partsOf(path: string): string[] {
+  return path.split("/").filter((part) => part !== "" && part !== ".");
 }

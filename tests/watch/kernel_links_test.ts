@@ -32,6 +32,15 @@ testInDir(
     for (const tree of ["/proc/self", "/sys/kernel"]) {
       Deno.symlinkSync(tree, `${conf}/${tree.split("/")[1]}-tree`);
     }
+    for (
+      const config of [{ watchedDirs: [`${conf}/proc-tree`] }, { configFiles: [`${conf}/proc-tree/s*`] }]
+    ) {
+      const itself = await look(config);
+      assert.ok(itself.kind === "unreadable", "a directory that is such a link itself");
+      assert.deepEqual(itself.files.map(({ error }) => error), [
+        "a link that leads to /proc is not followed",
+      ]);
+    }
     const found = await look({ watchedDirs: [conf] });
     assert.ok(found.kind === "content", JSON.stringify(found));
     assert.deepEqual(found.snapshot.files.map(({ path }) => path), [`${conf}/a`]);

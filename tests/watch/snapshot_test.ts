@@ -382,6 +382,51 @@ test("the end of the sidecar ends a look at once", async () => {
   await settled(reader);
 });
 
+testInDir("a volume that is being torn down is no empty content, also without a delay", async (dir) => {
+  const volume = createKubeletVolume(join(dir, "vol"), { a: "1" });
+  const reader = createSnapshotReader({ ...BASE, watchedDirs: [volume.dir], delayIntervalMs: 0 }, clock);
+  const whole = await content(reader);
+  for (const { name } of [...Deno.readDirSync(volume.dir)]) {
+    Deno.removeSync(join(volume.dir, name), { recursive: true });
+    const found = await reader.look({ signal });
+    assert.ok(found.kind === "settling" || found.kind === "content" && found.snapshot === whole, name);
+  }
+  Deno.removeSync(volume.dir);
+  assert.equal((await settled(reader)).kind, "unreadable");
+});
+
+testInDir("a directory that has long ceased to be a volume settles as a plain one", async (dir) => {
+  const volume = createKubeletVolume(join(dir, "vol"), { a: "1" });
+  const reader = createSnapshotReader({ ...BASE, watchedDirs: [volume.dir] }, clock);
+  await content(reader);
+  for (const { name } of [...Deno.readDirSync(volume.dir)]) {
+    Deno.removeSync(join(volume.dir, name), { recursive: true });
+  }
+  age(volume.dir);
+  const found = await reader.look({ signal });
+  assert.ok(
+    found.kind === "settling" && found.againAtMs - clock.nowMs() > 100,
+    "quiet time, not another try",
+  );
+  assert.equal((await content(reader)).files.length, 0);
+});
+
+testInDir("the payload says which keys there are, and a swap that brings one counts at once", async (dir) => {
+  const volume = createKubeletVolume(join(dir, "vol"), { a: "1" });
+  const named = createSnapshotReader({ ...BASE, configFiles: [volume.path("a")] }, clock);
+  const listed = createSnapshotReader({ ...BASE, watchedDirs: [volume.path("sub")] }, clock);
+  const first = await content(named);
+  assert.equal((await listed.look({ signal })).kind, "unreadable");
+  // Kubelet makes the link to a key after the swap.
+  Deno.removeSync(volume.path("a"));
+  const again = await named.look({ signal });
+  assert.ok(again.kind === "content" && again.snapshot === first);
+  volume.swap({ "sub/k": "2" });
+  for (const [reader, kind] of [[named, "unreadable"], [listed, "content"]] as const) {
+    assert.equal((await reader.look({ signal })).kind, kind);
+  }
+});
+
 testInDir("looks at once wait for each other", async (dir) => {
   const volume = createKubeletVolume(join(dir, "vol"), { a: "1", b: "1" });
   const reader = createSnapshotReader({ ...BASE, watchedDirs: [volume.dir] }, clock);

@@ -4,9 +4,9 @@ import { fileURLToPath } from "node:url";
 import { createClock } from "../../src/clock.ts";
 import type { Cause } from "../../src/model.ts";
 import type { Logger } from "../../src/ports.ts";
-import { createBudget, EVENTS } from "../../src/watch/kernel_events.ts";
+import { createBudget, createWatcher, EVENTS, type WatcherConfig } from "../../src/watch/watcher.ts";
 import { createSnapshotReader } from "../../src/watch/reader.ts";
-import { createWatcher, type WatcherConfig } from "../../src/watch/watcher.ts";
+
 import { createTestConfig } from "../support/config.ts";
 import { createFakeClock } from "../support/fake_clock.ts";
 import { until } from "../support/poll.ts";

@@ -9,8 +9,8 @@ import type { FileState, Observation, Snapshot, StaleMount } from "../../model.t
 import type { Clock, SnapshotReader } from "../../ports.ts";
 import { mountOf, parseMountinfo } from "../../proc/mountinfo.ts";
 import { isPattern, matchesParts, parseGlob } from "../../glob.ts";
-import { holdsFifo } from "../../watch/open_watch.ts";
-import { planPlaces } from "../../watch/sources.ts";
+import { holdsFifo } from "../../watch/kernel_watch.ts";
+import { planPlaces } from "../../watch/listing.ts";
 import { messageOf, plural, shortHash } from "../../text.ts";
 import { type Finding, findingsIn, type Fix } from "./finding.ts";
 import { argsFix, fileFix, mountFix, RESTART, staleFix, volumeFix } from "./fixes.ts";

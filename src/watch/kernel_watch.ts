@@ -1,6 +1,6 @@
 /**
- * One `Deno.watchFs` on the directories of a plan: whether it may be opened or closed now, opening, closing, and whether other
- * directories have taken the places of those it is set on. Reads no events.
+ * One `Deno.watchFs` on the directories of a plan: whether it may be opened or closed now, opening and closing. Reads no
+ * events.
  *
  * For each event the thread behind it opens the event's path to compare files; if that is a FIFO, it waits for a writer with a
  * lock held, for ever even if the FIFO is removed, and the next open or close of a watcher then freezes the whole process
@@ -11,7 +11,7 @@ import { commonParent, joinPath } from "../paths.ts";
 import type { Clock } from "../ports.ts";
 import { messageOf } from "../text.ts";
 import { type Disk, orNull } from "./disk.ts";
-import type { Places } from "./plan.ts";
+import type { Plan } from "./plan.ts";
 
 /** The kernel's function in which open(2) of a FIFO waits for the other side (fs/pipe.c). */
 const WAITS_FOR_WRITER = "wait_for_partner";
@@ -23,33 +23,23 @@ const STUCK_PAUSE_MS = 10;
 /** Entries looked at in search of a FIFO; beyond it the thread itself must tell. */
 const ENTRIES_MAX = 20_000;
 
-/** What is watched. */
-export interface OpenWatch {
-  readonly watcher: Deno.FsWatcher;
-  readonly places: Places;
-  /** Device, inode and birth of each directory as they were when the watch was set. */
-  readonly identities: readonly string[];
-}
-
-/** Why nothing is: a limit of the kernel, or all directories went away after the look. */
+/** Why nothing is watched: a limit of the kernel, or all directories went away after the look. */
 export interface NoWatch {
   readonly why: "limit" | "gone" | "refused";
   readonly reason: string;
 }
 
-/** Opens a watch on what is there of `places`. `onError` takes what the kernel does not want, with the directory it is about. */
-export async function openWatch(
-  disk: Disk,
-  places: Places,
+/** Opens a watch on what is there of `plan`. `onError` takes what the kernel does not want, with the directory it is about. */
+export function openWatch(
+  plan: Plan,
   onError: (error: string, path: string) => void,
-): Promise<OpenWatch | NoWatch> {
-  const identities = await readIdentities(disk, places);
-  const paths = new Set(watchedPaths(places));
+): Deno.FsWatcher | NoWatch {
+  const paths = new Set(watchedPaths(plan));
   let reason = "nothing is there that could be watched";
   let isGone = paths.size > 0;
-  while (places.dirs.keys().some((dir) => paths.has(dir))) {
+  while (plan.dirs.keys().some((dir) => paths.has(dir))) {
     try {
-      return { watcher: Deno.watchFs([...paths], { recursive: false }), places, identities };
+      return Deno.watchFs([...paths], { recursive: false });
     } catch (error) {
       reason = messageOf(error);
       // It went away, or may not be read: the others are watched without it.
@@ -77,7 +67,7 @@ export async function openWatch(
  * is gone only a turn of the event loop after `reading`, the reading of its events, has ended (Deno 2.9.6).
  */
 export async function closeWatch(
-  { watcher }: OpenWatch,
+  watcher: Deno.FsWatcher,
   reading: Promise<void>,
   clock: Pick<Clock, "sleep">,
 ): Promise<void> {
@@ -90,27 +80,14 @@ export async function closeWatch(
   await clock.sleep(0);
 }
 
-/** Whether other directories are where those were on which the watch was set, which no event may tell. */
-export async function isReplaced(disk: Disk, { places, identities }: OpenWatch): Promise<boolean> {
-  const now = await readIdentities(disk, places);
-  return now.some((identity, i) => identity !== identities[i]);
-}
-
 /**
  * The planned directories, and before them what lies above all of them. Deno passes an event on only if its path, links
  * resolved, lies below a path of the watcher: so none for a link that leads to where nothing is watched yet. And it compares
  * an event with the paths in their order.
  */
-export function watchedPaths({ dirs }: Places): string[] {
+export function watchedPaths({ dirs }: Plan): string[] {
   const planned = [...dirs.keys()];
   return [...new Set([commonParent(planned), ...planned])];
-}
-
-async function readIdentities(disk: Disk, places: Places): Promise<string[]> {
-  return await Promise.all([...places.dirs.keys()].map(async (dir) => {
-    const info = await orNull(disk.stat(dir));
-    return info === null ? "" : `${info.dev}:${info.ino}:${info.birthtime?.getTime()}`;
-  }));
 }
 
 /** The name of the limit behind an error; Deno gives no code for either. */
