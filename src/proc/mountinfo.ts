@@ -75,7 +75,7 @@ function unescapeOctal(text: string): string {
  * Both were seen with kubelet 1.34 and runc 1.1; the first is kubernetes#50345, by design.
  */
 export function staleReason(mount: Mount): "subpath" | "replaced" | null {
-  if (isInPayload(mount.root) || SUBPATH_VOLUME.test(mount.root)) return "subpath";
+  if (TIMESTAMPED.test(mount.root) || SUBPATH_VOLUME.test(mount.root)) return "subpath";
   return mount.root.endsWith(DELETED) ? "replaced" : null;
 }
 
@@ -104,11 +104,6 @@ function plainRoot(root: string): string {
   const whole = root.endsWith(DELETED) ? root.slice(0, -DELETED.length) : root;
   const payload = TIMESTAMPED.exec(whole);
   return payload ? whole.slice(0, payload.index) || "/" : whole || "/";
-}
-
-/** Whether a real path leads through a payload directory, and so into a volume that is swapped as a whole. */
-export function isInPayload(path: string): boolean {
-  return TIMESTAMPED.test(path);
 }
 
 /**

@@ -9,8 +9,8 @@ import { isWithin, joinPath, parentOf } from "../paths.ts";
 import type { Clock } from "../ports.ts";
 import { digestOfListing, sortPaths } from "./digest.ts";
 import { type Disk, orNull } from "./disk.ts";
-import { fileError, isSameStat } from "./file_stat.ts";
-import type { Look } from "./look.ts";
+import { fileError } from "./file_stat.ts";
+import { type Change, findChanges, isSameFile, type Look } from "./look.ts";
 import type { FileLook } from "./read_files.ts";
 import { AUTO_DELAY_MS, decideSettling, type Settling } from "./settle.ts";
 import type { Volumes } from "./volumes.ts";
@@ -112,26 +112,6 @@ export async function judgeLook(
   return [{ kind: "content", snapshot, skipped }, { ...counted, content: { look, snapshot } }];
 }
 
-/** A file in two looks; undefined where one has none. */
-interface Change {
-  readonly now: FileLook | undefined;
-  readonly before: FileLook | undefined;
-}
-
-/** All files that are not the same value in both looks. Of ten thousand nearly all are, and mostly the map itself is. */
-function findChanges(look: Look, earlier: Look | null): Change[] {
-  const before = earlier?.files ?? new Map<string, FileLook>();
-  if (look.files === before) return [];
-  const changes: Change[] = [];
-  look.files.forEach((file, path) => {
-    if (before.get(path) !== file) changes.push({ now: file, before: before.get(path) });
-  });
-  before.forEach((file, path) => {
-    if (!look.files.has(path)) changes.push({ now: undefined, before: file });
-  });
-  return changes;
-}
-
 /** What counts of a file: its error or its digest; null where it is no part of the content. */
 function stateOf(file: FileLook | undefined, content: Reading["content"]): string | null {
   if (file === undefined || isAbsent(file) || isSkipped(file, content)) return null;
@@ -152,12 +132,6 @@ function isSkipped({ path, problem, named }: FileLook, content: Reading["content
 function isSwapped({ now, before }: Change, volumes: Volumes): boolean {
   if (now !== undefined) return now.payload !== null;
   return before!.payload !== null && volumes.keys().some((dir) => isWithin(before!.realPath, dir));
-}
-
-/** The size, times, content and error are those of before. */
-function isSameFile({ now, before }: Change): boolean {
-  return now !== undefined && before !== undefined && before.digest === now.digest &&
-    before.problem?.error === now.problem?.error && isSameStat(before.stat, now.stat);
 }
 
 function isOther(now: readonly FileState[], before: readonly FileState[]): boolean {

@@ -1,21 +1,15 @@
 /**
  * One look at the disk: lists, asks for times, reads and hashes what has to be, and makes sure that no volume was swapped
- * meanwhile. Takes the look before as a value and gives the next one; a look is never changed afterwards. Judges nothing.
+ * meanwhile. Takes the look before as a value and gives the next one; a look is never changed afterwards. Says what differs between two, and judges nothing.
  */
 
 import { joinPath } from "../paths.ts";
 import { sortPaths } from "./digest.ts";
 import { forEachLimited, orNull } from "./disk.ts";
 import { isSameStat, isStat, isUnchangedSync, statFile } from "./file_stat.ts";
-import {
-  type Candidate,
-  type Listing,
-  listSources,
-  type NoListing,
-  type Source,
-  type SourceConfig,
-} from "./listing.ts";
+import { type Listing, listSources, type NoListing, type Source, type SourceConfig } from "./listing.ts";
 import { createFile, type FileLook, isTrusted, readAll, type ReadOptions } from "./read_files.ts";
+import type { Candidate } from "./walk.ts";
 
 /** After so many files it is asked whether others must have their turn. */
 const SLICE_FILES = 32;
@@ -166,4 +160,30 @@ async function isTorn(
   return read.some(({ payload, named, problem }) =>
     payload !== null && !named && problem?.kind === "missing"
   );
+}
+
+/** A file in two looks; undefined where one has none. */
+export interface Change {
+  readonly now: FileLook | undefined;
+  readonly before: FileLook | undefined;
+}
+
+/** All files that are not the same value in both looks. Of ten thousand nearly all are, and mostly the map itself is. */
+export function findChanges(look: Look, earlier: Look | null): Change[] {
+  const before = earlier?.files ?? new Map<string, FileLook>();
+  if (look.files === before) return [];
+  const changes: Change[] = [];
+  look.files.forEach((file, path) => {
+    if (before.get(path) !== file) changes.push({ now: file, before: before.get(path) });
+  });
+  before.forEach((file, path) => {
+    if (!look.files.has(path)) changes.push({ now: undefined, before: file });
+  });
+  return changes;
+}
+
+/** The size, times, content and error are those of before. */
+export function isSameFile({ now, before }: Change): boolean {
+  return now !== undefined && before !== undefined && before.digest === now.digest &&
+    before.problem?.error === now.problem?.error && isSameStat(before.stat, now.stat);
 }

@@ -17,7 +17,7 @@ import {
   statFile,
   tooLarge,
 } from "./file_stat.ts";
-import type { Candidate } from "./listing.ts";
+import type { Candidate } from "./walk.ts";
 
 /** A file changed within this time before it was read may change again without a new time: it is read again next time. */
 const FRESH_MS = 2_000;

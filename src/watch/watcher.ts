@@ -8,21 +8,10 @@
 import type { Config } from "../config.ts";
 import type { Clock, Logger, TakeHint, Watcher } from "../ports.ts";
 import { createDisk } from "./disk.ts";
+import { createBudget, EVENTS, gatherHints } from "./event_rate.ts";
 import { closeWatch, isNotifyThreadStuck, mayOpenOrClose, openWatch, watchedPaths } from "./kernel_watch.ts";
 import { isSamePlan, type Plan, subjectOf } from "./plan.ts";
 import type { WatchedReader } from "./reader.ts";
-
-/** What may come at once, and how much of it goes on for ever. */
-type Rate = { readonly burst: number; readonly perSecond: number };
-
-/**
- * Beyond it a directory is too busy to be watched: an update of a volume has 10 events, a checkout thousands; each costs
- * about 30 µs, most of it in the thread behind `Deno.watchFs`.
- */
-export const EVENTS: Rate = { burst: 5_000, perSecond: 200 };
-/** Hints beyond it are gathered for `GATHER_MS`. */
-const HINTS: Rate = { burst: 50, perSecond: 20 };
-const GATHER_MS = 50;
 
 /** How long to do without events where they cost too much or a limit of the kernel is met. */
 const REST_MS = 60_000;
@@ -66,26 +55,21 @@ export function createWatcher(
   logger: Logger,
 ): Watcher {
   const isPoll = config.watchMethod === "poll";
-  const idle = {
-    method: "poll",
-    reason: isPoll ? "as configured" : "starting",
+  const state: State = {
+    watch: { is: "off" },
+    plan: null,
+    polling: isPoll ? "as configured" : "starting",
+    warned: null,
     events: 0,
     errors: 0,
-  } as const;
-  let events: ReturnType<typeof createKernelEvents> | null = null;
+  };
   return {
     run: async (hint, signal) => {
-      if (!isPoll) {
-        events = createKernelEvents({
-          isAuto: config.watchMethod === "auto",
-          clock,
-          logger,
-          hint,
-          note: reader.noteEvent,
-          signal,
-        });
-        reader.onPlan(events.follow);
-      }
+      const isAuto = config.watchMethod === "auto";
+      const gathered = gatherHints(hint, clock, signal);
+      const context = { state, isAuto, clock, logger, hint: gathered, note: reader.noteEvent, signal };
+      const events = isPoll ? null : createKernelEvents(context);
+      if (events !== null) reader.onPlan(events.follow);
       for (let intervals = 1; !signal.aborted; intervals++) {
         await clock.sleep(config.intervalMs, signal);
         if (signal.aborted) break;
@@ -95,7 +79,7 @@ export function createWatcher(
       reader.onPlan(() => {});
       await events?.end();
     },
-    view: () => events?.view() ?? idle,
+    view: () => viewOf(state),
   };
 }
 
@@ -137,20 +121,9 @@ interface Context {
   readonly signal: AbortSignal;
 }
 
-type View = ReturnType<Watcher["view"]>;
-
-/** Watches nothing yet. */
-function createKernelEvents(options: Omit<Context, "state">) {
-  const { clock, signal } = options;
-  const state: State = {
-    watch: { is: "off" },
-    plan: null,
-    polling: "starting",
-    warned: null,
-    events: 0,
-    errors: 0,
-  };
-  const context: Context = { ...options, state, hint: gatherHints(options) };
+/** Follows the plans of the looks. */
+function createKernelEvents(context: Context) {
+  const { state, clock, signal } = context;
   const disk = createDisk(clock);
   let running: Promise<void> = Promise.resolve();
 
@@ -169,7 +142,7 @@ function createKernelEvents(options: Omit<Context, "state">) {
     if (before?.flaw === "ended") return rest(context, "kernel events have ended", SHORT_REST_MS);
     const opened = openWatch(plan, (error, path) => {
       state.errors++;
-      options.logger.debug("A directory cannot be watched", { path, error });
+      context.logger.debug("A directory cannot be watched", { path, error });
     });
     if (!("why" in opened)) return begin(context, opened, plan, inspect);
     if (opened.why === "limit") rest(context, opened.reason);
@@ -190,7 +163,6 @@ function createKernelEvents(options: Omit<Context, "state">) {
       const { watch } = state;
       if (watch.is !== "open" || watch.flaw !== null || !isSamePlan(watch.plan, plan)) inspect();
     },
-    view: (): View => viewOf(state),
     end: async (): Promise<void> => {
       await running;
       const paths = state.watch.is === "open" ? watchedPaths(state.watch.plan) : [];
@@ -200,7 +172,7 @@ function createKernelEvents(options: Omit<Context, "state">) {
   };
 }
 
-function viewOf({ polling, plan, events, errors }: State): View {
+function viewOf({ polling, plan, events, errors }: State): ReturnType<Watcher["view"]> {
   if (polling !== null) return { method: "poll", reason: polling, events, errors };
   const reason = plan?.missing
     ? "a directory is missing, its parent is watched"
@@ -277,36 +249,4 @@ async function readEvents(context: Context, watch: Watching, inspect: () => void
     logger.debug("A watcher broke and is opened again", { error: String(error) });
   }
   if (state.watch === watch) give("ended");
-}
-
-/** Makes a bucket of tokens that fills up again with time. Each call takes one, and is false where there is none left. */
-export function createBudget({ burst, perSecond }: Rate, clock: Pick<Clock, "nowMs">): () => boolean {
-  let tokens = burst;
-  let atMs = clock.nowMs();
-  return () => {
-    const nowMs = clock.nowMs();
-    tokens = Math.min(burst, tokens + (nowMs - atMs) / 1000 * perSecond) - 1;
-    atMs = nowMs;
-    return tokens >= 0;
-  };
-}
-
-/**
- * Passes hints on; those of events a little later and together where there are very many. Without, 2,000 writes a second to
- * a file of a `--watched-dir` cost 697 ms of CPU a second with `--watch-method inotify`, and 225 with it (100 writes: 220
- * and 122; one run on a loaded machine).
- */
-function gatherHints({ hint, clock, signal }: Omit<Context, "state">): TakeHint {
-  const take = createBudget(HINTS, clock);
-  let isGathering = false;
-  return (cause) => {
-    if (cause !== "event") return hint(cause);
-    if (isGathering) return;
-    if (take()) return hint(cause);
-    isGathering = true;
-    clock.sleep(GATHER_MS, signal).then(() => {
-      isGathering = false;
-      if (!signal.aborted) hint(cause);
-    });
-  };
 }
