@@ -10,6 +10,7 @@ import type { OutputTime, SnapshotFile } from "../model.ts";
 import { baseName, joinPath, OWN_PREFIX, parentOf } from "../paths.ts";
 import type { Clock, Logger, PrepareResult } from "../ports.ts";
 import { messageOf } from "../text.ts";
+import type { Convert } from "./convert.ts";
 import {
   type DirectoryIdentity,
   inodeOf,
@@ -22,17 +23,6 @@ import {
   reasonOf,
   writeNew,
 } from "./output_dir.ts";
-
-/** The bytes that the app would read; they are gone when it is disposed of. */
-export interface Converted extends Disposable {
-  readonly bytes: Uint8Array;
-}
-
-/**
- * Makes of a file what the app would read, and validates it. Variables count only in what is `rendered`.
- * @throws InvalidContent where the content is at fault
- */
-export type Convert = (file: SnapshotFile, rendered: boolean) => Promise<Converted>;
 
 /** One output on its way. */
 export interface Staged {

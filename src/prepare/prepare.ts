@@ -12,19 +12,9 @@ import type { SnapshotFile } from "../model.ts";
 import type { Clock, Logger, Prepare, PrepareResult } from "../ports.ts";
 import { messageOf } from "../text.ts";
 import { runCheckCommand } from "./check_command.ts";
-import { expandVariables, gunzip, release } from "./expand.ts";
-import { type Convert, createOutputs } from "./outputs.ts";
-import { validateContent } from "./validate.ts";
+import { createConvert, type Environment, InvalidContent } from "./convert.ts";
+import { createOutputs } from "./outputs.ts";
 
-/** Variables by name, as `Deno.env.toObject()` gives them. */
-type Environment = Readonly<Record<string, string>>;
-
-/** The content itself is at fault, not the disk. */
-class InvalidContent extends Error {}
-
-/** Names of variables that one line of the log has, and that are told at all: the content decides how many there are. */
-const NAMES_A_LINE = 20;
-const NAMES_TOLD_MAX = 200;
 /** After so much content the garbage that it made is collected at once: V8 would let tens of MiB of it lie. */
 const COLLECTED_BYTES_MIN = 32 * 1024;
 /** After so many milliseconds of work all others get a turn. */
@@ -76,53 +66,6 @@ export function createPreparation(
   /** Writes outputs again that somebody has removed. Never throws. */
   const restore = async () => await outputs?.restore();
   return { prepare, restore };
-}
-
-/** Makes the conversion; it remembers which variables without a value were told. */
-export function createConvert(
-  config: Config,
-  logger: Pick<Logger, "warn">,
-  environment: Environment,
-): Convert {
-  const values = new Map(
-    Object.entries(environment).map(([name, value]) => [name, new TextEncoder().encode(value)]),
-  );
-  const told = new Set<string>();
-
-  function tellUnset(path: string, unset: ReadonlySet<string>): void {
-    const variables = [...unset].filter((name) => !told.has(name)).slice(0, NAMES_A_LINE);
-    if (variables.length === 0 || told.size >= NAMES_TOLD_MAX) return;
-    variables.forEach((name) => told.add(name));
-    const names = variables.map((name) => `$(${name})`).join(", ");
-    logger.warn(`Left as they are in "${path}", since no such variable is set: ${names}`, {
-      path,
-      variables,
-    });
-  }
-
-  return async ({ path, bytes: input }, rendered) => {
-    // The reader keeps them wherever they are converted: nothing is read a second time.
-    if (input === null) throw new Error(`Cannot use config file "${path}": its bytes were not kept`);
-    const made = new Set<Uint8Array>();
-    // The author of the content decides how much there is of it: it is not left to the collector.
-    const dispose = () => made.forEach((bytes) => bytes !== input && release(bytes));
-    try {
-      let bytes = await gunzip(input, config);
-      made.add(bytes);
-      if (rendered) {
-        const expanded = expandVariables(bytes, values, config, bytes !== input);
-        bytes = expanded.bytes;
-        made.add(bytes);
-        tellUnset(path, expanded.unset);
-      }
-      const problem = await validateContent(path, bytes, config.validate);
-      if (problem !== null) throw new Error(problem);
-      return { bytes, [Symbol.dispose]: dispose };
-    } catch (error) {
-      dispose();
-      throw new InvalidContent(`"${path}" is ${messageOf(error)}`);
-    }
-  };
 }
 
 function createStep(clock: Clock, signal: AbortSignal): () => Promise<void> {

@@ -10,7 +10,7 @@ import { parentOf } from "../../paths.ts";
 import { messageOf } from "../../text.ts";
 import { mountOf, parseMountinfo } from "../../proc/mountinfo.ts";
 import { runCheckCommand } from "../../prepare/check_command.ts";
-import { createConvert } from "../../prepare/prepare.ts";
+import { createConvert } from "../../prepare/convert.ts";
 import { type Finding, findingsIn } from "./finding.ts";
 import { argsFix, envFix, mountFix, userFix } from "./fixes.ts";
 

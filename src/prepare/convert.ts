@@ -1,13 +1,84 @@
 /**
- * Turns an input's bytes into what the app shall read: unpacked where they are gzip, `$(VAR)` replaced. Works on bytes,
- * so that what is no text passes unharmed. Never touches the disk.
+ * Makes of an input's bytes what the app shall read: unpacked where they are gzip, `$(VAR)` replaced, validated. Works on
+ * bytes, so that what is no text passes unharmed. Never touches the disk.
  *
  * The author of the content decides what it unpacks and expands to, so both are bounded, and neither holds more than
  * its result: memory stays within the limit and 16 MiB.
  */
 
 import type { Config } from "../config.ts";
+import type { SnapshotFile } from "../model.ts";
+import type { Logger } from "../ports.ts";
 import { messageOf } from "../text.ts";
+import { validateContent } from "./validate.ts";
+
+/** Variables by name, as `Deno.env.toObject()` gives them. */
+export type Environment = Readonly<Record<string, string>>;
+
+/** The content itself is at fault, not the disk. */
+export class InvalidContent extends Error {}
+
+/** The bytes that the app would read; they are gone when it is disposed of. */
+export interface Converted extends Disposable {
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Makes of a file what the app would read, and validates it. Variables count only in what is `rendered`.
+ * @throws InvalidContent where the content is at fault
+ */
+export type Convert = (file: SnapshotFile, rendered: boolean) => Promise<Converted>;
+
+/** Names of variables that one line of the log has, and that are told at all: the content decides how many there are. */
+const NAMES_A_LINE = 20;
+const NAMES_TOLD_MAX = 200;
+
+/** Makes the conversion; it remembers which variables without a value were told. */
+export function createConvert(
+  config: Config,
+  logger: Pick<Logger, "warn">,
+  environment: Environment,
+): Convert {
+  const values = new Map(
+    Object.entries(environment).map(([name, value]) => [name, new TextEncoder().encode(value)]),
+  );
+  const told = new Set<string>();
+
+  function tellUnset(path: string, unset: ReadonlySet<string>): void {
+    const variables = [...unset].filter((name) => !told.has(name)).slice(0, NAMES_A_LINE);
+    if (variables.length === 0 || told.size >= NAMES_TOLD_MAX) return;
+    variables.forEach((name) => told.add(name));
+    const names = variables.map((name) => `$(${name})`).join(", ");
+    logger.warn(`Left as they are in "${path}", since no such variable is set: ${names}`, {
+      path,
+      variables,
+    });
+  }
+
+  return async ({ path, bytes: input }, rendered) => {
+    // The reader keeps them wherever they are converted: nothing is read a second time.
+    if (input === null) throw new Error(`Cannot use config file "${path}": its bytes were not kept`);
+    const made = new Set<Uint8Array>();
+    // The author of the content decides how much there is of it: it is not left to the collector.
+    const dispose = () => made.forEach((bytes) => bytes !== input && release(bytes));
+    try {
+      let bytes = await gunzip(input, config);
+      made.add(bytes);
+      if (rendered) {
+        const expanded = expandVariables(bytes, values, config, bytes !== input);
+        bytes = expanded.bytes;
+        made.add(bytes);
+        tellUnset(path, expanded.unset);
+      }
+      const problem = await validateContent(path, bytes, config.validate);
+      if (problem !== null) throw new Error(problem);
+      return { bytes, [Symbol.dispose]: dispose };
+    } catch (error) {
+      dispose();
+      throw new InvalidContent(`"${path}" is ${messageOf(error)}`);
+    }
+  };
+}
 
 /** RFC 1952, 2.3.1: the two magic bytes, and deflate, the only method there is. */
 const GZIP_MAGIC = [0x1f, 0x8b, 0x08];
@@ -65,7 +136,7 @@ export async function gunzip(bytes: Uint8Array, limits: SizeLimits): Promise<Uin
 }
 
 /** Gives memory back at once; V8 would wait until there is tens of MiB of it. `bytes` are gone then. */
-export function release(bytes: Uint8Array): void {
+function release(bytes: Uint8Array): void {
   (bytes.buffer as ArrayBuffer).transfer(0);
 }
 
@@ -86,7 +157,7 @@ const NAME_BYTES_MAX = 256;
 const UNSET_MAX = 200;
 
 /** The values of variables as bytes, by name. */
-export type Values = ReadonlyMap<string, Uint8Array>;
+type Values = ReadonlyMap<string, Uint8Array>;
 
 /**
  * Replaces `$(NAME)` by the variable's value, as Kubernetes and prometheus-config-reloader write it; NAME is letters,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { expandVariables, gunzip } from "../../src/prepare/expand.ts";
+import { expandVariables, gunzip } from "../../src/prepare/convert.ts";
 import { test } from "../support/strict.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
