@@ -174,11 +174,10 @@ test("what the panels show is what happened", async () => {
     "web-1 held by the rollout 1",
     "web-1 out of sync 1",
   ]);
-  const numbers = ["Out of sync", "Cannot be signalled", "Held"].map(async (title) =>
-    await one(board.now(title))
-  );
-  assert.deepEqual(await Promise.all(numbers), [4, 1, 1]);
-  assert.deepEqual(await lines(board.now("In sync"), "pod"), [
+  for (const [title, count] of [["Out of sync", 4], ["Cannot be signalled", 1], ["Held", 1]] as const) {
+    await shows(title, () => one(board.now(title)), count);
+  }
+  await shows("who is in sync", () => lines(board.now("In sync"), "pod"), [
     "deaf-0 1",
     "missing-0 0",
     `${OK} 1`,
@@ -198,14 +197,12 @@ test("what the panels show is what happened", async () => {
         .filter((line) => line.startsWith(OK));
     await shows(label, shown, [`${OK} ${value} 1`]);
   }
-  assert.deepEqual((await lines(board.now("Last proved reload"), "pod")).map((line) => line.split(" ")[0]), [
-    OK,
-  ]);
-  assert.deepEqual(await lines(board.now("Method"), "method"), [`inotify ${count}`]);
-  assert.deepEqual(
-    await lines(board.now("Files in the content"), "pod"),
-    Object.keys(pods).map((pod) => `${pod} 1`).sort(),
-  );
+  const proved = async () =>
+    (await lines(board.now("Last proved reload"), "pod")).map((line) => line.split(" ")[0]);
+  await shows("who has proved one", proved, [OK]);
+  await shows("the method", () => lines(board.now("Method"), "method"), [`inotify ${count}`]);
+  const files = Object.keys(pods).map((pod) => `${pod} 1`).sort();
+  await shows("the files", () => lines(board.now("Files in the content"), "pod"), files);
 
   // Three good reloads, and one rejection each in two pods; a file that is gone and content that is held are no attempts.
   const ended = { success: 3, rejected: 2, failed: 0, timeout: 0, invalid: 0 };
