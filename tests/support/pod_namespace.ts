@@ -11,10 +11,10 @@ import type { Config } from "../../src/config.ts";
 import type { Resolution, StaleMount, Target, TargetView, TriggerResult } from "../../src/model.ts";
 import { readLines } from "./lines.ts";
 import { until } from "./poll.ts";
+import { ROOT, run } from "./run.ts";
 import { STRICT } from "./strict.ts";
 
 const HERE = import.meta.dirname!;
-const ROOT = join(HERE, "..", "..");
 
 /** How a process of the pod is started. */
 export interface StartOptions {
@@ -97,21 +97,14 @@ let programs: string | null = null;
 async function buildPrograms(): Promise<string> {
   if (programs) return programs;
   assert.equal(Deno.uid(), 0, "This test needs root, to make PID namespaces and change users");
-  for (const tool of ["unshare", "setpriv", "nsenter", "gcc"]) {
-    const { success } = await new Deno.Command("sh", { args: ["-c", `command -v ${tool}`], stdout: "null" })
-      .output();
-    assert.ok(
-      success,
-      `This test needs root, unshare, setpriv, nsenter and gcc; missing: ${tool} (Debian: util-linux, gcc)`,
-    );
+  // What a shell starts is missed only when it is too late to say so.
+  for (const tool of ["unshare", "setpriv", "nsenter"]) {
+    await run(tool, ["--version"], { from: "util-linux" });
   }
   const dir = await Deno.makeTempDir({ prefix: "pod-programs-" });
   addEventListener("unload", () => Deno.removeSync(dir, { recursive: true }));
   for (const name of ["actor", "pause"]) {
-    const gcc = await new Deno.Command("gcc", {
-      args: ["-O1", "-Wall", "-o", join(dir, name), join(HERE, `${name}.c`), "-lpthread"],
-    }).output();
-    assert.ok(gcc.success, `gcc ${name}.c: ${new TextDecoder().decode(gcc.stderr)}`);
+    await run("gcc", ["-O1", "-Wall", "-o", join(dir, name), join(HERE, `${name}.c`), "-lpthread"]);
   }
   return programs = dir;
 }
@@ -135,14 +128,14 @@ interface Container {
 }
 
 /** A test in a pod of its own. */
-export function podTest(name: string, options: PodOptions, run: (pod: Pod) => Promise<void>): void {
+export function podTest(name: string, options: PodOptions, body: (pod: Pod) => Promise<void>): void {
   Deno.test({
     name,
     ...STRICT,
     fn: async () => {
       const pod = await createPod(options);
       try {
-        await run(pod);
+        await body(pod);
       } finally {
         await pod.close();
       }
@@ -164,6 +157,8 @@ export async function createPod({ pause = {}, cgroups = true }: PodOptions = {})
   const containers = new Map<string, Container>();
   const children: { child: Deno.ChildProcess; done: Promise<unknown> }[] = [];
   let holder = 0;
+  /** The code under test is there. */
+  let isMade = false;
 
   const program = async (name: string): Promise<string> => {
     if (name.startsWith("/")) return name;
@@ -292,22 +287,24 @@ export async function createPod({ pause = {}, cgroups = true }: PodOptions = {})
     nextPid: async (pid) => {
       // The shell takes a PID itself, and forks nothing after the write.
       const write = `echo ${pid - 1} > /proc/sys/kernel/ns_last_pid`;
-      const { success } = await new Deno.Command("nsenter", {
-        args: ["--target", `${holder}`, "--pid", "sh", "-c", write],
-      }).output();
-      assert.ok(success, "This test needs a kernel with ns_last_pid (CONFIG_CHECKPOINT_RESTORE)");
+      // It needs a kernel with CONFIG_CHECKPOINT_RESTORE.
+      await run("nsenter", ["--target", `${holder}`, "--pid", "sh", "-c", write]);
     },
     sidecar: async ({ uid = 0, container = "sidecar", setup = "" } = {}) => {
-      const deno = join(bin, "deno");
-      await linkOrCopy(await Deno.realPath(Deno.execPath()), deno);
-      // Its own copy: other users may not be able to read the place where the repository lies.
-      for (const part of ["src", "tests/support"]) await copyTree(join(ROOT, part), join(dir, "repo", part));
-      // The one package that the command line needs, to suggest a flag.
-      await Deno.copyFile(join(ROOT, "node_modules", "leven", "index.js"), join(dir, "repo", "leven.js"));
-      const imports = join(dir, "repo", "imports.json");
-      await Deno.writeTextFile(imports, JSON.stringify({ imports: { leven: "./leven.js" } }));
-      await Deno.mkdir(join(dir, "deno"), { recursive: true });
-      await Deno.chmod(join(dir, "deno"), 0o777);
+      const [deno, repo, imports] = [join(bin, "deno"), join(dir, "repo"), join(dir, "repo", "imports.json")];
+      if (!isMade) {
+        // Its own copy: other users may not be able to read the place where the repository lies.
+        await Deno.copyFile(Deno.execPath(), deno);
+        await Deno.mkdir(join(repo, "tests"), { recursive: true });
+        await run("cp", ["-r", join(ROOT, "src"), repo]);
+        await run("cp", ["-r", join(ROOT, "tests", "support"), join(repo, "tests")]);
+        // The one package that the command line needs, to suggest a flag.
+        await Deno.copyFile(join(ROOT, "node_modules", "leven", "index.js"), join(repo, "leven.js"));
+        await Deno.writeTextFile(imports, JSON.stringify({ imports: { leven: "./leven.js" } }));
+        await Deno.mkdir(join(dir, "deno"));
+        await Deno.chmod(join(dir, "deno"), 0o777);
+        isMade = true;
+      }
       const driver = join(dir, "repo", "tests", "support", "pod_namespace_driver.ts");
       const args = [
         "run",
@@ -352,19 +349,15 @@ async function createContainer(name: string, cgroup: string | null): Promise<Con
 
 function removeCgroups(cgroup: string): boolean {
   try {
-    for (const entry of Deno.readDirSync(cgroup)) {
-      if (entry.isDirectory) removeCgroup(join(cgroup, entry.name));
+    // The files of a cgroup cannot be removed, so Deno's own recursive removal does not work.
+    for (const { isDirectory, name } of Deno.readDirSync(cgroup)) {
+      if (isDirectory) Deno.removeSync(join(cgroup, name));
     }
-    removeCgroup(cgroup);
+    Deno.removeSync(cgroup);
     return true;
   } catch {
     return false;
   }
-}
-
-/** rmdir(2): the files of a cgroup cannot be removed, so Deno's own recursive removal does not work. */
-function removeCgroup(path: string): void {
-  Deno.removeSync(path);
 }
 
 /** PID in the innermost namespace; null when it is gone or a zombie. */
@@ -375,19 +368,6 @@ function podPidOf(hostPid: number): number | null {
     return Number(/^NSpid:.*\t(\d+)$/m.exec(text)![1]);
   } catch {
     return null;
-  }
-}
-
-async function linkOrCopy(from: string, to: string): Promise<void> {
-  if (await Deno.stat(to).then(() => true, () => false)) return;
-  await Deno.link(from, to).catch(() => Deno.copyFile(from, to));
-}
-
-async function copyTree(from: string, to: string): Promise<void> {
-  await Deno.mkdir(to, { recursive: true });
-  for await (const entry of Deno.readDir(from)) {
-    if (entry.isDirectory) await copyTree(join(from, entry.name), join(to, entry.name));
-    else await Deno.copyFile(join(from, entry.name), join(to, entry.name));
   }
 }
 
