@@ -71,7 +71,7 @@ test("base: a content that the app rejects is told, and going back is proved", a
   const pod = await ns.untilPodReady("app.kubernetes.io/name=demo-app");
   await ns.setConfig("demo-app-config", { "config.yaml": "greeting: hello\nworkers: 99\n" });
   await ns.untilArrived(pod, "out of sync", async () => await ns.metric(pod, "config_reload_in_sync") === 0);
-  await ns.untilLog(pod, "config-reloader", /Reload rejected by the app: /);
+  await ns.untilLog(pod, /Reload rejected by the app: /);
   await changeAndProve(ns, pod, "demo-app-config", { "config.yaml": "greeting: hello\n" }, 1);
 });
 
@@ -233,6 +233,6 @@ test("a Service called metrics: its METRICS_PORT=tcp://… does no harm", async 
     /METRICS_PORT=tcp:\/\//,
     "the kubelet sets the variable",
   );
-  await ns.untilLog("pod", "config-reloader", /WARN.*METRICS_PORT/);
+  await ns.untilLog("pod", /WARN.*METRICS_PORT/);
   await changeAndProve(ns, "pod", "config", { "config.yaml": "a: 2\n" }, 1);
 });

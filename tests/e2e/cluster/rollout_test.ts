@@ -130,7 +130,7 @@ test("canary: bad content is signalled in one pod; the others hold and say so; t
   assert.match(await ns.kubectl(["get", "lease", LEASE]), new RegExp(`${LEASE} +${first}`));
   const text = `Held: ${first} tried this content first and its app rejected it: validation_failed`;
   for (const pod of others) {
-    await ns.untilLog(pod, "config-reloader", new RegExp(text));
+    await ns.untilLog(pod, new RegExp(text));
     assert.equal(await signals(ns, pod), 0, "held means no signal");
     assert.equal(await ns.metric(pod, "config_reload_in_sync"), 0);
     assert.equal(await ns.metric(pod, "config_reload_attempts_total"), 0);

@@ -3,7 +3,7 @@
  * with deadlines. Needs kubectl on PATH, and `CLUSTER_LOAD=COMMAND` (gets an image archive) or kind to load images.
  */
 
-import { until, WAIT_MS } from "../../support/poll.ts";
+import { until } from "../../support/poll.ts";
 import { run } from "../../support/run.ts";
 import { APP_IMAGE, load, packApps, packProduct, PRODUCT_COMMAND, PRODUCT_IMAGE } from "./images.ts";
 
@@ -55,13 +55,13 @@ export interface Namespace extends AsyncDisposable {
   apply(manifest: string | readonly Manifest[]): Promise<void>;
   get(kind: string, name: string): Promise<Manifest>;
   /** Waits until the pod and its containers are ready, and returns it. The error has the pod's events and logs. */
-  untilReady(pod: string, timeoutMs?: number): Promise<Manifest>;
+  untilReady(pod: string): Promise<Manifest>;
   /** Waits until a pod with these labels is ready (`app=web`), none of its predecessors is left, and returns its name. */
-  untilPodReady(labels: string, timeoutMs?: number): Promise<string>;
-  /** The whole log of a container, also of its former run where asked for. */
-  logs(pod: string, container: string, options?: { previous?: boolean }): Promise<string>;
-  /** Waits until the log of a container has a line that matches; returns the log. */
-  untilLog(pod: string, container: string, what: RegExp, timeoutMs?: number): Promise<string>;
+  untilPodReady(labels: string): Promise<string>;
+  /** The whole log of a container. */
+  logs(pod: string, container: string): Promise<string>;
+  /** Waits until the sidecar's log has a line that matches. */
+  untilLog(pod: string, what: RegExp): Promise<void>;
   /** Runs a program in a container. */
   exec(pod: string, container: string, command: readonly string[]): Promise<string>;
   /** `config-reloader check` in the sidecar: its exit code and what it prints. */
@@ -75,7 +75,7 @@ export interface Namespace extends AsyncDisposable {
   /** GET of a path on a port of the pod, through the API server. */
   http(pod: string, port: number, path: string): Promise<string>;
   /** Value of a metric of the sidecar, the series with these labels (as written, in order) or the one without labels. */
-  metric(pod: string, name: string, port?: number): Promise<number>;
+  metric(pod: string, name: string): Promise<number>;
   /** What the test app counted: signals, attempts, successes, hash … */
   appCounts(pod: string, container?: string): Promise<Manifest>;
   /** Container status by name, init containers too. */
@@ -85,24 +85,21 @@ export interface Namespace extends AsyncDisposable {
 let counter = 0;
 
 /**
- * Makes a namespace that enforces the given Pod Security Standard and waits until pods can be created in it. It is deleted when
- * disposed of (`await using ns = await createNamespace("auto")`).
+ * Makes a namespace that enforces the Pod Security Standard `restricted` and waits until pods can be created in it. It is deleted
+ * when disposed of (`await using ns = await createNamespace("auto")`).
  */
-export async function createNamespace(prefix: string, security = "restricted"): Promise<Namespace> {
+export async function createNamespace(prefix: string): Promise<Namespace> {
   await loadImages();
   const name = `${prefix}-${Deno.pid}-${++counter}`;
-  const labels = { "pod-security.kubernetes.io/enforce": security };
+  const labels = { "pod-security.kubernetes.io/enforce": "restricted" };
   await kubectl(
     ["apply", "-f", "-"],
     JSON.stringify({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } }),
   );
   const ns = namespace(name);
-  await until(`serviceaccount default in ${name}`, () => ns.get("serviceaccount", "default"), {
-    everyMs: 100,
-  });
-  await until(`configmap kube-root-ca.crt in ${name}`, () => ns.get("configmap", "kube-root-ca.crt"), {
-    everyMs: 100,
-  });
+  for (const [kind, which] of [["serviceaccount", "default"], ["configmap", "kube-root-ca.crt"]] as const) {
+    await until(`${kind} ${which} in ${name}`, () => ns.get(kind, which), { everyMs: 100 });
+  }
   return ns;
 }
 
@@ -115,8 +112,7 @@ function namespace(name: string): Namespace {
     (pod["status"].conditions ?? []).some(({ type, status }: Manifest) =>
       type === "Ready" && status === "True"
     );
-  const logs = (pod: string, container: string, { previous = false } = {}) =>
-    k(["logs", pod, "-c", container, ...(previous ? ["--previous"] : [])]);
+  const logs = (pod: string, container: string) => k(["logs", pod, "-c", container]);
   const kick = async (pod: string) => {
     // the kubelet's own watch must have seen the ConfigMap first
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -126,16 +122,9 @@ function namespace(name: string): Namespace {
     kubectl(["get", "--raw", `/api/v1/namespaces/${name}/pods/${pod}:${port}/proxy${path}`]);
   const explain = async (error: unknown, pod: string) => {
     const parts = [`${error instanceof Error ? error.message : error}`];
-    for (
-      const args of [["get", "pods", "-o", "wide"], ["describe", "pod", pod], [
-        "logs",
-        pod,
-        "--all-containers",
-        "--prefix",
-        "--tail=40",
-      ]]
-    ) {
-      parts.push(await k(args).catch((reason) => String(reason)));
+    const logs = `logs ${pod} --all-containers --prefix --tail=40`;
+    for (const args of ["get pods -o wide", `describe pod ${pod}`, logs]) {
+      parts.push(await k(args.split(" ")).catch(String));
     }
     return new Error(parts.join("\n"));
   };
@@ -158,17 +147,17 @@ function namespace(name: string): Namespace {
         : manifest.map((item) => JSON.stringify(item)).join("\n---\n");
       await k(["apply", "-f", "-"], text);
     },
-    untilReady: async (pod, timeoutMs = POD_TIMEOUT_MS) => {
+    untilReady: async (pod) => {
       try {
         return await until(`pod ${pod} to be ready`, async () => {
           const object = await get("pod", pod);
           return isReady(object) && object;
-        }, { timeoutMs, everyMs: 200 });
+        }, { timeoutMs: POD_TIMEOUT_MS, everyMs: 200 });
       } catch (error) {
         throw await explain(error, pod);
       }
     },
-    untilPodReady: async (selector, timeoutMs = POD_TIMEOUT_MS) => {
+    untilPodReady: async (selector) => {
       let names: string[] = [];
       try {
         return await until(`a pod with ${selector} to be ready`, async () => {
@@ -177,17 +166,16 @@ function namespace(name: string): Namespace {
           };
           names = items.map(({ metadata }) => metadata.name);
           return items.length === 1 && isReady(items[0]!) && names[0];
-        }, { timeoutMs, everyMs: 200 }) as string;
+        }, { timeoutMs: POD_TIMEOUT_MS, everyMs: 200 }) as string;
       } catch (error) {
         throw await explain(error, names[0] ?? "");
       }
     },
-    untilLog: async (pod, container, what, timeoutMs = WAIT_MS) => {
+    untilLog: async (pod, what) => {
       try {
-        return await until(`${what} in the log of ${container}`, async () => {
-          const text = await logs(pod, container);
-          return what.test(text) ? text : undefined;
-        }, { timeoutMs, everyMs: 100 });
+        await until(`${what} in the log`, async () => what.test(await logs(pod, "config-reloader")), {
+          everyMs: 100,
+        });
       } catch (error) {
         throw await explain(error, pod);
       }
@@ -206,19 +194,12 @@ function namespace(name: string): Namespace {
       }
     },
     setConfig: async (which, data, ...pods) => {
-      await k([
-        "patch",
-        "configmap",
-        which,
-        "--type",
-        "json",
-        "-p",
-        JSON.stringify([{ op: "add", path: "/data", value: data }]),
-      ]);
+      const patch = JSON.stringify([{ op: "add", path: "/data", value: data }]);
+      await k(["patch", "configmap", which, "--type", "json", "-p", patch]);
       for (const pod of pods) await kick(pod);
     },
-    metric: async (pod, which, port = 9091) => {
-      const line = (await http(pod, port, "/metrics")).split("\n").find((text) =>
+    metric: async (pod, which) => {
+      const line = (await http(pod, 9091, "/metrics")).split("\n").find((text) =>
         text.startsWith(`${which} `)
       );
       if (line === undefined) throw new Error(`No metric ${which} in pod ${pod}`);
@@ -255,8 +236,6 @@ export interface PodOptions {
   readonly name?: string;
   /** Arguments of the sidecar; the default watches /etc/amp/config.yaml. */
   readonly sidecarArgs?: readonly string[];
-  /** Options of the test app after its `--config` and `--port`; see `tests/support/target_app.ts`. */
-  readonly appArgs?: readonly string[];
   /** Merged into the containers. */
   readonly app?: Manifest;
   readonly sidecar?: Manifest;
@@ -283,7 +262,7 @@ export function podManifest(options: PodOptions = {}): Manifest {
           name: "app",
           image: APP_IMAGE,
           imagePullPolicy: "Never",
-          args: ["--config", "/etc/amp/config.yaml", "--port", "8080", ...(options.appArgs ?? [])],
+          args: ["--config", "/etc/amp/config.yaml", "--port", "8080"],
           securityContext: RESTRICTED,
           volumeMounts,
           ...options.app,

@@ -112,7 +112,7 @@ test("target: app and sidecar alone, the change is proved, and pause lives on", 
   await ns.apply([configMap("config", { "config.yaml": "a: 1\n" }), podManifest()]);
   await ns.untilReady("pod");
   const app = await pidOf(ns, "/app.ts");
-  await ns.untilLog("pod", "config-reloader", new RegExp(`Target: PID ${app} .*only application container`));
+  await ns.untilLog("pod", new RegExp(`Target: PID ${app} .*only application container`));
   for (let i = 1; i <= 3; i++) await changeAndProve(ns, `a: ${i + 1}\n`, i);
   const { signals, hash, status } = await counts(ns, "pod");
   assert.deepEqual([signals, hash, status], [3, await sha256("a: 4\n"), "success"]);
@@ -182,11 +182,11 @@ test("target: two candidates that nothing tells apart, nobody is signalled, and 
   for (const pod of ["early", "late"]) {
     await ns.untilReady(pod);
     if (pod === "early") {
-      await ns.untilLog(pod, "config-reloader", new RegExp(`WARN.*Target: .*${says.source}`));
+      await ns.untilLog(pod, new RegExp(`WARN.*Target: .*${says.source}`));
       assert.equal(await ns.metric(pod, "config_reload_attempts_total"), 0, "told before the first change");
     }
     await change(ns, `pod: ${pod}\n`, pod);
-    await ns.untilLog(pod, "config-reloader", says);
+    await ns.untilLog(pod, says);
     await metricIs(ns, "config_reload_in_sync", 0, pod);
     const { code, text } = await ns.check(pod, args);
     assert.equal(code, 1, text);
@@ -243,10 +243,10 @@ for (const { name, namespace, pod, says, fix, staleMounts = 0 } of UNREACHED) {
     await using ns = await createNamespace(namespace);
     await ns.apply([configMap("config", { "config.yaml": "a: 1\n" }), podManifest(pod)]);
     await ns.untilReady("pod");
-    await ns.untilLog("pod", "config-reloader", new RegExp(`WARN.*${says.source}`));
+    await ns.untilLog("pod", new RegExp(`WARN.*${says.source}`));
     assert.equal(await ns.metric("pod", "config_reload_attempts_total"), 0, "told before the first change");
     await change(ns, "a: 2\n");
-    await ns.untilLog("pod", "config-reloader", new RegExp(`ERROR.*${says.source}`));
+    await ns.untilLog("pod", new RegExp(`ERROR.*${says.source}`));
     await metricIs(ns, "config_reload_in_sync", 0);
     assert.ok(await ns.metric("pod", 'config_reload_outcomes_total{outcome="failed"}') >= 1);
     await metricIs(ns, 'config_reload_stale_mounts{container="app",reason="subpath"}', staleMounts);
@@ -279,7 +279,7 @@ test("target: pause may be signalled with the pod's runAsUser, and is not, by an
     await ns.untilReady(pod);
     await ns.exec(pod, "app", ["kill", "-0", "1"]); // it would be permitted
     await change(ns, `way: ${i}\n`, pod);
-    await ns.untilLog(pod, "config-reloader", /WARN.*it is the pause process.*--process-name/);
+    await ns.untilLog(pod, /WARN.*it is the pause process.*--process-name/);
     await metricIs(ns, "config_reload_in_sync", 0, pod);
     assert.match((await processes(ns, pod))[0]!.command, /^\/?pause$/, `pause after ${way}`);
     await assertNobodyHurt(ns, pod);
@@ -288,7 +288,7 @@ test("target: pause may be signalled with the pod's runAsUser, and is not, by an
   const before = await ns.metric("auto", "config_reload_successes_total");
   await changeAndProve(ns, "auto: 1\n", before + 1, "auto");
   const app = await pidOf(ns, "/app.ts", "auto");
-  await ns.untilLog("auto", "config-reloader", new RegExp(`Sending SIGHUP to main process \\(PID ${app}\\)`));
+  await ns.untilLog("auto", new RegExp(`Sending SIGHUP to main process \\(PID ${app}\\)`));
   await assertNobodyHurt(ns, "auto");
 });
 
