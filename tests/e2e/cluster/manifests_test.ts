@@ -65,16 +65,6 @@ test("base: a change of the ConfigMap is proved, in the original's 50 MiB and 50
   );
 });
 
-test("base: a content that the app rejects is told, and going back is proved", async () => {
-  await using ns = await createNamespace("reject");
-  await applyKustomization(ns, { "kustomization.yaml": `resources: [K8S/base]\n${IMAGES}` });
-  const pod = await ns.untilPodReady("app.kubernetes.io/name=demo-app");
-  await ns.setConfig("demo-app-config", { "config.yaml": "greeting: hello\nworkers: 99\n" });
-  await ns.untilArrived(pod, "out of sync", async () => await ns.metric(pod, "config_reload_in_sync") === 0);
-  await ns.untilLog(pod, /Reload rejected by the app: /);
-  await changeAndProve(ns, pod, "demo-app-config", { "config.yaml": "greeting: hello\n" }, 1);
-});
-
 const FOREIGN = `
 apiVersion: apps/v1
 kind: Deployment

@@ -107,23 +107,6 @@ async function pidOf(ns: Namespace, part: string, pod = "pod"): Promise<number> 
   return found.pid;
 }
 
-test("target: app and sidecar alone, the change is proved, and pause lives on", async () => {
-  await using ns = await createNamespace("alone");
-  await ns.apply([configMap("config", { "config.yaml": "a: 1\n" }), podManifest()]);
-  await ns.untilReady("pod");
-  const app = await pidOf(ns, "/app.ts");
-  await ns.untilLog("pod", new RegExp(`Target: PID ${app} .*only application container`));
-  for (let i = 1; i <= 3; i++) await changeAndProve(ns, `a: ${i + 1}\n`, i);
-  const { signals, hash, status } = await counts(ns, "pod");
-  assert.deepEqual([signals, hash, status], [3, await sha256("a: 4\n"), "success"]);
-  const log = await ns.logs("pod", "config-reloader");
-  assert.equal(log.match(new RegExp(`Sending SIGHUP to main process \\(PID ${app}\\)`, "g"))?.length, 3);
-  assert.equal(log.match(/✅ Reload successful/g)?.length, 3);
-  const { code, text } = await ns.check("pod", ["--config-file=/etc/amp/config.yaml"]);
-  assert.equal(code, 0, text);
-  await assertNobodyHurt(ns);
-});
-
 test("target: among a second application, probes and a kubectl exec the right process, and nobody is hurt", async () => {
   await using ns = await createNamespace("crowd");
   const probe = {
