@@ -2,8 +2,10 @@
 
 import { createClock } from "../../src/clock.ts";
 import type { Config } from "../../src/config.ts";
+import type { WriteOut } from "../../src/ports.ts";
 import { createTargetPort, type TargetFinder } from "../../src/target/target.ts";
 import { createTestConfig } from "./config.ts";
+import { readLines } from "./lines.ts";
 
 const ports = new Map<string, TargetFinder>();
 
@@ -21,6 +23,13 @@ function configOf(raw: Record<string, unknown>): Config {
   // Most apps of these pods have no status URL: it is not waited for unless a test gives one.
   const verify = raw.reloadUrl === undefined ? "none" : "auto";
   return createTestConfig({ verify, ...raw, processCmdline });
+}
+
+/** What a command prints, and its exit code. */
+async function printed(run: (write: WriteOut) => Promise<number>): Promise<{ code: number; text: string }> {
+  let text = "";
+  const code = await run((part) => Promise.resolve(void (text += part)));
+  return { code, text };
 }
 
 // deno-lint-ignore no-explicit-any
@@ -44,33 +53,27 @@ async function answer(request: any): Promise<unknown> {
     case "staleMounts":
       return port.staleMounts(target);
     case "check": {
-      const { runCheck } = await import("../../src/commands/check.ts");
-      let text = "";
-      const write = (part: string) => Promise.resolve(void (text += part));
-      return {
-        code: await runCheck({
-          config: configOf(config),
-          warnings: [],
-          taken,
-          runChecks,
-          environment: Deno.env.toObject(),
-        }, write),
-        text,
+      const line = {
+        config: configOf(config),
+        warnings: [],
+        taken,
+        runChecks,
+        environment: Deno.env.toObject(),
       };
+      const { runCheck } = await import("../../src/commands/check.ts");
+      return await printed((write) => runCheck(line, write));
     }
     case "ask": {
       const { parseCommandLine } = await import("../../src/cli/parse.ts");
       const { findRunningSidecar } = await import("../../src/commands/running_sidecar.ts");
-      let text = "";
-      const write = (part: string) => Promise.resolve(void (text += part));
       const line = parseCommandLine(args, Deno.env.toObject(), Deno.cwd(), findRunningSidecar());
       if (line.kind === "check") {
         const { runCheck } = await import("../../src/commands/check.ts");
-        return { code: await runCheck(line, write), text };
+        return await printed((write) => runCheck(line, write));
       }
       if (line.kind !== "healthcheck") throw new Error(JSON.stringify(line));
       const { runHealthcheck } = await import("../../src/commands/healthcheck.ts");
-      return { code: await runHealthcheck(line.config, write, line.taken), text };
+      return await printed((write) => runHealthcheck(line.config, write, line.taken));
     }
     case "measure": {
       const beforeUs = threadCpuUs();
@@ -86,17 +89,14 @@ function threadCpuUs(): number {
   return Number(Deno.readTextFileSync("/proc/thread-self/schedstat").split(" ")[0]) / 1000;
 }
 
-let rest = "";
-for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
-  const lines = (rest + text).split("\n");
-  rest = lines.pop()!;
-  for (const line of lines) {
-    let reply: unknown;
-    try {
-      reply = { value: await answer(JSON.parse(line)) };
-    } catch (error) {
-      reply = { error: String(error) };
-    }
-    await Deno.stdout.write(new TextEncoder().encode(JSON.stringify(reply) + "\n"));
-  }
+async function reply(line: string): Promise<void> {
+  const text = await answer(JSON.parse(line)).then(
+    (value) => JSON.stringify({ value }),
+    (error) => JSON.stringify({ error: String(error) }),
+  );
+  await Deno.stdout.write(new TextEncoder().encode(`${text}\n`));
 }
+
+let last = Promise.resolve();
+await readLines(Deno.stdin.readable, (line) => void (last = last.then(() => reply(line))));
+await last;

@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { createGroup } from "../../../bench/lab.ts";
 import { TEXTS } from "../../support/hostile_writer.ts";
 import { createKubeletVolume, type KubeletVolume } from "../../support/kubelet.ts";
+import { readLines } from "../../support/lines.ts";
 import { until } from "../../support/poll.ts";
 import { createRandom } from "../../support/random.ts";
 import {
@@ -129,11 +130,7 @@ async function startWriter(dir: string, seed: number) {
     stderr: "inherit",
   }).spawn();
   const played: string[] = [];
-  const reading = (async () => {
-    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-      played.push(...text.split("\n").filter((line) => line !== ""));
-    }
-  })();
+  const reading = readLines(child.stdout, (line) => played.push(line));
   return {
     played,
     stop: async () => {
