@@ -231,9 +231,10 @@ test("injection: an annotated Deployment reloads in its group's turn, and an ann
       apiVersion: "batch/v1",
       kind: "Job",
       metadata: { name: "once" },
-      spec: { template: { metadata: template.metadata, spec: job } },
+      // Its pods must not be taken for the Deployment's.
+      spec: { template: { metadata: { ...template.metadata, labels: { app: "once" } }, spec: job } },
     },
-  ].map((object) => object.kind === "Job" ? withLabel(object, "once") : object));
+  ]);
   const pod = await ns.untilPodReady("app=web");
   await ns.setConfig("config", { "config.yaml": "a: 2" });
   await ns.untilArrived(
@@ -247,12 +248,3 @@ test("injection: an annotated Deployment reloads in its group's turn, and an ann
   }, { everyMs: 300 });
   await ns.kubectl(["wait", "--for=condition=Complete", "job/once", "--timeout=90s"]);
 });
-
-/** The Job's pods must not be taken for the Deployment's. */
-function withLabel(object: Manifest, app: string): Manifest {
-  const { template } = object["spec"];
-  return {
-    ...object,
-    spec: { template: { ...template, metadata: { ...template.metadata, labels: { app } } } },
-  };
-}

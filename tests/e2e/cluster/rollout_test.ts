@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { build } from "../manifests/support.ts";
 import { until } from "../../support/poll.ts";
 import { test } from "../../support/strict.ts";
-import { createNamespace, type Manifest, type Namespace } from "./support.ts";
+import { createNamespace, isReady, type Manifest, type Namespace } from "./support.ts";
 
 const LEASE = "config-reloader-app";
 const GOOD = (greeting: string) => ({ "config.yaml": `greeting: ${greeting}\n` });
@@ -52,9 +52,6 @@ patches:
 async function readyPods(ns: Namespace): Promise<readonly string[]> {
   return await until("three ready pods", async () => {
     const { items } = JSON.parse(await ns.kubectl(["get", "pods", "-o", "json"])) as { items: Manifest[] };
-    const isReady = ({ metadata, status }: Manifest) =>
-      metadata.deletionTimestamp === undefined &&
-      (status.conditions ?? []).some((one: Manifest) => one["type"] === "Ready" && one["status"] === "True");
     return items.length === 3 && items.every(isReady)
       ? items.map(({ metadata }) => metadata.name as string)
       : null;

@@ -103,15 +103,16 @@ export async function createNamespace(prefix: string): Promise<Namespace> {
   return ns;
 }
 
+/** Whether a pod and its containers are ready, and it is not about to end. */
+export function isReady({ metadata, status }: Manifest): boolean {
+  return metadata.deletionTimestamp === undefined &&
+    (status.conditions ?? []).some((one: Manifest) => one["type"] === "Ready" && one["status"] === "True");
+}
+
 function namespace(name: string): Namespace {
   const k = (args: readonly string[], stdin?: string) => kubectl(["-n", name, ...args], stdin);
   const get = async (kind: string, which: string) =>
     JSON.parse(await k(["get", kind, which, "-o", "json"])) as Manifest;
-  const isReady = (pod: Manifest) =>
-    pod["metadata"].deletionTimestamp === undefined &&
-    (pod["status"].conditions ?? []).some(({ type, status }: Manifest) =>
-      type === "Ready" && status === "True"
-    );
   const logs = (pod: string, container: string) => k(["logs", pod, "-c", container]);
   const kick = async (pod: string) => {
     // the kubelet's own watch must have seen the ConfigMap first
@@ -151,7 +152,7 @@ function namespace(name: string): Namespace {
       try {
         return await until(`pod ${pod} to be ready`, async () => {
           const object = await get("pod", pod);
-          return isReady(object) && object;
+          return isReady(object) ? object : null;
         }, { timeoutMs: POD_TIMEOUT_MS, everyMs: 200 });
       } catch (error) {
         throw await explain(error, pod);
@@ -165,7 +166,7 @@ function namespace(name: string): Namespace {
             items: Manifest[];
           };
           names = items.map(({ metadata }) => metadata.name);
-          return items.length === 1 && isReady(items[0]!) && names[0];
+          return items.length === 1 && isReady(items[0]!) ? names[0] : null;
         }, { timeoutMs: POD_TIMEOUT_MS, everyMs: 200 }) as string;
       } catch (error) {
         throw await explain(error, names[0] ?? "");
