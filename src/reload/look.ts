@@ -229,7 +229,7 @@ export function begin(
     isAsked: continued?.isAsked === true,
     isOvertaken: false,
   };
-  return { ...model, phase: { is: "reloading", reload }, owed: null };
+  return { ...model, phase: { is: "reloading", reload } };
 }
 
 /** When the try after `failures` of them is due: the pause after now, and not too soon after the last trigger. */

@@ -40,7 +40,6 @@ export function step(model: Model, event: Event, now: Now, config: Config): Step
 }
 
 function react(model: Model, event: Event, now: Now, config: Config): Step {
-  if (model.phase.is === "ended") return next(model, now, config);
   switch (event.kind) {
     case "hinted":
       return onHint(model, event.hint, now, config);
@@ -66,17 +65,16 @@ function react(model: Model, event: Event, now: Now, config: Config): Step {
   }
 }
 
-/** On a change, 1: something hints at it. A look is owed to whoever hints while something else is being done. */
+/** On a change, 1: something hints at it. Nothing is done beside a trigger that is on its way: then a look is owed. */
 function onHint(model: Model, hint: Hint, now: Now, config: Config): Step {
   const asked = hint.causes.includes("signal") ? withReload(model, { isAsked: true }) : model;
-  if (!isBusy(model)) return [asked, { do: "look", hint }];
+  if (!isSending(model)) return [asked, { do: "look", hint }];
   return next({ ...asked, owed: mergeHints(asked.owed, hint) }, now, config);
 }
 
-/** Whether no look may be begun: nothing is done beside a trigger that is still on its way. */
-function isBusy({ phase }: Model): boolean {
-  return phase.is === "asking" || phase.is === "rendering" ||
-    phase.is === "reloading" && phase.reload.sentAtMs === null;
+/** Whether an attempt has begun and its trigger is not out yet. */
+function isSending({ phase }: Model): boolean {
+  return phase.is === "reloading" && phase.reload.sentAtMs === null;
 }
 
 /**
@@ -86,8 +84,7 @@ function isBusy({ phase }: Model): boolean {
 function onDate(model: Model, now: Now, config: Config): Step {
   const { phase } = model;
   if (dateOf(model, config) > now.nowMs) {
-    const isWatching = model.signalled !== null && !["reloading", "asking", "rendering"].includes(phase.is);
-    return isWatching ? [model, { do: "check", afresh: false }] : next(model, now, config);
+    return isWatching(model) ? [model, { do: "check", afresh: false }] : next(model, now, config);
   }
   const lookFor = (...causes: Cause[]): Step => [
     model,
@@ -121,12 +118,7 @@ function onLook(model: Model, event: Event & { kind: "looked" }, now: Now, confi
       : next(after, now, config);
   }
   const hint = { ...event.hint, causes: mergeCauses(model.undecided, event.hint.causes) };
-  const noted = {
-    ...model,
-    owed: null,
-    ownStaleMounts: event.staleMounts,
-    rollout: event.rollout ?? null,
-  };
+  const noted = { ...model, ownStaleMounts: event.staleMounts, rollout: event.rollout ?? null };
   const living = noteLife(noted, event.alive, now, config);
   const decided = decide(living, event.observation, hint, now, config);
   if (isTargetOpen(decided, event.alive, now, config)) return [decided, { do: "check", afresh: true }];
@@ -263,7 +255,7 @@ function next(model: Model, now: Now, config: Config): Step {
     case "rendering":
       return [model, { do: "render", snapshot: phase.snapshot }];
   }
-  if (model.owed !== null && !isBusy(model)) {
+  if (model.owed !== null && !isSending(model)) {
     return [{ ...model, owed: null }, { do: "look", hint: model.owed }];
   }
   const code = config.once ? onceCode(model, now, config) : null;
@@ -271,10 +263,13 @@ function next(model: Model, now: Now, config: Config): Step {
 }
 
 function waitFor(model: Model, now: Now, config: Config): Step {
-  // An attempt watches by itself whether the process survives.
-  const isWatched = model.signalled !== null && model.phase.is !== "reloading";
-  const lifeAtMs = isWatched ? now.nowMs + SURVIVAL_LOOK_MS : Infinity;
+  const lifeAtMs = isWatching(model) ? now.nowMs + SURVIVAL_LOOK_MS : Infinity;
   return [model, { do: "wait", untilMs: Math.min(dateOf(model, config), lifeAtMs) }];
+}
+
+/** Whether somebody who was signalled has to be looked after: an attempt does that by itself. */
+function isWatching({ signalled, phase }: Model): boolean {
+  return signalled !== null && phase.is !== "reloading";
 }
 
 /** When something is to be done in this phase without a hint; Infinity where nothing is. */
