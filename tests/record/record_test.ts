@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import type { FileState, Observation, Snapshot } from "../../src/model.ts";
 import { changedPaths, changesIn, changeText } from "../../src/record/step_facts.ts";
 import { ampStatus, contentOf, createLoopBench, targetOf } from "../support/loop_bench.ts";
-import { DOWN } from "../support/status.ts";
+import { amp, DOWN } from "../support/status.ts";
 import { test } from "../support/strict.ts";
 
 const HTTP = { trigger: "http", triggerUrls: ["http://app/-/reload"] } as const;
@@ -296,7 +296,7 @@ test("an app that has not started yet is nothing to worry about; one that is gon
   await bench.clock.advance(10_000);
   assert.ok(bench.logged("INFO Target: PID 7; in order after"));
   for (const message of ["it is a zombie", "there is no such process", "nobody is left"]) {
-    bench.resolution = { kind: "none", code: "not-there", message };
+    bench.resolution = { kind: "none", code: "not-there", message, again: true };
     bench.target = null;
     await bench.clock.advance(10_000);
   }
@@ -306,6 +306,20 @@ test("an app that has not started yet is nothing to worry about; one that is gon
   await bench.clock.advance(10_000);
   assert.ok(bench.logged("WARN Target: 2 processes match"), "another problem is another line");
   assert.deepEqual(bench.targetReady.at(-1), "ambiguous");
+});
+
+test("a part that needs a restart is told, and no more once the app has restarted", async () => {
+  const bench = await begun();
+  bench.onTrigger = () =>
+    bench.reading = { kind: "status", status: amp({ attempts: 2, restartRequired: ["W600"] }) };
+  bench.write("b");
+  await bench.clock.advance(5_000);
+  assert.ok(bench.logged("WARN The app applied the change, but says that part of it needs a restart: W600"));
+  assert.deepEqual(bench.status().restartRequired, ["W600"]);
+  bench.target = targetOf(bench.clock.nowMs());
+  await bench.clock.advance(10_000);
+  assert.ok(bench.logged("INFO The app has restarted: no part of the configuration needs that any more"));
+  assert.deepEqual([bench.status().restartRequired, bench.outcomes], [[], ["success"]]);
 });
 
 test("the first minute looks who is the target at each look: other containers may still come", async () => {
