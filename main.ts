@@ -7,6 +7,7 @@
 import { parseCommandLine } from "./src/cli/parse.ts";
 import { runSidecar } from "./src/commands/run.ts";
 import { findMissingPermissions } from "./src/commands/permissions.ts";
+import { forgetProxies } from "./src/http/request.ts";
 
 const EXIT_FAULT = 1;
 const EXIT_USAGE = 2;
@@ -41,7 +42,10 @@ async function main(): Promise<number> {
     await write(Deno.stderr, `config-reloader: ${missing}\n`);
     return EXIT_FAULT;
   }
-  const line = parseCommandLine(Deno.args, Deno.env.toObject(), Deno.cwd(), await findRunning());
+  // Whole, for `$(VAR)` and the check command.
+  const environment = Deno.env.toObject();
+  forgetProxies();
+  const line = parseCommandLine(Deno.args, environment, Deno.cwd(), await findRunning());
   switch (line.kind) {
     case "usage":
       await write(Deno.stderr, `config-reloader: ${line.message}\n`);
@@ -50,7 +54,7 @@ async function main(): Promise<number> {
       await write(Deno.stdout, await line.render());
       return 0;
     case "run":
-      return await runSidecar(line.config, line.warnings);
+      return await runSidecar(line.config, line.warnings, environment);
     case "check": {
       const { runCheck } = await import("./src/commands/check.ts");
       return await runCheck(line, (text) => write(Deno.stdout, text));

@@ -5,7 +5,7 @@
 
 import { createClock } from "../clock.ts";
 import type { CheckInput } from "../config.ts";
-import { forgetProxies, sendRequest } from "../http/request.ts";
+import { sendRequest } from "../http/request.ts";
 import type { WriteOut } from "../ports.ts";
 import { createProcReader } from "../proc/reader.ts";
 import { createTargetPort } from "../target/target.ts";
@@ -27,7 +27,6 @@ export async function runCheck(
   { config, warnings, taken, runChecks, environment }: CheckInput,
   write: WriteOut,
 ): Promise<number> {
-  forgetProxies();
   const clock = createClock();
   const proc = createProcReader();
   const running = taken && await askRunning(config);

@@ -5,7 +5,7 @@
 
 import type { Config, TakenSettings } from "../config.ts";
 import { toHttpError } from "../http/errors.ts";
-import { forgetProxies, sendRequest } from "../http/request.ts";
+import { sendRequest } from "../http/request.ts";
 import { refusedPortOf } from "../http/urls.ts";
 import type { WriteOut } from "../ports.ts";
 import { escapeUnsafe, formatMs } from "../text.ts";
@@ -85,7 +85,6 @@ function reachableHost(host: string | null): string {
 
 async function ask(url: string, timeoutMs: number): Promise<Reply> {
   if (url.startsWith("https:") || refusedPortOf(url) !== null) return await askByNode(url, timeoutMs);
-  forgetProxies();
   const { status, body } = await sendRequest({ url, method: "GET", timeoutMs }, new AbortController().signal);
   return { status, body: new TextDecoder().decode(body) };
 }

@@ -6,8 +6,8 @@
 import { createAppCheck } from "../attempt/app_check.ts";
 import { createClock } from "../clock.ts";
 import { createCollector } from "../loop/garbage_collection.ts";
-import { type Config, describeSettings, needsPreparing } from "../config.ts";
-import { createSender, forgetProxies } from "../http/request.ts";
+import { type CheckInput, type Config, describeSettings, needsPreparing } from "../config.ts";
+import { createSender } from "../http/request.ts";
 import { createLogger, type ProcessLogger } from "../observe/logger.ts";
 import { createMetrics } from "../observe/metrics.ts";
 import type { Clock, Prepare, TakeHint } from "../ports.ts";
@@ -31,10 +31,14 @@ const WARM_UP_AFTER_MS = 200;
 const END_GRACE_MS = 2_000;
 
 /**
- * Runs the sidecar. `warnings` are those of the command line.
+ * Runs the sidecar. `warnings` are those of the command line; `environment` counts for `$(VAR)` and the check command.
  * @returns the exit code: 0 stopped as asked, 1 it could not do its work
  */
-export async function runSidecar(config: Config, warnings: readonly string[]): Promise<number> {
+export async function runSidecar(
+  config: Config,
+  warnings: readonly string[],
+  environment: CheckInput["environment"],
+): Promise<number> {
   let parts: Parts | null = null;
   const stop = createStop(config, () => parts);
   const logger = createLogger(config.logLevel, config.logFormat);
@@ -44,7 +48,9 @@ export async function runSidecar(config: Config, warnings: readonly string[]): P
       revision: REVISION,
     });
     for (const warning of warnings) logger.warn(warning);
-    const whole = createParts(config, logger).then((made) => runParts(config, parts = made, stop));
+    const whole = createParts(config, logger, environment).then((made) =>
+      runParts(config, parts = made, stop)
+    );
     return await Promise.race([whole, stop.atOnce]);
   } catch (error) {
     logger.error(messageOf(error));
@@ -90,8 +96,7 @@ async function warmUp(config: Config, { clock, loop, probe }: Parts, stopping: A
 type Parts = Awaited<ReturnType<typeof createParts>>;
 
 /** Every part on its real effects; nothing is started yet. */
-async function createParts(config: Config, logger: ProcessLogger) {
-  forgetProxies();
+async function createParts(config: Config, logger: ProcessLogger, environment: CheckInput["environment"]) {
   const { send } = createSender();
   const clock = createClock();
   const collectGarbage = createCollector();
@@ -114,7 +119,7 @@ async function createParts(config: Config, logger: ProcessLogger) {
     onChange: () => loop.hint("turn"),
   });
   const recorder = createRecorder({ config, clock, logger, metrics, events: fleet?.events });
-  const preparation = await loadPreparation(config, logger, clock);
+  const preparation = await loadPreparation(config, logger, clock, environment);
   const loop: Loop = createLoop({
     config,
     clock,
@@ -131,11 +136,12 @@ async function createParts(config: Config, logger: ProcessLogger) {
   return { logger, clock, collectGarbage, metrics, watcher, recorder, probe, loop, fleet, preparation };
 }
 
-/** Loaded only where something stands between the content and its trigger; with the whole environment of the start. */
+/** Loaded only where something stands between the content and its trigger. */
 async function loadPreparation(
   config: Config,
   logger: ProcessLogger,
   clock: Clock,
+  environment: CheckInput["environment"],
 ): Promise<{ readonly prepare: Prepare; restore(): Promise<void> }> {
   if (!needsPreparing(config)) {
     return {
@@ -143,7 +149,6 @@ async function loadPreparation(
       restore: () => Promise.resolve(),
     };
   }
-  const environment = Deno.env.toObject();
   const { createPreparation } = await import("../prepare/prepare.ts");
   return createPreparation(config, logger, clock, environment);
 }

@@ -239,8 +239,8 @@ async function readBody(
 const PROXY_VARIABLES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
 
 /**
- * Removes the proxy variables from this process's own environment. To be called before the first request, and after
- * the environment was copied for those who are to see it whole (`$(VAR)`, the check command).
+ * Removes the proxy variables from this process's own environment. To be called before the first request, after the
+ * environment was copied for those who are to see it whole.
  */
 export function forgetProxies(): void {
   for (const name of PROXY_VARIABLES) {

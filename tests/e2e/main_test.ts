@@ -153,10 +153,11 @@ test("--config-envsubst-file: rendered, then triggered; --once renders and exits
   await using scene = await createScene();
   const out = join(scene.dir, "out.yaml");
   const args = ["--config-file", scene.file, "--config-envsubst-file", out];
-  await scene.swap("home: $(PLACE), left: $(NOWHERE)\n");
-  const once = await runProduct([...args, "--once"], { PLACE: "here" });
+  await scene.swap("home: $(PLACE), left: $(NOWHERE), proxy: $(HTTPS_PROXY)\n");
+  // The sidecar itself uses no proxy; what it renders has the variable all the same.
+  const once = await runProduct([...args, "--once"], { PLACE: "here", HTTPS_PROXY: "http://proxy:3128" });
   assert.equal(once.code, 0, once.err);
-  assert.equal(await Deno.readTextFile(out), "home: here, left: $(NOWHERE)\n");
+  assert.equal(await Deno.readTextFile(out), "home: here, left: $(NOWHERE), proxy: http://proxy:3128\n");
   const sidecar = await scene.begin({ args: ["--config-envsubst-file", out], env: { PLACE: "there" } });
   await until("the new text", async () => (await Deno.readTextFile(out)).startsWith("home: there"));
   await scene.swap("place: $(PLACE)\n");
