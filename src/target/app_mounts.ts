@@ -55,20 +55,17 @@ export function judgeMounts(
   app: readonly Mount[],
   target: string,
 ): JudgedMounts {
-  const seen = app.flatMap((mount) => {
-    const volumes = watched.filter((own) => sameVolume(own, mount));
-    return volumes.length === 0 ? [] : [{ mount, volumes, reason: staleReason(mount) }];
-  });
-  const stale = seen.flatMap(({ mount, reason }): StaleMount[] => {
+  const shared = watched.map((own) => ({ own, theirs: app.filter((mount) => sameVolume(own, mount)) }))
+    .filter(({ theirs }) => theirs.length > 0);
+  const unseen = shared.filter(({ theirs }) => theirs.every((mount) => staleReason(mount) !== null));
+  const stale = [...new Set(shared.flatMap(({ theirs }) => theirs))].flatMap((mount): StaleMount[] => {
+    const reason = staleReason(mount);
     if (reason === null) return [];
     const { mountPoint } = mount;
     return [{ container: "app", reason, mountPoint, message: staleText(mount, reason, target) }];
   });
-  const unseen = watched.filter((own) => {
-    const ofIt = seen.filter(({ volumes }) => volumes.includes(own));
-    return ofIt.length > 0 && ofIt.every(({ reason }) => reason !== null);
-  });
-  return { stale, blind: seen.length > 0 && stale.length === seen.length, unseen };
+  const blind = shared.length > 0 && unseen.length === shared.length;
+  return { stale, blind, unseen: unseen.map(({ own }) => own) };
 }
 
 /** The sidecar's own mounts that the watched paths are on. */
