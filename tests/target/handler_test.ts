@@ -20,6 +20,12 @@ test("a young process without executable: not begun, or about to end since the t
   }
 });
 
+test("one that has ended since the table was read is not there", () => {
+  const table = tableOf([app(7)], { status: () => null });
+  const found = judgeHandler(table, table.processes.get(7)!, "named by --pid 7", 0, OPTIONS);
+  assert.deepEqual(found.kind === "none" && [found.code, found.again], ["not-there", true]);
+});
+
 test("a young process without a command line is just being made, whoever's it is", () => {
   for (const [argv, kind] of [[[], "starting"], [["amp"], "target"]] as const) {
     const table = tableOf([app(7, { ageMs: 100, argv, uid: 1000, exe: null })]);

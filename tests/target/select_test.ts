@@ -148,6 +148,7 @@ const CASES: readonly Case[] = [
   ],
   ["two applications, the status URL is elsewhere", pod(app(7, { listens: 8080 }), app(15)), "ambiguous", {
     port: null,
+    says: /2 processes may be the application: PID 7 /,
   }],
   [
     "nothing listens on the port of the status URL: an init container beside a native sidecar",
@@ -431,6 +432,12 @@ const CASES: readonly Case[] = [
     wanted: byName("nginx"),
   }],
   ["comm", pod(app(7), app(15, { comm: "nginx", argv: ["worker"] })), 15, { wanted: byName("nginx") }],
+  [
+    "one whose parent is not to be seen was not started by an exec",
+    pod(app(7), app(15, { comm: "nginx", container: "app7", ppid: 55 })),
+    15,
+    { wanted: byName("nginx") },
+  ],
   [
     "longer than 15 characters",
     pod(app(7, { comm: "prometheus-conf", argv: ["/bin/prometheus-config-reader"] })),
