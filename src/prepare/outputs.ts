@@ -122,7 +122,7 @@ async function writeAll(
   const staged = await stageAll(outputs, root, files, plan, step);
   let isGood = false;
   try {
-    await placeAll(outputs, root, staged, config.checkCommand !== null);
+    await placeAll(outputs, root, staged);
     const refused = await check();
     if (refused !== null) return refused;
     isGood = true;
@@ -136,13 +136,8 @@ async function writeAll(
 }
 
 /** `place`, remembered. */
-async function placeAll(
-  outputs: Outputs,
-  root: OpenDirectory,
-  staged: readonly Staged[],
-  keepOld: boolean,
-): Promise<void> {
-  await place(root, staged, keepOld).finally(() => {
+async function placeAll(outputs: Outputs, root: OpenDirectory, staged: readonly Staged[]): Promise<void> {
+  await place(root, staged).finally(() => {
     if (staged.some(({ placed }) => placed)) outputs.changed = timeNow(outputs.clock);
   });
 }
@@ -203,7 +198,7 @@ async function restoreMissing(outputs: Outputs): Promise<void> {
   if (plan.size === 0) return;
   await using root = await openRoot(outputs);
   const staged = await stageAll(outputs, root, [...plan.keys()], plan, () => Promise.resolve());
-  await placeAll(outputs, root, staged, false).finally(() => settle(root, staged, true));
+  await placeAll(outputs, root, staged).finally(() => settle(root, staged, true));
   const paths = [...plan.values()].map((name) => `"${joinPath(dir, name)}"`).join(", ");
   logger.warn(`Written again, since it was removed: ${paths}`);
 }
@@ -289,17 +284,17 @@ export async function stage(
 }
 
 /**
- * Renames all into place; `keepOld` keeps the old outputs until `settle`.
- * @throws with path and reason; `settle` undoes what was placed until then, as far as the old ones were kept
+ * Renames all into place, and keeps the old outputs until `settle`.
+ * @throws with path and reason; `settle` undoes what was placed until then
  */
-export async function place(root: OpenDirectory, staged: readonly Staged[], keepOld: boolean): Promise<void> {
+export async function place(root: OpenDirectory, staged: readonly Staged[]): Promise<void> {
   for (const file of staged) {
     const { temporary, old } = file;
     if (temporary === null) continue;
     await using parent = await openParent(root, file.name, false);
     const { at, name } = parent;
     try {
-      if (keepOld && old !== null) {
+      if (old !== null) {
         // A hard link is never a copy; where the file system has none, or forbids it, the old output is lost.
         const backup = randomName();
         await Deno.link(`${at}/${name}`, `${at}/${backup}`).then(() => file.backup = backup, () => {});

@@ -57,7 +57,7 @@ for (const { name, old, before, after, good, want } of CASES) {
     await using root = await openOutputDirectory(dir, await makeOutputDirectory(dir));
     const staged = await stage(root, "a", bytes("new"), 0o644);
     before?.(dir, staged);
-    await place(root, [staged], true);
+    await place(root, [staged]);
     assert.equal(Deno.readTextFileSync(`${dir}/a`), "new");
     after?.(dir, staged);
     await settle(root, [staged], good);
@@ -73,13 +73,19 @@ testInDir(
   "an output that cannot be replaced is named with the reason, and nothing of it is left",
   async (dir) => {
     await using root = await openOutputDirectory(dir, await makeOutputDirectory(dir));
-    const staged = await stage(root, "sub/a", bytes("new"), 0o644);
+    Deno.writeTextFileSync(`${dir}/first`, "old");
+    const staged = [
+      await stage(root, "first", bytes("new"), 0o644),
+      await stage(root, "sub/a", bytes("new"), 0o644),
+    ];
     Deno.mkdirSync(`${dir}/sub/a`);
     await assert.rejects(
-      place(root, [staged], true),
+      place(root, staged),
       new Error(`Cannot replace "${dir}/sub/a": a directory is there`),
     );
-    await settle(root, [staged], false);
+    await settle(root, staged, false);
+    assert.equal(Deno.readTextFileSync(`${dir}/first`), "old", "what was replaced before is back");
+    assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name).sort(), ["first", "sub"]);
     assert.deepEqual([...Deno.readDirSync(`${dir}/sub`)].map(({ name }) => name), ["a"]);
   },
 );
