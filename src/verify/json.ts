@@ -35,10 +35,8 @@ function readStatus(value: unknown, { verifyOk, verifyToken }: JsonRule): Status
   return { format: "json", ok, token: renderCanonical(token) };
 }
 
-/** The value at `pointer`; undefined where there is none. `""` is the whole document. */
+/** The value at `pointer`, which the command line has seen to be one; undefined where there is none. */
 export function findPointer(document: unknown, pointer: string): unknown {
-  if (pointer === "") return document;
-  if (!pointer.startsWith("/")) return undefined;
   let value = document;
   for (const escaped of pointer.slice(1).split("/")) {
     const key = escaped.replaceAll("~1", "/").replaceAll("~0", "~");

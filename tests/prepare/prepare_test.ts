@@ -39,6 +39,16 @@ test("with nothing asked for everything is ok", async () => {
   assert.deepEqual(await prepare(await snapshotOf({ a: "{" }), signal), { kind: "ok" });
 });
 
+test("without an output the content is validated as it is, and no longer once the sidecar stops", async () => {
+  const prepare = createTimeless({ ...BASE, validate: "json" }, createLog());
+  const snapshot = await snapshotOf({ a: "{" });
+  assert.deepEqual(await prepare(snapshot, signal), {
+    kind: "invalid",
+    reason: `"/in/a" is no valid JSON: line 1, column 2: Expected property name or '}'`,
+  });
+  assert.deepEqual(await prepare(snapshot, AbortSignal.abort()), { kind: "failed", reason: "stopped" });
+});
+
 testInDir("one file is expanded, written with its mode, and not rewritten", async (dir) => {
   const log = createLog();
   const output = join(dir, "sub", "out.yaml");

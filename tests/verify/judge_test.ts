@@ -92,6 +92,12 @@ const ROWS: readonly Row[] = [
     amp(4, "success", { lastReloadWallMs: T + 3_600_000 }),
     "pending",
   ],
+  [
+    "nothing triggered, not counted since this content was proved: the app never left it",
+    { baseline: amp(4), untriggered: true, provedToken: "4" },
+    amp(4),
+    "success by counter",
+  ],
   ["nothing triggered, counted, no time told", { baseline: amp(3), untriggered: true }, amp(4), "settling"],
   [
     "nothing triggered, not counted, a time in the future: the clock was set back",
