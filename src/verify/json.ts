@@ -54,7 +54,6 @@ export function findPointer(document: unknown, pointer: string): unknown {
 
 /** `ok` matches the text `ok`, and what is no text matches its JSON: `true`, `3`, `null`. */
 function holds(value: unknown, wanted: string): boolean {
-  if (value === undefined) return false;
   return value === wanted || (typeof value !== "string" && renderCanonical(value) === wanted);
 }
 

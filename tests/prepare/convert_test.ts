@@ -26,6 +26,7 @@ test("variables are expanded once, and unset ones stay", () => {
     ["$(NOPE) $(A) $(NOPE)", "$(NOPE) 1 $(NOPE)", ["NOPE"]],
     ["$() $(A $(A-B) ${A} $A $(ü)", "$() $(A $(A-B) ${A} $A $(ü)", []],
     ["$$(A)", "$1", []],
+    ["$xA)", "$xA)", []],
     ["$($(A))", "$(1)", []],
     ["$(HOST)", "grüße", []],
     ["$(", "$(", []],

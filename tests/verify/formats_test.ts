@@ -303,6 +303,8 @@ test("json: ok and token", () => {
     ok: true,
     token: '{"a":[2,null],"b":1}',
   });
+  const list = statusOf(parseJsonStatus(answer(text), { verifyOk: null, verifyToken: "/list" }));
+  assert.ok(list.format === "json" && list.token === '[{"a":[2,null],"b":1}]');
   assert.deepEqual(statusOf(parseJsonStatus(answer(text), { verifyOk: null, verifyToken: "/none" })), {
     format: "json",
     ok: null,
