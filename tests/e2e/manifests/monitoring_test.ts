@@ -141,53 +141,29 @@ test("what the panels count adds up to what happened: reloads every 75 s, scrape
   });
 });
 
-test("the first row counts, and the table has a line for each reason", async () => {
+test("the first row shows zeros, and not nothing; who is only starting is no fault; a stale mount has its line", async () => {
+  // Beside what `dashboard_test.ts` shows of real sidecars.
   const pod = (name: string, more = "") => `{namespace="n",pod="${name}"${more}}`;
-  const zero = { labels: "{}", value: 0 };
-  const bad = {
-    [`config_reload_in_sync${pod("a")}`]: "0",
-    [`config_reload_in_sync${pod("b")}`]: "1",
-    [`config_reload_in_sync${pod("c")}`]: "0",
-    [`config_reload_last_successful${pod("a")}`]: "0",
-    [`config_reload_target_ready${pod("b", ',code="permission"')}`]: "0",
-    [`config_reload_target_ready${pod("a", ',code="ready"')}`]: "1",
-    [`config_reload_target_ready${pod("c", ',code="starting"')}`]: "0", // the next look will tell
-    [`config_reload_rollout_held${pod("c")}`]: "1",
+  const series = {
+    [`config_reload_in_sync${pod("a")}`]: "1",
+    [`config_reload_target_ready${pod("a", ',code="starting"')}`]: "0", // the next look will tell
     [`config_reload_stale_mounts${pod("b", ',container="app",reason="subpath"')}`]: "1",
   };
-  const expect = async (title: string, samples: readonly unknown[]) => ({
-    expr: await exprOf(title),
-    eval_time: "0m",
-    exp_samples: samples,
-  });
-  const one = (name: string, why: string) => ({ labels: pod(name, `,why="${why}"`), value: 1 });
-  const run = async (series: Readonly<Record<string, string>>, expectations: readonly unknown[]) =>
-    await promtool(["test", "rules", "test.yaml"], {
-      "test.yaml": {
-        tests: [{
-          interval: "1m",
-          input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
-          promql_expr_test: expectations,
-        }],
-      },
-    });
-  await run(bad, [
-    await expect("Out of sync", [{ labels: "{}", value: 2 }]),
-    await expect("Cannot be signalled", [{ labels: "{}", value: 1 }]),
-    await expect("Held", [{ labels: "{}", value: 1 }]),
-    await expect("Pods that need a person", [
-      one("a", "out of sync"),
-      one("a", "last reload failed"),
-      one("b", "cannot be signalled: permission"),
-      one("b", "mount never changes: subpath"),
-      one("c", "out of sync"),
-      one("c", "held by the rollout"),
+  const expected: readonly [string, readonly unknown[]][] = [
+    ...["Out of sync", "Cannot be signalled", "Held"].map((title): [string, unknown[]] => [
+      title,
+      [{ labels: "{}", value: 0 }],
     ]),
-  ]);
-  await run({ [`config_reload_in_sync${pod("a")}`]: "1" }, [
-    await expect("Out of sync", [zero]),
-    await expect("Cannot be signalled", [zero]),
-    await expect("Held", [zero]),
-    await expect("Pods that need a person", []),
-  ]);
+    ["Pods that need a person", [{ labels: pod("b", ',why="mount never changes: subpath"'), value: 1 }]],
+  ];
+  const tests = [{
+    interval: "1m",
+    input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
+    promql_expr_test: await Promise.all(expected.map(async ([title, samples]) => ({
+      expr: await exprOf(title),
+      eval_time: "0m",
+      exp_samples: samples,
+    }))),
+  }];
+  await promtool(["test", "rules", "test.yaml"], { "test.yaml": { tests } });
 });
