@@ -10,7 +10,7 @@ import type { Resolution, Result, Snapshot, Target, TriggerResult } from "../mod
 import type { PrepareResult } from "../ports.ts";
 import type { OpenTrigger } from "../reload/model.ts";
 import { statusIn } from "../reload/start.ts";
-import { START_MARGIN_MS, startedAfter } from "../reload/process.ts";
+import { isSameProcess, START_MARGIN_MS, startedAfter } from "../reload/process.ts";
 import { baselineOf } from "./baseline.ts";
 import { type Attempt, type AttemptDeps, resultOf } from "./input.ts";
 import { outcomeOfUnsent, verifyReload } from "./verification.ts";
@@ -126,8 +126,10 @@ async function findTarget(
 }
 
 /** Whether the process that was found started after the content came. */
-function hasRead(resolution: Resolution, { reload: { job } }: Attempt): boolean {
+function hasRead(resolution: Resolution, { reload: { job }, failedOn }: Attempt): boolean {
   if (resolution.kind === "none") return false;
+  // It has read it, and its status is not good: that it reads it again is all that may help.
+  if (job.mayTrigger && isSameProcess(resolution.target, failedOn)) return false;
   // In doubt one reload too many; where none is allowed, since the one before died of it, this one came in its place.
   const doubtMs = job.mayTrigger ? 0 : 3 * START_MARGIN_MS;
   return startedAfter(resolution.target.startedAtMs, job.changedAtMs - doubtMs);

@@ -34,6 +34,8 @@ export interface Attempt extends AttemptDeps {
   readonly provedToken: string | null;
   /** A trigger with this content that the app may still be at; null where there is none. */
   readonly openTrigger: OpenTrigger | null;
+  /** The process of the last attempt with this content, which failed; null where there was none. */
+  readonly failedOn: Target | null;
   readonly begunAtMs: number;
   /** Looks whether the disk still holds the content of this attempt. */
   readonly isOnDisk: () => Promise<boolean>;

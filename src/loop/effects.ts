@@ -182,6 +182,8 @@ async function runAttempt(
   overtaken: AbortSignal,
 ): Promise<void> {
   const { mailbox } = deps;
+  const { last } = model;
+  const isFailed = last?.job.digest === reload.job.digest && last.result.outcome !== "success";
   try {
     const result = await attemptReload({
       ...deps,
@@ -192,6 +194,7 @@ async function runAttempt(
       lastReading: model.reading,
       provedToken: model.provedToken?.digest === reload.job.digest ? model.provedToken.token : null,
       openTrigger: openTriggerFor(model.openTrigger, reload.job),
+      failedOn: isFailed ? last.result.target : null,
       begunAtMs: deps.clock.nowMs(),
       isOnDisk: async () => {
         const now = await deps.reader.look({ signal: deps.aborted });

@@ -103,6 +103,7 @@ function createBench(config: Partial<Config> = {}) {
     provedToken: null,
     openTrigger: null,
     onSent: (event) => void bench.sent.push(event),
+    failedOn: null,
     begunAtMs: 0,
     isOnDisk: () => Promise.resolve(true),
     overtaken: bench.overtaken.signal,

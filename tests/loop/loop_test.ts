@@ -701,3 +701,22 @@ test("--trigger none: what the app said at the end of a reload is what the next 
   await bench.clock.advance(1_000);
   assert.deepEqual([bench.outcomes, bench.inSync], [["success", "success"], true]);
 });
+
+test("an app that has read the content at its start and says no is signalled by the retry", async () => {
+  const bench = createLoopBench({ reloadOnStart: "never", reloadTimeoutMs: 2_000, retryIntervalMs: 1_000 });
+  bench.start();
+  await bench.clock.advance(1_000);
+  const good = bench.onTrigger;
+  const old = bench.target!;
+  bench.target = null;
+  bench.write("b");
+  await bench.clock.advance(1_000);
+  bench.target = { ...old, pid: 8, startTicks: 2, startedAtMs: bench.clock.nowMs() };
+  bench.reading = ampStatus(0, "load_failed");
+  bench.onTrigger = () => bench.reading = ampStatus(1);
+  await bench.clock.advance(2_500);
+  assert.deepEqual([bench.triggers.length, bench.inSync], [0, false], "it has read it, and is only asked");
+  await bench.clock.advance(5_000);
+  assert.deepEqual([bench.triggers.length, bench.inSync], [1, true]);
+  bench.onTrigger = good;
+});
