@@ -49,6 +49,8 @@ export function parseStat(text: string): ProcessStat {
   const fields = text.slice(close + 2).split(" ", 32);
   const flags = Number(fields[6]);
   const startTicks = Number(fields[19]);
+  // Of a zombie the other threads may still be there, with all that it had open.
+  const isEnding = fields[0] === "Z" ? Number(fields[17]) > 1 : (flags & FLAG_EXITING) !== 0;
   if (open < 1 || close < open || !Number.isSafeInteger(startTicks)) {
     throw new Error(
       `Cannot parse process state ${JSON.stringify(text.slice(0, 80))}: not a line of /proc/PID/stat`,
@@ -57,7 +59,7 @@ export function parseStat(text: string): ProcessStat {
   return {
     pid: Number(text.slice(0, open)),
     comm: text.slice(open + 1, close),
-    state: (flags & FLAG_EXITING) !== 0 && fields[0] !== "Z" ? "X" : fields[0]!,
+    state: isEnding ? "X" : fields[0]!,
     ppid: Number(fields[1]),
     kernelThread: (flags & FLAG_KERNEL_THREAD) !== 0,
     cpuTicks: Number(fields[11]) + Number(fields[12]),

@@ -46,12 +46,14 @@ export interface AutoOptions {
 /** Chooses without being told which process is meant: the contract's paragraph, sentence by sentence. */
 export function selectAuto(table: ProcessTable, options: AutoOptions, notes: Notes): Selection {
   if (isWholeMachine(table)) return hostInit(table);
-  const { candidates, otherContainers, waitFor } = findCandidates(table, options, notes);
+  const { candidates, otherContainers, waitFor, isOneEnding } = findCandidates(table, options, notes);
   const known = findKnown(table, options, candidates);
   if (known !== null) return { kind: "process", stat: known, reason: options.previous!.reason };
   const [only, ...others] = candidates;
   if (only === undefined) return waitFor ?? nobody(table, otherContainers);
-  const chosen = others.length > 0 ? breakTie(table, candidates, options) : onlyOne(table, only, options);
+  const chosen = others.length > 0
+    ? breakTie(table, candidates, options)
+    : onlyOne(table, only, isOneEnding, options);
   // Also one that holds the socket for a program that it has not started yet.
   return chosen.kind === "process" && isSupervisor(table, chosen.stat)
     ? supervisor(table, chosen.stat, options.port)
@@ -64,6 +66,8 @@ interface Candidates {
   readonly otherContainers: number;
   /** The state of one that passes by itself. */
   readonly waitFor: Refusal | null;
+  /** A container's first process is on its way out. */
+  readonly isOneEnding: boolean;
 }
 
 function findCandidates(table: ProcessTable, { signal, port }: AutoOptions, notes: Notes): Candidates {
@@ -75,6 +79,7 @@ function findCandidates(table: ProcessTable, { signal, port }: AutoOptions, note
   const candidates: ProcessStat[] = [];
   let otherContainers = 0;
   let waitFor: Refusal | null = null;
+  let isOneEnding = false;
   for (const [container, main] of mains) {
     if (container === ownContainer(table)) {
       const isSelf = main === table.self;
@@ -86,6 +91,7 @@ function findCandidates(table: ProcessTable, { signal, port }: AutoOptions, note
     if (rule !== null) {
       notes.set(main.pid, rule.note);
       if (rule.again) waitFor = refusal(table, main);
+      if (main.state === "X") isOneEnding = true;
       continue;
     }
     for (const found of applicationsIn(table, main, signal, port)) {
@@ -93,7 +99,7 @@ function findCandidates(table: ProcessTable, { signal, port }: AutoOptions, note
       candidates.push(found);
     }
   }
-  return { candidates, otherContainers, waitFor };
+  return { candidates, otherContainers, waitFor, isOneEnding };
 }
 
 const ownContainer = (table: ProcessTable) => table.container(table.self.pid);
@@ -118,8 +124,19 @@ function findKnown(
   return mustListen || candidates.some((one) => one === stat || isAncestor(table, one, stat)) ? stat : null;
 }
 
-function onlyOne(table: ProcessTable, stat: ProcessStat, { port, mustListen }: AutoOptions): Selection {
-  if (port !== null && mustListen && !table.isListening(port)) return notListening(table, stat, port);
+/** `isOneEnding`: the socket of an app that is on its way out is open for some time, and says nothing of another container. */
+function onlyOne(
+  table: ProcessTable,
+  stat: ProcessStat,
+  isOneEnding: boolean,
+  { port, mustListen }: AutoOptions,
+): Selection {
+  if (port !== null && mustListen) {
+    const isOpen = isOneEnding
+      ? treeOf(table, stat).some(({ pid }) => table.listens(pid, port))
+      : table.isListening(port);
+    if (!isOpen) return notListening(table, stat, port);
+  }
   const main = topOf(table, stat);
   const what = main.pid === 1
     ? "the first process of the container whose process namespace is shared"

@@ -44,6 +44,12 @@ test("parseStat: whatever a process calls itself", () => {
   const ending = REST.replace("4194560", "4194564");
   assert.equal(parseStat(`7 (amp) ${ending}`).state, "X");
   assert.equal(parseStat(`7 (amp) ${ending.replace("S", "Z")}`).state, "Z");
+  const withThreads = ending.replace("S", "Z").split(" ").with(17, "3").join(" ");
+  assert.equal(
+    parseStat(`7 (amp) ${withThreads}`).state,
+    "X",
+    "its other threads still hold what it had open",
+  );
   for (const text of ["", "7", "7 (amp", "7 (amp) S 1", `amp) ${REST}`]) {
     assert.throws(() => parseStat(text), /\/proc\/PID\/stat/);
   }

@@ -159,6 +159,18 @@ const CASES: readonly Case[] = [
       says: /nothing listens on port 8080 of --reload-url, so PID 7 \(amp, user 65532\) is not taken for it/,
     },
   ],
+  [
+    "the app is on its way out and its socket is still open: the other container is not taken for it",
+    pod(app(7, { state: "X", listens: 8080 }), app(15)),
+    "not-there",
+    { mustListen: true, says: /PID 15 \(amp, user 65532\) is not taken for it/ },
+  ],
+  [
+    "another process is on its way out: the app is seen to listen",
+    pod(app(7, { state: "X" }), app(15), app(16, { ppid: 15, listens: 8080 })),
+    15,
+    { mustListen: true },
+  ],
   ["the app listens on the port of the status URL", pod(app(7, { listens: 8080 })), 7, { mustListen: true }],
   [
     "the one that lost the tie is not the application when it is all that is left",
