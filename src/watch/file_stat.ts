@@ -74,7 +74,7 @@ export function checkStat(info: Deno.FileInfo, path: string): FileStat | FilePro
   if (!info.isFile) return notRegular(info);
   kernelDevices ??= readKernelDevices();
   const kernel = kernelDevices.get(info.dev);
-  if (kernel !== undefined && !isWithin(path, kernel)) return problem("skip", leadsToKernel(kernel));
+  if (kernel !== undefined && !isWithin(path, kernel)) return leadsToKernel(kernel);
   const mtimeMs = info.mtime?.getTime() ?? 0;
   return {
     sizeBytes: info.size,
@@ -113,14 +113,14 @@ function changeTime(ctimeMs: number, mtimeMs: number): number {
   return second === ctimeMs ? mtimeMs : ctimeMs + 999;
 }
 
-/** Which of the kernel's directories a link at `path` leads into; null where that is none, or `path` lies there itself. */
-export function kernelDirOf(path: string, realPath: string): string | null {
-  return KERNEL_DIRS.find((dir) => isWithin(realPath, dir) && !isWithin(path, dir)) ?? null;
+/** Why what a link at `path` leads to is not read, where that is the kernel's; null where it is not, or `path` lies there. */
+export function kernelProblem(path: string, realPath: string): FileProblem | null {
+  const dir = KERNEL_DIRS.find((dir) => isWithin(realPath, dir) && !isWithin(path, dir));
+  return dir === undefined ? null : leadsToKernel(dir);
 }
 
-/** The words for a link into one of the kernel's directories. */
-export function leadsToKernel(dir: string): string {
-  return `a link that leads to ${dir} is not followed`;
+function leadsToKernel(dir: string): FileProblem {
+  return problem("skip", `a link that leads to ${dir} is not followed`);
 }
 
 /** A problem of that kind. */
@@ -133,14 +133,9 @@ export function problem(
   return { kind, error, fault, sizeBytes };
 }
 
-/** A file state that tells of an error. */
-export function fileError(path: string, error: string, fault: FileFault = "other", sizeBytes = 0): FileState {
-  return { path, digest: null, sizeBytes, error, fault };
-}
-
 /** The state of a file with that problem. */
 export function problemAt(path: string, { error, fault, sizeBytes }: FileProblem): FileState {
-  return fileError(path, error, fault, sizeBytes);
+  return { path, digest: null, sizeBytes, error, fault };
 }
 
 /** What a file is that is not regular. */

@@ -9,7 +9,7 @@ import { isWithin, joinPath, parentOf } from "../paths.ts";
 import type { Clock } from "../ports.ts";
 import { digestOfListing, sortPaths } from "./digest.ts";
 import { type Disk, orNull } from "./disk.ts";
-import { fileError } from "./file_stat.ts";
+import { problemAt } from "./file_stat.ts";
 import { type Change, findChanges, isSameFile, type Look } from "./look.ts";
 import type { FileLook } from "./read_files.ts";
 import { AUTO_DELAY_MS, decideSettling, type Settling } from "./settle.ts";
@@ -153,8 +153,7 @@ function problemsOf(look: Look, content: Reading["content"]): Record<"errors" | 
   look.files.forEach((file) => {
     const { path, problem, stat } = file;
     if (problem === null || isAbsent(file)) return;
-    const sizeBytes = problem.sizeBytes || (stat?.sizeBytes ?? 0);
-    const state = fileError(path, problem.error, problem.fault, sizeBytes);
+    const state = problemAt(path, { ...problem, sizeBytes: problem.sizeBytes || (stat?.sizeBytes ?? 0) });
     found[isSkipped(file, content) ? "skipped" : "errors"].push(state);
   });
   return found;

@@ -9,7 +9,7 @@ import type { FileState } from "../model.ts";
 import { baseName, createOwnCheck, isWithin, parentOf } from "../paths.ts";
 import type { Clock } from "../ports.ts";
 import { createDisk, type Disk, orNull } from "./disk.ts";
-import { fileError, kernelDirOf, leadsToKernel } from "./file_stat.ts";
+import { kernelProblem, problem, problemAt } from "./file_stat.ts";
 import type { Plan } from "./plan.ts";
 import { createSurvey, follow, noteDir, placeAt, readVolume, type Survey, type Volumes } from "./volumes.ts";
 import {
@@ -145,22 +145,22 @@ async function listAll(config: SourceConfig, sources: readonly Source[], survey:
         addFile(selection, place, end.info, true);
         continue;
       }
-      const kernelDir = kernelDirOf(base, end.realPath);
-      if (kernelDir !== null && end.info?.isDirectory) {
-        errors.push(fileError(base, leadsToKernel(kernelDir)));
+      const refused = kernelProblem(base, end.realPath);
+      if (refused !== null && end.info?.isDirectory) {
+        errors.push(problemAt(base, refused));
         continue;
       }
       const told = errors.length;
       await walk(context, place, source.kind === "glob" ? source.glob.parts : [EVERYTHING], selection);
       if (source.kind === "glob" && selection.matches === 0 && errors.length === told) {
-        errors.push(fileError(source.path, "no file matches", "missing"));
+        errors.push(problemAt(source.path, problem("missing", "no file matches", "missing")));
       }
     }
   } catch (error) {
     if (!(error instanceof TooMuch)) throw error;
     // They are not even looked at: the answer is the same, and the memory is not.
     files.found.clear();
-    errors.push(fileError(error.path, error.message));
+    errors.push(problemAt(error.path, problem("failed", error.message)));
   }
   const { volumes, plan, links } = survey;
   const isPlain = disk.isLocal && watchedRoots === null && errors.length === 0 &&

@@ -9,7 +9,7 @@ import type { Observation } from "../model.ts";
 import type { Clock, SnapshotReader } from "../ports.ts";
 import { messageOf } from "../text.ts";
 import { createDisk } from "./disk.ts";
-import { fileError } from "./file_stat.ts";
+import { problem, problemAt } from "./file_stat.ts";
 import { isLikelyChange, judgeLook, NOTHING_YET, type Reading } from "./judge.ts";
 import { createSources, type SourceConfig } from "./listing.ts";
 import { type LookOptions, takeLook } from "./look.ts";
@@ -87,7 +87,10 @@ export function createSnapshotReader(
       return observation;
     } catch (error) {
       // A fault of this program, or of the disk that nobody thought of: an error state, never a dead loop.
-      return { kind: "unreadable", files: [fileError(sources[0]?.path ?? "", messageOf(error))] };
+      return {
+        kind: "unreadable",
+        files: [problemAt(sources[0]?.path ?? "", problem("failed", messageOf(error)))],
+      };
     }
   };
 

@@ -7,15 +7,7 @@ import type { GlobPart } from "../glob.ts";
 import type { FileState } from "../model.ts";
 import { baseName, isWithin, joinPath } from "../paths.ts";
 import { orNull } from "./disk.ts";
-import {
-  explain,
-  type FileProblem,
-  kernelDirOf,
-  leadsOutside,
-  leadsToKernel,
-  problem,
-  problemAt,
-} from "./file_stat.ts";
+import { explain, type FileProblem, kernelProblem, leadsOutside, problem, problemAt } from "./file_stat.ts";
 import type { Names } from "./plan.ts";
 import {
   below,
@@ -96,15 +88,13 @@ export interface WalkContext {
 /** Adds a file, or what is no file, for which words are found when it is read. */
 export function addFile(selection: Selection, place: Place, isThere: unknown, named = false): void {
   const { path, realPath } = place;
-  const kernelDir = kernelDirOf(path, realPath);
-  if (kernelDir !== null && !named) {
-    return put(selection, place, named, problem("skip", leadsToKernel(kernelDir)));
-  }
+  const refused = kernelProblem(path, realPath);
+  if (refused !== null && !named) return put(selection, place, named, refused);
   selection.matches++;
   const isOutside = isThere && selection.roots?.every((root) => !isWithin(realPath, root));
   if (isOutside) return put(selection, place, named, leadsOutside(realPath));
   // Of a named one the words say what it is.
-  put(selection, kernelDir === null ? place : { ...place, realPath: path }, named, null);
+  put(selection, refused === null ? place : { ...place, realPath: path }, named, null);
 }
 
 function put(selection: Selection, place: Place, named: boolean, problem: FileProblem | null): void {
@@ -162,7 +152,7 @@ async function walkLink(
   const end = await follow(context.survey, baseName(link.path), dir);
   const place = placeAt(link.path, link.realPath, end);
   const isBounded = parts[0] === EVERYTHING;
-  const isKernel = kernelDirOf(link.path, end.realPath) !== null;
+  const isKernel = kernelProblem(link.path, end.realPath) !== null;
   if (isKernel || !end.info?.isDirectory) {
     if (isKernel || isBounded || parts.length === 0) addFile(selection, place, end.info);
     return;

@@ -8,8 +8,16 @@
 import type { Config } from "../config.ts";
 import type { Clock, Logger, TakeHint, Watcher } from "../ports.ts";
 import { createDisk } from "./disk.ts";
-import { createBudget, EVENTS, gatherHints } from "./event_rate.ts";
-import { closeWatch, isNotifyThreadStuck, mayOpenOrClose, openWatch, watchedPaths } from "./kernel_watch.ts";
+import {
+  closeWatch,
+  createBudget,
+  EVENTS,
+  gatherHints,
+  isNotifyThreadStuck,
+  mayOpenOrClose,
+  openWatch,
+  watchedPaths,
+} from "./kernel_watch.ts";
 import { isSamePlan, type Plan, subjectOf } from "./plan.ts";
 import type { WatchedReader } from "./reader.ts";
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { createClock } from "../../src/clock.ts";
 import type { Cause } from "../../src/model.ts";
 import type { Logger } from "../../src/ports.ts";
-import { createBudget, EVENTS } from "../../src/watch/event_rate.ts";
+import { createBudget, EVENTS } from "../../src/watch/kernel_watch.ts";
 import { createWatcher, type WatcherConfig } from "../../src/watch/watcher.ts";
 import { createSnapshotReader } from "../../src/watch/reader.ts";
 
