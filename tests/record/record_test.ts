@@ -308,6 +308,19 @@ test("an app that has not started yet is nothing to worry about; one that is gon
   assert.deepEqual(bench.targetReady.at(-1), "ambiguous");
 });
 
+test("a target that an attempt could not signal is looked at afresh, also when nobody looks at each interval any more", async () => {
+  const bench = await begun();
+  await bench.clock.advance(70_000);
+  assert.equal(bench.targetReady.at(-1), "ready");
+  const message = "no permission";
+  bench.refused = { kind: "not-sent", code: "permission", message };
+  const process = { pid: 7, name: "app", uid: 0, handled: true, permitted: false };
+  bench.view = { ok: false, code: "permission", message, ...process };
+  bench.write("b");
+  await bench.clock.advance(100);
+  assert.deepEqual([bench.outcomes, bench.targetReady.at(-1)], [["failed"], "permission"]);
+});
+
 test("a part that needs a restart is told, and no more once the app has restarted", async () => {
   const bench = await begun();
   bench.onTrigger = () =>
