@@ -248,6 +248,10 @@ test("the time out of sync counts from when the content differed", async () => {
   bench.write("c");
   await bench.clock.advance(500);
   assert.ok(bench.logged("In sync again after 12s"), bench.log.join("\n"));
+  bench.write("d");
+  await bench.clock.advance(2_000);
+  assert.equal(bench.outcomes.at(-1), "success");
+  assert.equal(bench.log.filter((line) => line.includes("In sync again")).length, 1, "nothing has failed");
 });
 
 test("content that comes while a retry asks about the trigger before it is not signalled under the old one's name", async () => {
