@@ -172,7 +172,7 @@ const STATES: readonly (readonly [string, StatusView, string, RegExp[]])[] = [
     /is taken to run .*Sent; the app was not asked\./,
   ]],
   ["rejected", rejectedView(), "bad", [
-    /Out of sync for 42s, since 07:59:18 UTC\. The app rejected the new content: validation_failed Next try in 20s/,
+    /The app is not known to run what is on disk\. Out of sync for 42s, since 07:59:18 UTC\. The app rejected the new content: validation_failed Next try in 20s/,
     /The app needs a restart for a part of the change: W600 tracer: endpoint/,
     /In the app 1f3870be274f/,
     /✗ rejected .* validation_failed: &lt;b&gt;unknown key&lt;\/b&gt; "colour" .*took 512ms .* attempt 3 · cause: retry/,
