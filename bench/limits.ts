@@ -148,5 +148,6 @@ export async function withDisk<T>(dir: string, work: (disk: Disk) => Promise<T>)
     await run("umount", [mountPoint]);
     await run("losetup", ["-d", device]);
     Deno.removeSync(image);
+    Deno.removeSync(mountPoint);
   }
 }
