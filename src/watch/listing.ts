@@ -11,7 +11,7 @@ import type { Clock } from "../ports.ts";
 import { createDisk, type Disk, orNull } from "./disk.ts";
 import { kernelProblem, problem, problemAt } from "./file_stat.ts";
 import type { Plan } from "./plan.ts";
-import { createSurvey, follow, noteDir, placeAt, readVolume, type Survey, type Volumes } from "./volumes.ts";
+import { createSurvey, follow, noteDir, placeAt, readVolume, type Survey, type Surveyed } from "./volumes.ts";
 import {
   addFile,
   type Candidate,
@@ -35,11 +35,9 @@ export type Source =
 export type SourceConfig = Pick<Config, "configFiles" | "watchedDirs" | "configEnvsubstFile" | "outputDir">;
 
 /** All that was found. */
-export interface Listing {
+export interface Listing extends Surveyed {
   /** One a path, in the order found. */
   readonly candidates: ReadonlyMap<string, Candidate>;
-  readonly volumes: Volumes;
-  readonly plan: Plan;
   readonly links: ReadonlyMap<string, string>;
   /** The times of each directory when it was listed; null: too young to stand for what it holds. */
   readonly stamps: ReadonlyMap<string, string | null>;
@@ -86,7 +84,7 @@ export async function listSources(
   before: Listing | null,
   wallMs: number,
 ): Promise<Listing | NoListing> {
-  const survey = createSurvey(disk, wallMs, before?.volumes ?? new Map());
+  const survey = createSurvey(disk, wallMs, before);
   const isKnown = before !== null && before.isPlain && await isAsListed(before, survey);
   const listing = isKnown ? before : await listAll(config, sources, survey);
   if (survey.replacedDir !== null) return { replacedDir: survey.replacedDir };
@@ -111,7 +109,7 @@ async function isAsListed({ links, volumes, stamps }: Listing, survey: Survey): 
 
 /** What would be watched now: for who wants to know only that. */
 export async function planPlaces(config: SourceConfig, clock: Clock): Promise<Plan> {
-  const survey = createSurvey(createDisk(clock), clock.wallMs(), new Map());
+  const survey = createSurvey(createDisk(clock), clock.wallMs(), null);
   await listAll(config, createSources(config.configFiles, config.watchedDirs), survey);
   return survey.plan;
 }
@@ -162,10 +160,10 @@ async function listAll(config: SourceConfig, sources: readonly Source[], survey:
     files.found.clear();
     errors.push(problemAt(error.path, problem("failed", error.message)));
   }
-  const { volumes, plan, links } = survey;
+  const { volumes, lost, plan, links } = survey;
   const isPlain = disk.isLocal && watchedRoots === null && errors.length === 0 &&
     files.found.values().every(({ named, payload }) => !named || payload !== null);
-  return { candidates: files.found, volumes, plan, links, stamps: context.stamps, errors, isPlain };
+  return { candidates: files.found, volumes, lost, plan, links, stamps: context.stamps, errors, isPlain };
 }
 
 async function realDirs(disk: Disk, dirs: readonly string[]): Promise<string[]> {

@@ -42,9 +42,13 @@ export function planDir({ dirs }: PlanDraft, dir: string, names: Names, info: De
   if (before !== undefined) {
     dirs.set(dir, { ...before, names: bothOf(before.names, names) });
   } else if (dirs.size < DIRS_MAX && !/^\/(proc|sys|dev(?!\/shm))(\/|$)/.test(dir)) {
-    const identity = info === null ? "" : `${info.dev}:${info.ino}:${info.birthtime?.getTime()}`;
-    dirs.set(dir, { names, identity });
+    dirs.set(dir, { names, identity: info === null ? "" : identityOf(info) });
   }
+}
+
+/** The same for as long as it is the same directory. */
+export function identityOf({ dev, ino, birthtime }: Deno.FileInfo): string {
+  return `${dev}:${ino}:${birthtime?.getTime()}`;
 }
 
 function bothOf(a: Names, b: Names): Names {

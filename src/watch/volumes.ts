@@ -6,39 +6,58 @@
 
 import { isWithin, joinPath, parentOf } from "../paths.ts";
 import { type Disk, orNull } from "./disk.ts";
-import { type Names, planDir, type PlanDraft } from "./plan.ts";
+import { identityOf, type Names, type Plan, planDir, type PlanDraft } from "./plan.ts";
 
 /** As the kernel: more links in one path are a loop (path_resolution(7)). */
 const LINKS_MAX = 40;
-/** kubelet tears a failed volume down within 2 ms; a directory that has been without `..data` for so long is a plain one. */
-const TEARDOWN_MS_MAX = 1_000;
+/** A directory that has been without `..data` for so long is a plain one; kubelet tears a failed volume down within 2 ms. */
+const LOST_MS_MAX = 10_000;
+/** And another one in its place sooner: kubelet fills what it makes anew at once. */
+const NEW_MS_MAX = 1_000;
 
 /** Atomically swapped volumes: what `..data` points to, by the directory that holds it. */
 export type Volumes = ReadonlyMap<string, string>;
+
+/** A directory that was a volume and has no `..data` now. */
+interface Lost {
+  /** That of the volume; another directory may be there now. */
+  readonly identity: string;
+  readonly sinceMs: number;
+}
+
+/** What one look finds beside files, and the next one needs. */
+export interface Surveyed {
+  readonly volumes: Volumes;
+  /** Being torn down or made anew, by directory: what is there is not the content. */
+  readonly lost: ReadonlyMap<string, Lost>;
+  readonly plan: Plan;
+}
 
 /** What one look notes on its way. */
 export interface Survey {
   readonly disk: Disk;
   readonly wallMs: number;
-  /** Those of the look before. */
-  readonly volumesBefore: Volumes;
+  /** What the look before has found. */
+  readonly before: Surveyed | null;
   readonly volumes: Map<string, string>;
+  readonly lost: Map<string, Lost>;
   readonly plan: PlanDraft;
   /** Where the links on the way lead, but for those that swap a volume. */
   readonly links: Map<string, string>;
-  /** A volume is being swapped or torn down at this moment. */
+  /** A volume is being swapped at this moment. */
   torn: boolean;
   /** A directory without links: a volume that was torn down under its mount. */
   replacedDir: string | null;
 }
 
 /** Nothing noted yet. */
-export function createSurvey(disk: Disk, wallMs: number, volumesBefore: Volumes): Survey {
+export function createSurvey(disk: Disk, wallMs: number, before: Surveyed | null): Survey {
   return {
     disk,
     wallMs,
-    volumesBefore,
+    before,
     volumes: new Map(),
+    lost: new Map(),
     plan: { dirs: new Map(), missing: false },
     links: new Map(),
     torn: false,
@@ -74,13 +93,18 @@ export async function readVolume(survey: Survey, dir: string): Promise<string | 
   return target;
 }
 
-/** Of a directory that was a volume at the look before: kubelet is at work there, or has torn it down under its mount. */
+/** Of a directory that was a volume: kubelet is at work there, has torn it down under its mount, or it is a plain one now. */
 async function noteLost(survey: Survey, dir: string): Promise<void> {
-  if (!survey.volumesBefore.has(dir)) return;
-  const info = await orNull(survey.disk.stat(dir));
+  const { disk, before, lost, wallMs } = survey;
+  const known = before?.lost.get(dir);
+  if (before === null || known === undefined && !before.volumes.has(dir)) return;
+  const info = await orNull(disk.stat(dir));
   if (info === null) return;
-  if (info.nlink === 0) survey.replacedDir = dir;
-  else if (Math.abs(survey.wallMs - (info.mtime?.getTime() ?? 0)) < TEARDOWN_MS_MAX) survey.torn = true;
+  if (info.nlink === 0) return void (survey.replacedDir = dir);
+  const { identity, sinceMs } = known ??
+    { identity: before.plan.dirs.get(dir)?.identity ?? "", sinceMs: info.mtime?.getTime() ?? 0 };
+  const lostMsMax = identityOf(info) === identity ? LOST_MS_MAX : NEW_MS_MAX;
+  if (Math.abs(wallMs - sinceMs) < lostMsMax) lost.set(dir, { identity, sinceMs });
 }
 
 /** The payload directory; kubelet's target is a bare name, others may use an absolute path. */

@@ -184,6 +184,10 @@ async function entriesIn(
 ): Promise<readonly (readonly [Place, Deno.DirEntry])[]> {
   const { survey } = context;
   const target = place.payload === null ? await readVolume(survey, place.realPath) : null;
+  if (target === null && survey.lost.has(place.realPath)) {
+    const text = "the volume has no ..data: it is being replaced";
+    context.errors.push(problemAt(place.path, problem("failed", text)));
+  }
   const entries = await list(context, place, names);
   const own = entries.filter(({ name }) => !name.startsWith("..") && name !== LOST_AND_FOUND);
   if (target === null) return own.map((entry) => [place, entry]);

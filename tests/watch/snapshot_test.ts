@@ -389,11 +389,40 @@ testInDir("a volume that is being torn down is no empty content, also without a 
   for (const { name } of [...Deno.readDirSync(volume.dir)]) {
     Deno.removeSync(join(volume.dir, name), { recursive: true });
     const found = await reader.look({ signal });
-    assert.ok(found.kind === "settling" || found.kind === "content" && found.snapshot === whole, name);
+    assert.ok(found.kind !== "content" || found.snapshot === whole, name);
   }
+  assert.equal((await settled(reader)).kind, "unreadable");
   Deno.removeSync(volume.dir);
   assert.equal((await settled(reader)).kind, "unreadable");
 });
+
+testInDir(
+  "a directory that was a volume is an error for 10 s, however busy it is, and then a plain one",
+  async (dir) => {
+    const volume = createKubeletVolume(join(dir, "vol"), { a: "1" });
+    let wallMs = Date.now();
+    const later = { ...clock, wallMs: () => wallMs };
+    const options = { ...BASE, delayIntervalMs: 0 };
+    const listed = createSnapshotReader({ ...options, watchedDirs: [volume.dir] }, later);
+    const named = createSnapshotReader({ ...options, configFiles: [volume.path("a")] }, later);
+    await content(listed);
+    await content(named);
+    for (const { name } of [...Deno.readDirSync(volume.dir)]) {
+      Deno.removeSync(join(volume.dir, name), { recursive: true });
+    }
+    const start = wallMs;
+    for (const ms of [0, 800, 1_600, 4_000, 9_000]) {
+      wallMs = start + ms;
+      Deno.writeTextFileSync(join(volume.dir, `log.${ms}`), "");
+      Deno.utimeSync(volume.dir, new Date(wallMs), new Date(wallMs));
+      for (const reader of [listed, named]) assert.equal((await reader.look({ signal })).kind, "unreadable");
+    }
+    wallMs = start + 11_000;
+    Deno.utimeSync(volume.dir, new Date(wallMs), new Date(wallMs));
+    assert.equal((await content(listed)).files.length, 5);
+    assert.equal((await named.look({ signal })).kind, "unreadable");
+  },
+);
 
 testInDir("a directory that has long ceased to be a volume settles as a plain one", async (dir) => {
   const volume = createKubeletVolume(join(dir, "vol"), { a: "1" });
