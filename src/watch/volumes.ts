@@ -107,6 +107,16 @@ async function noteLost(survey: Survey, dir: string): Promise<void> {
   if (Math.abs(wallMs - sinceMs) < lostMsMax) lost.set(dir, { identity, sinceMs });
 }
 
+/** Whether a payload that is gone is another one by now; else `..data` leads to nothing, for nobody knows how long. */
+export async function isBeingSwapped({ disk, volumes, wallMs }: Survey, payload: string): Promise<boolean> {
+  const volume = volumes.entries().find(([dir, target]) => payloadOf(dir, target) === payload);
+  if (volume === undefined) return true;
+  const data = joinPath(volume[0], "..data");
+  if (await orNull(disk.readLink(data)) !== volume[1]) return true;
+  const swappedMs = (await orNull(disk.lstat(data)))?.mtime?.getTime() ?? 0;
+  return Math.abs(wallMs - swappedMs) < NEW_MS_MAX;
+}
+
 /** The payload directory; kubelet's target is a bare name, others may use an absolute path. */
 export function payloadOf(dir: string, target: string): string {
   return target.startsWith("/") ? target : joinPath(dir, target);

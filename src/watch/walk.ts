@@ -12,6 +12,7 @@ import type { Names } from "./plan.ts";
 import {
   below,
   follow,
+  isBeingSwapped,
   noteDir,
   payloadOf,
   type Place,
@@ -229,8 +230,13 @@ async function list(
     if (entries.length === 0 && (await orNull(disk.stat(realPath)))?.nlink === 0) survey.replacedDir = path;
     return entries;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound && payload !== null) survey.torn = true;
-    else errors.push(problemAt(path, await explain(realPath, error)));
+    const isGone = error instanceof Deno.errors.NotFound && payload !== null;
+    if (isGone && await isBeingSwapped(survey, payload)) survey.torn = true;
+    else if (realPath === payload && isGone) {
+      errors.push(
+        problemAt(path, problem("failed", `..data leads to "${payload}", which is not there`, "missing")),
+      );
+    } else errors.push(problemAt(path, await explain(realPath, error)));
     return [];
   }
 }

@@ -424,6 +424,24 @@ testInDir(
   },
 );
 
+testInDir(
+  "a payload that is gone while ..data still leads there is an error, not a swap without end",
+  async (dir) => {
+    const volume = createKubeletVolume(join(dir, "vol"), { a: "1", "sub/b": "2" });
+    const payload = volume.payload();
+    let wallMs = Date.now();
+    const options = { ...BASE, watchedDirs: [volume.dir], delayIntervalMs: 0 };
+    const reader = createSnapshotReader(options, { ...clock, wallMs: () => wallMs });
+    const whole = await content(reader);
+    Deno.renameSync(payload, join(dir, "away"));
+    assert.equal((await reader.look({ signal })).kind, "settling", "kubelet may be at work");
+    wallMs += 1_500;
+    assert.equal((await reader.look({ signal })).kind, "unreadable");
+    Deno.renameSync(join(dir, "away"), payload);
+    assert.equal(await content(reader), whole);
+  },
+);
+
 testInDir("a directory that has long ceased to be a volume settles as a plain one", async (dir) => {
   const volume = createKubeletVolume(join(dir, "vol"), { a: "1" });
   const reader = createSnapshotReader({ ...BASE, watchedDirs: [volume.dir] }, clock);
