@@ -29,13 +29,16 @@ export interface Setting {
   readonly variable?: string;
 }
 
+/** Variables by name, as `Deno.env.toObject()` gives them. */
+export type Environment = Readonly<Record<string, string>>;
+
 /** The sidecar that runs in this container already: `check` and `healthcheck` take its settings. */
 export interface RunningSidecar {
   readonly pid: number;
   /** Without the program's name. */
   readonly args: readonly string[];
   /** Its variables; null where they may not be read (another user's). */
-  readonly environment: Readonly<Record<string, string>> | null;
+  readonly environment: Environment | null;
 }
 
 /** How much of a running sidecar's settings `check` or `healthcheck` took: flags and variables that are set. */
@@ -55,7 +58,7 @@ export interface CheckInput {
   /** `--run-checks`: whether to run the check command, too. */
   readonly runChecks: boolean;
   /** The variables that count for `$(VAR)` and the check command. */
-  readonly environment: Readonly<Record<string, string>>;
+  readonly environment: Environment;
 }
 
 /** Files with credentials for requests to the app; each is read afresh at each reload. */

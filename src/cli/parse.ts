@@ -3,11 +3,11 @@
  * `--help` and `--version` are loaded when asked for, so that the sidecar's start does not pay for them.
  */
 
-import type { CheckInput, Config, RunningSidecar, TakenSettings } from "../config.ts";
+import type { CheckInput, Config, Environment, RunningSidecar, TakenSettings } from "../config.ts";
 import { orList } from "../text.ts";
 import { refuseContradictions, SELECTORS } from "./contradictions.ts";
 import { findFlag, FLAG_NAMES, type FlagName, PEER_FLAGS } from "./flags.ts";
-import { type Environment, type Given, readEnvironment, resolveConfig } from "./resolve.ts";
+import { type Given, readEnvironment, resolveConfig } from "./resolve.ts";
 import { quote, suggestion, UsageError } from "./usage_error.ts";
 
 /** What the command line asks for. */

@@ -3,7 +3,7 @@
  * combination of flags; `contradictions.ts` does.
  */
 
-import type { Config, Setting } from "../config.ts";
+import type { Config, Environment, Setting } from "../config.ts";
 import {
   fieldOf,
   findFlag,
@@ -15,9 +15,6 @@ import {
   variableOf,
 } from "./flags.ts";
 import { quote, suggestion, UsageError } from "./usage_error.ts";
-
-/** The environment as `Deno.env.toObject()` gives it. */
-export type Environment = Readonly<Record<string, string>>;
 
 /** A flag as the user gave it, with several texts only where it is repeatable. */
 export interface Given {

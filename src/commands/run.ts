@@ -6,7 +6,7 @@
 import { createAppCheck } from "../attempt/app_check.ts";
 import { createClock } from "../clock.ts";
 import { createCollector } from "../loop/garbage_collection.ts";
-import { type CheckInput, type Config, describeSettings, needsPreparing } from "../config.ts";
+import { type Config, describeSettings, type Environment, needsPreparing } from "../config.ts";
 import { createSender } from "../http/request.ts";
 import { createLogger, type ProcessLogger } from "../observe/logger.ts";
 import { createMetrics } from "../observe/metrics.ts";
@@ -37,7 +37,7 @@ const END_GRACE_MS = 2_000;
 export async function runSidecar(
   config: Config,
   warnings: readonly string[],
-  environment: CheckInput["environment"],
+  environment: Environment,
 ): Promise<number> {
   let parts: Parts | null = null;
   const stop = createStop(config, () => parts);
@@ -96,7 +96,7 @@ async function warmUp(config: Config, { clock, loop, probe }: Parts, stopping: A
 type Parts = Awaited<ReturnType<typeof createParts>>;
 
 /** Every part on its real effects; nothing is started yet. */
-async function createParts(config: Config, logger: ProcessLogger, environment: CheckInput["environment"]) {
+async function createParts(config: Config, logger: ProcessLogger, environment: Environment) {
   const { send } = createSender();
   const clock = createClock();
   const collectGarbage = createCollector();
@@ -141,7 +141,7 @@ async function loadPreparation(
   config: Config,
   logger: ProcessLogger,
   clock: Clock,
-  environment: CheckInput["environment"],
+  environment: Environment,
 ): Promise<{ readonly prepare: Prepare; restore(): Promise<void> }> {
   if (!needsPreparing(config)) {
     return {

@@ -3,6 +3,7 @@
  * nothing of what it checks.
  */
 
+import type { Environment } from "../config.ts";
 import type { PrepareResult } from "../ports.ts";
 import { formatMs, plainReason } from "../text.ts";
 
@@ -20,7 +21,7 @@ export async function runCheckCommand(
   [program, ...args]: readonly string[],
   timeoutMs: number,
   stopped: AbortSignal,
-  environment: Readonly<Record<string, string>>,
+  environment: Environment,
 ): Promise<PrepareResult> {
   let child: Deno.ChildProcess;
   try {

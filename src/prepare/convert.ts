@@ -6,14 +6,11 @@
  * its result: memory stays within the limit and 16 MiB.
  */
 
-import type { Config } from "../config.ts";
+import type { Config, Environment } from "../config.ts";
 import type { SnapshotFile } from "../model.ts";
 import type { Logger } from "../ports.ts";
 import { messageOf } from "../text.ts";
 import { validateContent } from "./validate.ts";
-
-/** Variables by name, as `Deno.env.toObject()` gives them. */
-export type Environment = Readonly<Record<string, string>>;
 
 /** The content itself is at fault, not the disk. */
 export class InvalidContent extends Error {}

@@ -7,12 +7,12 @@
  * Validation looks at what would be written, before anything is.
  */
 
-import { type Config, rendersOutput, usesBytes } from "../config.ts";
+import { type Config, type Environment, rendersOutput, usesBytes } from "../config.ts";
 import type { SnapshotFile } from "../model.ts";
 import type { Clock, Logger, Prepare, PrepareResult } from "../ports.ts";
 import { messageOf } from "../text.ts";
 import { runCheckCommand } from "./check_command.ts";
-import { createConvert, type Environment, InvalidContent } from "./convert.ts";
+import { createConvert, InvalidContent } from "./convert.ts";
 import { createOutputs } from "./outputs.ts";
 
 /** After so much content the garbage that it made is collected at once: V8 would let tens of MiB of it lie. */

@@ -1,7 +1,7 @@
 /** Shorthands of the command line's tests. */
 
 import type { Config } from "../../src/config.ts";
-import type { Environment } from "../../src/cli/resolve.ts";
+import type { Environment } from "../../src/config.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
 
 /** Directory against which the tests' relative paths count. */
