@@ -108,7 +108,7 @@ async function isAsListed({ links, volumes, stamps }: Listing, survey: Survey): 
 }
 
 /** What would be watched now: for who wants to know only that. */
-export async function planPlaces(config: SourceConfig, clock: Clock): Promise<Plan> {
+export async function readPlan(config: SourceConfig, clock: Clock): Promise<Plan> {
   const survey = createSurvey(createDisk(clock), clock.wallMs(), null);
   await listAll(config, createSources(config.configFiles, config.watchedDirs), survey);
   return survey.plan;

@@ -1,11 +1,12 @@
 /**
  * One look at the disk: lists, asks for times, reads and hashes what has to be, and makes sure that no volume was swapped
- * meanwhile. Takes the look before as a value and gives the next one; a look is never changed afterwards. Says what differs between two, and judges nothing.
+ * meanwhile. Takes the look before as a value and gives the next one; a look is never changed afterwards. Says what differs
+ * between two, and judges nothing.
  */
 
 import { joinPath } from "../paths.ts";
 import { sortPaths } from "./digest.ts";
-import { forEachLimited, orNull } from "./disk.ts";
+import { type Disk, forEachLimited, orNull } from "./disk.ts";
 import { isSameStat, isStat, isUnchangedSync, statFile } from "./file_stat.ts";
 import { type Listing, listSources, type NoListing, type Source, type SourceConfig } from "./listing.ts";
 import { createFile, type FileLook, isTrusted, readAll, type ReadOptions } from "./read_files.ts";
@@ -101,7 +102,8 @@ async function statAll(
   before: Look | null,
   { disk, pause, full, limits }: LookOptions,
 ): Promise<FileLook[]> {
-  const files: FileLook[] = new Array(paths.length);
+  /** Nothing at the places of those that need not be looked into. */
+  const files: (FileLook | undefined)[] = new Array(paths.length);
   const asked: number[] = [];
   // What is kept of all files together has a limit.
   const isAll = full || limits.keepBytes;
@@ -117,8 +119,7 @@ async function statAll(
     const path = paths[i]!;
     files[i] = await statOne(candidates.get(path)!, before?.files.get(path) ?? null, disk);
   });
-  // In their order, without the places of those that need not be looked into.
-  return files.filter(() => true);
+  return files.filter((file) => file !== undefined);
 }
 
 function isUnchanged(known: FileLook, { realPath, problem }: Candidate): boolean {
@@ -136,7 +137,7 @@ function isMoved(file: FileLook, before: Look | null): boolean {
 async function statOne(
   candidate: Candidate,
   before: FileLook | null,
-  disk: LookOptions["disk"],
+  disk: Disk,
 ): Promise<FileLook> {
   if (candidate.problem !== null) return createFile(candidate, candidate.problem);
   const stat = await statFile(disk, candidate.realPath, before?.stat ?? null);
@@ -153,7 +154,7 @@ async function statOne(
 async function isTorn(
   read: readonly FileLook[],
   volumes: Look["volumes"],
-  disk: LookOptions["disk"],
+  disk: Disk,
 ): Promise<boolean> {
   for (const [dir, target] of volumes) {
     if (await orNull(disk.readLink(joinPath(dir, "..data"))) !== target) return true;

@@ -10,7 +10,7 @@ import type { Clock, SnapshotReader } from "../../ports.ts";
 import { mountOf, parseMountinfo } from "../../proc/mountinfo.ts";
 import { isPattern, matchesParts, parseGlob } from "../../glob.ts";
 import { holdsFifo } from "../../watch/kernel_watch.ts";
-import { planPlaces } from "../../watch/listing.ts";
+import { readPlan } from "../../watch/listing.ts";
 import { messageOf, plural, shortHash } from "../../text.ts";
 import { type Finding, findingsIn, type Fix } from "./finding.ts";
 import { argsFix, fileFix, mountFix, RESTART, staleFix, volumeFix } from "./fixes.ts";
@@ -154,7 +154,7 @@ async function checkWatcher(config: Config, clock: Clock): Promise<Finding> {
   if (config.watchMethod === "poll") {
     return sayWatcher.ok("poll", `No kernel events, as configured; ${every}`);
   }
-  const { dirs, missing } = await planPlaces(config, clock);
+  const { dirs, missing } = await readPlan(config, clock);
   if (await holdsFifo(dirs.keys())) {
     const message =
       `A FIFO lies in a watched directory, so there are no kernel events; ${every} finds changes`;
