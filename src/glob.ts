@@ -1,5 +1,5 @@
 /**
- * Shell patterns for `--config-file`: parses them and matches single path parts. Walking the disk is `watch/listing.ts`.
+ * Shell patterns for `--config-file`: parses them and matches single path parts. Walking the disk is `watch/walk.ts`.
  * As in a shell, `*` and `?` match no slash and no leading dot, and a leading `..` is never matched by anything.
  */
 

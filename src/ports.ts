@@ -112,7 +112,7 @@ export type HttpTrigger = (signal: AbortSignal) => Promise<TriggerResult>;
 
 /** Reads the status URL. */
 export interface StatusProbe {
-  /** Never throws; ends within `timeoutMs`, where that is shorter than `--http-timeout`. */
+  /** Never throws; ends within `--http-timeout`, and within `timeoutMs` where that is shorter. */
   read(signal: AbortSignal, timeoutMs?: number): Promise<StatusReading>;
 }
 

@@ -1,7 +1,7 @@
 /**
  * The only loop: it performs an effect, takes the event that comes of it, lets `step` decide what that means, and has it
- * recorded. All that it remembers is one `Model`, and when it turned last, for `/healthz`. It knows no file, process or URL itself;
- * it drives the ports.
+ * recorded. All that it remembers is one `Model`, and when it turned last, for `/healthz`. It knows no file, process or URL
+ * itself; it drives the ports.
  */
 
 import { momentOf } from "../clock.ts";

@@ -1,6 +1,7 @@
 /**
  * The texts of /proc/PID as values: stat, status, cmdline, environ, cgroup and mountinfo's first line; and the listening
- * sockets of /proc/net/tcp. Pure parsing; `reader.ts` does the reading. Must never trust a name: comm and command line are written by the process itself.
+ * sockets of /proc/net/tcp. Pure parsing; `reader.ts` does the reading. Must never trust a name: comm and command line are
+ * written by the process itself.
  */
 
 /** What /proc/PID/stat has of a process. */

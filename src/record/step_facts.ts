@@ -1,4 +1,7 @@
-/** One step of the loop as it is recorded, and what more than one kind of record says of it: which files, and why it failed. Pure. */
+/**
+ * One step of the loop as it is recorded, and what more than one kind of record says of it: which files have changed, and why
+ * it failed. Pure.
+ */
 
 import type { Config } from "../config.ts";
 import type { FileChange, FileState, Result } from "../model.ts";

@@ -1,7 +1,7 @@
 /**
- * How much clients may hold: descriptors, and answers that they do not read, as the kernel's list of sockets tells. Deno.serve has no limit and no timeout for
- * either, and no way to close one connection, so both are counted now and then; beyond the limits all
- * connections are closed. It closes nothing itself.
+ * How much clients may hold: descriptors, and answers that they do not read, as the kernel's list of sockets shows. Deno.serve
+ * has no limit and no timeout for either, and no way to close one connection, so both are counted now and then; beyond the
+ * limits all connections are closed. It closes nothing itself.
  */
 
 import type { Clock } from "../ports.ts";

@@ -46,7 +46,6 @@ function selectPid(table: ProcessTable, { pid, asked, again }: Wanted & { kind: 
   if (stat) return refusal(table, stat, asked) ?? { kind: "process", stat, reason: `named by ${asked}` };
   const who = `PID ${pid}, named by ${asked}`;
   // A thread has an entry, too, although none is listed.
-  // A thread has an entry, too, although none is listed.
   const leader = table.status(pid)?.tgid;
   if (leader !== undefined && leader !== pid) {
     return none("bad-pid", `Cannot signal ${who}: it is a thread of PID ${leader}; use ${leader}`, again);

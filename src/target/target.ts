@@ -93,6 +93,7 @@ function isLeftOver(wanted: Wanted, { startedAtMs }: Target, clock: Clock): bool
   const writtenWallMs = wanted.kind === "pid" ? wanted.writtenWallMs : undefined;
   return writtenWallMs !== undefined && wallMsAt(clock, startedAtMs) - writtenWallMs > PID_FILE_AGE_MS;
 }
+
 /** Whether what was found may be signalled, asked with signal 0. */
 function viewOf(found: Resolution, { signal }: Config): TargetView {
   const target = found.kind === "none" ? null : found.target;

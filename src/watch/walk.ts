@@ -113,7 +113,8 @@ function put(selection: Selection, place: Place, named: boolean, problem: FilePr
 }
 
 /**
- * Adds the files below `place` that match `parts`. `above`: one entry a directory above `place`; for a link that was followed where it led, else empty.
+ * Adds the files below `place` that match `parts`. `above` has one entry a directory above `place`: where it led for a link
+ * that was followed, else an empty text.
  * @throws {TooMuch}
  */
 export async function walk(
